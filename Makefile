@@ -1,0 +1,37 @@
+# hilum: `make demo` runs the main job on embedded data, `make test` passes the tests.
+# Both first build .venv from the pinned versions in requirements.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help env demo test check lock clean
+
+help:  ## Show the targets.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+env: .venv/ready  ## Build .venv from the pinned versions, extras included.
+
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "hilum needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch .venv/ready
+
+demo: env  ## Draw phantoms, train on them, judge the model, classify one film (under 3 minutes).
+	$(BIN)/hilum demo
+
+test: env  ## Run the tests.
+	$(BIN)/python -m pytest
+
+check: env  ## Lint, types, import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:  ## Pin anew (needs uv): names, versions and hashes, no download addresses.
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --all-extras --group dev pyproject.toml --output-file requirements.txt
+
+clean:  ## Remove what the build made.
+	rm -rf .venv hilum-demo .pytest_cache .hypothesis .mypy_cache .ruff_cache

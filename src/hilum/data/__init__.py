@@ -1,0 +1,1 @@
+"""Many radiographs: data folders and manifests, fingerprints, splits, phantoms, public sets."""

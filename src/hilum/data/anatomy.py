@@ -1,0 +1,320 @@
+"""The chest of a phantom: a sum of attenuations, from the chest wall to the bones, drawn with lines and outlines.
+
+Coordinates: x from -1 to 1 across the thorax (to the image's right is the patient's left), y from about -1 at the neck
+to 1 below the diaphragm, both turned, scaled and shifted a little from film to film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Chest", "Frame", "cloud", "curve", "draw_chest", "draw_trees", "ellipse", "sigmoid"]
+
+Image = NDArray[np.float32]
+_SUBPIXEL_BITS = 4
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the thorax lies in the image.
+
+    Attributes:
+        height: In pixels.
+        width: In pixels.
+        center: Column and row of x = y = 0.
+        scale: Pixels of one unit of x.
+        stretch: How much longer one unit of y is.
+        turn: In radians, clockwise.
+    """
+
+    height: int
+    width: int
+    center: tuple[float, float]
+    scale: float
+    stretch: float
+    turn: float
+
+    def to_pixels(self, points: np.ndarray) -> np.ndarray:
+        """Return the fixed-point image positions, (..., 2) int32, of x and y, (..., 2)."""
+        x, y = points[..., 0] * self.scale, points[..., 1] * (self.scale * self.stretch)
+        cos, sin = np.cos(self.turn), np.sin(self.turn)
+        pixels = np.stack([self.center[0] + cos * x - sin * y, self.center[1] + sin * x + cos * y], axis=-1)
+        return np.round(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+
+    def grid(self) -> tuple[Image, Image]:
+        """Return x and y of every pixel, each (H, W) float32."""
+        column = ((np.arange(self.width) - self.center[0]) / self.scale)[None, :]
+        row = ((np.arange(self.height) - self.center[1]) / self.scale)[:, None]
+        cos, sin = np.cos(self.turn), np.sin(self.turn)
+        x, y = cos * column + sin * row, (cos * row - sin * column) / self.stretch
+        return x.astype(np.float32), y.astype(np.float32)
+
+    def blank(self) -> NDArray[np.uint8]:
+        """Return an empty canvas, (H, W) uint8."""
+        return np.zeros((self.height, self.width), np.uint8)
+
+    def fill(self, outlines: Sequence[np.ndarray], soft: float) -> Image:
+        """Return closed outlines filled with 1, their edges blurred by soft units of x: (H, W) float32."""
+        canvas = self.blank()
+        for outline in outlines:
+            cv2.fillPoly(canvas, [self.to_pixels(outline)], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
+        return self.soften(canvas, soft)
+
+    def stroke(self, canvas: np.ndarray, lines: Sequence[np.ndarray], thick: float, value: int = 255) -> None:
+        """Draw open lines, thick units of x wide; values below 255 are fainter."""
+        pixels = [self.to_pixels(line) for line in lines]
+        width = max(1, round(thick * self.scale))
+        cv2.polylines(canvas, pixels, False, value, width, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+    def soften(self, canvas: np.ndarray, soft: float) -> Image:
+        """Return a canvas blurred by soft units of x, (H, W) float32; wide blurs are done on a quarter of the size."""
+        image = canvas.astype(np.float32)
+        if canvas.dtype == np.uint8:
+            image *= np.float32(1 / 255)
+        sigma = soft * self.scale
+        if sigma <= 6:
+            return np.asarray(cv2.GaussianBlur(image, (0, 0), max(sigma, 0.3)), dtype=np.float32)
+        small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+        return np.asarray(cv2.resize(small, (self.width, self.height)), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Chest:
+    """A drawn chest, to which opacities are added.
+
+    Attributes:
+        frame: Where it lies in the image.
+        lungs: The outlines of the lung at the image's left and of the one at its right, each (n, 2) x and y.
+        air: (H, W) float32, 1 in the lungs.
+        attenuation: (H, W) float32, from 0 in air to about 2.5 behind the heart.
+    """
+
+    frame: Frame
+    lungs: tuple[np.ndarray, np.ndarray]
+    air: Image
+    attenuation: Image
+
+
+def draw_chest(chance: np.random.Generator, size_px: int) -> Chest:
+    """Return a chest without any finding, its longer side size_px long."""
+    aspect = chance.uniform(0.84, 1.22)  # width by height
+    height, width = (size_px, round(size_px * aspect)) if aspect <= 1 else (round(size_px / aspect), size_px)
+    scale = min(width / chance.uniform(1.95, 2.25), height / 1.62)
+    stretch = min(height / scale / 1.86 * chance.uniform(0.97, 1.08), 1.25)
+    center = (width * chance.uniform(0.475, 0.525), height * chance.uniform(0.51, 0.56))
+    frame = Frame(height, width, center, scale, stretch, chance.normal(0, 0.022))
+    lungs, dome = _lung_outlines(chance)
+    air = frame.fill(lungs, 0.016)
+    attenuation = _draw_soft_tissue(frame, chance, air)
+    _add_mediastinum(frame, chance, attenuation, dome)
+    _add_vessels(frame, chance, attenuation, air)
+    _add_ribs(frame, chance, attenuation)
+    _add_other_bones(frame, chance, attenuation)
+    return Chest(frame, lungs, air, attenuation)
+
+
+def curve(points: ArrayLike, *, closed: bool = False) -> np.ndarray:
+    """Return a Catmull-Rom curve through (n, 2) points: (m, 2), eight points for each of its spans."""
+    given = np.asarray(points, dtype=np.float64)
+    ends = (given[-1:], given[:2]) if closed else (given[:1], given[-1:])
+    padded = np.concatenate([ends[0], given, ends[1]])
+    before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+    t = np.linspace(0, 1, 8, endpoint=False)[:, None, None]
+    square, cube = 2 * before - 5 * start + 4 * end - after, 3 * start - before - 3 * end + after
+    spans = start + 0.5 * ((end - before) * t + square * t**2 + cube * t**3)  # (8, spans, 2)
+    line = spans.transpose(1, 0, 2).reshape(-1, 2)
+    return line if closed else np.concatenate([line, given[-1:]])
+
+
+def ellipse(x: float, y: float, radius_x: float, radius_y: float, tilt: float = 0.0) -> np.ndarray:
+    """Return the outline of an ellipse, (40, 2), turned by tilt radians."""
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    across, along = radius_x * np.cos(angle), radius_y * np.sin(angle)
+    cos, sin = np.cos(tilt), np.sin(tilt)
+    return np.stack([x + cos * across - sin * along, y + sin * across + cos * along], axis=1)
+
+
+def cloud(frame: Frame, chance: np.random.Generator, num: int, low: float, high: float) -> Image:
+    """Return soft patches, (H, W) float32 between low and high, about num of them across the film."""
+    noise = chance.uniform(low, high, (num, num)).astype(np.float32)
+    return np.asarray(cv2.resize(noise, (frame.width, frame.height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def sigmoid(values: np.ndarray) -> Image:
+    """Return 1 / (1 + exp(-values)) without overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values), dtype=np.float32)
+
+
+def draw_trees(
+    frame: Frame,
+    chance: np.random.Generator,
+    canvas: np.ndarray,
+    roots: np.ndarray,
+    lengths: np.ndarray,
+    *,
+    thick: float,
+) -> None:
+    """Draw lines that fork twice and get thinner and fainter, such as vessels do.
+
+    Args:
+        frame: Where the thorax lies.
+        chance: Bends and forks come from it.
+        canvas: (H, W) uint8, drawn upon.
+        roots: (n, 4): x, y, side (-1 or 1), and the angle, 0 away from the spine and positive downwards.
+        lengths: (n,) units of x up to the first fork.
+        thick: Width of the first part, in units of x.
+    """
+    starts, sides, angles = roots[:, :2], roots[:, 2], roots[:, 3]
+    for value in (235, 190, 140):
+        turned = angles + chance.normal(0, 0.22, len(angles))
+        steps = [np.stack([sides * np.cos(angle), np.sin(angle)], axis=1) for angle in (angles, turned)]
+        middles = starts + 0.5 * lengths[:, None] * steps[0]
+        ends = middles + 0.5 * lengths[:, None] * steps[1]
+        frame.stroke(canvas, list(np.stack([starts, middles, ends], axis=1)), thick, value)
+        starts, sides, lengths, thick = (
+            np.repeat(ends, 2, 0),
+            np.repeat(sides, 2),
+            np.repeat(lengths, 2) * 0.62,
+            thick * 0.6,
+        )
+        forks = np.tile([-0.38, 0.34], len(turned)) + chance.normal(0, 0.16, 2 * len(turned))
+        angles = np.repeat(turned, 2) + forks
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _lung_outlines(chance: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+    """Return both lungs and the height of the diaphragm; at the image's left the liver lifts it."""
+    middle, width, apex = 0.44 + chance.normal(0, 0.045), chance.normal(0, 0.025), chance.normal(0, 0.02)
+    outlines = []
+    for side, lift in ((-1, 0.05), (1, 0.0)):
+        dome = middle - lift + chance.normal(0, 0.015)
+        rim = 0.84 + width
+        outline = np.array(
+            [(0.15, -0.55), (0.20, -0.70), (0.32, -0.80 + apex), (0.47, -0.76 + apex), (0.60, -0.58), (0.71, -0.28),
+             (0.79, 0.02), (rim - 0.01, 0.28), (rim + 0.01, dome + 0.13), (rim - 0.015, dome + 0.22),
+             (0.74, dome + 0.10), (0.58, dome + 0.01), (0.42, dome - 0.015), (0.25, dome + 0.025), (0.10, dome + 0.09),
+             (0.11, 0.10), (0.14, -0.25)]
+        )  # fmt: skip
+        outline += chance.normal(0, 0.007, outline.shape)
+        outlines.append(curve(outline * (side, 1), closed=True))
+    return (outlines[0], outlines[1]), middle
+
+
+def _draw_soft_tissue(frame: Frame, chance: np.random.Generator, air: Image) -> Image:
+    """Return the attenuation of the body's wall, the abdomen and the lungs."""
+    x, y = frame.grid()
+    wall = 0.96 + chance.normal(0, 0.025)
+    half = [(0.29, -1.7), (0.27, -1.05), (0.36, -0.97), (0.80, -0.89), (1.16, -0.76), (1.35, -0.5), (1.32, -0.25),
+            (wall + 0.09, -0.08), (wall, 0.2), (wall - 0.02, 0.6), (wall, 1.1), (wall, 1.7)]  # fmt: skip
+    rim = curve(half)
+    body = frame.fill([np.concatenate([rim, rim[::-1] * (-1, 1)])], 0.022)
+    attenuation = body * (0.70 + 0.22 * np.exp(-np.square(x / 0.75)) + 0.42 * sigmoid((y - 0.62) / 0.09))
+    deep = frame.soften(air, 0.10)  # the lungs are deep in their middle and thin at their rim
+    attenuation -= air * (0.36 + 0.44 * deep) * chance.uniform(0.93, 1.04)
+    if chance.random() < 0.45:  # breasts
+        low, size = chance.uniform(0.25, 0.42), chance.uniform(0.27, 0.37)
+        breasts = frame.fill([ellipse(side * 0.52, low, size, size * 0.85) for side in (-1, 1)], 0.035)
+        attenuation += breasts * np.clip(0.5 + (y - low) / size, 0, 1) * chance.uniform(0.06, 0.17)
+    if chance.random() < 0.6:  # air in the stomach
+        bubble = ellipse(0.40, 0.66, chance.uniform(0.10, 0.19), chance.uniform(0.045, 0.075), chance.normal(0, 0.2))
+        attenuation -= frame.fill([bubble], 0.018) * chance.uniform(0.2, 0.5)
+    attenuation += body * cloud(frame, chance, 8, -0.035, 0.035)
+    return np.asarray(attenuation, dtype=np.float32)
+
+
+def _add_mediastinum(frame: Frame, chance: np.random.Generator, attenuation: Image, dome: float) -> None:
+    """Add the heart, the great vessels with the aortic knob, and the dark windpipe that forks above them."""
+    x, y = frame.grid()
+    wide = chance.uniform(0.86, 1.14)
+    low = dome - 0.44
+    outline = np.array(
+        [(-0.12, -0.60), (-0.135, -0.30), (-0.13, -0.10), (-0.19 * wide, 0.06), (-0.235 * wide, 0.22 + low),
+         (-0.21 * wide, 0.40 + low), (-0.15, 0.62), (0.1, 0.72), (0.40 * wide, 0.62 + low), (0.525 * wide, 0.49 + low),
+         (0.54 * wide, 0.38 + low), (0.47 * wide, 0.20 + low), (0.34 * wide, 0.03 + low), (0.215, -0.09),
+         (0.165, -0.20), (0.165, -0.26), (0.21, -0.33), (0.20, -0.42), (0.13, -0.50), (0.115, -0.62), (0.13, -0.95),
+         (-0.13, -0.95)]
+    )  # fmt: skip
+    outline += chance.normal(0, 0.006, outline.shape)
+    shadow = frame.fill([curve(outline, closed=True)], 0.018)
+    thick = 0.26 + 0.50 * np.exp(-np.square((x - 0.14) / 0.34) - np.square((y - 0.28) / 0.36))
+    above = sigmoid((dome + 0.08 - y) / 0.045)  # below the diaphragm the abdomen is counted already
+    attenuation += shadow * thick * above
+    canvas = frame.blank()
+    shift = chance.normal(0, 0.012)
+    frame.stroke(
+        canvas, [curve([(shift, -1.4), (shift - 0.005, -0.7), (shift - 0.02, -0.45), (-0.01, -0.29)])], 0.08, 200
+    )
+    frame.stroke(
+        canvas, [np.array([(-0.015, -0.31), (-0.11, -0.17)]), np.array([(-0.01, -0.31), (0.14, -0.18)])], 0.045, 170
+    )
+    attenuation -= frame.soften(canvas, 0.018) * np.float32(0.26)
+
+
+def _add_vessels(frame: Frame, chance: np.random.Generator, attenuation: Image, air: Image) -> None:
+    """Add the hila and the vessels that fork from them and thin out towards the rim."""
+    roots, lengths = [], []
+    for side in (-1, 1):
+        angles = np.concatenate([np.linspace(-1.25, -0.2, 4), np.linspace(0.1, 1.35, 6)]) + chance.normal(0, 0.12, 10)
+        reach = chance.uniform(0.0, 0.06, 10)
+        x, y = side * (0.18 + reach * np.cos(angles)), -0.05 + 0.02 * side + chance.uniform(-0.07, 0.10, 10)
+        roots.append(np.stack([x, y, np.full(10, side), angles], axis=1))
+        lengths.append(chance.uniform(0.16, 0.32, 10))
+    canvas, strength = frame.blank(), chance.uniform(0.6, 1.3)
+    draw_trees(frame, chance, canvas, np.concatenate(roots), np.concatenate(lengths), thick=0.024)
+    attenuation += frame.soften(canvas, 0.009) * air * np.float32(0.20 * strength)
+    knots = [ellipse(side * 0.195, -0.05 + 0.02 * side, 0.05, 0.12, -side * 0.35) for side in (-1, 1)]
+    attenuation += frame.fill(knots, 0.035) * np.float32(0.20 * strength)
+
+
+def _add_ribs(frame: Frame, chance: np.random.Generator, attenuation: Image) -> None:
+    """Add the ribs: behind nearly level, turning at the rim, in front coming back lower until cartilage begins."""
+    gap, slope, bone = chance.uniform(0.132, 0.148), chance.uniform(0.85, 1.15), chance.uniform(0.8, 1.2)
+    thick = chance.uniform(0.050, 0.062)
+    angle = np.linspace(0.10, 2.35, 26)
+    ribs = []
+    for number in range(11):
+        reach = 0.89 * np.sqrt(1 - np.square((number - 8.4) / 9.8))
+        for side in (-1, 1):
+            top = -0.86 + gap * number + chance.normal(0, 0.006)
+            drop = slope * (0.20 + 0.05 * number) * (1 - np.cos(angle)) / 2
+            ribs.append(np.stack([side * reach * np.sin(angle), top - 0.03 * np.sin(2 * angle) + drop], axis=1))
+    behind, front, marrow = frame.blank(), frame.blank(), frame.blank()
+    frame.stroke(behind, [rib[:18] for rib in ribs], thick, 220)
+    frame.stroke(marrow, [rib[:17] for rib in ribs], thick * 0.5)
+    for start, value in ((15, 90), (15, 130), (16, 170)):  # fades out towards the cartilage
+        stop = {90: 26, 130: 24, 170: 22}[value]
+        frame.stroke(front, [rib[start:stop] for rib in ribs[:16]], thick * 1.1, value)
+    shade = frame.soften(behind, 0.008) * 0.24 + frame.soften(front, 0.010) * 0.23 - frame.soften(marrow, 0.009) * 0.10
+    attenuation += shade * np.float32(bone)
+
+
+def _add_other_bones(frame: Frame, chance: np.random.Generator, attenuation: Image) -> None:
+    """Add the spine, the clavicles, the shoulder blades and the arms."""
+    bone, lift = chance.uniform(0.8, 1.2), chance.normal(0, 0.025)
+    spine, discs, others, cores = frame.blank(), frame.blank(), frame.blank(), frame.blank()
+    frame.stroke(spine, [np.array([(0.0, -1.6), (0.0, 1.6)])], 0.145, 200)
+    levels = np.arange(-1.35, 1.35, 0.148) + chance.uniform(-0.05, 0.05)
+    frame.stroke(discs, [np.array([(-0.06, level), (0.06, level)]) for level in levels], 0.022)
+    frame.stroke(spine, [np.array([(0.0, level + 0.06), (0.0, level + 0.10)]) for level in levels], 0.028)
+    attenuation += (frame.soften(spine, 0.022) * 0.20 - frame.soften(discs, 0.011) * 0.10) * np.float32(bone)
+    for side in (-1, 1):
+        bar = [(0.075, -0.58), (0.20, -0.635), (0.42, -0.70), (0.62, -0.79), (0.88, -0.84)]
+        clavicle = curve([(side * x, y + lift) for x, y in bar])
+        frame.stroke(others, [clavicle], 0.062, 230)
+        frame.stroke(cores, [clavicle], 0.028, 170)
+        blade = chance.normal(0, 0.03)
+        rim = [(0.90, -0.76), (0.84, -0.50), (0.77, -0.22), (0.745, -0.02), (0.80, 0.03), (0.90, -0.12)]
+        frame.stroke(others, [curve([(side * (x + blade), y) for x, y in rim])], 0.028, 120)
+        arm = [(1.03, -0.76), (1.14, -0.45), (1.22, 0.0)]
+        frame.stroke(others, [curve([(side * x, y) for x, y in arm])], 0.15, 190)
+        head = frame.to_pixels(ellipse(side * 1.0, -0.78, 0.115, 0.115))
+        cv2.fillPoly(others, [head], 210, cv2.LINE_AA, _SUBPIXEL_BITS)
+    attenuation += (frame.soften(others, 0.011) * 0.34 - frame.soften(cores, 0.008) * 0.12) * np.float32(bone)

@@ -1,0 +1,85 @@
+"""Reads every film of a data set once: which can be read, their fingerprints, twins and groups."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from hilum.data.fingerprint import Fingerprint, Twin, find_twins, fingerprint
+from hilum.data.folder import Dataset, FilmRecord
+from hilum.data.split import group_films
+from hilum.errors import HilumError
+from hilum.film.decode import decode, read_bytes
+from hilum.film.radiograph import Radiograph
+
+__all__ = ["Scan", "scan_films"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A data set whose films have all been read once.
+
+    Attributes:
+        dataset: The films that can be read, with patients filled in from DICOM where the manifest has none.
+        fingerprints: One a film.
+        twins: Pairs of films that are the same picture.
+        groups: (n,) int; films of one group must not be on two sides of a split.
+        unread: Path and error of the films that cannot be read.
+    """
+
+    dataset: Dataset
+    fingerprints: tuple[Fingerprint, ...]
+    twins: tuple[Twin, ...]
+    groups: np.ndarray
+    unread: tuple[tuple[str, HilumError], ...]
+
+
+def scan_films(
+    dataset: Dataset,
+    *,
+    min_side_px: int,
+    visit: Callable[[int, Radiograph], None] = lambda _position, _radiograph: None,
+    done: Callable[[float], None] = lambda _: None,
+) -> Scan:
+    """Read all films of a data set in threads.
+
+    Args:
+        dataset: The films.
+        min_side_px: Large JPEGs are decoded at reduced scale, no side below this.
+        visit: Called in a thread with the position in ``dataset.records`` and the film, for those that can be read.
+        done: Called after each film with the share of all films it makes up.
+
+    Returns:
+        The scan; films that cannot be read are in ``unread`` and nowhere else.
+    """
+
+    def read(position: int) -> tuple[Fingerprint, str | None] | HilumError:
+        record = dataset.records[position]
+        try:
+            data = read_bytes(dataset.root / record.path)
+            radiograph = decode(data, name=record.path, min_side_px=min_side_px)
+            visit(position, radiograph)
+            return fingerprint(data, radiograph), radiograph.patient_key
+        except HilumError as error:
+            return error
+        finally:
+            done(1 / len(dataset.records))
+
+    records: list[FilmRecord] = []
+    fingerprints: list[Fingerprint] = []
+    unread: list[tuple[str, HilumError]] = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for record, result in zip(dataset.records, pool.map(read, range(len(dataset.records))), strict=True):
+            if isinstance(result, HilumError):
+                unread.append((record.path, result))
+            else:
+                records.append(dataclasses.replace(record, patient=record.patient or result[1]))
+                fingerprints.append(result[0])
+    readable = dataclasses.replace(dataset, records=tuple(records))
+    twins = tuple(find_twins(fingerprints))
+    return Scan(readable, tuple(fingerprints), twins, group_films(readable.records, twins), tuple(unread))

@@ -1,0 +1,333 @@
+"""Splits in which twins and patients never cross, and folds made the same way.
+
+Films that must stay together form a group: twins (the same picture twice) and films of one patient. A test part that
+the data set names itself is kept as given, even where it leaks: clean_test then says which of its films are honest.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from hilum.data.fingerprint import Twin
+from hilum.data.folder import Dataset, FilmRecord
+from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra
+from hilum.findings import sorted_findings
+
+__all__ = ["SplitRow", "assign_folds", "assign_splits", "clean_test", "group_films", "read_splits", "write_splits"]
+
+SPLITS = ("train", "validation", "test")
+COLUMNS = ("path", "finding", "split", "group")
+_NUM_ATTEMPTS = 10  # seeds tried for each number of folds before a data set counts as too small
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One line of splits.csv.
+
+    Attributes:
+        path: The film's path, relative to the data set's root, with "/" between the parts.
+        finding: Its reference standard.
+        split: "train", "validation" or "test".
+        group: The number shared by films that must stay together.
+    """
+
+    path: str
+    finding: str
+    split: str
+    group: int
+
+
+def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndarray:
+    """Return the group of each film: films with the same number must never be on two sides of a split.
+
+    Twins share a group, and so do films of one patient of one source; both carry over, so a twin of a patient's film
+    joins that patient's group.
+
+    Args:
+        records: The films.
+        twins: Pairs of positions in records, from fingerprint.find_twins.
+
+    Returns:
+        (n,) int64, numbered 0, 1, ... in the order in which the groups first appear.
+    """
+    parents = list(range(len(records)))
+
+    def root_of(film: int) -> int:
+        while parents[film] != film:
+            parents[film] = parents[parents[film]]  # halves the way for the next one
+            film = parents[film]
+        return film
+
+    first_of: dict[tuple[str | None, str], int] = {}
+    pairs = [(twin.first, twin.second) for twin in twins]
+    for film, record in enumerate(records):
+        if record.patient is not None:
+            pairs.append((first_of.setdefault((record.source, record.patient), film), film))
+    for first, second in pairs:
+        low, high = sorted((root_of(first), root_of(second)))
+        parents[high] = low
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(root_of(film), len(numbers)) for film in range(len(records))], dtype=np.int64)
+
+
+def assign_splits(
+    dataset: Dataset,
+    groups: np.ndarray,
+    *,
+    validation_fraction: float = 0.15,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> tuple[str, ...]:
+    """Return the split of each film: what the data set says is kept, the rest is drawn by groups and stratified.
+
+    A test part is drawn only where the data set names none, a validation part likewise, and always from train.
+    Twins and patients never cross between parts drawn here. They may cross between train and a test part that was
+    given: its nominal figure stays comparable, and clean_test tells the honest one.
+
+    Args:
+        dataset: The films.
+        groups: (n,) int, from group_films.
+        validation_fraction: The share of the train films to validate on, between 0 and 0.5.
+        test_fraction: The share of all films to test on, between 0 and 0.5; unused where a test part is given.
+        seed: The same seed gives the same split on every machine.
+
+    Returns:
+        n words out of "train", "validation", "test".
+
+    Raises:
+        InconsistentDataset: A finding has too few films that are not twins or of one patient.
+        ConfigError: A fraction is out of range.
+        MissingExtra: scikit-learn is not installed.
+    """
+    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+        if not 0 < fraction <= 0.5:
+            raise ConfigError(f"{name} is {fraction}; expected more than 0 and at most 0.5.", fix="Take 0.2, for one.")
+    _check_lengths(dataset, groups)
+    splits = np.array([record.split or "train" for record in dataset.records], dtype=object)
+    labels = _labels(dataset)
+    draws = [
+        (part, fraction)
+        for part, fraction in (("test", test_fraction), ("validation", validation_fraction))
+        if part not in splits
+    ]
+    for position, (part, fraction) in enumerate(draws):
+        given = groups[splits == "validation"] if part == "test" else groups[:0]
+        pool = np.flatnonzero((splits == "train") & ~np.isin(groups, given))
+        num_parts = len(draws) - position + 1  # this one, those still to be drawn, and train
+        _check_group_counts(dataset, labels[pool], groups[pool], num_parts)
+        held = _hold_out(labels[pool], groups[pool], fraction, num_parts, np.random.default_rng([seed, position]))
+        splits[pool[held]] = part
+    _check_parts(dataset, splits)
+    return tuple(str(split) for split in splits)
+
+
+def assign_folds(
+    dataset: Dataset, splits: Sequence[str], groups: np.ndarray, *, num_folds: int = 5, seed: int = 0
+) -> np.ndarray:
+    """Return the cross-validation fold of each film: grouped, stratified, over train and validation; never over test.
+
+    Args:
+        dataset: The films.
+        splits: The split of each film, from assign_splits.
+        groups: (n,) int, from group_films.
+        num_folds: How many folds, at least 2.
+        seed: The same seed gives the same folds on every machine.
+
+    Returns:
+        (n,) int64: 0 to num_folds - 1, and -1 for the films of the test part.
+
+    Raises:
+        InconsistentDataset: A finding has too few films that are not twins or of one patient.
+        ConfigError: num_folds is below 2.
+        MissingExtra: scikit-learn is not installed.
+    """
+    if num_folds < 2:
+        raise ConfigError(f"The number of folds is {num_folds}; expected at least 2.", fix="Take 5, for one.")
+    _check_lengths(dataset, groups)
+    pool = np.flatnonzero(np.asarray(splits, dtype=object) != "test")
+    labels = _labels(dataset)[pool]
+    _check_group_counts(dataset, labels, groups[pool], 2)
+    if num_folds > min(len(np.unique(groups[pool])), np.bincount(labels).max()):
+        raise InconsistentDataset(
+            f"The data set `{dataset.root}` is too small for {num_folds} folds: {len(pool)} films in "
+            f"{len(np.unique(groups[pool]))} groups, {np.bincount(labels).max()} films of the commonest finding.",
+            fix="Ask for fewer folds.",
+        )
+    rng = np.random.default_rng([seed, num_folds])
+    folds = np.full(len(dataset.records), -1, dtype=np.int64)
+    for _ in range(_NUM_ATTEMPTS):
+        drawn = _draw_folds(labels, groups[pool], num_folds, rng)
+        if all(_holds_all(labels[drawn != fold], labels) and np.any(drawn == fold) for fold in range(num_folds)):
+            folds[pool] = drawn
+            return folds
+    raise InconsistentDataset(
+        f"Cannot make {num_folds} folds of `{dataset.root}`: in each trial a fold held no film, or all of a finding.",
+        fix="Ask for fewer folds, or add films of the rarest finding.",
+    )
+
+
+def clean_test(records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> np.ndarray:
+    """Return which films are honest test films: no twin of theirs, and no film of their patient, is in train.
+
+    Returns:
+        (n,) bool: True for the films of the test part whose group has no film in train or validation.
+    """
+    if not len(records) == len(splits) == len(groups):
+        raise ValueError(f"Expected one split and one group a film; got {len(records)}, {len(splits)}, {len(groups)}.")
+    is_test = np.asarray(splits, dtype=object) == "test"
+    return is_test & ~np.isin(groups, groups[~is_test])
+
+
+def write_splits(path: Path, records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> None:
+    """Write splits.csv: path, finding, split, group. Laid beside the films it reads as a manifest of the same split."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for record, split, group in zip(records, splits, groups, strict=True):
+            writer.writerow((record.path, record.finding, split, int(group)))
+
+
+def read_splits(path: Path) -> tuple[SplitRow, ...]:
+    """Return the lines of a splits.csv, in its order.
+
+    Raises:
+        InputError: The file is missing, or not what write_splits wrote.
+    """
+    fix = "Give the splits.csv of a run of hilum."
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                received = ", ".join(reader.fieldnames or ()) or "none"
+                raise InputError(f"`{path}` has the columns {received}; expected {', '.join(COLUMNS)}.", fix=fix)
+            rows = tuple(
+                SplitRow(row["path"], row["finding"], row["split"], int(row["group"]))
+                for row in reader
+                if _is_whole(row)
+            )
+            num_lines = reader.line_num
+    except OSError as error:
+        raise InputError(f"Cannot read the splits `{path}`: {error.strerror}.", fix="Check the path.") from error
+    except (csv.Error, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Cannot read the splits `{path}`: {error}.", fix=fix) from error
+    if not rows:
+        raise InputError(f"The splits `{path}` name no films in {num_lines} lines.", fix=fix)
+    return rows
+
+
+def _is_whole(row: dict[str, str]) -> bool:
+    if None in row or None in row.values() or row["split"] not in SPLITS:
+        raise ValueError(f"a line is cut short, or its split is not one of {', '.join(SPLITS)}")
+    return True
+
+
+# --- drawing --------------------------------------------------------------------------------------------------------
+
+
+def _draw_folds(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a fold for each film, (n,) int64, grouped and stratified."""
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError as error:
+        raise MissingExtra("Splitting a data set", "train") from error
+    splitter = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=int(rng.integers(2**31)))
+    folds = np.empty(len(labels), dtype=np.int64)
+    with warnings.catch_warnings():
+        # a finding with fewer films than folds is checked by the callers: what counts is that train never lacks it
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        for fold, (_, held) in enumerate(splitter.split(labels, labels, groups)):
+            folds[held] = fold
+    return folds
+
+
+def _hold_out(
+    labels: np.ndarray, groups: np.ndarray, fraction: float, num_parts: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return which films to hold out, (n,) bool: about the fraction of each finding, and some of each on both sides."""
+    most = int(min(len(np.unique(groups)), np.bincount(labels).max()))
+    share = Fraction(fraction).limit_denominator(max(2, min(20, most)))
+    share = share if share > 0 else Fraction(1, max(2, min(20, most)))
+    targets = np.bincount(labels) * fraction
+    for num_folds in range(share.denominator, 1, -1):
+        num_held = max(1, round(fraction * num_folds))
+        best, best_distance = None, np.inf
+        for _ in range(_NUM_ATTEMPTS):
+            folds = _draw_folds(labels, groups, num_folds, rng)
+            for first in range(num_folds):
+                held = (folds - first) % num_folds < num_held
+                if not _holds_all(labels[held], labels) or not _leaves(labels, groups, held, num_parts - 1):
+                    continue
+                counts = np.bincount(labels[held], minlength=len(targets))
+                distance = float(np.max(np.abs(counts - targets) / np.maximum(targets, 1)))
+                if distance < best_distance:
+                    best, best_distance = held, distance
+            if best_distance < 0.1:
+                break
+        if best is not None:
+            return best
+    raise InconsistentDataset(
+        f"Cannot split {len(labels)} films in {len(np.unique(groups))} groups so that every part has every finding: "
+        "twins and patients must stay together.",
+        fix="Add films of the rarest finding.",
+    )
+
+
+def _holds_all(some: np.ndarray, labels: np.ndarray) -> bool:
+    return len(np.unique(some)) == len(np.unique(labels))
+
+
+def _leaves(labels: np.ndarray, groups: np.ndarray, held: np.ndarray, num_groups: int) -> bool:
+    """Return whether every finding keeps at least num_groups groups that are not held out."""
+    return all(len(np.unique(groups[~held & (labels == label)])) >= num_groups for label in np.unique(labels))
+
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+
+def _labels(dataset: Dataset) -> np.ndarray:
+    positions = {finding: position for position, finding in enumerate(dataset.findings)}
+    return np.array([positions[record.finding] for record in dataset.records], dtype=np.int64)
+
+
+def _check_lengths(dataset: Dataset, groups: np.ndarray) -> None:
+    if len(groups) != len(dataset.records):
+        raise ValueError(f"Expected one group a film: {len(dataset.records)} films, {len(groups)} groups.")
+
+
+def _check_group_counts(dataset: Dataset, labels: np.ndarray, groups: np.ndarray, num_parts: int) -> None:
+    """Refuse a finding with fewer groups than parts; labels and groups are those of the films to be divided."""
+    if not len(labels):
+        raise InconsistentDataset(
+            f"The data set `{dataset.root}` has no films to train on.", fix="Put class folders into its train/ folder."
+        )
+    for label in np.unique(labels):
+        num_films = int(np.sum(labels == label))
+        num_groups = len(np.unique(groups[labels == label]))
+        if num_groups < num_parts:
+            twins = f", {num_films} counting twins and films of one patient" if num_films > num_groups else ""
+            raise InconsistentDataset(
+                f"The finding `{dataset.findings[label]}` of `{dataset.root}` has {num_groups} "
+                f"film{'s' if num_groups > 1 else ''} to divide{twins}; expected at least {num_parts}, one a part.",
+                fix="Add films, or leave the finding out.",
+            )
+
+
+def _check_parts(dataset: Dataset, splits: np.ndarray) -> None:
+    learnt = {record.finding for record, split in zip(dataset.records, splits, strict=True) if split == "train"}
+    validated = {record.finding for record, split in zip(dataset.records, splits, strict=True) if split == "validation"}
+    if learnt != validated:
+        lacking = sorted_findings(learnt ^ validated)[0]
+        part = "validation" if lacking in learnt else "train"
+        raise InconsistentDataset(
+            f"The {part} part of `{dataset.root}` has no film with the finding `{lacking}`.",
+            fix="Add some, or remove the validation part: hilum then takes one from train.",
+        )

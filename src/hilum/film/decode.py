@@ -1,0 +1,253 @@
+"""From the bytes of a file to a Radiograph: PNG, JPEG or DICOM, told by content and never by the file's name.
+
+JPEG goes through simplejpeg (libjpeg-turbo), at reduced scale where the caller allows it; PNG through OpenCV (libpng).
+Both refuse data that end too early, and let other threads run meanwhile. What they do not look at is checked before
+them (size bombs, checksums, animation) or done after them (EXIF orientation, transparency, colour).
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from hilum.errors import UndecodableFilm, UnsupportedFilm
+from hilum.film.colour import grey_from_bgr, is_neutral, refuse_colour
+from hilum.film.headers import (
+    JPEG_MAGIC,
+    MAX_BYTES,
+    MAX_PIXELS,
+    PNG_MAGIC,
+    JpegHeader,
+    is_dicom,
+    read_jpeg_header,
+    read_png,
+)
+from hilum.film.radiograph import Radiograph
+
+__all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "read_bytes", "read_film"]
+
+DECODER_VERSION: int = 1  # raised whenever the pixels of any film may change; models remember it
+
+_UNIT_FROM_BYTE = np.arange(256, dtype=np.float32) / np.float32(255)
+_SEND_AGAIN = "Copy or export it again from where it came from."
+_EXPORT_AGAIN = "Export the film as DICOM, PNG or JPEG."
+_FOREIGN_KINDS: tuple[tuple[int, bytes, str], ...] = (  # (offset, magic, what it is)
+    (0, b"BM", "a BMP picture"),
+    (0, b"GIF8", "a GIF picture"),
+    (0, b"II*\0", "a TIFF picture"),
+    (0, b"MM\0*", "a TIFF picture"),
+    (0, b"II+\0", "a TIFF picture"),
+    (0, b"MM\0+", "a TIFF picture"),
+    (8, b"WEBP", "a WebP picture"),
+    (4, b"ftypavif", "an AVIF picture"),
+    (4, b"ftyp", "a HEIC picture or a video"),
+    (0, b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 picture outside DICOM"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture outside DICOM"),
+    (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive or office document"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (344, b"n+1\0", "a NIfTI volume"),
+)
+
+
+def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None) -> Radiograph:
+    """Return the film in a file's bytes.
+
+    Args:
+        data: The whole file.
+        name: What to call the film in messages, best its path.
+        min_side_px: The caller needs no side longer than this. A large JPEG is then decoded at a reduced scale that
+            leaves both sides at least so long, several times faster; nothing is ever enlarged. None: full size.
+
+    Returns:
+        The film, pixels (H, W) float32 in [0, 1], bone bright as far as the file says so.
+
+    Raises:
+        UndecodableFilm: When the bytes are no picture, cut short, damaged, or larger than any film.
+        UnsupportedFilm: When they are a picture that hilum does not judge: another format, colour, a film series, a
+            DICOM file of another modality or body part.
+
+    Example:
+        >>> decode(b"no picture", name="notes.png")
+        Traceback (most recent call last):
+        hilum.errors.UndecodableFilm: Cannot read the film `notes.png`: ...
+    """
+    if not data:
+        raise UndecodableFilm(f"Cannot read the film `{name}`: the file is empty.", fix=_SEND_AGAIN)
+    if len(data) > MAX_BYTES:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: it is larger than {MAX_BYTES // 2**20} MB.", fix=_EXPORT_AGAIN
+        )
+    if data.startswith(PNG_MAGIC):
+        return _decode_png(data, name)
+    if data.startswith(JPEG_MAGIC):
+        return _decode_jpeg(data, name, min_side_px)
+    if is_dicom(data):
+        from hilum.film.dicom import decode_dicom  # pydicom takes time to import; PNG and JPEG need none of it
+
+        return decode_dicom(data, name=name)
+    for offset, magic, kind in _FOREIGN_KINDS:
+        if data.startswith(magic, offset):
+            raise UnsupportedFilm(
+                f"Cannot read the film `{name}`: it is {kind}; expected DICOM, PNG or JPEG.", fix=_EXPORT_AGAIN
+            )
+    found = "plain text" if data[:512].isascii() and b"\0" not in data[:512] else "no picture of a known kind"
+    raise UndecodableFilm(
+        f"Cannot read the film `{name}`: its content is {found}; expected DICOM, PNG or JPEG.", fix=_EXPORT_AGAIN
+    )
+
+
+def read_film(path: Path, *, min_side_px: int | None = None) -> Radiograph:
+    """Return the film in a file.
+
+    Args:
+        path: The file; its extension does not matter.
+        min_side_px: As in decode.
+
+    Returns:
+        As decode does.
+
+    Raises:
+        UndecodableFilm: When there is no such file, it may not be read, or its bytes cannot be decoded.
+        UnsupportedFilm: As in decode.
+    """
+    return decode(read_bytes(path), name=_printable(path), min_side_px=min_side_px)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a film's file; one byte more than MAX_BYTES of a file that is too large.
+
+    Raises:
+        UndecodableFilm: When there is no such file, or it may not or cannot be read.
+    """
+    name = _printable(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(mode):  # a pipe would be waited on for ever
+            raise OSError(errno.EINVAL, "it is no regular file")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UndecodableFilm(f"Cannot read the film `{name}`: it does not exist.", fix="Check the path.") from error
+    except IsADirectoryError as error:
+        raise UndecodableFilm(f"Cannot read the film `{name}`: it is a folder.", fix="Give a file.") from error
+    except PermissionError as error:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: this user may not read it.", fix="Change the file's permissions."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or "the path is not valid"
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: {reason}.", fix="Check the path and the disk."
+        ) from error
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()  # a name that is no UTF-8 must not break a message
+
+
+def _decode_png(data: bytes, name: str) -> Radiograph:
+    header, clean = read_png(data, name)
+    try:
+        pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(clean, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise UndecodableFilm(f"Cannot read the film `{name}`: it is a PNG file cut short or damaged.", fix=_SEND_AGAIN)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels = _on_black(pixels)
+    grey = pixels if pixels.ndim == 2 else grey_from_bgr(pixels, name)
+    if header.transparent_grey is not None and pixels.ndim == 2:  # OpenCV leaves it as it is
+        grey[grey == header.transparent_grey * (255 // (2**header.bit_depth - 1) or 1)] = 0
+    return Radiograph(_upright(_to_unit(grey), header.orientation), "png", header.size_px, header.bit_depth)
+
+
+def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
+    header = read_jpeg_header(data, name)
+    if header.bit_depth != 8:
+        raise UnsupportedFilm(
+            f"Cannot read the film `{name}`: it is a JPEG of {header.bit_depth} bits; expected 8.", fix=_EXPORT_AGAIN
+        )
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if (height, width) != header.size_px:
+            raise ValueError("two sizes")
+        grey = _jpeg_grey(data, header, name, min_side_px)
+    except UnsupportedFilm:
+        raise
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: it is a JPEG file cut short or damaged.", fix=_SEND_AGAIN
+        ) from error
+    return Radiograph(_upright(_to_unit(grey), header.orientation), "jpeg", header.size_px, header.bit_depth)
+
+
+def _jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | None) -> NDArray[np.uint8]:
+    """Return the luma of a JPEG, (H, W) uint8, at reduced scale where allowed.
+
+    Colour has to be looked at too, and unpacking the file costs more than transforming it. So a reduced picture is
+    decoded in colour at once: nearly always its channels are equal and one is the luma. In full size colour costs three
+    times as much as grey, so it is looked at in a second pass at one eighth.
+    """
+    least = max(min_side_px or 0, 0)
+    scale = {"min_height": min(least, header.size_px[0]), "min_width": min(least, header.size_px[1])} if least else {}
+    if header.num_components == 4:
+        cmyk = simplejpeg.decode_jpeg(data, "CMYK", **scale)
+        return grey_from_bgr(_bgr_from_cmyk(cmyk, inverted=header.adobe), name)
+    if header.num_components == 3:
+        if scale:
+            bgr = simplejpeg.decode_jpeg(data, "BGR", **scale)
+            if is_neutral(bgr):
+                return np.ascontiguousarray(bgr[..., 0])
+        else:
+            bgr = simplejpeg.decode_jpeg(data, "BGR", min_height=1, min_width=1, min_factor=8)
+        refuse_colour(bgr, name)
+    grey: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY", **scale)[..., 0]
+    return grey
+
+
+def _bgr_from_cmyk(cmyk: NDArray[np.uint8], *, inverted: bool) -> NDArray[Any]:
+    """Return (H, W, 3) uint8 from (H, W, 4): the light left after each ink and black; Adobe stores light, not ink."""
+    light = cmyk if inverted else np.uint8(255) - cmyk
+    return cv2.merge([cv2.multiply(light[..., channel], light[..., 3], scale=1 / 255) for channel in (2, 1, 0)])
+
+
+def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, 3) from (H, W, 4), laid on black through its transparency, in its own dtype."""
+    *channels, alpha = cv2.split(bgra)
+    full_scale = float(np.iinfo(bgra.dtype).max)
+    if alpha.min() < full_scale:
+        channels = [cv2.multiply(channel, alpha, scale=1 / full_scale) for channel in channels]
+    return cv2.merge(channels)
+
+
+def _to_unit(grey: NDArray[Any]) -> NDArray[np.float32]:
+    """Return uint8 or uint16 of any shape as float32 in [0, 1]."""
+    if grey.dtype == np.uint8:
+        return np.asarray(cv2.LUT(grey, _UNIT_FROM_BYTE), np.float32)  # five times as fast as dividing
+    unit = grey.astype(np.float32)
+    unit /= np.float32(np.iinfo(grey.dtype).max)
+    return unit
+
+
+def _upright(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+    """Return the picture as EXIF orientation 1 to 8 wants it seen."""
+    if orientation >= 5:
+        pixels = pixels.T
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

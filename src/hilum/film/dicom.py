@@ -1,0 +1,247 @@
+"""From a DICOM file to a Radiograph: what must be true of the file, and its picture unpacked.
+
+Refused before a pixel is decoded: files that say they show something else than the chest, sizes no film has, and
+compressed pictures that contradict the file around them or end too early. What the stored values look like is the work
+of grayscale.py. No message holds a word of free text: it might be a name.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import threading
+import warnings
+import zlib  # before pydicom, which loads GDCM: its own zlib, loaded first, breaks PNG writing in this process
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pydicom
+import simplejpeg
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
+from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
+from hilum.film.colour import grey_from_bgr
+from hilum.film.gdcm_worker import unpack_frame
+from hilum.film.grayscale import shown_values
+from hilum.film.headers import MAX_BYTES, check_size, codestream_size_px
+from hilum.film.radiograph import Radiograph
+
+__all__ = ["decode_dicom"]
+
+_SEND_AGAIN = "Send or export it again from where it came from."
+_CONVERT = "Convert it to an uncompressed or JPEG 2000 DICOM file, for instance with dcmconv or gdcmconv."
+
+_EIGHT_BIT_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_FOR_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
+_PLUGINS = {
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEG2000: "pylibjpeg",
+    RLELossless: "pydicom",
+}
+
+
+def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
+    """Return the film in a DICOM file's bytes.
+
+    Args:
+        data: The whole file, with or without preamble.
+        name: What to call the film in messages.
+
+    Returns:
+        The film, pixels (H, W) float32 in [0, 1], bone bright if the file's photometric interpretation is true.
+
+    Raises:
+        UndecodableFilm: When the bytes are no DICOM, cut short, damaged, or too large.
+        UnsupportedFilm: On another modality or body part, several frames, colour, or a compression without a decoder.
+    """
+    with _pydicom_kept_quiet():
+        try:
+            return _decode(data, name)
+        except HilumError:
+            raise
+        except Exception as error:  # pydicom and its plugins raise whatever broken bytes bring about
+            raise UndecodableFilm(
+                f"Cannot read the film `{name}`: it is a damaged DICOM file ({type(error).__name__}).", fix=_SEND_AGAIN
+            ) from error
+
+
+def _decode(data: bytes, name: str) -> Radiograph:
+    _check_deflated(data, name)
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+    if "SOPClassUID" not in dataset and "Rows" not in dataset:
+        raise UndecodableFilm(f"Cannot read the film `{name}`: it is no DICOM file, or cut short.", fix=_SEND_AGAIN)
+    refuse_other_than_chest(dataset, name)
+    if "PixelData" not in dataset:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: this DICOM file holds no picture, or is cut short.", fix=_SEND_AGAIN
+        )
+    size_px = int(dataset.Rows), int(dataset.Columns)
+    check_size(size_px, name, num_frames=int(dataset.get("NumberOfFrames") or 1))
+    bit_depth = int(dataset.BitsStored)
+    if not 8 <= bit_depth <= int(dataset.BitsAllocated) <= 16:
+        raise UnsupportedFilm(f"The film `{name}` has {bit_depth} bits a pixel; expected 8 to 16.", fix=_CONVERT)
+    stored = _stored_values(dataset, name)
+    if stored.shape[:2] != size_px:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: its picture is not of the size it states.", fix=_SEND_AGAIN
+        )
+    pixels = shown_values(stored, dataset) if stored.ndim == 2 else _grey_from_colour(stored, bit_depth, name)
+    return Radiograph(pixels, "dicom", size_px, bit_depth, view_position(dataset), patient_key(dataset))
+
+
+def _check_deflated(data: bytes, name: str) -> None:
+    """Refuse a deflated file that swells beyond MAX_BYTES; it is measured in small pieces, none is kept."""
+    syntax, start = _syntax(data)
+    if syntax != DeflatedExplicitVRLittleEndian.encode():
+        return
+    inflater, size, piece = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
+    while piece and size <= MAX_BYTES:
+        size += len(inflater.decompress(piece, 1 << 20))
+        piece = inflater.unconsumed_tail
+    if size > MAX_BYTES:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: deflated, it swells to more than {MAX_BYTES // 2**20} MB.", fix=_CONVERT
+        )
+
+
+def _syntax(data: bytes) -> tuple[bytes, int]:
+    """Return the transfer syntax that the file meta information states, and where the data set starts (PS3.10 7.1)."""
+    position, syntax = 132 if data[128:132] == b"DICM" else 0, b""
+    while data[position : position + 2] == b"\x02\0" and position + 12 <= len(data):
+        if data[position + 4 : position + 6] in (b"OB", b"OW", b"SQ", b"UN", b"UT"):
+            start, length = position + 12, struct.unpack_from("<I", data, position + 8)[0]
+        else:
+            start, length = position + 8, struct.unpack_from("<H", data, position + 6)[0]
+        if data[position + 2 : position + 4] == b"\x10\0":
+            syntax = data[start : start + length].rstrip(b" \0")
+        position = start + length
+    return syntax, position
+
+
+def _stored_values(dataset: Dataset, name: str) -> NDArray[Any]:
+    """Return the stored values as integers, (H, W), or (H, W, 3) in RGB order."""
+    syntax = _stated_syntax(dataset)
+    try:
+        stored = _unpacked(dataset, syntax, name) if syntax.is_encapsulated else pixel_array(dataset)
+    except (RuntimeError, NotImplementedError) as error:
+        said = "a private one" if syntax.is_private else syntax.name
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: its picture is damaged or cannot be unpacked (transfer syntax: {said}).",
+            fix=f"{_SEND_AGAIN} {_CONVERT}",
+        ) from error
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        stored = apply_color_lut(stored, dataset)
+    if stored.ndim not in (2, 3) or (stored.ndim == 3 and stored.shape[2] != 3):
+        raise UnsupportedFilm(f"The film `{name}` is no single still picture.", fix="Give one still film.")
+    return stored
+
+
+def _stated_syntax(dataset: Dataset) -> UID:
+    """Return the transfer syntax; a file without meta information gets the one that pydicom found out by reading."""
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    if dataset.file_meta.get("TransferSyntaxUID") is None:
+        implicit, little = dataset.original_encoding
+        found = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = found
+    return UID(dataset.file_meta.TransferSyntaxUID)
+
+
+def _check_codestream(frame: bytes, size_px: tuple[int, int], name: str) -> None:
+    """Refuse a compressed picture of another size than the file states, or one cut short; decoders do not."""
+    said = codestream_size_px(frame)
+    if said not in (None, size_px):
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is not of the size stated.", fix=_SEND_AGAIN)
+    if frame.startswith(b"\xff\xd8") and b"\xff\xd9" not in frame[-64:]:  # no end of image
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is cut short.", fix=_SEND_AGAIN)
+
+
+def _unpacked(dataset: Dataset, syntax: UID, name: str) -> NDArray[Any]:
+    """Return the values of a compressed picture, each compression by the decoder that damage does not bring down."""
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel)
+    bits_allocated, bits_stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    _check_codestream(frame, (rows, columns), name)
+    if syntax in _EIGHT_BIT_JPEG and bits_stored == 8 and samples == 1:
+        return np.asarray(simplejpeg.decode_jpeg(frame, "GRAY"))[..., 0]
+    if syntax in _FOR_GDCM and not (syntax in _EIGHT_BIT_JPEG and bits_stored == 8):
+        signed = int(dataset.PixelRepresentation)
+        interpretation = str(dataset.PhotometricInterpretation)
+        layout = (rows, columns, samples, bits_allocated, bits_stored, signed)
+        values = unpack_frame(frame, str(syntax), *layout, photometric_interpretation=interpretation)
+        dtype = f"<{'i' if signed else 'u'}{bits_allocated // 8}"
+        return np.frombuffer(values, dtype).reshape((rows, columns) if samples == 1 else (rows, columns, samples))
+    return pixel_array(dataset, decoding_plugin=_PLUGINS.get(syntax, ""))
+
+
+def _grey_from_colour(rgb: NDArray[Any], bit_depth: int, name: str) -> NDArray[np.float32]:
+    """Return (H, W) float32 in [0, 1] of a near-grey colour capture (H, W, 3), which has no VOI transformation."""
+    largest = max(float(2**bit_depth - 1), float(rgb.max()))
+    grey = grey_from_bgr(np.ascontiguousarray(rgb[..., ::-1]), name, full_scale=largest)
+    return np.divide(grey, np.float32(largest), dtype=np.float32)
+
+
+_quiet_lock = threading.Lock()
+_quiet_depth = 0
+_quiet_filters: warnings.catch_warnings | None = None  # type: ignore[type-arg]
+_decoding = threading.local()
+
+
+def _logs(_: logging.LogRecord) -> bool:
+    return not getattr(_decoding, "now", False)
+
+
+logging.getLogger("pydicom").addFilter(_logs)
+
+
+@contextmanager
+def _pydicom_kept_quiet() -> Iterator[None]:
+    """Silence pydicom: real files break the standard in a hundred harmless ways, and its words may hold a name.
+
+    Warning filters belong to the process. They are changed once by the first thread in and put back by the last one
+    out: threads that each changed them would put them back in the wrong order. Logging is silenced in this thread only.
+    """
+    global _quiet_depth, _quiet_filters  # noqa: PLW0603
+    with _quiet_lock:
+        _quiet_depth += 1
+        if _quiet_depth == 1:
+            _quiet_filters = warnings.catch_warnings()
+            _quiet_filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+    _decoding.now = True
+    try:
+        yield
+    finally:
+        _decoding.now = False
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0 and _quiet_filters is not None:
+                _quiet_filters.__exit__(None, None, None)
+                _quiet_filters = None

@@ -1,0 +1,133 @@
+"""The one definition of what a network sees, used by training and by the runtime alike.
+
+A film is stretched to a square, then its grey values are stretched between two percentiles. The percentiles are taken
+on the *resized* film: there they hardly depend on whether a JPEG was decoded in full or at reduced scale, single hot
+pixels and thin burnt-in letters have been averaged away, and 50,000 pixels are sorted instead of millions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.errors import ConfigError, nearest_name
+from hilum.film.radiograph import Radiograph
+
+__all__ = ["Preprocessing", "preprocess"]
+
+_MAX_SIZE_PX = 4096
+_LEAST_CONTRAST = 1e-3  # of the range from black to white: a window narrower than this would show nothing but noise
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a film becomes a network's input; it travels inside the model file.
+
+    Attributes:
+        size_px: Side of the square, 16 to 4096 pixels.
+        window_percentiles: Lower and upper percentile of the grey values that become 0 and 1, each 0 to 100. The
+            default leaves out half a percent at each end: markers and collimator edges.
+
+    Raises:
+        ConfigError: When a value is out of range.
+    """
+
+    size_px: int = 224
+    window_percentiles: tuple[float, float] = (0.5, 99.5)
+
+    def __post_init__(self) -> None:
+        size_px: Any = self.size_px  # may come from a file: the declared type is a hope
+        if isinstance(size_px, bool) or not isinstance(size_px, int) or not 16 <= size_px <= _MAX_SIZE_PX:
+            raise ConfigError(
+                f"`size_px` must be a whole number from 16 to {_MAX_SIZE_PX}; received {size_px!r}.",
+                fix="224 suits most networks.",
+            )
+        try:
+            low, high = (float(value) for value in self.window_percentiles)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not 0 <= low < high <= 100:
+            raise ConfigError(
+                f"`window_percentiles` must be two rising numbers from 0 to 100; received {self.window_percentiles!r}.",
+                fix="The default is [0.5, 99.5].",
+            )
+        object.__setattr__(self, "window_percentiles", (low, high))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values, the inverse of from_dict."""
+        return {"size_px": self.size_px, "window_percentiles": list(self.window_percentiles)}
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
+        """Return the settings that to_dict wrote; missing keys take their defaults.
+
+        Raises:
+            ConfigError: On an unknown key, with the nearest known name, or a value out of range.
+        """
+        known = ("size_px", "window_percentiles")
+        for key in settings:
+            if key not in known:
+                raise ConfigError(f"Unknown preprocessing setting `{key}`.", fix=nearest_name(str(key), known))
+        values = dict(settings)
+        if isinstance(values.get("window_percentiles"), list):
+            values["window_percentiles"] = tuple(values["window_percentiles"])
+        return cls(**values)
+
+
+def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Return the film as a network sees it.
+
+    The film is stretched to a square, not cropped or padded: a cropped costophrenic angle is lost, and black bars tell
+    a network the aspect ratio, which differs between hospitals.
+
+    Args:
+        radiograph: A decoded film of any size.
+        preprocessing: Size and window.
+
+    Returns:
+        (1, S, S) float32 in [0, 1], C-contiguous; all zeros where the film shows no contrast.
+    """
+    pixels = _resize(radiograph.pixels, preprocessing.size_px)  # (H, W) -> (S, S)
+    low, high = _percentiles(pixels, preprocessing.window_percentiles)
+    if high - low < _LEAST_CONTRAST:
+        return np.zeros((1, *pixels.shape), np.float32)
+    black, white = np.float32(low), np.float32(high)
+    window = (pixels - black) / (white - black)
+    np.clip(window, 0.0, 1.0, out=window)
+    return window[np.newaxis]  # (1, S, S)
+
+
+def _resize(film: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
+    """Return the film stretched to a square: shrinking sides are averaged, growing ones interpolated.
+
+    The two are done apart, since OpenCV's INTER_AREA turns into a plain interpolation, with aliasing, when one side
+    grows while the other shrinks.
+    """
+    pixels: NDArray[Any] = film
+    height, width = pixels.shape
+    least = (min(width, size_px), min(height, size_px))
+    if least != (width, height):
+        pixels = cv2.resize(pixels, least, interpolation=cv2.INTER_AREA)
+    if least != (size_px, size_px):
+        pixels = cv2.resize(pixels, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(pixels, np.float32)
+
+
+def _percentiles(pixels: NDArray[np.float32], percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Return two percentiles of the grey values, as numpy.percentile's default method would, by partial sorting."""
+    values = pixels.ravel()
+    positions = [percentile / 100 * (values.size - 1) for percentile in percentiles]
+    ranks = sorted({rank for position in positions for rank in (math.floor(position), math.ceil(position))})
+    values = np.partition(values, ranks)
+    low, high = (
+        float(values[math.floor(position)])
+        + (float(values[math.ceil(position)]) - float(values[math.floor(position)])) * (position % 1)
+        for position in positions
+    )
+    return low, high

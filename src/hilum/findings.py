@@ -1,0 +1,96 @@
+"""The vocabulary of findings: standard names, the names folders use for them, and their SNOMED CT codes.
+
+Folder names are free: those listed here get their standard name, any other name is kept as it stands.
+
+Source of the codes: SNOMED CT, international edition.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["FINDINGS", "Finding", "finding_named", "sorted_findings", "standard_name"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding of a chest radiograph.
+
+    Attributes:
+        name: The standard name, used in every output.
+        snomed_ct: The SNOMED CT concept identifier.
+        meaning: The concept's name in SNOMED CT.
+        aliases: Other names that data sets give to the folder; compared without case, spaces and punctuation.
+    """
+
+    name: str
+    snomed_ct: str
+    meaning: str
+    aliases: tuple[str, ...] = ()
+
+
+FINDINGS: tuple[Finding, ...] = (
+    Finding(
+        "Normal",
+        "17621005",
+        "Normal",
+        ("Healthy", "No finding", "No findings", "Control", "Negative", "Normals"),
+    ),
+    Finding(
+        "Covid-19",
+        "840539006",
+        "Disease caused by severe acute respiratory syndrome coronavirus 2",
+        ("Covid", "Covid19", "SARS-CoV-2", "Corona", "Coronavirus", "Covid pneumonia", "Covid-19 pneumonia"),
+    ),
+    Finding(
+        "Viral Pneumonia",
+        "75570004",
+        "Viral pneumonia",
+        ("Viral", "Virus", "Pneumonia viral", "Pneumonia virus", "Virus pneumonia"),
+    ),
+    Finding(
+        "Bacterial Pneumonia",
+        "53084003",
+        "Bacterial pneumonia",
+        ("Bacterial", "Bacteria", "Pneumonia bacterial", "Pneumonia bacteria", "Bacteria pneumonia"),
+    ),
+    Finding(
+        "Pneumonia (type not stated)",
+        "233604007",
+        "Pneumonia",
+        ("Pneumonia", "Pneumonia unspecified", "Pneumonia not stated"),
+    ),
+    Finding("Tuberculosis", "154283005", "Pulmonary tuberculosis", ("TB", "Pulmonary tuberculosis")),
+)
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+_BY_KEY = {_key(alias): finding for finding in FINDINGS for alias in (finding.name, *finding.aliases)}
+_ORDER = {finding.name: position for position, finding in enumerate(FINDINGS)}
+
+
+def finding_named(name: str) -> Finding | None:
+    """Return the known finding that a folder's or column's name stands for, or None."""
+    return _BY_KEY.get(_key(name))
+
+
+def standard_name(name: str) -> str:
+    """Return the standard name for a folder's or column's name; an unknown name comes back as it stands.
+
+    Example:
+        >>> standard_name("COVID"), standard_name("No_finding"), standard_name("Pleural effusion")
+        ('Covid-19', 'Normal', 'Pleural effusion')
+    """
+    finding = finding_named(name)
+    return finding.name if finding else name
+
+
+def sorted_findings(names: Iterable[str]) -> tuple[str, ...]:
+    """Return distinct finding names in the one order used everywhere: the vocabulary's, then the alphabet's."""
+    return tuple(sorted(set(names), key=lambda name: (_ORDER.get(name, len(_ORDER)), name)))

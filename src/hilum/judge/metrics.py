@@ -1,0 +1,299 @@
+"""Figures with their uncertainty: what metrics.json says of one part of the films.
+
+A figure that the films cannot give (a finding without films, one class only) is None, never 0 and never 1. numpy only;
+the tests check every figure against scikit-learn.
+
+Intervals are 95 %: Wilson's for accuracy, else the percentile interval of a grouped bootstrap, in which whole groups
+(twins, one patient's films) are drawn with replacement. Resamples in which a figure is undefined are left out of its
+interval. Where no resample differs from another (no film was wrong), the bootstrap's interval has no width and would
+claim certainty; there Wilson's interval over the effective number of groups stands in.
+
+Sources:
+    Wilson 1927, Probable inference, the law of succession, and statistical inference.
+    Field, Welsh 2007, Bootstrapping clustered data.
+    Hand, Till 2001, A simple generalisation of the area under the ROC curve (ranks, ties).
+    Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney statistic, part 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import InputError
+from hilum.judge.calibrate import checked_scores, expected_calibration_error
+
+__all__ = ["performance", "wilson_interval"]
+
+FloatArray = npt.NDArray[np.float64]
+Interval = dict[str, float | None]
+
+PER_FINDING = ("precision", "recall", "f1", "auroc", "sensitivity", "specificity")
+OVERALL = ("balanced_accuracy", "macro_f1", "auroc_macro")
+_BATCH_CELLS = 2_000_000  # films x resamples held at once: 16 MB an array
+
+
+def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval for a proportion.
+
+    Args:
+        successes: From 0 to n; a fraction where n is an effective number.
+        n: Trials; of none, nothing is known: (0, 1).
+        confidence: Above 0 and below 1.
+
+    Returns:
+        Lower and upper limit, in [0, 1].
+
+    Raises:
+        InputError: The counts or the confidence are out of range.
+
+    Example:
+        >>> [round(limit, 3) for limit in wilson_interval(64, 66)]
+        [0.896, 0.992]
+    """
+    if not (0 <= successes <= n and 0 < confidence < 1):
+        raise InputError(
+            f"Expected 0 <= successes <= n and 0 < confidence < 1, received {successes}, {n}, {confidence}."
+        )
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    fraction = successes / n
+    centre = fraction + z * z / (2 * n)
+    spread = z * math.sqrt(fraction * (1 - fraction) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    # At the ends the limit is exactly 0 or 1; rounding must not put it beside them.
+    low = 0.0 if successes == 0 else max(0.0, (centre - spread) / scale)
+    high = 1.0 if successes == n else min(1.0, (centre + spread) / scale)
+    return low, high
+
+
+def performance(
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    findings: Sequence[str],
+    *,
+    operating_thresholds: Mapping[str, float],
+    groups: npt.ArrayLike | None = None,
+    seed: int = 0,
+    num_resamples: int = 1000,
+) -> dict[str, Any]:
+    """Return the figures of one part of the films, as metrics.json holds them.
+
+    The answer is the most probable finding; accuracy, precision, recall and F1 judge it. Sensitivity and specificity
+    judge each finding alone, present where its probability reaches its operating threshold. Means over findings are
+    plain means: of recall over the findings with films, of F1 over the findings that occur in truth or answers
+    (scikit-learn's macro F1 with zero_division=0), of AUROC over the findings that have one.
+
+    Args:
+        truth: (n,) int, index of the true finding; n may be 0.
+        probabilities: (n, K) in [0, 1], calibrated.
+        findings: The K names, in the order of the columns.
+        operating_thresholds: A probability for each finding.
+        groups: (n,) int; films of equal number are not independent. None: every film stands for itself.
+        seed: Of the bootstrap; the same films and seed give the same interval.
+        num_resamples: Of the bootstrap; 0 leaves its intervals out.
+
+    Returns:
+        {"n", "accuracy": I, "balanced_accuracy": I, "macro_f1": I, "auroc_macro": I, "ece", "per_finding": {name:
+        {"precision": I, "recall": I, "f1": I, "auroc": I, "sensitivity": I, "specificity": I, "operating_threshold",
+        "n"}}, "confusion": {"findings", "counts"}} with I = {"value", "low", "high"}; plain floats and ints, ready
+        for JSON; None where undefined. Rows of the counts are the truth, columns the answers.
+
+    Raises:
+        InputError: Shapes disagree, a threshold is missing or a probability is not finite.
+    """
+    names = list(findings)
+    scores, labels = checked_scores(probabilities, truth, len(names))
+    missing = [name for name in names if name not in operating_thresholds]
+    if missing:
+        raise InputError(f"Expected an operating threshold for each finding; missing: {', '.join(missing)}.")
+    group_of = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    if group_of.shape != labels.shape:
+        raise InputError(f"Expected one group a film ({len(labels)}), received shape {group_of.shape}.")
+    thresholds = np.array([float(operating_thresholds[name]) for name in names])
+
+    tally = _Tally.of(labels, scores, np.unique(group_of, return_inverse=True)[1], thresholds)
+    point = tally.figures(np.ones((tally.num_groups, 1)))
+    resamples = tally.resample(seed, num_resamples)
+    support = tally.effective_groups()
+    counts = tally.confusion
+    correct, total = int(np.trace(counts)), len(labels)
+
+    def interval(figure: str, *finding: int) -> Interval:
+        drawn = resamples[figure].T[finding or ...] if resamples else np.empty(0)  # (R,)
+        return _interval(float(point[figure].T[finding or ...][0]), drawn, float(support[figure][finding or ...]))
+
+    low, high = wilson_interval(correct, total)
+    error = expected_calibration_error(scores, labels)
+    return {
+        "n": total,
+        "accuracy": {"value": correct / total, "low": low, "high": high} if total else _nothing(),
+        **{figure: interval(figure) for figure in OVERALL},
+        "ece": error if math.isfinite(error) else None,
+        "per_finding": {
+            name: {
+                **{figure: interval(figure, index) for figure in PER_FINDING},
+                "operating_threshold": float(thresholds[index]),
+                "n": int(counts[index].sum()),
+            }
+            for index, name in enumerate(names)
+        },
+        "confusion": {"findings": names, "counts": counts.tolist()},
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """The films in the order of one finding's probability, with the ties marked: all that its AUROC needs."""
+
+    negatives: npt.NDArray[np.intp]  # films without the finding, ascending
+    positives: npt.NDArray[np.intp]  # films with the finding
+    below: npt.NDArray[np.intp]  # for each of those: how many negatives lie below it
+    up_to: npt.NDArray[np.intp]  # the same, ties included
+
+    def auroc(self, film_weights: FloatArray) -> FloatArray:
+        """Return (R,) the AUROC under film weights (n, R); NaN where one side weighs nothing."""
+        weight = film_weights[self.positives]  # (n+, R)
+        cumulated = np.zeros((len(self.negatives) + 1, film_weights.shape[1]))
+        np.cumsum(film_weights[self.negatives], axis=0, out=cumulated[1:])
+        wins = np.einsum("pr,pr->r", weight, cumulated[self.below] + cumulated[self.up_to]) / 2
+        return _ratio(wins, weight.sum(axis=0) * cumulated[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Tally:
+    """The films counted so that a resample of groups is one matrix product."""
+
+    per_group: FloatArray  # (G, K*K + 2K): confusion cells, then films at or above the threshold with and without it
+    group_of: npt.NDArray[np.intp]  # (n,) 0 .. G-1
+    rankings: tuple[_Ranking, ...]
+    num_findings: int
+
+    @classmethod
+    def of(
+        cls, labels: npt.NDArray[np.int64], scores: FloatArray, group_of: npt.NDArray[np.intp], thresholds: FloatArray
+    ) -> _Tally:
+        num_films, num_findings = scores.shape
+        cells = np.zeros((num_films, num_findings * num_findings))
+        if num_films:
+            cells[np.arange(num_films), labels * num_findings + scores.argmax(axis=1)] = 1
+        positive = labels[:, None] == np.arange(num_findings)  # (n, K)
+        above = scores >= thresholds
+        columns = np.concatenate((cells, above & positive, above & ~positive), axis=1)
+        per_group = np.zeros((int(group_of.max()) + 1 if num_films else 0, columns.shape[1]))
+        np.add.at(per_group, group_of, columns)
+        rankings = []
+        for index in range(num_findings):
+            values = scores[:, index]
+            negatives = np.flatnonzero(~positive[:, index])
+            negatives = negatives[np.argsort(values[negatives], kind="stable")]
+            positives = np.flatnonzero(positive[:, index])
+            below = np.searchsorted(values[negatives], values[positives], side="left")
+            up_to = np.searchsorted(values[negatives], values[positives], side="right")
+            rankings.append(_Ranking(negatives, positives, below, up_to))
+        return cls(per_group, group_of, tuple(rankings), num_findings)
+
+    @property
+    def num_groups(self) -> int:
+        return len(self.per_group)
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """(K, K) films; rows are the truth."""
+        return self._cells(self.per_group.sum(axis=0)).astype(np.int64)
+
+    def _cells(self, sums: FloatArray) -> FloatArray:
+        num = self.num_findings
+        return sums[..., : num * num].reshape(*sums.shape[:-1], num, num)
+
+    def figures(self, weights: FloatArray) -> dict[str, FloatArray]:
+        """Return every figure under group weights (G, R): (R, K) per finding, (R,) overall; NaN where undefined."""
+        num = self.num_findings
+        sums = weights.T @ self.per_group  # (R, K*K + 2K)
+        cells = self._cells(sums)
+        hits, actual, answered = np.einsum("rkk->rk", cells), cells.sum(axis=2), cells.sum(axis=1)
+        total = sums[:, : num * num].sum(axis=1, keepdims=True)
+        film_weights = weights[self.group_of]  # (n, R)
+        recall, f1 = _ratio(hits, actual), _ratio(2 * hits, actual + answered)
+        auroc = np.stack([ranking.auroc(film_weights) for ranking in self.rankings], axis=1)
+        counts = self.confusion  # which findings a mean is over is settled by the full sample
+        actual_films, answered_films = counts.sum(axis=1), counts.sum(axis=0)
+        return {
+            "precision": _ratio(hits, answered),
+            "recall": recall,
+            "f1": f1,
+            "auroc": auroc,
+            "sensitivity": _ratio(sums[:, num * num : -num], actual),
+            "specificity": 1 - _ratio(sums[:, -num:], total - actual),
+            "balanced_accuracy": _mean(recall, actual_films > 0),
+            "macro_f1": _mean(f1, actual_films + answered_films > 0),
+            "auroc_macro": _mean(auroc, (actual_films > 0) & (actual_films < counts.sum())),
+        }
+
+    def resample(self, seed: int, num_resamples: int) -> dict[str, FloatArray]:
+        """Return the figures of resamples of whole groups, drawn with replacement; empty where there are none."""
+        if self.num_groups == 0 or num_resamples <= 0:
+            return {}
+        rng = np.random.default_rng(seed)
+        batch = max(1, min(num_resamples, _BATCH_CELLS // len(self.group_of)))
+        drawn = []
+        for start in range(0, num_resamples, batch):
+            size = min(batch, num_resamples - start)
+            picks = rng.integers(self.num_groups, size=(size, self.num_groups)) * size + np.arange(size)[:, None]
+            weights = np.bincount(picks.ravel(), minlength=self.num_groups * size).reshape(self.num_groups, size)
+            drawn.append(self.figures(weights.astype(np.float64)))
+        return {figure: np.concatenate([part[figure] for part in drawn]) for figure in drawn[0]}
+
+    def effective_groups(self) -> dict[str, FloatArray]:
+        """Return how many groups bear on each figure: what stands for n where the bootstrap has no width."""
+        cells = self._cells(self.per_group)  # (G, K, K)
+        has, answered = cells.sum(axis=2) > 0, cells.sum(axis=1) > 0
+        lacks = cells.sum(axis=(1, 2))[:, None] > cells.sum(axis=2)
+        with_finding, without = has.sum(axis=0), lacks.sum(axis=0)
+        support = {
+            "precision": answered.sum(axis=0),
+            "recall": with_finding,
+            "f1": (has | answered).sum(axis=0),
+            # Newcombe's near 0 and 1, from Hanley and McNeil's variance: about twice the rarer side.
+            "auroc": with_finding * without / (1 + np.maximum((with_finding + without) / 2 - 1, 0) / 2),
+            "sensitivity": with_finding,
+            "specificity": without,
+        }
+        for mean, figure in zip(OVERALL, ("recall", "f1", "auroc"), strict=True):
+            parts = support[figure][support[figure] > 0]
+            # A plain mean over strata of unequal size is worth K^2 / sum(1/n) films (Kish).
+            support[mean] = np.array(parts.size**2 / (1 / parts).sum() if parts.size else 0.0)
+        return {figure: np.asarray(value, dtype=np.float64) for figure, value in support.items()}
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    part, whole = np.broadcast_arrays(part, whole)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def _mean(values: FloatArray, over: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return (R,) the mean over the chosen findings; NaN where one of them is undefined, or none is chosen."""
+    return values[:, over].mean(axis=1) if over.any() else np.full(len(values), np.nan)
+
+
+def _nothing() -> Interval:
+    return {"value": None, "low": None, "high": None}
+
+
+def _interval(value: float, resamples: FloatArray, support: float) -> Interval:
+    if not math.isfinite(value):
+        return _nothing()
+    defined = resamples[np.isfinite(resamples)]
+    if defined.size == 0:
+        return {"value": value, "low": None, "high": None}
+    low, high = (float(limit) for limit in np.quantile(defined, (0.025, 0.975)))
+    if high - low < 1e-12:
+        low, high = wilson_interval(min(value, 1.0) * support, support)
+    return {"value": value, "low": min(low, value), "high": max(high, value)}

@@ -1,0 +1,299 @@
+"""The report's plots, written as small inline SVG: text stays text, colours come from the page's style sheet.
+
+A plot holds no id, no script and no colour of its own, so that any number of them live in one page, in light and dark.
+
+Sources:
+    Davis, Goadrich 2006, The relationship between precision-recall and ROC curves (why a precision-recall curve is
+    drawn in steps).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.judge.calibrate import reliability_bins
+from hilum.judge.metrics import wilson_interval
+
+__all__ = [
+    "Scored",
+    "learning_plot",
+    "precision_recall_curve",
+    "precision_recall_plot",
+    "reliability_plot",
+    "roc_curve",
+    "roc_plot",
+    "strip",
+]
+
+FloatArray = npt.NDArray[np.float64]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One part of the films with its truth and its probabilities, for the curves.
+
+    Attributes:
+        truth: (n,) int, index of the true finding.
+        probabilities: (n, K) in [0, 1], calibrated.
+    """
+
+    truth: npt.NDArray[Any]
+    probabilities: npt.NDArray[Any]
+
+
+def roc_curve(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return false-positive and true-positive fractions as the threshold falls, from (0, 0) to (1, 1).
+
+    Args:
+        positive: (n,) bool, the film has the finding.
+        scores: (n,) float.
+
+    Returns:
+        Two arrays (m,) float64, one step a distinct score; empty where all or none of the films have the finding.
+    """
+    hits, alarms = _falling_counts(positive, scores)
+    if hits[-1] == 0 or alarms[-1] == 0:
+        return np.empty(0), np.empty(0)
+    return alarms / alarms[-1], hits / hits[-1]
+
+
+def precision_recall_curve(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return recall and precision as the threshold falls, one point a distinct score.
+
+    Args:
+        positive: (n,) bool, the film has the finding.
+        scores: (n,) float.
+
+    Returns:
+        Two arrays (m,) float64; empty where no film has the finding.
+    """
+    hits, alarms = _falling_counts(positive, scores)
+    if hits[-1] == 0:
+        return np.empty(0), np.empty(0)
+    return hits[1:] / hits[-1], hits[1:] / (hits[1:] + alarms[1:])
+
+
+def _falling_counts(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return true and false positives at each distinct score, highest first, after a leading 0."""
+    has_finding = np.asarray(positive, dtype=bool)
+    values, inverse = np.unique(-np.asarray(scores, dtype=np.float64), return_inverse=True)
+    hits = np.bincount(inverse, weights=has_finding, minlength=values.size).cumsum()
+    alarms = np.bincount(inverse, weights=~has_finding, minlength=values.size).cumsum()
+    return np.concatenate(([0.0], hits)), np.concatenate(([0.0], alarms))
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A plotting area with its axes; lengths in SVG user units, about a pixel each."""
+
+    x_range: Point
+    y_range: Point
+    x_label: str
+    y_label: str
+    x_ticks: Sequence[tuple[float, str]]
+    y_ticks: Sequence[tuple[float, str]]
+    width: float = 260.0
+    height: float = 248.0
+    left: float = 40.0
+    right: float = 10.0
+    top: float = 10.0
+    bottom: float = 40.0
+
+    def x(self, value: float) -> float:
+        low, high = self.x_range
+        return round(self.left + (value - low) / (high - low) * (self.width - self.left - self.right), 1)
+
+    def y(self, value: float) -> float:
+        low, high = self.y_range
+        return round(
+            self.height - self.bottom - (value - low) / (high - low) * (self.height - self.top - self.bottom), 1
+        )
+
+    def line(self, points: Iterable[Point], kind: str) -> str:
+        """Return a polyline; points that fall on their neighbour, or on the line between two, are left out."""
+        kept: list[Point] = []
+        for x, y in points:
+            point = (self.x(x), self.y(y))
+            if kept and kept[-1] == point:
+                continue
+            if len(kept) > 1 and _same_direction(kept[-2], kept[-1], point):
+                kept.pop()
+            kept.append(point)
+        return f'<polyline class="{kind}" points="{" ".join(f"{x:g},{y:g}" for x, y in kept)}"/>'
+
+    def dot(self, x: float, y: float, kind: str, radius: float = 3.5) -> str:
+        return f'<circle class="{kind}" cx="{self.x(x):g}" cy="{self.y(y):g}" r="{radius:g}"/>'
+
+    def text(self, x: float, y: float, words: str, *, kind: str = "tick", anchor: str = "middle") -> str:
+        return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(words)}</text>'
+
+    def svg(self, elements: Iterable[str], description: str) -> str:
+        """Return the plot: grid, axes and labels beneath the elements, described in words for those who cannot see."""
+        floor, middle_x = self.height - self.bottom, (self.left + self.width - self.right) / 2
+        middle_y = (self.top + floor) / 2
+        parts = [
+            f'<svg class="plot" viewBox="0 0 {self.width:g} {self.height:g}" '
+            f'style="max-width:{self.width * 1.12:.0f}px" role="img" '
+            f'aria-label="{escape(description, quote=True)}">'
+        ]
+        for value, words in self.y_ticks:
+            parts.append(
+                f'<line class="grid" x1="{self.left:g}" x2="{self.width - self.right:g}" '
+                f'y1="{self.y(value):g}" y2="{self.y(value):g}"/>'
+            )
+            parts.append(self.text(self.left - 6, self.y(value) + 3.5, words, anchor="end"))
+        parts.extend(self.text(self.x(value), floor + 15, words) for value, words in self.x_ticks)
+        parts.append(self.text(middle_x, self.height - 6, self.x_label, kind="axis"))
+        parts.append(
+            f'<text class="axis" text-anchor="middle" transform="translate(10 {middle_y:g}) rotate(-90)">'
+            f"{escape(self.y_label)}</text>"
+        )
+        return "".join([*parts, *elements, "</svg>"])
+
+
+def _same_direction(first: Point, second: Point, third: Point) -> bool:
+    across = (second[0] - first[0]) * (third[1] - second[1]) - (second[1] - first[1]) * (third[0] - second[0])
+    along = (second[0] - first[0]) * (third[0] - second[0]) + (second[1] - first[1]) * (third[1] - second[1])
+    return abs(across) < 1e-9 and along >= 0
+
+
+_PERCENT = tuple((step / 4, f"{step * 25}") for step in range(5))
+
+
+def _unit_panel(x_label: str, y_label: str) -> _Panel:
+    return _Panel((0, 1), (0, 1), f"{x_label}, %", f"{y_label}, %", _PERCENT, _PERCENT)
+
+
+def roc_plot(parts: Sequence[Scored], index: int, description: str, threshold: float | None = None) -> str:
+    """Return the ROC curves of one finding: the first part in the accent colour, the others muted behind it.
+
+    Args:
+        parts: The part in question, then those to compare it with.
+        index: The finding's column.
+        description: What the plot shows, in words.
+        threshold: Operating threshold, ringed on the first curve.
+    """
+    panel = _unit_panel("False alarms (1 − specificity)", "Sensitivity")
+    elements = [panel.line([(0, 0), (1, 1)], "guide")]
+    for order, part in reversed(list(enumerate(parts))):
+        alarms, hits = roc_curve(part.truth == index, part.probabilities[:, index])
+        elements.append(panel.line(zip(alarms, hits, strict=True), "muted" if order else "accent"))
+        positive = part.truth == index
+        if order == 0 and threshold is not None and alarms.size:
+            called = part.probabilities[:, index] >= threshold
+            elements.append(panel.dot(float(called[~positive].mean()), float(called[positive].mean()), "ring", 4.5))
+    return panel.svg(elements, description)
+
+
+def precision_recall_plot(parts: Sequence[Scored], index: int, description: str) -> str:
+    """Return the precision-recall curves of one finding, in steps; the guide is the finding's share of the films."""
+    panel = _unit_panel("Recall", "Precision")
+    elements = []
+    for order, part in reversed(list(enumerate(parts))):
+        recall, precision = precision_recall_curve(part.truth == index, part.probabilities[:, index])
+        before = np.concatenate(([0.0], recall[:-1]))[: recall.size]
+        steps = [point for a, b, y in zip(before, recall, precision, strict=True) for point in ((a, y), (b, y))]
+        elements.append(panel.line(steps, "muted" if order else "accent"))
+        if order == 0:
+            share = float((part.truth == index).mean()) if part.truth.size else 0.0
+            elements.insert(0, panel.line([(0, share), (1, share)], "guide"))
+    return panel.svg(elements, description)
+
+
+def reliability_plot(part: Scored, description: str, num_bins: int = 10) -> str:
+    """Return how often answers of each confidence were right: a dot a bin with its Wilson interval, and the counts.
+
+    Args:
+        part: The films.
+        description: What the plot shows, in words.
+        num_bins: Fewer than the error's 15, so that a bin of a small set holds more than one film.
+    """
+    bins = reliability_bins(part.probabilities, part.truth, num_bins)
+    floor = -0.22  # the counts stand in a strip of their own beneath the plot
+    panel = _Panel((0, 1), (floor, 1), "Confidence of the answer, %", "Right, %", _PERCENT, _PERCENT, 360, 360)
+    elements = [panel.line([(0, 0), (1, 1)], "guide")]
+    most = max(bins["count"].max(), 1)
+    for slot, (count, confidence, accuracy) in enumerate(zip(*bins.values(), strict=True)):
+        if not count:
+            continue
+        left, right = panel.x(slot / num_bins) + 1, panel.x((slot + 1) / num_bins) - 1
+        height = max(1.0, count / most * 34)
+        elements.append(
+            f'<rect class="bar" x="{left:g}" y="{panel.y(floor) - height:.1f}" width="{right - left:.1f}" '
+            f'height="{height:.1f}"/>'
+        )
+        elements.append(panel.text((left + right) / 2, panel.y(floor) - height - 4, f"{count:.0f}"))
+        low, high = wilson_interval(round(accuracy * count), count)
+        elements.append(panel.line([(confidence, low), (confidence, high)], "whisker"))
+        elements.append(panel.dot(confidence, accuracy, "point", 4))
+    return panel.svg(elements, description)
+
+
+def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description: str) -> str:
+    """Return one figure over the epochs: on validation in the accent colour, on train muted, stages set apart.
+
+    Args:
+        history: Rows of history.csv, oldest first.
+        figure: "loss" or "accuracy"; the column ``validation_`` + figure stands beside it.
+        description: What the plot shows, in words.
+    """
+    columns = {"muted": figure, "accent": f"validation_{figure}"}
+    curves = {
+        kind: [(epoch, _number(row.get(name))) for epoch, row in enumerate(history, 1)]
+        for kind, name in columns.items()
+    }
+    curves = {kind: [(x, y) for x, y in points if math.isfinite(y)] for kind, points in curves.items()}
+    values = [y for points in curves.values() for _, y in points]
+    last = max(len(history), 2)
+    if figure == "accuracy":
+        lowest = min([*values, 0.9])
+        step = next(step for step in (0.02, 0.05, 0.1, 0.2) if step == 0.2 or (1 - lowest) / step <= 5)
+        num_steps = math.ceil((1 - lowest) / step - 1e-9)
+        y_range, label = (1 - num_steps * step, 1.0), "Accuracy, %"
+        y_ticks = [(1 - step * index, f"{100 - 100 * step * index:.0f}") for index in range(num_steps + 1)]
+    else:
+        step = _tidy_step(max(values, default=1.0) / 4)
+        top = step * max(1, math.ceil(max(values, default=1.0) / step))
+        y_range, label = (0.0, top), "Loss"
+        y_ticks = [(step * index, f"{step * index:g}") for index in range(round(top / step) + 1)]
+    spacing = max(1, round(_tidy_step(last / 8)))
+    x_ticks = [(float(epoch), f"{epoch}") for epoch in range(1, last + 1) if epoch == 1 or epoch % spacing == 0]
+    panel = _Panel((1, last), y_range, "Epoch", label, x_ticks, y_ticks, 390, 250)
+    elements = []
+    for epoch, (before, row) in enumerate(itertools.pairwise(history), 1):
+        if before.get("stage") != row.get("stage"):
+            elements.append(panel.line([(epoch + 0.5, y_range[0]), (epoch + 0.5, y_range[1])], "guide"))
+            elements.append(panel.text(panel.x(epoch + 0.5) + 5, panel.top + 9, str(row.get("stage")), anchor="start"))
+    elements.extend(panel.line(points, kind) for kind, points in curves.items() if points)
+    elements.extend(panel.dot(*points[-1], f"{kind}-end", 3) for kind, points in curves.items() if points)
+    return panel.svg(elements, description)
+
+
+def strip(value: float, low: float, high: float, floor: float) -> str:
+    """Return a value with its interval on a short line from ``floor`` to 1; the numbers stand beside it in text."""
+    x = [round((limit - floor) / (1 - floor) * 150 + 5, 1) for limit in (low, high, value)]
+    return (
+        '<svg class="strip" viewBox="0 0 160 16" aria-hidden="true">'
+        '<line class="grid" x1="5" x2="155" y1="8" y2="8"/>'
+        f'<line class="range" x1="{x[0]:g}" x2="{x[1]:g}" y1="8" y2="8"/>'
+        f'<circle class="point" cx="{x[2]:g}" cy="8" r="4"/></svg>'
+    )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _tidy_step(rough: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is not below ``rough``."""
+    power = 10.0 ** math.floor(math.log10(max(rough, 1e-9)))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))

@@ -1,0 +1,1 @@
+"""The runtime plane: model file, engine, classifier, gate, heat maps, streams of films. No Keras, no TensorFlow."""

@@ -1,0 +1,121 @@
+"""What hilum says of one film: the one shape behind the table, JSON, CSV, Parquet and every service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import HilumError, InputError
+
+__all__ = ["Answer", "Reason", "UnreadFilm", "conformal_set", "softmax"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a film is refused: a code for programs, a message for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the model says of one film.
+
+    Attributes:
+        file: The path as found, or the name the film was given.
+        probabilities: Finding to calibrated probability; they sum to 1.
+        set: The findings that the film may show, so that the truth is among them with the model's
+            coverage; may be empty.
+        above_threshold: The findings whose probability reaches their operating threshold.
+        reasons: Why the film is refused; empty where it is accepted.
+        model: Name and SHA-256 of the model file.
+        logits: (K,) float32, before calibration.
+        activation: (K, h, w) float32, what speaks for each finding and where.
+        heatmap: Path of the heat map that was written, or None.
+    """
+
+    file: str
+    probabilities: Mapping[str, float]
+    set: tuple[str, ...]
+    above_threshold: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    model: Mapping[str, str]
+    logits: np.ndarray
+    activation: np.ndarray
+    heatmap: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the film is one the model may judge."""
+        return not self.reasons
+
+    @property
+    def likeliest(self) -> str:
+        """The finding with the highest probability, also of a refused film."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def finding(self) -> str | None:
+        """The likeliest finding, or None where the film is refused."""
+        return self.likeliest if self.accepted else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of this film."""
+        return {
+            "file": self.file,
+            "finding": self.finding,
+            "probabilities": dict(self.probabilities),
+            "set": list(self.set),
+            "above_threshold": list(self.above_threshold),
+            "accepted": self.accepted,
+            "reasons": [{"code": reason.code, "message": reason.message} for reason in self.reasons],
+            "heatmap": self.heatmap,
+            "model": dict(self.model),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class UnreadFilm:
+    """A film that could not be read; the others still come out."""
+
+    file: str
+    error: HilumError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of this film."""
+        return {"file": self.file, "error": self.error.to_dict()}
+
+
+def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    """Return the probabilities that logits stand for, after division by the temperature.
+
+    Args:
+        logits: (..., K), any real dtype.
+        temperature: Above 0; 1 leaves the logits as they are, larger values make the answer less sure.
+
+    Returns:
+        (..., K) float64 in [0, 1], summing to 1 over the last axis.
+
+    Raises:
+        InputError: The temperature is not a positive number.
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise InputError(f"The temperature must be a positive number, received {temperature}.")
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def conformal_set(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[int]:
+    """Return the indices of the findings that one film's probabilities cannot rule out; may be empty.
+
+    Args:
+        probabilities: (K,) of one film, calibrated.
+        thresholds: (K,) largest 1 - p with which each finding is still in the set.
+    """
+    return np.flatnonzero(1.0 - np.asarray(probabilities) <= np.asarray(thresholds)).tolist()

@@ -1,0 +1,98 @@
+"""The classifier: a model file and its engine, from film to answer. Every door goes through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hilum.film.decode import decode, read_film
+from hilum.film.preprocess import preprocess
+from hilum.film.radiograph import Radiograph
+from hilum.run.answer import Answer, conformal_set, softmax
+from hilum.run.engine import Engine, Outputs
+from hilum.run.gate import refusals
+from hilum.run.modelfile import Metadata, read_model_file
+
+__all__ = ["Classifier"]
+
+
+class Classifier:
+    """A trained model, ready to judge films.
+
+    Args:
+        path: The model file.
+        num_threads: Threads of the engine; all cores when not given.
+
+    Raises:
+        ModelFileError: The file cannot be used; the message says why.
+
+    Example:
+        >>> classifier = hilum.load("model.onnx")  # doctest: +SKIP
+        >>> classifier.predict("film.png").finding  # doctest: +SKIP
+        'Normal'
+    """
+
+    def __init__(self, path: Path, *, num_threads: int | None = None) -> None:
+        model = read_model_file(path)
+        self.metadata: Metadata = model.metadata
+        self.identity = {"name": model.metadata.name, "sha256": model.sha256}
+        self.engine = Engine(model, num_threads=num_threads)
+        findings = model.metadata.findings
+        self._thresholds = np.array([model.metadata.operating_thresholds.get(name, 0.5) for name in findings])
+        conformal = model.metadata.conformal
+        self._misfits = np.array([conformal.get(name, {"threshold": 1.0})["threshold"] for name in findings])
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The findings the model tells apart, in the order of its logits."""
+        return self.metadata.findings
+
+    def read(self, path: Path) -> Radiograph:
+        """Return a film decoded as this model's films are."""
+        return read_film(path, min_side_px=self.metadata.preprocessing.size_px)
+
+    def decode(self, data: bytes, name: str) -> Radiograph:
+        """Return a film decoded from bytes as this model's films are."""
+        return decode(data, name=name, min_side_px=self.metadata.preprocessing.size_px)
+
+    def preprocess(self, radiograph: Radiograph) -> np.ndarray:
+        """Return the graph's input (1, S, S) for a film."""
+        return preprocess(radiograph, self.metadata.preprocessing)
+
+    def predict(self, film: str | Path | bytes | Radiograph) -> Answer:
+        """Judge one film.
+
+        Args:
+            film: A path, the bytes of a file, or a film that is already decoded.
+
+        Returns:
+            The answer; a refused film has ``finding`` None and says why.
+
+        Raises:
+            UndecodableFilm, UnsupportedFilm: The film cannot be read.
+        """
+        if isinstance(film, Radiograph):
+            radiograph, name = film, "film"
+        elif isinstance(film, bytes):
+            radiograph, name = self.decode(film, "film"), "film"
+        else:
+            radiograph, name = self.read(Path(film)), str(film)
+        outputs = self.engine.run(self.preprocess(radiograph)[np.newaxis])  # (1, 1, S, S)
+        return self.answer(name, radiograph, outputs, 0)
+
+    def answer(self, name: str, radiograph: Radiograph, outputs: Outputs, position: int) -> Answer:
+        """Return the answer for one film of a batch that the engine has run."""
+        logits = outputs.logits[position]
+        probabilities = softmax(logits, self.metadata.temperature)  # (K,)
+        findings = self.findings
+        return Answer(
+            file=name,
+            probabilities={finding: float(p) for finding, p in zip(findings, probabilities, strict=True)},
+            set=tuple(findings[index] for index in conformal_set(probabilities, self._misfits)),
+            above_threshold=tuple(findings[index] for index in np.flatnonzero(probabilities >= self._thresholds)),
+            reasons=refusals(radiograph),
+            model=self.identity,
+            logits=logits,
+            activation=outputs.activation[position],
+        )

@@ -1,0 +1,97 @@
+"""The engine: runs the graph of a model file with OpenVINO, on any number of films at a time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import openvino
+
+from hilum.errors import ModelFileError
+from hilum.run.modelfile import ModelFile
+
+__all__ = ["Engine", "Outputs", "PendingOutputs"]
+
+_PRECISIONS = {"f32": "f32", "bf16": "bf16"}
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What the graph says of N films.
+
+    Attributes:
+        logits: (N, K) float32.
+        features: (N, D) float32, the layer before the logits.
+        activation: (N, K, h, w) float32, what speaks for each finding and where.
+    """
+
+    logits: np.ndarray
+    features: np.ndarray
+    activation: np.ndarray
+
+
+class PendingOutputs:
+    """Outputs that are being computed."""
+
+    def __init__(self, request: openvino.InferRequest) -> None:
+        self._request = request
+
+    def wait(self) -> Outputs:
+        """Return the outputs when they are there."""
+        self._request.wait()
+        logits, features, activation = (
+            np.array(self._request.get_tensor(name).data) for name in ("logits", "features", "activation")
+        )
+        return Outputs(logits, features, activation)
+
+
+class Engine:
+    """A compiled graph, safe to use from several threads.
+
+    Args:
+        model: The model file; its precision is the one that was measured, so no caller chooses another.
+        num_threads: Threads of the engine; all cores when not given.
+
+    Raises:
+        ModelFileError: The engine cannot compile the graph, or the graph has other inputs and outputs.
+    """
+
+    def __init__(self, model: ModelFile, *, num_threads: int | None = None) -> None:
+        precision = _PRECISIONS.get(model.metadata.precision)
+        if precision is None:
+            raise ModelFileError(
+                f"The model file asks for the precision `{model.metadata.precision}`; known: f32, bf16."
+            )
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": num_threads or os.cpu_count() or 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            core = openvino.Core()
+            self._compiled = core.compile_model(core.read_model(model.data), "CPU", settings)
+        except RuntimeError as error:
+            raise ModelFileError(f"The engine cannot run the model file `{model.path}`.") from error
+        inputs = {name for port in self._compiled.inputs for name in port.names}
+        outputs = {name for port in self._compiled.outputs for name in port.names}
+        if "film" not in inputs or not {"logits", "features", "activation"} <= outputs:
+            raise ModelFileError(
+                f"The graph of `{model.path}` takes {sorted(inputs)} and returns {sorted(outputs)}; "
+                "expected `film` and `logits`, `features`, `activation`."
+            )
+
+    def start(self, films: np.ndarray) -> PendingOutputs:
+        """Begin to compute; the caller may go on decoding.
+
+        Args:
+            films: (N, 1, S, S) float32 in [0, 1].
+        """
+        request = self._compiled.create_infer_request()
+        request.set_tensor("film", openvino.Tensor(np.ascontiguousarray(films, dtype=np.float32)))
+        request.start_async()
+        return PendingOutputs(request)
+
+    def run(self, films: np.ndarray) -> Outputs:
+        """Return what the graph says of (N, 1, S, S) float32 films."""
+        return self.start(films).wait()

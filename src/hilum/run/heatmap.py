@@ -1,0 +1,84 @@
+"""Heat maps: where on the film the evidence for a finding lies. Where, not why.
+
+Source: class activation maps, Zhou et al. 2016; for a linear head on pooled features they equal Grad-CAM.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hilum.errors import InputError
+from hilum.film.radiograph import Radiograph
+
+__all__ = ["free_path", "heat", "overlay", "write_png"]
+
+
+def heat(activation: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    """Return the evidence for one finding, as large as the film.
+
+    Args:
+        activation: (h, w) float32 of one finding.
+        size_px: Height and width of the film.
+
+    Returns:
+        (H, W) float32 in [0, 1]; evidence against the finding counts as none, the strongest point is 1.
+    """
+    positive = np.maximum(activation, 0).astype(np.float32)
+    peak = float(positive.max())
+    if peak > 0:
+        positive = positive / np.float32(peak)
+    height, width = size_px
+    return np.clip(cv2.resize(positive, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+def overlay(radiograph: Radiograph, activation: np.ndarray, *, max_side_px: int = 1024) -> np.ndarray:
+    """Return the film in grey with the evidence over it in colour.
+
+    Args:
+        radiograph: The film.
+        activation: (h, w) float32 of one finding.
+        max_side_px: Larger films are reduced to this longest side.
+
+    Returns:
+        (H, W, 3) uint8, red-green-blue.
+    """
+    pixels: np.ndarray = radiograph.pixels
+    scale = min(1.0, max_side_px / max(pixels.shape))
+    if scale < 1:
+        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    warmth = heat(activation, pixels.shape)[..., np.newaxis]  # (H, W, 1)
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    grey = np.clip((pixels - low) / max(float(high - low), 1e-3), 0, 1)[..., np.newaxis]
+    palette = cv2.applyColorMap((warmth * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1] / 255.0
+    blended = grey * (1 - 0.6 * warmth) + palette * 0.6 * warmth
+    return (np.clip(blended, 0, 1) * 255).astype(np.uint8)
+
+
+def free_path(folder: Path, film: str, taken: set[str]) -> Path:
+    """Return where a film's picture goes: FILE-STEM.png, or FILE-STEM-2.png where that name is already taken."""
+    stem = re.sub(r"[\x00-\x1f/\\:]+", "_", Path(film).stem) or "film"
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}-{number}", number + 1
+    taken.add(name)
+    return folder / f"{name}.png"
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write (H, W) or (H, W, 3) uint8 pixels, red-green-blue, as a PNG file.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    ordered = pixels if pixels.ndim == 2 else pixels[..., ::-1]
+    encoded, data = cv2.imencode(".png", ordered)
+    try:
+        if not encoded:
+            raise InputError(f"Cannot encode the picture `{path.name}`.")
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise InputError(f"Cannot write the picture `{path}`: {error.strerror}.") from error

@@ -1,0 +1,242 @@
+"""The model file: one ONNX graph whose metadata (JSON under the key ``hilum``) is all that serving needs to know.
+
+The file is walked as protocol-buffer bytes before any engine sees it: a file that is cut short, that is not hilum's,
+that was made by a newer format, or whose tensors point outside the file, is refused with the reason.
+
+Source: onnx.proto (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto field numbers).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import ConfigError, ModelFileError
+from hilum.film.decode import DECODER_VERSION
+from hilum.film.preprocess import Preprocessing
+
+__all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
+
+FORMAT_VERSION = 1
+METADATA_KEY = "hilum"
+MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_NODES = 100_000
+
+_LENGTH_DELIMITED = 2
+# Message type -> field number -> message type of that field; only what can lead to a tensor is walked.
+_PATHS_TO_TENSORS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+_MODEL_METADATA = 14
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a model file says of itself.
+
+    Attributes:
+        name: The model's name, as it is shown with every answer.
+        findings: K standard names, in the order of the logits.
+        preprocessing: How a film becomes the graph's input.
+        temperature: Logits are divided by it before the softmax.
+        operating_thresholds: Per finding, the probability from which it counts as present.
+        conformal: Per finding, ``threshold`` (largest 1 - p with which it is in the set) and ``n`` films behind it.
+        coverage: The share of films whose set holds the truth, that the conformal thresholds were made for.
+        snomed_ct: Per finding, its SNOMED CT code where it has one.
+        gate: Statistics of the training films' features, for refusing what is far from them.
+        training_data: Name, number of films and fingerprint of the films the model learned from.
+        figures: The metrics measured through this file.
+        precision: Arithmetic of the engine: ``f32``.
+        agreement: Largest difference in logits between engine and Keras at sealing, and the number of films.
+        model_card: The model card, as Markdown.
+        hilum_version: The version that made the file.
+        decoder_version: The decoder the model was trained behind.
+        format_version: The version of this structure.
+    """
+
+    name: str
+    findings: tuple[str, ...]
+    preprocessing: Preprocessing
+    temperature: float = 1.0
+    operating_thresholds: Mapping[str, float] = field(default_factory=dict)
+    conformal: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    coverage: float = 0.9
+    snomed_ct: Mapping[str, str] = field(default_factory=dict)
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    training_data: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "f32"
+    agreement: Mapping[str, Any] = field(default_factory=dict)
+    model_card: str = ""
+    hilum_version: str = ""
+    decoder_version: int = DECODER_VERSION
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """Return the JSON that stands in the model file."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        values["preprocessing"] = self.preprocessing.to_dict()
+        return json.dumps(values, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> Metadata:
+        """Return the metadata that `to_json` wrote.
+
+        Raises:
+            ModelFileError: It is no such JSON, or of a newer format.
+        """
+        try:
+            values = json.loads(text)
+            version = values["format_version"]
+            if version > FORMAT_VERSION:
+                raise ModelFileError(
+                    f"The model file has format version {version}; this hilum reads up to {FORMAT_VERSION}.",
+                    fix="Update hilum: pip install --upgrade hilum",
+                )
+            if values["decoder_version"] != DECODER_VERSION:
+                raise ModelFileError(
+                    f"The model was trained behind film decoder {values['decoder_version']}; this hilum has decoder "
+                    f"{DECODER_VERSION}, whose pixels differ.",
+                    fix="Use the hilum version that made the file, or train anew.",
+                )
+            values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
+            values["findings"] = tuple(values["findings"])
+            return Metadata(**values)
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+            raise ModelFileError(f"The model file's metadata do not hold together: {error}.") from error
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model file that has been read and found sound.
+
+    Attributes:
+        path: Where it was read from.
+        data: Its bytes.
+        sha256: Their SHA-256, hexadecimal.
+        metadata: What it says of itself.
+    """
+
+    path: Path
+    data: bytes
+    sha256: str
+    metadata: Metadata
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read a model file and check it before any engine does.
+
+    Raises:
+        ModelFileError: It cannot be read, is cut short, is no ONNX file or not hilum's, is too new or too large, or
+            points at data outside itself.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ModelFileError(f"The model file `{path}` is larger than {MAX_FILE_BYTES // 2**20} MB.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(
+            f"Cannot read the model file `{path}`: {error.strerror}.", fix="Give the path of a model.onnx."
+        ) from error
+    try:
+        _refuse_unsafe_graph(memoryview(data))
+        text = _metadata_text(memoryview(data))
+    except _BrokenMessage as error:
+        raise ModelFileError(
+            f"`{path}` is no ONNX file, or it is cut short ({error}).", fix="Copy the file anew, or give another."
+        ) from error
+    if text is None:
+        raise ModelFileError(
+            f"`{path}` is an ONNX file, but not one of hilum's: it holds no metadata under `{METADATA_KEY}`.",
+            fix="Give a model.onnx made by `hilum train`.",
+        )
+    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), Metadata.from_json(text))
+
+
+class _BrokenMessage(ValueError):
+    """The bytes are no well-formed protocol-buffer message."""
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield the fields of a message: number and value (int, or a view of the bytes)."""
+    position, end = 0, len(message)
+    while position < end:
+        key, position = _varint(message, position)
+        number, wire_type = key >> 3, key & 7
+        if number == 0:
+            raise _BrokenMessage("a field has the number 0")
+        if wire_type == 0:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if wire_type == _LENGTH_DELIMITED:
+            length, position = _varint(message, position)
+        elif wire_type in (1, 5):
+            length = 8 if wire_type == 1 else 4
+        else:
+            raise _BrokenMessage(f"unknown wire type {wire_type}")
+        if position + length > end:
+            raise _BrokenMessage(f"a field reaches {position + length - end} bytes past the end")
+        yield number, message[position : position + length]
+        position += length
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            raise _BrokenMessage("it ends inside a number")
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise _BrokenMessage("a number is too long")
+
+
+def _refuse_unsafe_graph(data: memoryview) -> None:
+    """Walk every message that can hold a tensor; a loop rather than recursion, so that no file nests too deep."""
+    pending: list[tuple[str, memoryview]] = [("model", data)]
+    num_nodes, has_graph = 0, False
+    while pending:
+        kind, message = pending.pop()
+        num_nodes += kind == "node"
+        has_graph |= kind == "graph"
+        if num_nodes > MAX_NODES:
+            raise ModelFileError(f"The model file's graph has more than {MAX_NODES} nodes.")
+        children = _PATHS_TO_TENSORS.get(kind, {})
+        for number, value in _fields(message):
+            if kind == "tensor" and (
+                number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
+            ):
+                raise ModelFileError(
+                    "The model file points at data outside itself; a hilum model is one file.",
+                    fix="Do not use it unless you made it; export it with its weights inside.",
+                )
+            if number in children and isinstance(value, memoryview):
+                pending.append((children[number], value))
+    if not has_graph:
+        raise _BrokenMessage("it holds no graph")
+
+
+def _metadata_text(data: memoryview) -> str | None:
+    for number, value in _fields(data):
+        if number == _MODEL_METADATA and isinstance(value, memoryview):
+            entry = {key: bytes(part) for key, part in _fields(value) if isinstance(part, memoryview)}
+            if entry.get(1) == METADATA_KEY.encode():
+                try:
+                    return entry.get(2, b"").decode()
+                except UnicodeDecodeError as error:
+                    raise _BrokenMessage("its metadata are no text") from error
+    return None

@@ -1,0 +1,1 @@
+"""Making a model: networks, augmentation, batches, fitting, sealing. The only room that imports Keras."""

@@ -1,0 +1,103 @@
+"""Random changes of a training film: geometry (flip, rotation, zoom, shift) and photometry (blur, gamma, ...).
+
+One policy, named strengths, one random generator a film and epoch: the same seed draws the same changes, also after
+a resume. Nothing here is ever applied to a validation or test film.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+__all__ = ["Augmentation", "augment"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The strengths of the augmentation policy; 0 switches a change off.
+
+    Attributes:
+        flip_probability: How often left and right change sides.
+        rotation_degrees: Largest turn either way.
+        zoom_fraction: Largest enlargement or reduction, as a share of the side.
+        stretch_fraction: Largest change of the ratio of width to height, which differs between hospitals.
+        shift_fraction: Largest shift either way, as a share of the side.
+        photometric_probability: How often each of the following changes happens.
+        gamma: Largest change of gamma, as a power of two (0.5: from 0.71 to 1.41).
+        contrast_fraction: Largest gain or loss of contrast about the mean.
+        brightness_fraction: Largest shift of brightness, as a share of the range.
+        blur_sigma_px: Largest sigma of a Gaussian blur.
+        noise_sigma_fraction: Largest sigma of Gaussian noise, as a share of the range.
+        lost_resolution_fraction: Largest share of the resolution taken away and filled in again.
+    """
+
+    flip_probability: float = 0.5
+    rotation_degrees: float = 10.0
+    zoom_fraction: float = 0.1
+    stretch_fraction: float = 0.15
+    shift_fraction: float = 0.05
+    photometric_probability: float = 0.5
+    gamma: float = 0.5
+    contrast_fraction: float = 0.2
+    brightness_fraction: float = 0.1
+    blur_sigma_px: float = 1.0
+    noise_sigma_fraction: float = 0.03
+    lost_resolution_fraction: float = 0.5
+
+
+def augment(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Return a randomly changed copy of one film.
+
+    Args:
+        film: (S, S) float32 in [0, 1].
+        policy: The strengths.
+        rng: Drawn from in a fixed order, whatever the strengths, so that switching one change off leaves the others.
+
+    Returns:
+        (S, S) float32 in [0, 1].
+    """
+    changed = _geometry(film, policy, rng)
+    draws = rng.uniform(-1, 1, size=6)
+    chosen = rng.random(size=6) < policy.photometric_probability
+    if chosen[0] and policy.lost_resolution_fraction:
+        changed = _lose_resolution(changed, 1 - policy.lost_resolution_fraction * abs(draws[0]))
+    if chosen[1] and policy.blur_sigma_px:
+        sigma = max(policy.blur_sigma_px * abs(draws[1]), 1e-3)
+        changed = cv2.GaussianBlur(changed, (0, 0), sigma)
+    if chosen[2] and policy.gamma:
+        changed = np.power(changed, np.float32(2.0 ** (policy.gamma * draws[2])))
+    if chosen[3] and policy.contrast_fraction:
+        mean = changed.mean()
+        changed = (changed - mean) * np.float32(1 + policy.contrast_fraction * draws[3]) + mean
+    if chosen[4] and policy.brightness_fraction:
+        changed = changed + np.float32(policy.brightness_fraction * draws[4])
+    if chosen[5] and policy.noise_sigma_fraction:
+        noise = rng.standard_normal(changed.shape, dtype=np.float32)
+        changed = changed + noise * np.float32(policy.noise_sigma_fraction * abs(draws[5]))
+    return np.clip(changed, 0.0, 1.0, dtype=np.float32)
+
+
+def _geometry(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    flipped = rng.random() < policy.flip_probability
+    turn, zoom, stretch, shift_x, shift_y = rng.uniform(-1, 1, size=5)
+    height, width = film.shape
+    angle = math.radians(policy.rotation_degrees * turn)
+    scale = 1 + policy.zoom_fraction * zoom
+    wider = (1 + policy.stretch_fraction) ** (stretch / 2)
+    mirror = -1.0 if flipped else 1.0
+    turned = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    linear = turned @ np.diag([mirror * wider, 1 / wider])
+    center_x, center_y = (width - 1) / 2, (height - 1) / 2
+    shift = policy.shift_fraction * np.array([shift_x * width, shift_y * height])
+    offset = np.array([center_x, center_y]) + shift - linear @ np.array([center_x, center_y])
+    matrix = np.column_stack([linear, offset])  # (2, 3), from old to new coordinates
+    return cv2.warpAffine(film, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _lose_resolution(film: np.ndarray, kept_fraction: float) -> np.ndarray:
+    height, width = film.shape
+    small = (max(round(width * kept_fraction), 8), max(round(height * kept_fraction), 8))
+    return cv2.resize(cv2.resize(film, small, interpolation=cv2.INTER_AREA), (width, height))

@@ -1,0 +1,222 @@
+"""The settings of a training run: one tree of dataclasses, read from and written to ``run.toml``.
+
+An unknown key or a value of the wrong kind is an error that names the nearest known key; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hilum.errors import ConfigError, nearest_name
+from hilum.film.preprocess import Preprocessing
+from hilum.train.augment import Augmentation
+
+__all__ = ["OPTIMISERS", "DataSettings", "FitSettings", "RunConfig", "default_config", "read_config", "to_toml"]
+
+OPTIMISERS = ("adam", "adamw", "sgd", "lion", "rmsprop")
+CLASS_WEIGHTS = ("balanced", "none")
+WEIGHTS = ("imagenet", "none")
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How the films are divided.
+
+    Attributes:
+        validation_fraction: Share of the training films kept for early stopping, calibration and thresholds.
+        test_fraction: Share of all films kept for the test, where the data set has no test part of its own.
+    """
+
+    validation_fraction: float = 0.2
+    test_fraction: float = 0.2
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How the network is fitted.
+
+    Attributes:
+        head_epochs: Epochs of the head alone on frozen features (pretrained backbones only); they take milliseconds.
+        epochs: Most epochs of the second stage, in which the backbone trains too; 0 leaves it frozen.
+        trainable_fraction: Share of the backbone's layers, from the top, that train in the second stage.
+        batch_size: Films in a step.
+        optimiser: One of `OPTIMISERS`.
+        learning_rate: Highest learning rate; it warms up for one epoch and falls along a cosine.
+        weight_decay: Decoupled weight decay.
+        dropout: Share of features dropped before the last layer.
+        label_smoothing: Share of the label spread over all findings.
+        class_weights: ``balanced`` lets every finding weigh the same, ``none`` every film.
+        patience: Epochs without a better validation loss before the fitting stops.
+    """
+
+    head_epochs: int = 150
+    epochs: int = 12
+    trainable_fraction: float = 0.6
+    batch_size: int = 16
+    optimiser: str = "adamw"
+    learning_rate: float = 2e-4
+    weight_decay: float = 1e-3
+    dropout: float = 0.3
+    label_smoothing: float = 0.05
+    class_weights: str = "balanced"
+    patience: int = 6
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a training run, apart from the films.
+
+    Attributes:
+        backbone: ``efficientnet-lite0``, ``plain-cnn`` or a ``keras.applications`` name.
+        weights: ``imagenet``, or ``none`` to start from random weights.
+        seed: Decides the split, the first weights, the order of films and every augmentation.
+        folds: Number of grouped cross-validation folds of the training films beside the final model; 0 for none.
+    """
+
+    backbone: str = "efficientnet-lite0"
+    weights: str = "imagenet"
+    seed: int = 0
+    folds: int = 0
+    data: DataSettings = field(default_factory=DataSettings)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    fit: FitSettings = field(default_factory=FitSettings)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
+    """Return the settings a backbone starts from; they were chosen by cross-validation on training films."""
+    if backbone == "plain-cnn":
+        return RunConfig(
+            backbone=backbone,
+            weights="none",
+            preprocessing=Preprocessing(size_px=128),
+            fit=FitSettings(epochs=40, learning_rate=1e-3, patience=12, batch_size=16, dropout=0.4),
+        )
+    return RunConfig(backbone=backbone)
+
+
+def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Return the settings of a ``run.toml`` over the backbone's defaults.
+
+    Args:
+        path: The TOML file, or None for the defaults.
+        overrides: Top-level settings named on the command line; they win over the file.
+
+    Raises:
+        ConfigError: The file is missing or no TOML, a key is unknown, a value is of the wrong kind or out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot read the settings file `{path}`: {error.strerror}.", fix="Check the path given to --config."
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"The settings file `{path}` is not TOML: {error}.") from error
+    values |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    backbone = values.get("backbone", "efficientnet-lite0")
+    if not isinstance(backbone, str):
+        raise ConfigError(f"The setting `backbone` must be a name; received {backbone!r}.")
+    return _merged(default_config(backbone), values, "")
+
+
+def to_toml(config: RunConfig) -> str:
+    """Return the settings as TOML that `read_config` reads back to the same settings."""
+    lines: list[str] = []
+    tables = [("", config)]
+    tables += [(f.name, getattr(config, f.name)) for f in dataclasses.fields(config) if _is_table(config, f.name)]
+    for name, table in tables:
+        if name:
+            lines += ["", f"[{name}]"]
+        for item in dataclasses.fields(table):
+            if not _is_table(table, item.name):
+                lines.append(f"{item.name} = {_toml_value(getattr(table, item.name))}")
+    return "\n".join(lines) + "\n"
+
+
+def _is_table(owner: Any, name: str) -> bool:
+    return dataclasses.is_dataclass(getattr(owner, name))
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    return repr(value)
+
+
+def _merged(base: Settings, values: Mapping[str, Any], where: str) -> Settings:
+    known = {item.name: getattr(base, item.name) for item in dataclasses.fields(base)}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in known:
+            raise ConfigError(f"Unknown setting `{name}`.", fix=nearest_name(key, known))
+        if dataclasses.is_dataclass(known[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"`{name}` must be a table; received {value!r}.", fix=f"Write it as [{name}].")
+            changes[key] = _merged(known[key], value, f"{name}.")
+        else:
+            changes[key] = _converted(name, value, known[key])
+    return dataclasses.replace(base, **changes)  # type: ignore[type-var]
+
+
+def _converted(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, tuple) and isinstance(value, list) and len(value) == len(default):
+        return tuple(_converted(name, item, like) for item, like in zip(value, default, strict=True))
+    if type(value) is not type(default):
+        raise ConfigError(
+            f"The setting `{name}` must be of type {type(default).__name__}; received {value!r}.",
+            fix=f"The default is {_toml_value(default)}.",
+        )
+    return value
+
+
+def _check(config: RunConfig) -> None:
+    fit, data, augmentation = config.fit, config.data, config.augmentation
+    ranges: list[tuple[str, float, float, float]] = [
+        ("seed", config.seed, 0, 2**32 - 1),
+        ("preprocessing.size_px", config.preprocessing.size_px, 32, 1024),
+        ("data.validation_fraction", data.validation_fraction, 0.05, 0.5),
+        ("data.test_fraction", data.test_fraction, 0.05, 0.5),
+        ("fit.head_epochs", fit.head_epochs, 0, 100_000),
+        ("fit.epochs", fit.epochs, 0, 100_000),
+        ("fit.trainable_fraction", fit.trainable_fraction, 0, 1),
+        ("fit.batch_size", fit.batch_size, 2, 4096),
+        ("fit.learning_rate", fit.learning_rate, 1e-8, 10),
+        ("fit.weight_decay", fit.weight_decay, 0, 1),
+        ("fit.dropout", fit.dropout, 0, 0.95),
+        ("fit.label_smoothing", fit.label_smoothing, 0, 0.5),
+        ("fit.patience", fit.patience, 1, 100_000),
+        *((f"augmentation.{f.name}", getattr(augmentation, f.name), 0, 180) for f in dataclasses.fields(augmentation)),
+    ]
+    for name, value, low, high in ranges:
+        if not low <= value <= high:
+            raise ConfigError(f"The setting `{name}` must lie between {low:g} and {high:g}; received {value}.")
+    if config.folds != 0 and not 2 <= config.folds <= 20:
+        raise ConfigError(f"The setting `folds` must be 0 or between 2 and 20; received {config.folds}.")
+    choices = [
+        ("fit.optimiser", fit.optimiser, OPTIMISERS),
+        ("fit.class_weights", fit.class_weights, CLASS_WEIGHTS),
+        ("weights", config.weights, WEIGHTS),
+    ]
+    for name, choice, allowed in choices:
+        if choice not in allowed:
+            raise ConfigError(f"The setting `{name}` cannot be `{choice}`.", fix=nearest_name(choice, allowed))

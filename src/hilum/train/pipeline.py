@@ -1,0 +1,442 @@
+"""A training run from data folder to judged model file: scan, split, fit, seal, calibrate, judge, report.
+
+Every step leaves its result in the run's folder, so that a run that was killed goes on where it stood. The folder
+``.work`` holds what only a resume needs, and is removed when the run is finished.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import hilum
+from hilum.console import Console
+from hilum.data.folder import read_dataset
+from hilum.data.scan import scan_films
+from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
+from hilum.errors import HilumError, InputError
+from hilum.files import replace_file
+from hilum.film.preprocess import preprocess
+from hilum.film.radiograph import Radiograph
+from hilum.findings import finding_named
+from hilum.judge.audit import Fault, audit_figures, audit_films
+from hilum.judge.calibrate import conformal_thresholds, fit_temperature, operating_thresholds
+from hilum.judge.card import model_card_text
+from hilum.judge.evaluate import Verdicts, figures_of, judge_records, predictions_csv, worst_mistakes
+from hilum.judge.metrics import performance
+from hilum.judge.plots import Scored
+from hilum.judge.report import ReportData, report_page
+from hilum.run.answer import softmax
+from hilum.run.classifier import Classifier
+from hilum.run.modelfile import Metadata
+from hilum.train.batches import Films
+from hilum.train.config import RunConfig, to_toml
+from hilum.train.fit import fit
+from hilum.train.networks import build_network
+from hilum.train.seal import seal, write_metadata
+
+__all__ = ["Run", "train_model"]
+
+_CHECKED_FILMS = 64  # real films on which engine and Keras are compared before sealing
+_RUN_FILES = (
+    "model.onnx",
+    "model.keras",
+    "config.toml",
+    "splits.csv",
+    "history.csv",
+    "predictions.csv",
+    "metrics.json",
+    "audit.json",
+    "report.html",
+    "model-card.md",
+)
+_HISTORY_COLUMNS = ("stage", "epoch", "loss", "validation_loss", "validation_accuracy", "learning_rate")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished training run.
+
+    Attributes:
+        folder: Where its files are.
+        metrics: What metrics.json holds.
+        faults: What the audit found.
+        num_unread: Films that could not be read and were left out.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    faults: tuple[Fault, ...]
+    num_unread: int
+
+
+def train_model(
+    data: Path, out: Path, config: RunConfig, *, overwrite: bool = False, console: Console | None = None
+) -> Run:
+    """Train a model on a data set and leave everything about it in a folder.
+
+    Args:
+        data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
+        out: The run's folder. An unfinished run with the same films and settings is gone on with.
+        config: The settings.
+        overwrite: Whether an earlier run in that folder, finished or not, is replaced.
+        console: Where messages and progress go; nowhere by default.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: The data set cannot be used, the folder holds something else, or the disk is full.
+        ConfigError: A setting cannot be met.
+        ModelFileError: Engine and Keras disagree, so nothing was sealed.
+    """
+    try:
+        return _Training(data, out, config, overwrite, console or Console()).run()
+    except OSError as error:
+        if isinstance(error, HilumError):
+            raise
+        raise InputError(
+            f"Cannot write into `{out}`: {error.strerror or error}.",
+            fix="Free some space or choose another folder; the same command then goes on from the last checkpoint.",
+        ) from error
+
+
+class _Training:
+    def __init__(self, data: Path, out: Path, config: RunConfig, overwrite: bool, console: Console) -> None:
+        self.data, self.out, self.config, self.overwrite, self.console = data, out, config, overwrite, console
+        self.work = out / ".work"
+
+    def run(self) -> Run:
+        _check_folder(self.out, self.data, overwrite=self.overwrite)
+        dataset = read_dataset(self.data)
+        size_px = self.config.preprocessing.size_px
+        pixels = np.zeros((len(dataset.records), size_px, size_px), np.float16)
+
+        def keep(position: int, radiograph: Radiograph) -> None:
+            pixels[position] = preprocess(radiograph, self.config.preprocessing)[0]
+
+        with self.console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
+            self.scan = scan_films(dataset, min_side_px=size_px, visit=keep, done=done)
+        unread = {path for path, _ in self.scan.unread}
+        for path in unread:
+            self.console.say(f"Left out, cannot be read: {path}")
+        readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
+        self.findings = dataset.findings
+        labels = np.array([self.findings.index(record.finding) for record in self.scan.dataset.records])
+        self.films = Films(pixels[readable], labels)
+        self._split()
+        self._open_folder()
+        self.faults = audit_films(self.scan, self.splits.tolist())
+        audit = {
+            "faults": [f.to_dict() for f in self.faults],
+            "figures": audit_figures(self.scan, self.splits.tolist()),
+        }
+        replace_file(self.out / "audit.json", _json(audit))
+        for severity in ("error", "warning"):
+            if count := sum(fault.severity == severity for fault in self.faults):
+                self.console.say(f"The audit found {count} fault(s) of severity {severity}; see audit.json.")
+        history = self._fit_part("model", self.splits == "train", self.splits == "validation")
+        crossed = self._cross_validate()
+        metrics = self._judge(history, crossed)
+        shutil.rmtree(self.work)
+        return Run(self.out, metrics, tuple(self.faults), len(self.scan.unread))
+
+    def _split(self) -> None:
+        data, seed = self.config.data, self.config.seed
+        splits = assign_splits(
+            self.scan.dataset,
+            self.scan.groups,
+            validation_fraction=data.validation_fraction,
+            test_fraction=data.test_fraction,
+            seed=seed,
+        )
+        self.splits = np.array(splits)
+        self.folds = np.full(len(splits), -1)
+        if self.config.folds:
+            self.folds = assign_folds(
+                self.scan.dataset, splits, self.scan.groups, num_folds=self.config.folds, seed=seed
+            )
+
+    def _open_folder(self) -> None:
+        """Start the run's folder, or go on with the unfinished run in it."""
+        hashes = sorted(f"{p.file_sha256} {r.path}" for p, r in zip(self.scan.fingerprints, self._records, strict=True))
+        identity = {
+            "config": to_toml(self.config),
+            "films": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+            "hilum": hilum.__version__,
+        }
+        marker = self.work / "run.json"
+        if marker.exists() and not self.overwrite:
+            if json.loads(marker.read_text(encoding="utf-8")) != identity:
+                raise InputError(
+                    f"`{self.out}` holds an unfinished run with other settings or films.",
+                    fix="Repeat its own command to go on with it, or add --overwrite to begin anew.",
+                )
+            self.console.say(f"Going on with the unfinished run in {self.out}.")
+            return
+        _remove_run(self.out)
+        self.work.mkdir(parents=True)
+        replace_file(self.out / "config.toml", to_toml(self.config))
+        write_splits(self.out / "splits.csv", self._records, self.splits.tolist(), self.scan.groups)
+        replace_file(marker, _json(identity))
+
+    @property
+    def _records(self) -> Any:
+        return self.scan.dataset.records
+
+    def _fit_part(self, name: str, train: np.ndarray, validation: np.ndarray, *, seed_shift: int = 0) -> list[dict]:
+        """Fit, seal and calibrate one network, unless an earlier try of this run has done so; return its history."""
+        folder = self.out if name == "model" else self.out / "folds"
+        target, log = folder / f"{name}.onnx", self.work / f"{name}.history.json"
+        if target.exists() and log.exists():
+            return json.loads(log.read_text(encoding="utf-8"))
+        folder.mkdir(exist_ok=True)
+        config, seed = self.config, self.config.seed + seed_shift
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(seed)
+        network = build_network(
+            config.backbone,
+            num_findings=len(self.findings),
+            size_px=config.preprocessing.size_px,
+            weights=config.weights,
+            dropout=config.fit.dropout,
+        )
+        label = f"Training {config.backbone}" + ("" if name == "model" else f", {name.replace('-', ' ')}")
+        with self.console.bar(label, config.fit.epochs + 1) as done:
+            shown = 0.0
+
+            def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
+                nonlocal shown
+                now = (epoch if row else epoch + fraction) + (stage == "backbone")
+                done(max(now - shown, 0))
+                shown = max(now, shown)
+                if row:
+                    self.console.say(
+                        f"  {stage} epoch {row['epoch']}: validation loss {row['validation_loss']:.4f}, "
+                        f"{row['validation_accuracy']:.1%} right"
+                    )
+
+            history = fit(
+                network,
+                self.films.subset(np.flatnonzero(train)),
+                self.films.subset(np.flatnonzero(validation)),
+                config.fit,
+                config.augmentation,
+                seed=seed,
+                checkpoint=self.work / f"{name}.npz",
+                progress=progress,
+            )
+        unsealed = self.work / f"{name}.onnx"
+        checked = np.flatnonzero(validation)[:_CHECKED_FILMS]
+        films = self.films.batch(checked).transpose(0, 3, 1, 2)  # (n, 1, S, S)
+        metadata = self._metadata(train | validation)
+        agreed = seal(network, films, metadata, unsealed)
+        self._calibrate(unsealed, dataclasses.replace(metadata, agreement=agreed), validation)
+        if name == "model":
+            network.model.save(self.work / "model.keras")
+            (self.work / "model.keras").replace(self.out / "model.keras")
+        replace_file(log, _json(history))
+        unsealed.replace(target)
+        (self.work / f"{name}.npz").unlink(missing_ok=True)
+        return history
+
+    def _metadata(self, seen: np.ndarray) -> Metadata:
+        hashes = sorted(self.scan.fingerprints[i].file_sha256 for i in np.flatnonzero(seen))
+        counts = np.bincount(self.films.labels[seen], minlength=len(self.findings))
+        codes = {name: finding.snomed_ct for name in self.findings if (finding := finding_named(name))}
+        return Metadata(
+            name=f"{self.scan.dataset.name}-{self.config.backbone}",
+            findings=self.findings,
+            preprocessing=self.config.preprocessing,
+            snomed_ct=codes,
+            training_data={
+                "name": self.scan.dataset.name,
+                "num_films": dict(zip(self.findings, counts.tolist(), strict=True)),
+                "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+            },
+            hilum_version=hilum.__version__,
+        )
+
+    def _calibrate(self, path: Path, metadata: Metadata, validation: np.ndarray) -> None:
+        """Set temperature, thresholds and conformal sets from validation films, as the engine sees them."""
+        verdicts = self._verdicts(Classifier(path), validation)
+        temperature = fit_temperature(verdicts.logits, verdicts.truth)
+        probabilities = softmax(verdicts.logits, temperature)
+        calibrated = dataclasses.replace(
+            metadata,
+            temperature=temperature,
+            operating_thresholds=operating_thresholds(probabilities, verdicts.truth, self.findings),
+            conformal=conformal_thresholds(probabilities, verdicts.truth, self.findings, metadata.coverage),
+        )
+        write_metadata(path, calibrated)
+
+    def _verdicts(self, classifier: Classifier, chosen: np.ndarray, label: str = "") -> Verdicts:
+        records = [self._records[position] for position in np.flatnonzero(chosen)]
+        if not label:
+            return judge_records(classifier, self.scan.dataset.root, records)
+        with self.console.bar(label, 1.0) as done:
+            return judge_records(classifier, self.scan.dataset.root, records, done=done)
+
+    def _cross_validate(self) -> tuple[Verdicts, dict[str, Any]] | None:
+        """Train one model a fold and judge each on the films it did not see."""
+        if not self.config.folds:
+            return None
+        parts, positions, thresholds = [], [], []
+        for fold in range(self.config.folds):
+            held = self.folds == fold
+            rest = np.flatnonzero((self.folds >= 0) & ~held)
+            validation = self._fold_validation(rest, fold)
+            train = (self.folds >= 0) & ~held & ~validation
+            self._fit_part(f"fold-{fold + 1}", train, validation, seed_shift=fold + 1)
+            classifier = Classifier(self.out / "folds" / f"fold-{fold + 1}.onnx")
+            parts.append(self._verdicts(classifier, held))
+            positions.append(np.flatnonzero(held))
+            thresholds.append(classifier.metadata.operating_thresholds)
+        verdicts = Verdicts(
+            tuple(record for part in parts for record in part.records),
+            self.findings,
+            np.concatenate([part.truth for part in parts]),
+            np.concatenate([part.logits for part in parts]),
+            np.concatenate([part.probabilities for part in parts]),
+            tuple(answer for part in parts for answer in part.answers),
+        )
+        mean_thresholds = {name: float(np.mean([t[name] for t in thresholds])) for name in self.findings}
+        figures = performance(
+            verdicts.truth,
+            verdicts.probabilities,
+            self.findings,
+            operating_thresholds=mean_thresholds,
+            groups=self.scan.groups[np.concatenate(positions)],
+            seed=self.config.seed,
+        )
+        return verdicts, figures
+
+    def _fold_validation(self, rest: np.ndarray, fold: int) -> np.ndarray:
+        """Return the validation films of one fold's training part (n,), by groups."""
+        records = tuple(dataclasses.replace(self._records[i], split="train") for i in rest)
+        # A part that is all train gets a test part only where it has none; a lone stand-in keeps hilum from taking one.
+        part = dataclasses.replace(self.scan.dataset, records=records)
+        folds = assign_folds(
+            part,
+            ["train"] * len(rest),
+            self.scan.groups[rest],
+            num_folds=max(2, round(1 / self.config.data.validation_fraction)),
+            seed=self.config.seed + fold + 1,
+        )
+        chosen = np.zeros(len(self._records), dtype=bool)
+        chosen[rest[folds == 0]] = True
+        return chosen
+
+    def _judge(self, history: list[dict], crossed: tuple[Verdicts, dict[str, Any]] | None) -> dict[str, Any]:
+        """Measure the sealed file, write every result, and put the figures into the file."""
+        path, seed, groups = self.out / "model.onnx", self.config.seed, self.scan.groups
+        classifier = Classifier(path)
+        tested, validated = self.splits == "test", self.splits == "validation"
+        test = self._verdicts(classifier, tested, f"Judging {tested.sum()} test films")
+        validation = self._verdicts(classifier, validated)
+        clean = clean_test(self._records, self.splits.tolist(), groups)
+        test_clean = test.part(clean[tested])
+        metrics: dict[str, Any] = {
+            "test": figures_of(test, groups[tested], classifier, seed=seed),
+            "test_clean": figures_of(test_clean, groups[clean], classifier, seed=seed),
+            "validation": figures_of(validation, groups[validated], classifier, seed=seed),
+            "cross_validation": crossed[1] if crossed else None,
+        }
+        facts = self._facts(classifier.metadata)
+        card = model_card_text(metadata=_metadata_dict(classifier.metadata), metrics=metrics, facts=facts)
+        write_metadata(path, dataclasses.replace(classifier.metadata, figures=metrics, model_card=card))
+        parts = {"test": test, "test_clean": test_clean, "validation": validation}
+        if crossed:
+            parts["cross_validation"] = crossed[0]
+        replace_file(self.out / "model-card.md", card)
+        replace_file(self.out / "history.csv", _history_csv(history))
+        listed = [(name, verdicts) for name, verdicts in parts.items() if name != "test_clean"]
+        replace_file(self.out / "predictions.csv", predictions_csv(listed))
+        shown = ReportData(
+            title=f"{self.config.backbone} on {self.scan.dataset.name}",
+            findings=self.findings,
+            metrics=metrics,
+            parts={name: Scored(verdicts.truth, verdicts.probabilities) for name, verdicts in parts.items()},
+            history=history,
+            mistakes=worst_mistakes(test, classifier, self.scan.dataset.root),
+            facts=facts,
+            faults=[fault.to_dict() for fault in self.faults],
+        )
+        replace_file(self.out / "report.html", report_page(shown))
+        replace_file(self.out / "metrics.json", _json(metrics))  # last: its presence says that the run is finished
+        return metrics
+
+    def _facts(self, metadata: Metadata) -> list[tuple[str, str]]:
+        config = self.config
+        counts = {name: int((self.splits == name).sum()) for name in ("train", "validation", "test")}
+        return [
+            (
+                "Backbone",
+                f"{config.backbone}, {'ImageNet weights' if config.weights == 'imagenet' else 'from scratch'}",
+            ),
+            ("Films", ", ".join(f"{count} {name}" for name, count in counts.items())),
+            ("Groups", f"{len(np.unique(self.scan.groups))}: twins and films of one patient stay together"),
+            ("Input", f"{config.preprocessing.size_px} x {config.preprocessing.size_px} pixels, grey"),
+            ("Seed", str(config.seed)),
+            ("Temperature", f"{metadata.temperature:.3f}"),
+            (
+                "Engine against Keras",
+                f"at most {metadata.agreement['largest_difference']:.1e} apart in logits on "
+                f"{metadata.agreement['n']} films",
+            ),
+            ("Versions", f"hilum {hilum.__version__}, Keras {keras.__version__} on {keras.backend.backend()}"),
+        ]
+
+
+def _check_folder(out: Path, data: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but a run of hilum's, or a finished run that is not to be replaced."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"Cannot write the run into `{out}`: it is a file.", fix="Choose another folder.")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if out.resolve() == data.resolve():
+        raise InputError("The run's folder is the data folder.", fix="Choose another folder for --out.")
+    is_run = (out / ".work").is_dir() or ((out / "config.toml").exists() and (out / "splits.csv").exists())
+    if not is_run:
+        raise InputError(
+            f"`{out}` is not empty and holds no run of hilum's; nothing in it was touched.",
+            fix="Choose another folder.",
+        )
+    if (out / "metrics.json").exists() and not overwrite:
+        raise InputError(
+            f"`{out}` holds a finished run; it was not touched.", fix="Choose another folder, or add --overwrite."
+        )
+
+
+def _remove_run(out: Path) -> None:
+    """Remove what hilum left in a run's folder, and nothing else."""
+    for name in _RUN_FILES:
+        (out / name).unlink(missing_ok=True)
+    for name in (".work", "folds"):
+        shutil.rmtree(out / name, ignore_errors=True)
+
+
+def _metadata_dict(metadata: Metadata) -> dict[str, Any]:
+    return json.loads(metadata.to_json())
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+
+
+def _history_csv(history: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _HISTORY_COLUMNS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()

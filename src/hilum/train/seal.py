@@ -1,0 +1,163 @@
+"""Sealing: the trained network as one ``model.onnx`` that any door can serve, checked number by number.
+
+The sealed graph takes ``film`` (N, 1, S, S) and returns ``logits`` (N, K), ``features`` (N, D) and ``activation``
+(N, K, h, w). The activation of a finding is, at every place of the last feature maps, the sum over channels of the map
+times the gradient of the finding's logit with respect to it. For a pooled linear head that is the class activation map
+(and Grad-CAM); for the fully connected head of plain-cnn the gradient is written out as two matrix products through the
+hidden units that are switched on, so the activation sums to the logit but for the biases. No engine needs gradients.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from keras import layers, ops
+
+from hilum.errors import ModelFileError
+from hilum.files import replace_file
+from hilum.run.engine import Engine
+from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
+from hilum.train.networks import Network
+
+__all__ = ["LARGEST_DIFFERENCE", "agreement", "seal", "serving_model", "write_metadata"]
+
+LARGEST_DIFFERENCE = 1e-4  # in logits, between the engine in float32 and Keras
+_OUTPUTS = ("logits", "features", "activation")
+_OPSET = 15
+_CHECK_BATCH = 16
+
+
+def serving_model(network: Network) -> keras.Model:
+    """Return the network as it is served: ``film`` (N, 1, S, S) -> logits, features, activation."""
+    size_px = network.model.input_shape[1]
+    film = keras.Input((1, size_px, size_px), name="film")
+    maps = network.backbone(layers.Permute((2, 3, 1))(film))  # (N, h, w, D)
+    logits_layer = network.head.get_layer("logits")
+    features_layer = network.head.get_layer("features")
+    if isinstance(features_layer, layers.Dense):
+        features = features_layer(layers.Flatten()(maps))
+        activation = _FullyConnectedEvidence(features_layer, logits_layer)([maps, features])
+    else:
+        features = features_layer(maps)
+        activation = _LinearEvidence(logits_layer)(maps)
+    outputs = {"logits": logits_layer(features), "features": features, "activation": activation}
+    return keras.Model(film, outputs, name="hilum")
+
+
+class _LinearEvidence(layers.Layer):
+    """Feature maps (N, h, w, D) -> (N, K, h, w): each place's share of each logit under average pooling."""
+
+    def __init__(self, logits: layers.Dense) -> None:
+        super().__init__(trainable=False)
+        self.kernel = np.asarray(logits.kernel)  # (D, K)
+
+    def call(self, maps: Any) -> Any:
+        _, height, width, depth = maps.shape
+        kernel = (self.kernel / (height * width)).reshape(1, 1, depth, -1)
+        return ops.transpose(ops.conv(maps, kernel), (0, 3, 1, 2))
+
+
+class _FullyConnectedEvidence(layers.Layer):
+    """Feature maps (N, h, w, C) and hidden units (N, H) -> (N, K, h, w): map times gradient, summed over channels."""
+
+    def __init__(self, hidden: layers.Dense, logits: layers.Dense) -> None:
+        super().__init__(trainable=False)
+        self.hidden_kernel = np.asarray(hidden.kernel)  # (h * w * C, H)
+        self.logits_kernel = np.asarray(logits.kernel)  # (H, K)
+
+    def call(self, inputs: Any) -> Any:
+        maps, hidden = inputs
+        _, height, width, channels = maps.shape
+        num_findings = self.logits_kernel.shape[1]
+        switched_on = ops.cast(hidden > 0, "float32")[:, None, :]  # (N, 1, H)
+        gradient = ops.matmul(switched_on * self.logits_kernel.T[None], self.hidden_kernel.T)  # (N, K, h * w * C)
+        gradient = ops.reshape(gradient, (-1, num_findings, height, width, channels))
+        return ops.sum(gradient * maps[:, None], axis=-1)
+
+
+def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) -> dict[str, Any]:
+    """Write the model file, unless the engine disagrees with Keras on real films.
+
+    Args:
+        network: The trained network.
+        films: (N, 1, S, S) float32, real films to compare on; validation films, never the test.
+        metadata: What the file says of itself.
+        path: Where the file goes; replaced in one step.
+
+    Returns:
+        The agreement: ``largest_difference`` in logits and ``n`` films.
+
+    Raises:
+        ModelFileError: Engine and Keras differ by more than `LARGEST_DIFFERENCE`; nothing is written.
+    """
+    model = serving_model(network)
+    model.predict_on_batch(films[:1])  # a model never called cannot be exported
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".seal-") as folder:
+        exported = Path(folder) / "model.onnx"
+        model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)
+        graph = onnx.load(exported)
+    _name_outputs(graph, model)
+    graph.producer_name, graph.producer_version = "hilum", metadata.hilum_version
+    _set_metadata(graph, metadata)
+    onnx.checker.check_model(graph)
+    partial = path.with_suffix(".unchecked")
+    partial.write_bytes(graph.SerializeToString())
+    try:
+        found = agreement(model, Engine(read_model_file(partial)), films)
+    finally:
+        partial.unlink()
+    if not found["largest_difference"] <= LARGEST_DIFFERENCE:
+        raise ModelFileError(
+            f"Not sealed: engine and Keras differ by {found['largest_difference']:.2g} in logits on {found['n']} "
+            f"films; at most {LARGEST_DIFFERENCE:g} is allowed.",
+            fix="Please report this backbone together with the versions of keras, tf2onnx and openvino.",
+        )
+    replace_file(path, graph.SerializeToString())
+    return found
+
+
+def agreement(model: keras.Model, engine: Engine, films: np.ndarray) -> dict[str, Any]:
+    """Return the largest difference in logits between engine and Keras over (N, 1, S, S) films."""
+    largest = 0.0
+    for start in range(0, len(films), _CHECK_BATCH):
+        batch = films[start : start + _CHECK_BATCH]
+        expected = np.asarray(model.predict_on_batch(batch)["logits"])
+        difference = float(np.abs(engine.run(batch).logits - expected).max())
+        largest = max(largest, difference) if np.isfinite(difference) else float("inf")
+    return {"largest_difference": largest, "n": len(films)}
+
+
+def write_metadata(path: Path, metadata: Metadata) -> None:
+    """Put other metadata into a sealed model file; its graph stays as it is."""
+    graph = onnx.load(path)
+    _set_metadata(graph, metadata)
+    replace_file(path, graph.SerializeToString())
+
+
+def _set_metadata(graph: onnx.ModelProto, metadata: Metadata) -> None:
+    kept = {entry.key: entry.value for entry in graph.metadata_props} | {METADATA_KEY: metadata.to_json()}
+    onnx.helper.set_model_props(graph, kept)
+
+
+def _name_outputs(graph: onnx.ModelProto, model: keras.Model) -> None:
+    """Give input and outputs their names; the exporter makes up its own, in the order of sorted keys."""
+    initializers = {item.name for item in graph.graph.initializer}
+    inputs = [item for item in graph.graph.input if item.name not in initializers]
+    ranks = {"logits": 2, "features": 2, "activation": 4}
+    if len(inputs) != 1 or len(graph.graph.output) != len(_OUTPUTS):
+        raise ModelFileError(f"Not sealed: the export has {len(inputs)} inputs and {len(graph.graph.output)} outputs.")
+    renamed = {inputs[0].name: "film"}
+    for name, item in zip(sorted(_OUTPUTS), graph.graph.output, strict=True):
+        if len(item.type.tensor_type.shape.dim) not in (0, ranks[name]):
+            raise ModelFileError(f"Not sealed: the exported output `{item.name}` is not `{name}`.")
+        renamed[item.name] = name
+    for item in [*inputs, *graph.graph.output]:
+        item.name = renamed[item.name]
+    for node in graph.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [renamed.get(name, name) for name in names]

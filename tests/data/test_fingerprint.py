@@ -1,0 +1,155 @@
+"""Fingerprints know the same picture again, tell different ones apart, and stay fast."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hilum.data.fingerprint import MAX_DHASH_DISTANCE, MIN_CORRELATION, Fingerprint, find_twins, fingerprint
+from hilum.data.folder import Dataset, read_dataset
+from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom
+from hilum.film.decode import decode
+from hilum.film.radiograph import Radiograph
+
+
+def take(pixels: np.ndarray, data: bytes = b"") -> Fingerprint:
+    radiograph = Radiograph(pixels.astype(np.float32) / np.float32(255), "png", pixels.shape, 8)
+    return fingerprint(data or pixels.tobytes(), radiograph)
+
+
+def film(seed: int, finding: str = "Normal") -> np.ndarray:
+    return draw_phantom(finding, np.random.default_rng(seed), size_px=320)
+
+
+def read_all(dataset: Dataset) -> list[Fingerprint]:
+    found = []
+    for record in dataset.records:
+        data = (dataset.root / record.path).read_bytes()
+        found.append(fingerprint(data, decode(data, name=record.path, min_side_px=256)))
+    return found
+
+
+def test_the_hash_is_the_one_of_the_public_index() -> None:
+    pixels = film(0)
+    grey = Image.fromarray(pixels).convert("L").resize((17, 16), Image.Resampling.LANCZOS)
+    small = np.asarray(grey).astype(int)
+    bits = "".join("1" if small[y, x + 1] > small[y, x] else "0" for y in range(16) for x in range(16))
+    one = take(pixels, b"the file")
+    assert "".join(f"{int(word):016x}" for word in one.dhash256) == f"{int(bits, 2):064x}"
+    assert one.dhash256.dtype == np.uint64
+    assert one.dhash256.shape == (4,)
+    assert one.file_sha256 == hashlib.sha256(b"the file").hexdigest()
+    assert one.thumbnail.shape == (32, 32)
+    assert one.thumbnail.dtype == np.uint8
+
+
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "recompressed": lambda p: cv2.imdecode(cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 0),
+    "half the size": lambda p: cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "less contrast": lambda p: (p * 0.6 + 50).astype(np.uint8),
+    "other gamma": lambda p: (255 * (p / 255.0) ** 1.4).astype(np.uint8),
+    "a letter": lambda p: cv2.putText(p.copy(), "R", (30, 70), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 255, 3),
+    "a hundredth cut off": lambda p: p[3:, 3:],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_is_a_near_twin(change: str) -> None:
+    pixels = film(3)
+    (twin,) = find_twins([take(film(4)), take(pixels), take(CHANGES[change](pixels), b"other")])
+    assert (twin.first, twin.second, twin.exact) == (1, 2, False)
+    assert twin.dhash_distance <= MAX_DHASH_DISTANCE
+    assert MIN_CORRELATION <= twin.correlation <= 1
+
+
+def test_same_file_and_same_pixels_are_exact_twins() -> None:
+    pixels = film(5)
+    twins = find_twins([take(pixels, b"png"), take(film(6)), take(pixels, b"png"), take(pixels, b"another container")])
+    assert [(twin.first, twin.second, twin.exact) for twin in twins] == [(0, 2, True), (0, 3, True), (2, 3, True)]
+    assert all(twin.dhash_distance == 0 and twin.correlation == 1.0 for twin in twins)
+
+
+def test_every_copy_of_both_sides_of_a_near_pair_is_reported() -> None:
+    pixels = film(7)
+    near = CHANGES["recompressed"](pixels)
+    twins = find_twins([take(pixels, b"a"), take(near, b"b"), take(pixels, b"c")])
+    assert [(twin.first, twin.second, twin.exact) for twin in twins] == [(0, 1, False), (0, 2, True), (1, 2, False)]
+
+
+def test_different_phantoms_are_no_twins() -> None:
+    prints = [take(film(seed, finding)) for seed in range(8) for finding in PHANTOM_FINDINGS[:1]]
+    assert find_twins(prints) == []
+    assert find_twins([]) == []
+    assert find_twins(prints[:1]) == []
+
+
+def test_the_shading_that_all_chests_share_makes_no_twins() -> None:
+    rng = np.random.default_rng(0)
+    shading = 100 + 90 * np.sin(np.linspace(0, np.pi, 32))[:, None] * np.cos(np.linspace(-1, 1, 32))[None]
+    words = np.zeros(4, dtype=np.uint64)
+    one, other = ((shading + rng.normal(0, 6, (32, 32))).astype(np.uint8) for _ in range(2))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.93
+    assert find_twins([Fingerprint("a", words, one), Fingerprint("b", words, other)]) == []
+
+
+def test_films_without_detail_resemble_only_their_copies() -> None:
+    black, grey = np.zeros((64, 64), np.uint8), np.full((64, 64), 90, np.uint8)
+    twins = find_twins([take(black), take(grey), take(black, b"again")])
+    assert [(twin.first, twin.second, twin.exact) for twin in twins] == [(0, 2, True)]
+
+
+def test_a_thousand_copies_do_not_make_a_million_pairs() -> None:
+    assert len(find_twins([take(np.zeros((32, 32), np.uint8))] * 1000)) == 999
+
+
+def test_planted_twins_are_found_among_thousands_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 2**64, (7000, 4), dtype=np.uint64)
+    thumbnail = rng.integers(0, 256, (32, 32), dtype=np.uint8)
+    words[6500] = words[17] ^ np.array([0b111, 1 << 63, 0, 0b1], dtype=np.uint64)  # 5 bits
+    words[6999] = words[3000] ^ np.array([2**21 - 1, 0, 0, 0], dtype=np.uint64)  # 21 bits: one too many
+    start = time.process_time()
+    twins = find_twins([Fingerprint(str(i), words[i], thumbnail) for i in range(7000)])
+    assert time.process_time() - start < 4
+    assert [(twin.first, twin.second, twin.dhash_distance) for twin in twins] == [(17, 6500, 5)]
+
+
+def test_the_twins_of_the_real_seed_set_are_found(hilum_data: Path) -> None:
+    dataset = read_dataset(hilum_data / "covid19-image-dataset")
+    prints = read_all(dataset)
+    with_twin: dict[str, bool] = {}
+    for twin in find_twins(prints):
+        ends = [dataset.records[twin.first], dataset.records[twin.second]]
+        if {end.split for end in ends} == {"train", "test"}:
+            path = next(end.path for end in ends if end.split == "test")
+            with_twin[path] = with_twin.get(path, False) or twin.exact
+    assert (len(with_twin), sum(with_twin.values())) == (9, 6)
+    assert all(path.startswith("test/Covid/") for path in with_twin)
+
+    # Every pair of one source film is found, and no pair of two patients is called a twin.
+    with (hilum_data / "provenance" / "covid19-image-dataset.csv").open() as lines:
+        origin = {row["path"]: row for row in csv.DictReader(lines)}
+    for twin in find_twins(prints):
+        first, second = (origin[dataset.records[end].path] for end in (twin.first, twin.second))
+        same_file = first["source_file"] == second["source_file"]
+        assert same_file or first["source_patient"] == second["source_patient"] or twin.correlation > 0.99
+
+
+def test_a_real_pool_has_few_twins_and_none_of_the_seed_test_part(hilum_data: Path) -> None:
+    pool = read_dataset(hilum_data / "pool" / "manifest.csv")
+    seed = read_dataset(hilum_data / "covid19-image-dataset")
+    tests = Dataset(seed.root, seed.name, tuple(record for record in seed.records if record.split == "test"))
+    sample = Dataset(pool.root, pool.name, tuple(record for record in pool.records if record.source == "ieee8023"))
+    num_pool = len(sample.records)
+    twins = find_twins(read_all(sample) + read_all(tests))
+    assert not any(twin.first < num_pool <= twin.second for twin in twins)
+    within = [twin for twin in twins if twin.second < num_pool]
+    assert 5 <= len(within) <= 30

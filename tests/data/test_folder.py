@@ -1,0 +1,248 @@
+"""Data sets as they lie on disk: what is read, and what each broken one is told."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import hilum.data.walk
+from hilum.data.folder import film_paths, read_dataset
+from hilum.errors import InconsistentDataset, InputError
+
+
+def make_films(root: Path, *paths: str) -> Path:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"film")
+    return root
+
+
+def summary(data: Path, **options: int) -> list[tuple[str, str, str | None]]:
+    return [(record.path, record.finding, record.split) for record in read_dataset(data, **options).records]
+
+
+def test_class_folders_get_standard_names_and_unknown_ones_keep_theirs(tmp_path: Path) -> None:
+    make_films(tmp_path, "Covid/b.png", "Covid/a.png", "No_finding/x/deep/c.png", "Émphysème 2/d.png")
+    assert summary(tmp_path) == [
+        ("Covid/a.png", "Covid-19", None),
+        ("Covid/b.png", "Covid-19", None),
+        ("No_finding/x/deep/c.png", "Normal", None),
+        ("Émphysème 2/d.png", "Émphysème 2", None),
+    ]
+    dataset = read_dataset(tmp_path)
+    assert dataset.findings == ("Normal", "Covid-19", "Émphysème 2")
+    assert dataset.folder_names["Normal"] == ("No_finding",)
+    assert (dataset.root, dataset.name, dataset.has_test) == (tmp_path, tmp_path.name, False)
+
+
+def test_folders_of_one_finding_merge(tmp_path: Path) -> None:
+    make_films(tmp_path, "Covid/a.png", "COVID-19/b.png", "Normal/c.png")
+    assert Counter(finding for _, finding, _ in summary(tmp_path)) == {"Covid-19": 2, "Normal": 1}
+    assert read_dataset(tmp_path).folder_names["Covid-19"] == ("COVID-19", "Covid")
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("Train", "train"),
+        ("TESTING", "test"),
+        ("val", "validation"),
+        ("valid", "validation"),
+        ("Validation", "validation"),
+    ],
+)
+def test_parts_are_known_by_their_names(tmp_path: Path, folder: str, split: str) -> None:
+    make_films(tmp_path, "training/Normal/a.png", "training/Covid/a.png", f"{folder}/Normal/b.png")
+    assert (f"{folder}/Normal/b.png", "Normal", split) in summary(tmp_path)
+    assert read_dataset(tmp_path).has_test == (split == "test")
+
+
+def test_what_is_no_film_is_left_out(tmp_path: Path) -> None:
+    make_films(tmp_path, "Covid/a.png", "Normal/b", "Normal/list.CSV", "Normal/Thumbs.db", "Normal/.DS_Store")
+    make_films(tmp_path, "__MACOSX/Covid/a.png", ".ipynb_checkpoints/x.png", "Normal/.hidden/c.png", "readme.md")
+    os.mkfifo(tmp_path / "Normal" / "pipe.png")
+    assert [path for path, _, _ in summary(tmp_path)] == ["Covid/a.png", "Normal/b"]
+
+
+def test_masks_beside_images_are_no_films(tmp_path: Path) -> None:
+    make_films(tmp_path, "COVID/images/a.png", "COVID/masks/a.png", "Normal/images/b.png", "Normal/masks/b.png")
+    assert [path for path, _, _ in summary(tmp_path)] == ["COVID/images/a.png", "Normal/images/b.png"]
+
+
+def test_a_link_loop_ends_and_steals_no_film_of_another_finding(tmp_path: Path) -> None:
+    make_films(tmp_path, "set/Covid/z.png", "set/Normal/b.png", "other.png")
+    (tmp_path / "set/Covid/alias").symlink_to(tmp_path / "set/Normal")
+    (tmp_path / "set/loop").symlink_to(tmp_path / "set")
+    (tmp_path / "set/Covid/loop").symlink_to(tmp_path / "set")
+    (tmp_path / "set/Normal/up").symlink_to(tmp_path)
+    (tmp_path / "set/Normal/self").symlink_to(tmp_path / "set/Normal/self")
+    assert [path for path, _, _ in summary(tmp_path / "set")] == ["Covid/z.png", "Normal/b.png", "Normal/self"]
+
+
+def test_links_to_films_and_folders_outside_are_followed_once(tmp_path: Path) -> None:
+    make_films(tmp_path, "store/a.png", "store/deep/b.png", "set/Normal/n.png", "set/Covid/c.png")
+    (tmp_path / "set/Covid/one").symlink_to(tmp_path / "store")
+    (tmp_path / "set/Covid/two").symlink_to(tmp_path / "store")
+    (tmp_path / "set/Normal/n2.png").symlink_to(tmp_path / "set/Normal/n.png")
+    paths = [path for path, _, _ in summary(tmp_path / "set")]
+    assert paths == ["Covid/c.png", "Covid/one/a.png", "Covid/one/deep/b.png", "Normal/n.png"]
+
+
+def test_a_part_that_links_to_another_is_refused(tmp_path: Path) -> None:
+    make_films(tmp_path, "train/Normal/a.png", "train/Covid/b.png")
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    with pytest.raises(InconsistentDataset, match="count twice"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("films", "message"),
+    [
+        (["Normal/a.png"], r"has 1 finding \(Normal\); expected at least 2. Add a folder"),
+        (["outer/Normal/a.png", "outer/Covid/b.png"], r"Did you mean the folder inside it, `.*outer`"),
+        (["Normal/a.png", "Covid/list.csv"], r"class folder `.*Covid` holds no films"),
+        (["a.png", "b.png"], "lie in no class folder"),
+        (["notes.txt"], "holds no films. Expected a folder with one sub-folder a finding"),
+        (["train/Normal/a.png", "train/Covid/b.png", "test/Covd/c.png"], "finding `Covd`, which its train part lacks"),
+        (["train/Normal/a.png", "train/Covid/b.png", "tets/Covid/c.png"], "Did you mean `test`"),
+    ],
+)
+def test_a_broken_folder_is_told_what_is_wrong(tmp_path: Path, films: list[str], message: str) -> None:
+    make_films(tmp_path, *films)
+    with pytest.raises(InconsistentDataset, match=message) as caught:
+        read_dataset(tmp_path)
+    assert (caught.value.exit_code, caught.value.http_status) == (2, 400)
+
+
+def test_a_missing_folder_is_told_in_one_sentence() -> None:
+    with pytest.raises(InconsistentDataset) as caught:
+        read_dataset(Path("no/such"))
+    assert str(caught.value) == (
+        "Cannot read the data folder `no/such`: it does not exist. Expected a folder with one sub-folder a finding "
+        "(Normal/, Covid/), or train/ and test/ of such, or a CSV. Check the path."
+    )
+
+
+def test_one_finding_is_enough_where_the_caller_says_so(tmp_path: Path) -> None:
+    make_films(tmp_path, "test/Covid/a.png")
+    assert summary(tmp_path, min_findings=1) == [("test/Covid/a.png", "Covid-19", "test")]
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_films(tmp_path, "Covid/a.png", "Normal/locked/b.png")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(hilum.data.walk.os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"Cannot read the folder `.*locked`: Permission denied"):
+        read_dataset(tmp_path)
+    with pytest.raises(InputError, match=r"Cannot read the folder `.*locked`"):
+        list(film_paths([tmp_path]))
+
+
+# --- manifest -------------------------------------------------------------------------------------------------------
+
+
+def write_manifest(folder: Path, text: str) -> Path:
+    make_films(folder, "a.png", "sub/b.png")
+    (folder / "films.csv").write_text(text, encoding="utf-8")
+    return folder / "films.csv"
+
+
+def test_a_manifest_gives_paths_findings_splits_patients_and_sources(tmp_path: Path) -> None:
+    text = "\ufeffPath,Finding,split,patient,source,view\nsub/../sub/b.png,COVID,Valid,p1,A,PA\na.png,Healthy,,,,\n"
+    dataset = read_dataset(write_manifest(make_films(tmp_path, "c.png"), text + "c.png,covid,train,,,\n"))
+    found = [(film.path, film.finding, film.split, film.patient, film.source) for film in dataset.records]
+    assert found == [
+        ("a.png", "Normal", None, None, None),
+        ("c.png", "Covid-19", "train", None, None),
+        ("sub/b.png", "Covid-19", "validation", "p1", "A"),
+    ]
+    assert "p1" not in repr(dataset)
+    assert (dataset.root, dataset.name) == (tmp_path, "films")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,findng\na.png,Covid\n", "unknown column `findng`. Did you mean `finding`"),
+        ("path,finding,patients\na.png,Covid,1\n", "unknown column `patients`. Did you mean `patient`"),
+        ("path,label\na.png,Covid\n", "no column `finding`.*received path, label"),
+        ("path;finding\na.png;Covid\n", "not by semicolons"),
+        ("path,path,finding\na,a,b\n", "two columns `path`"),
+        ("", "no column `path`.*received none"),
+        ("path,finding\n", "holds no films"),
+        ("path,finding\na.png,Covid\nsub/../a.png,Normal\n", "Line 3 of .* names the film `a.png`, which line 2 names"),
+        ("path,finding\na.png,Covid\n../x.png,Normal\n", "lies outside"),
+        ("path,finding\na.png,Covid\n/etc/hosts,Normal\n", "lies outside"),
+        ("path,finding\na.png,Covid\nsub/c.png,Normal\n", "1 of the 2 films .* are not there, the first `sub/c.png`"),
+        ("path,finding\na.png,\n", "gives no finding for `a.png`"),
+        ("path,finding\n,Covid\n", "Line 2 of .* gives no path"),
+        ("path,finding,split\na.png,Covid,tets\n", "split `tets`. Did you mean `test`"),
+        ("path,finding\na.png,Covid,extra\n", "has 3 cells; expected 2"),
+        ("path,finding\na.png,Covid\n", "has 1 finding"),
+    ],
+)
+def test_a_broken_manifest_is_told_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InconsistentDataset, match=message):
+        read_dataset(write_manifest(tmp_path, text))
+
+
+def test_a_manifest_in_another_encoding_and_a_file_of_another_kind_are_refused(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, "")
+    manifest.write_bytes("path,finding\na.png,Pneumonie aiguë\n".encode("latin-1"))
+    with pytest.raises(InconsistentDataset, match="in UTF-8"):
+        read_dataset(manifest)
+    with pytest.raises(InconsistentDataset, match="as a data set: it is a file"):
+        read_dataset(tmp_path / "a.png")
+
+
+# --- films to judge -------------------------------------------------------------------------------------------------
+
+
+def test_film_paths_keeps_what_is_named_and_sorts_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_films(tmp_path, "in/b.png", "in/a/2.dcm", "in/a/1", "in/notes.txt", "in/.x.png", "odd.txt")
+    monkeypatch.chdir(tmp_path)
+    found = film_paths([Path("odd.txt"), Path("in"), Path("gone.png"), Path("in/b.png")])
+    assert [path.as_posix() for path in found] == [
+        "odd.txt",
+        "in/a/1",
+        "in/a/2.dcm",
+        "in/b.png",
+        "gone.png",
+        "in/b.png",
+    ]
+
+
+def test_film_paths_is_lazy_and_survives_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_films(tmp_path, "a/1.png", "b/2.png", "c/3.png")
+    (tmp_path / "b/loop").symlink_to(tmp_path)
+    listed: list[str] = []
+    list_folder = hilum.data.walk.list_folder
+    monkeypatch.setattr(hilum.data.walk, "list_folder", lambda folder: (listed.append(folder), list_folder(folder))[1])
+    paths = film_paths([tmp_path])
+    assert next(paths).name == "1.png"
+    assert listed == [str(tmp_path), str(tmp_path / "a")]
+    assert [path.name for path in paths] == ["2.png", "3.png"]
+
+
+# --- real films -----------------------------------------------------------------------------------------------------
+
+
+def test_the_real_sets_read_right(hilum_data: Path) -> None:
+    seed = read_dataset(hilum_data / "covid19-image-dataset")
+    assert Counter(record.split for record in seed.records) == {"train": 251, "test": 66}
+    assert seed.findings == ("Normal", "Covid-19", "Viral Pneumonia")
+    four = read_dataset(hilum_data / "four-class")
+    assert Counter((record.split, record.finding) for record in four.records)["train", "Bacterial Pneumonia"] == 133
+    pool = read_dataset(hilum_data / "pool" / "manifest.csv")
+    assert len(pool.records) == 6800
+    assert "Other" in pool.findings
+    assert {record.source for record in pool.records} == {"radiography-db", "kermany", "nih-ozturk", "ieee8023"}

@@ -1,0 +1,145 @@
+"""The one preprocessing, pinned by numbers: a change here changes every model's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from hilum.errors import ConfigError
+from hilum.film.decode import read_film
+from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.radiograph import Radiograph
+
+
+def film(pixels: np.ndarray) -> Radiograph:
+    return Radiograph(pixels.astype(np.float32), "png", pixels.shape, 8)
+
+
+def test_golden_pixels() -> None:
+    rows, columns = np.mgrid[0:48, 0:40]
+    picture = ((7 * rows * rows + 13 * columns * rows + 5 * columns) % 251) / 250
+    network_input = preprocess(film(picture), Preprocessing(size_px=16))[0]
+    expected = [
+        [0.0, 0.566048, 0.624286, 0.975395],
+        [0.530015, 0.513256, 0.448732, 0.326808],
+        [0.450408, 0.486441, 0.299155, 0.650683],
+        [0.396778, 0.485603, 0.596214, 0.579874],
+    ]
+    np.testing.assert_allclose(network_input[::5, ::5], expected, atol=5e-6)
+
+
+def box_average(num_from: int, num_to: int) -> np.ndarray:
+    """The exact area average as a matrix (num_to, num_from)."""
+    step = num_from / num_to
+    edges = np.arange(num_from + 1)
+    weights = np.zeros((num_to, num_from))
+    for row in range(num_to):
+        covered = np.clip(edges, row * step, (row + 1) * step)
+        weights[row] = np.diff(covered) / step
+    return weights
+
+
+def test_shrinking_is_the_exact_area_average() -> None:
+    picture = np.random.default_rng(11).random((151, 97))
+    average = box_average(151, 32) @ picture @ box_average(97, 32).T
+    low, high = np.percentile(average, [0.5, 99.5])
+    network_input = preprocess(film(picture), Preprocessing(size_px=32))
+    np.testing.assert_allclose(network_input[0], np.clip((average - low) / (high - low), 0, 1), atol=1e-5)
+
+
+def test_shape_range_and_window() -> None:
+    picture = np.linspace(0.2, 0.6, 300 * 200).reshape(300, 200)
+    network_input = preprocess(film(picture), Preprocessing(size_px=64, window_percentiles=(1, 99)))
+    assert network_input.shape == (1, 64, 64)
+    assert network_input.dtype == np.float32
+    assert network_input.flags.c_contiguous
+    assert network_input.min() == 0
+    assert network_input.max() == 1
+    assert np.mean(network_input == 0) == pytest.approx(0.01, abs=0.002)
+    assert np.mean(network_input == 1) == pytest.approx(0.01, abs=0.002)
+
+
+def test_percentiles_are_numpys() -> None:
+    picture = np.random.default_rng(3).random((32, 32)).astype(np.float32)
+    low, high = np.percentile(picture, [2.0, 97.0])
+    expected = np.clip((picture - low) / (high - low), 0, 1)
+    network_input = preprocess(film(picture), Preprocessing(size_px=32, window_percentiles=(2, 97)))
+    np.testing.assert_allclose(network_input[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_a_film_without_contrast_gives_zeros(value: float) -> None:
+    assert not preprocess(film(np.full((50, 60), value)), Preprocessing()).any()
+
+
+def test_exposure_and_bit_depth_do_not_matter() -> None:
+    picture = np.random.default_rng(1).random((80, 90))
+    bright = preprocess(film(picture), Preprocessing(size_px=32))
+    dark = preprocess(film(picture / 16 + 0.01), Preprocessing(size_px=32))  # 12 bits in 16
+    np.testing.assert_allclose(bright, dark, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (20, 400), (400, 20), (224, 224), (3, 3)])
+def test_any_shape_becomes_the_square(shape: tuple[int, int]) -> None:
+    picture = np.random.default_rng(5).random(shape)
+    network_input = preprocess(film(picture), Preprocessing())
+    assert network_input.shape == (1, 224, 224)
+    assert np.isfinite(network_input).all()
+
+
+def test_a_shrinking_side_is_averaged_even_when_the_other_grows() -> None:
+    stripes = np.tile([0.0, 1.0], 512)  # (1024,), averages to a half over any even run
+    picture = np.vstack([np.tile(stripes, (8, 1)), np.zeros((4, 1024))])  # (12, 1024)
+    network_input = preprocess(film(picture), Preprocessing(size_px=64, window_percentiles=(0, 100)))
+    assert network_input[0, :30].std() < 1e-5
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=60), elements=st.floats(0, 1, width=32)),
+    st.integers(16, 80),
+)
+def test_always_finite_and_in_range(picture: np.ndarray, size_px: int) -> None:
+    network_input = preprocess(film(picture), Preprocessing(size_px=size_px))
+    assert network_input.shape == (1, size_px, size_px)
+    assert np.isfinite(network_input).all()
+    assert network_input.min() >= 0
+    assert network_input.max() <= 1
+
+
+def test_settings_travel_through_json() -> None:
+    preprocessing = Preprocessing(size_px=320, window_percentiles=(1, 98.5))
+    assert preprocessing.to_dict() == {"size_px": 320, "window_percentiles": [1.0, 98.5]}
+    assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+    assert Preprocessing.from_dict({}) == Preprocessing()
+
+
+def test_an_unknown_setting_is_an_error_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="Did you mean `size_px`"):
+        Preprocessing.from_dict({"size": 224})
+
+
+@pytest.mark.parametrize("size_px", [0, 15, 5000, 224.0, "224", True, None])
+def test_a_wrong_size_is_an_error(size_px: object) -> None:
+    with pytest.raises(ConfigError, match="size_px"):
+        Preprocessing.from_dict({"size_px": size_px})
+
+
+@pytest.mark.parametrize("percentiles", [[5], [50, 50], [99, 1], [-1, 99], [0, 101], "ab", None, [float("nan"), 99], 5])
+def test_a_wrong_window_is_an_error(percentiles: object) -> None:
+    with pytest.raises(ConfigError, match="window_percentiles"):
+        Preprocessing.from_dict({"window_percentiles": percentiles})
+
+
+def test_reduced_scale_decoding_changes_little(hilum_data: Path) -> None:
+    paths = sorted((hilum_data / "covid19-image-dataset" / "test").rglob("*.jp*g"))[::8]
+    assert len(paths) >= 6
+    for path in paths:
+        full = preprocess(read_film(path), Preprocessing())
+        reduced = preprocess(read_film(path, min_side_px=224), Preprocessing())
+        assert np.abs(full - reduced).mean() < 0.02, path.name

@@ -1,0 +1,209 @@
+"""Calibration: probabilities that mean what they say, sets that keep their promise."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hilum.errors import InputError
+from hilum.judge import calibrate
+
+FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
+
+
+def drawn(num_films: int, *, shift: float = 2.0, num_findings: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits whose softmax is the true posterior, and the truth."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, num_findings, num_films)
+    features = rng.normal(size=(num_films, num_findings))
+    features[np.arange(num_films), truth] += shift
+    return features * shift, truth
+
+
+def test_softmax_sums_to_one_and_does_not_overflow() -> None:
+    probabilities = calibrate.softmax(np.array([[1e4, 0.0, -1e4], [1.0, 1.0, 1.0]], dtype=np.float32))
+    np.testing.assert_allclose(probabilities, [[1, 0, 0], [1 / 3, 1 / 3, 1 / 3]])
+    assert probabilities.dtype == np.float64
+
+
+def test_softmax_with_a_temperature_divides_the_logits() -> None:
+    logits = np.array([2.0, 1.0, 0.0])
+    np.testing.assert_allclose(calibrate.softmax(logits, 4.0), calibrate.softmax(logits / 4.0))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+def test_softmax_refuses_a_temperature_that_is_none(temperature: float) -> None:
+    with pytest.raises(InputError, match="positive"):
+        calibrate.softmax(np.zeros(3), temperature)
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
+def test_fit_temperature_finds_the_one_that_was_put_in(true_temperature: float) -> None:
+    logits, truth = drawn(20_000)
+    assert calibrate.fit_temperature(logits * true_temperature, truth) == pytest.approx(true_temperature, rel=0.03)
+
+
+def test_fit_temperature_is_the_minimum_of_its_loss() -> None:
+    from scipy.optimize import minimize_scalar
+
+    logits, truth = drawn(120, seed=3)
+    targets = np.full((120, 3), 0.5 / 122)
+    targets[np.arange(120), truth] = 121 / 122
+
+    def loss(log_temperature: float) -> float:
+        probabilities = calibrate.softmax(logits * 5, math.exp(log_temperature))
+        return float(-(targets * np.log(probabilities)).sum(axis=1).mean())
+
+    best = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded", options={"xatol": 1e-9})
+    assert calibrate.fit_temperature(logits * 5, truth) == pytest.approx(math.exp(best.x), rel=1e-4)
+
+
+def test_fit_temperature_does_not_declare_a_perfect_small_sample_infallible() -> None:
+    logits, truth = drawn(40, shift=6.0)
+    assert (logits.argmax(axis=1) == truth).all()
+    temperature = calibrate.fit_temperature(logits, truth)
+    confidence = calibrate.softmax(logits, temperature).max(axis=1).mean()
+    assert 0.95 < confidence < 0.99
+
+
+def test_fit_temperature_stays_within_its_bounds() -> None:
+    logits, truth = drawn(200)
+    assert calibrate.fit_temperature(-logits, truth) == 20.0
+    assert calibrate.fit_temperature(logits * 1e-3, truth) == 0.05
+    assert calibrate.fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == 1.0
+
+
+def test_expected_calibration_error_of_known_gaps() -> None:
+    # Ten answers at 0.9, nine right: gap 0. Ten at 0.6, none right: gap 0.6. The mean is 0.3.
+    probabilities = np.array([[0.9, 0.1]] * 10 + [[0.6, 0.4]] * 10)
+    truth = np.array([0] * 9 + [1] + [1] * 10)
+    assert calibrate.expected_calibration_error(probabilities, truth) == pytest.approx(0.3)
+    assert math.isnan(calibrate.expected_calibration_error(np.zeros((0, 2)), np.zeros(0, int)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 10**6))
+def test_expected_calibration_error_by_a_plain_loop(num_films: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(3), num_films)
+    truth = rng.integers(0, 3, num_films)
+    expected = 0.0
+    for index in range(15):
+        top = probabilities.max(axis=1)
+        inside = (top > index / 15) & (top <= (index + 1) / 15)
+        if inside.any():
+            right = (probabilities.argmax(axis=1) == truth)[inside].mean()
+            expected += inside.mean() * abs(right - top[inside].mean())
+    assert calibrate.expected_calibration_error(probabilities, truth) == pytest.approx(expected)
+
+
+def test_a_bin_holds_its_upper_edge() -> None:
+    bins = calibrate.reliability_bins(np.array([[0.75, 0.25], [0.76, 0.24], [1.0, 0.0]]), np.array([0, 1, 0]), 4)
+    np.testing.assert_array_equal(bins["count"], [0, 0, 1, 2])
+    np.testing.assert_allclose(bins["accuracy"], [np.nan, np.nan, 1, 0.5])
+    np.testing.assert_allclose(bins["confidence"], [np.nan, np.nan, 0.75, 0.88])
+
+
+def test_calibration_error_falls_when_the_temperature_is_fitted() -> None:
+    logits, truth = drawn(3_000)
+    before = calibrate.expected_calibration_error(calibrate.softmax(logits * 4), truth)
+    temperature = calibrate.fit_temperature(logits * 4, truth)
+    after = calibrate.expected_calibration_error(calibrate.softmax(logits * 4, temperature), truth)
+    assert after < 0.02 < before
+
+
+@pytest.mark.parametrize(("num_films", "coverage", "rank"), [(9, 0.9, 9), (19, 0.9, 18), (99, 0.55, 55), (24, 0.8, 20)])
+def test_conformal_threshold_is_the_finite_sample_quantile(num_films: int, coverage: float, rank: int) -> None:
+    confidence = np.random.default_rng(0).permutation(np.linspace(0.01, 0.99, num_films))
+    probabilities = np.stack((confidence, 1 - confidence), axis=1)
+    thresholds = calibrate.conformal_thresholds(probabilities, np.zeros(num_films, int), ["a", "b"], coverage)
+    assert thresholds["a"] == {"threshold": np.sort(1 - confidence)[rank - 1], "n": num_films}
+    assert thresholds["b"] == {"threshold": 1.0, "n": 0}
+
+
+def test_too_few_films_promise_nothing() -> None:
+    probabilities = np.tile([0.99, 0.01], (8, 1))
+    thresholds = calibrate.conformal_thresholds(probabilities, np.zeros(8, int), ["a", "b"])
+    assert thresholds["a"] == {"threshold": 1.0, "n": 8}
+    assert calibrate.conformal_set(np.array([0.0, 1.0]), thresholds) == [0, 1]
+
+
+def test_conformal_sets_cover_each_finding_as_promised() -> None:
+    logits, truth = drawn(1_500, shift=1.2)
+    probabilities = calibrate.softmax(logits)
+    coverage = np.zeros(3)
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(1_500)
+        fit, test = order[:500], order[500:]
+        thresholds = calibrate.conformal_thresholds(probabilities[fit], truth[fit], FINDINGS, 0.9)
+        limits = np.array([thresholds[name]["threshold"] for name in FINDINGS])
+        inside = (1 - probabilities[test] <= limits)[np.arange(1_000), truth[test]]
+        coverage += [inside[truth[test] == index].mean() for index in range(3)]
+    np.testing.assert_allclose(coverage / 20, 0.9, atol=0.025)
+
+
+def test_conformal_set_keeps_the_order_of_the_findings_given() -> None:
+    thresholds = json.loads(json.dumps({"b": {"threshold": 0.2, "n": 50}, "a": {"threshold": 0.7, "n": 50}}))
+    assert calibrate.conformal_set(np.array([0.35, 0.65]), thresholds, ["a", "b"]) == [0]
+    assert calibrate.conformal_set(np.array([0.85, 0.15]), thresholds) == [0]  # b comes first there
+    assert calibrate.conformal_set(np.array([0.1, 0.1]), thresholds) == []
+    with pytest.raises(InputError, match="2 probabilities"):
+        calibrate.conformal_set(np.zeros(3), thresholds)
+
+
+def test_operating_threshold_of_separable_films_lies_midway() -> None:
+    first = np.array([0.1, 0.2, 0.6, 0.9])
+    thresholds = calibrate.operating_thresholds(
+        np.stack((first, 1 - first), axis=1), np.array([1, 1, 0, 0]), ["a", "b"]
+    )
+    assert thresholds == {"a": pytest.approx(0.4), "b": pytest.approx(0.6)}
+
+
+def test_operating_threshold_falls_back_where_films_cannot_tell() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(2), 10)
+    assert calibrate.operating_thresholds(probabilities, np.zeros(10, int), ["a", "b"]) == {"a": 0.5, "b": 0.5}
+    same = np.full((10, 2), 0.5)
+    assert calibrate.operating_thresholds(same, np.arange(10) % 2, ["a", "b"]) == {"a": 0.5, "b": 0.5}
+    wrong_way = np.array([[0.2, 0.8], [0.8, 0.2]])
+    assert calibrate.operating_thresholds(wrong_way, np.array([0, 1]), ["a", "b"]) == {"a": 0.5, "b": 0.5}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 10**6), st.integers(2, 10))
+def test_operating_threshold_reaches_the_best_youden_index(num_films: int, seed: int, num_values: int) -> None:
+    from sklearn.metrics import roc_curve
+
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, num_values, num_films) / num_values  # many ties
+    truth = rng.integers(0, 2, num_films)
+    truth[:2] = (0, 1)
+    threshold = calibrate.operating_thresholds(np.stack((first, 1 - first), axis=1), truth, ["a", "b"])["a"]
+    called = first >= threshold
+    reached = called[truth == 0].mean() - called[truth == 1].mean()
+    false_positive, true_positive, _ = roc_curve(truth == 0, first)
+    best = (true_positive - false_positive).max()
+    assert reached == pytest.approx(best) or (best == 0 and threshold == 0.5)
+
+
+@pytest.mark.parametrize(
+    ("scores", "truth", "message"),
+    [
+        (np.zeros((2, 3)), np.zeros(3, int), "shape"),
+        (np.zeros(3), np.zeros(3, int), "shape"),
+        (np.zeros((2, 3)), np.array([0, 3]), "0 to 2"),
+        (np.zeros((2, 3)), np.array([0, -1]), "0 to 2"),
+        (np.zeros((2, 3)), np.array([0.0, 1.0]), "whole numbers"),
+        (np.array([[0.0, 1.0, math.nan]]), np.array([0]), "finite"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(scores: np.ndarray, truth: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        calibrate.fit_temperature(scores, truth)
+    with pytest.raises(InputError, match=message):
+        calibrate.expected_calibration_error(scores, truth)

@@ -1,0 +1,126 @@
+"""The model card says what is known, and marks what only a person can know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilum.judge.card import TO_FILL_IN, model_card_text, write_model_card
+from hilum.judge.metrics import performance
+
+FINDINGS = ["Normal", "Covid-19"]
+SECTIONS = [
+    "# Model card: demo",
+    "## Model details",
+    "## Intended use",
+    "## Factors",
+    "## Metrics",
+    "## Training data",
+    "## Evaluation data",
+    "## Quantitative analyses",
+    "## Limits",
+    "## How to reproduce",
+]
+
+
+def judged(num_films: int, wrong: int, findings: list[str] | None = None) -> dict[str, Any]:
+    truth = np.arange(num_films) % 2
+    probabilities = np.where(truth[:, None] == np.arange(2), 0.8, 0.2)
+    probabilities[:wrong] = probabilities[:wrong, ::-1]
+    names = findings or FINDINGS
+    thresholds = dict.fromkeys(names, 0.5)
+    return performance(truth, probabilities, names, operating_thresholds=thresholds, num_resamples=20)
+
+
+def card(**changes: Any) -> str:
+    arguments: dict[str, Any] = {
+        "metadata": {
+            "name": "demo",
+            "findings": FINDINGS,
+            "temperature": 1.25,
+            "command": "hilum train DATA --out RUN",
+        },
+        "metrics": {
+            "test": judged(66, 2),
+            "test_clean": judged(57, 3),
+            "validation": judged(20, 0),
+            "cross_validation": None,
+        },
+        "facts": [("Backbone", "efficientnet-lite0"), ("Seed", "0")],
+    }
+    return model_card_text(**{**arguments, **changes})
+
+
+def test_card_has_its_sections_in_order() -> None:
+    headings = [line for line in card().splitlines() if line.startswith(("# ", "## "))]
+    assert headings == SECTIONS
+
+
+def test_card_says_what_it_is_not() -> None:
+    text = card()
+    assert "Research software, not a medical device." in text
+    assert "For research and teaching only." in text
+
+
+def test_card_holds_figures_with_interval_and_n() -> None:
+    text = card()
+    assert "| Test as given | 64 of 66 | 97.0 (89.6–99.2) |" in text
+    assert "| Clean test | 54 of 57 | 94.7 (85.6–98.2) |" in text
+    assert text.index("| Clean test |") < text.index("| Test as given |") < text.index("| Validation |")
+    assert "9 of the 66 test films have a twin or a known patient in training" in text
+    assert "| Covid-19 | 33 |" in text
+    assert "Cross-validation" not in text
+
+
+def test_card_shows_what_was_trained_and_how_again() -> None:
+    text = card()
+    assert "| Backbone | efficientnet-lite0 |" in text
+    assert "| temperature | 1.25 |" in text
+    assert "\n    hilum train DATA --out RUN\n" in text
+
+
+def test_what_software_cannot_know_is_left_to_a_person() -> None:
+    for section in card().split("\n## ")[1:]:
+        title = section.splitlines()[0]
+        expected = title in {"Model details", "Intended use", "Factors", "Training data", "Evaluation data", "Limits"}
+        assert (TO_FILL_IN in section) == expected, title
+
+
+def test_card_without_test_films_says_so() -> None:
+    text = card(metrics={"test": None, "test_clean": None, "validation": judged(20, 1), "cross_validation": None})
+    assert "No test films: every figure comes from films that training had a part in." in text
+    assert "No evaluation films were judged." in text
+
+
+def test_card_of_nothing_is_still_a_card() -> None:
+    text = model_card_text(metadata={}, metrics={}, facts=())
+    assert text.startswith("# Model card: model\n")
+    assert "No film was judged" in text
+
+
+def test_names_cannot_break_out_of_their_cell() -> None:
+    nasty = ["a|b\n# c", "<script>"]
+    text = card(metrics={"test": judged(10, 1, nasty)}, metadata={"name": "x\n\n## y", "findings": nasty})
+    assert "<script>" not in text.replace("\\<script\\>", "")
+    assert "a\\|b # c" in text
+    assert "\n# c" not in text
+    assert "\n## y" not in text
+
+
+def test_nested_metadata_is_left_to_the_file() -> None:
+    text = card(metadata={"name": "demo", "gate": {"mean": [0.1] * 50}, "features": [0.5] * 500, "size": [224, 224]})
+    assert "gate" not in text
+    assert "features" not in text
+    assert "| size | 224, 224 |" in text
+
+
+def test_write_model_card_writes_the_text_it_returns(tmp_path: Path) -> None:
+    path = tmp_path / "model-card.md"
+    text = write_model_card(path, metadata={"name": "demo"}, metrics={}, facts=[("Seed", "0")])
+    assert (
+        path.read_text(encoding="utf-8")
+        == text
+        == model_card_text(metadata={"name": "demo"}, metrics={}, facts=[("Seed", "0")])
+    )
