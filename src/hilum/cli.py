@@ -20,6 +20,7 @@ from hilum.errors import HilumError, InputError
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 NOTICE = "Research software, not a medical device."
 
 app = typer.Typer(
@@ -154,9 +155,13 @@ def predict(
     """
     from hilum.run.predict import predict_films
 
-    num_unread = predict_films(
-        paths, model=model, output_format=format_.value, out=out, heatmaps=heatmaps, console=_console()
-    )
+    try:
+        num_unread = predict_films(
+            paths, model=model, output_format=format_.value, out=out, heatmaps=heatmaps, console=_console()
+        )
+    except BrokenPipeError:  # whoever read the answers has left; typer would call that a failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
     if num_unread:
         raise typer.Exit(1)
 
@@ -221,14 +226,12 @@ def main() -> None:
     except typer.Exit as leave:
         code = leave.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("hilum: interrupted. What was finished is kept; the same command goes on from there.", err=True)
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _INTERRUPTED
     except Exception as error:  # click's usage errors
         if not hasattr(error, "format_message"):
             raise
         typer.echo(f"hilum: {error.format_message()}", err=True)
         code = 2
+    if code == _INTERRUPTED:  # typer makes this of Ctrl-C, without a word
+        typer.echo("hilum: interrupted. Repeat the command: a training run goes on where it stood.", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -31,7 +31,7 @@ class TerminalConsole(Console):
 
     def say(self, text: str) -> None:
         """Show one line."""
-        self._rich.print(text, markup=False)
+        self._rich.print(text.encode("utf-8", "backslashreplace").decode(), markup=False)  # file names are bytes
 
     @contextmanager
     def bar(self, label: str, total: float) -> Iterator[Callable[[float], None]]:

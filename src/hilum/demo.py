@@ -28,9 +28,11 @@ def run_demo(out: Path, console: Console) -> None:
         InputError: The folder holds something else, or cannot be written to.
         MissingExtra: The extra `train` is not installed.
     """
-    if out.exists() and not (out / _MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"`{out}` is not an earlier demo; it was not touched.", fix="Choose another folder: --out DIR")
     try:
+        if out.exists() and not (out / _MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(
+                f"`{out}` is not an earlier demo; it was not touched.", fix="Choose another folder: --out DIR"
+            )
         if out.exists():
             shutil.rmtree(out)
         out.mkdir(parents=True)
@@ -47,8 +49,9 @@ def run_demo(out: Path, console: Console) -> None:
     test = run.metrics["test"]
     right, accuracy = round(test["accuracy"]["value"] * test["n"]), test["accuracy"]
     sys.stdout.write(
-        f"\nA CNN trained from scratch on {_TRAIN_FILMS} phantoms of each finding got {right} of {test['n']} test phantoms "
-        f"right: {accuracy['value']:.1%} (95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}).\n"
+        f"\nA CNN trained from scratch on {_TRAIN_FILMS} phantoms of each finding got {right} of {test['n']} test "
+        f"phantoms right: {accuracy['value']:.1%} "
+        f"(95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}).\n"
         "One of them, classified as you would classify a film (hilum predict --model ... FILM --heatmaps ...):\n"
     )
     film = next(path for path in sorted((films / "test" / "Covid-19").iterdir()))

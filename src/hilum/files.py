@@ -16,12 +16,12 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
     Args:
         path: The file; its folder must exist.
-        content: Text is written as UTF-8.
+        content: Text is written as UTF-8; file names in it that are no text come out as escapes.
 
     Raises:
         InputError: The disk is full or the folder cannot be written to; the old file is untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         try:

@@ -23,7 +23,7 @@ def film(pixels: np.ndarray) -> Radiograph:
 def test_golden_pixels() -> None:
     rows, columns = np.mgrid[0:48, 0:40]
     picture = ((7 * rows * rows + 13 * columns * rows + 5 * columns) % 251) / 250
-    network_input = preprocess(film(picture), Preprocessing(size_px=16))[0]
+    network_input = preprocess(film(picture), Preprocessing(size_px=16, equalize=False))[0]
     expected = [
         [0.0, 0.566048, 0.624286, 0.975395],
         [0.530015, 0.513256, 0.448732, 0.326808],
@@ -48,13 +48,13 @@ def test_shrinking_is_the_exact_area_average() -> None:
     picture = np.random.default_rng(11).random((151, 97))
     average = box_average(151, 32) @ picture @ box_average(97, 32).T
     low, high = np.percentile(average, [0.5, 99.5])
-    network_input = preprocess(film(picture), Preprocessing(size_px=32))
+    network_input = preprocess(film(picture), Preprocessing(size_px=32, equalize=False))
     np.testing.assert_allclose(network_input[0], np.clip((average - low) / (high - low), 0, 1), atol=1e-5)
 
 
 def test_shape_range_and_window() -> None:
     picture = np.linspace(0.2, 0.6, 300 * 200).reshape(300, 200)
-    network_input = preprocess(film(picture), Preprocessing(size_px=64, window_percentiles=(1, 99)))
+    network_input = preprocess(film(picture), Preprocessing(size_px=64, window_percentiles=(1, 99), equalize=False))
     assert network_input.shape == (1, 64, 64)
     assert network_input.dtype == np.float32
     assert network_input.flags.c_contiguous
@@ -68,7 +68,7 @@ def test_percentiles_are_numpys() -> None:
     picture = np.random.default_rng(3).random((32, 32)).astype(np.float32)
     low, high = np.percentile(picture, [2.0, 97.0])
     expected = np.clip((picture - low) / (high - low), 0, 1)
-    network_input = preprocess(film(picture), Preprocessing(size_px=32, window_percentiles=(2, 97)))
+    network_input = preprocess(film(picture), Preprocessing(size_px=32, window_percentiles=(2, 97), equalize=False))
     np.testing.assert_allclose(network_input[0], expected, atol=1e-5)
 
 
@@ -79,8 +79,8 @@ def test_a_film_without_contrast_gives_zeros(value: float) -> None:
 
 def test_exposure_and_bit_depth_do_not_matter() -> None:
     picture = np.random.default_rng(1).random((80, 90))
-    bright = preprocess(film(picture), Preprocessing(size_px=32))
-    dark = preprocess(film(picture / 16 + 0.01), Preprocessing(size_px=32))  # 12 bits in 16
+    bright = preprocess(film(picture), Preprocessing(size_px=32, equalize=False))
+    dark = preprocess(film(picture / 16 + 0.01), Preprocessing(size_px=32, equalize=False))  # 12 bits in 16
     np.testing.assert_allclose(bright, dark, atol=1e-4)
 
 
@@ -95,7 +95,7 @@ def test_any_shape_becomes_the_square(shape: tuple[int, int]) -> None:
 def test_a_shrinking_side_is_averaged_even_when_the_other_grows() -> None:
     stripes = np.tile([0.0, 1.0], 512)  # (1024,), averages to a half over any even run
     picture = np.vstack([np.tile(stripes, (8, 1)), np.zeros((4, 1024))])  # (12, 1024)
-    network_input = preprocess(film(picture), Preprocessing(size_px=64, window_percentiles=(0, 100)))
+    network_input = preprocess(film(picture), Preprocessing(size_px=64, window_percentiles=(0, 100), equalize=False))
     assert network_input[0, :30].std() < 1e-5
 
 
@@ -114,7 +114,7 @@ def test_always_finite_and_in_range(picture: np.ndarray, size_px: int) -> None:
 
 def test_settings_travel_through_json() -> None:
     preprocessing = Preprocessing(size_px=320, window_percentiles=(1, 98.5))
-    assert preprocessing.to_dict() == {"size_px": 320, "window_percentiles": [1.0, 98.5]}
+    assert preprocessing.to_dict() == {"size_px": 320, "window_percentiles": [1.0, 98.5], "equalize": True}
     assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
     assert Preprocessing.from_dict({}) == Preprocessing()
 
@@ -143,3 +143,25 @@ def test_reduced_scale_decoding_changes_little(hilum_data: Path) -> None:
         full = preprocess(read_film(path), Preprocessing())
         reduced = preprocess(read_film(path, min_side_px=224), Preprocessing())
         assert np.abs(full - reduced).mean() < 0.02, path.name
+
+
+def test_equalising_makes_every_grey_value_as_frequent() -> None:
+    picture = np.random.default_rng(3).beta(2, 8, (224, 224))
+    network_input = preprocess(film(picture), Preprocessing())
+    assert network_input.dtype == np.float32
+    assert network_input.flags.c_contiguous
+    np.testing.assert_allclose(np.histogram(network_input, bins=8, range=(0, 1))[0] / 224**2, 1 / 8, atol=0.02)
+
+
+def test_equalising_makes_a_film_look_the_same_under_another_exposure() -> None:
+    picture = np.random.default_rng(4).random((128, 128))
+    usual = preprocess(film(picture), Preprocessing(size_px=128))
+    harder = preprocess(film(picture**2.2), Preprocessing(size_px=128))
+    assert np.abs(usual - harder).mean() < 0.02
+    unequalised = [preprocess(film(p), Preprocessing(size_px=128, equalize=False)) for p in (picture, picture**2.2)]
+    assert np.abs(unequalised[0] - unequalised[1]).mean() > 0.1
+
+
+def test_equalize_must_be_true_or_false() -> None:
+    with pytest.raises(ConfigError, match="equalize"):
+        Preprocessing.from_dict({"equalize": "yes"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from hilum.errors import InputError
 from hilum.judge import calibrate
+from hilum.run.answer import softmax
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
 
@@ -23,23 +23,6 @@ def drawn(num_films: int, *, shift: float = 2.0, num_findings: int = 3, seed: in
     features = rng.normal(size=(num_films, num_findings))
     features[np.arange(num_films), truth] += shift
     return features * shift, truth
-
-
-def test_softmax_sums_to_one_and_does_not_overflow() -> None:
-    probabilities = calibrate.softmax(np.array([[1e4, 0.0, -1e4], [1.0, 1.0, 1.0]], dtype=np.float32))
-    np.testing.assert_allclose(probabilities, [[1, 0, 0], [1 / 3, 1 / 3, 1 / 3]])
-    assert probabilities.dtype == np.float64
-
-
-def test_softmax_with_a_temperature_divides_the_logits() -> None:
-    logits = np.array([2.0, 1.0, 0.0])
-    np.testing.assert_allclose(calibrate.softmax(logits, 4.0), calibrate.softmax(logits / 4.0))
-
-
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
-def test_softmax_refuses_a_temperature_that_is_none(temperature: float) -> None:
-    with pytest.raises(InputError, match="positive"):
-        calibrate.softmax(np.zeros(3), temperature)
 
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
@@ -56,7 +39,7 @@ def test_fit_temperature_is_the_minimum_of_its_loss() -> None:
     targets[np.arange(120), truth] = 121 / 122
 
     def loss(log_temperature: float) -> float:
-        probabilities = calibrate.softmax(logits * 5, math.exp(log_temperature))
+        probabilities = softmax(logits * 5, math.exp(log_temperature))
         return float(-(targets * np.log(probabilities)).sum(axis=1).mean())
 
     best = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded", options={"xatol": 1e-9})
@@ -67,7 +50,7 @@ def test_fit_temperature_does_not_declare_a_perfect_small_sample_infallible() ->
     logits, truth = drawn(40, shift=6.0)
     assert (logits.argmax(axis=1) == truth).all()
     temperature = calibrate.fit_temperature(logits, truth)
-    confidence = calibrate.softmax(logits, temperature).max(axis=1).mean()
+    confidence = softmax(logits, temperature).max(axis=1).mean()
     assert 0.95 < confidence < 0.99
 
 
@@ -111,9 +94,9 @@ def test_a_bin_holds_its_upper_edge() -> None:
 
 def test_calibration_error_falls_when_the_temperature_is_fitted() -> None:
     logits, truth = drawn(3_000)
-    before = calibrate.expected_calibration_error(calibrate.softmax(logits * 4), truth)
+    before = calibrate.expected_calibration_error(softmax(logits * 4), truth)
     temperature = calibrate.fit_temperature(logits * 4, truth)
-    after = calibrate.expected_calibration_error(calibrate.softmax(logits * 4, temperature), truth)
+    after = calibrate.expected_calibration_error(softmax(logits * 4, temperature), truth)
     assert after < 0.02 < before
 
 
@@ -130,12 +113,11 @@ def test_too_few_films_promise_nothing() -> None:
     probabilities = np.tile([0.99, 0.01], (8, 1))
     thresholds = calibrate.conformal_thresholds(probabilities, np.zeros(8, int), ["a", "b"])
     assert thresholds["a"] == {"threshold": 1.0, "n": 8}
-    assert calibrate.conformal_set(np.array([0.0, 1.0]), thresholds) == [0, 1]
 
 
 def test_conformal_sets_cover_each_finding_as_promised() -> None:
     logits, truth = drawn(1_500, shift=1.2)
-    probabilities = calibrate.softmax(logits)
+    probabilities = softmax(logits)
     coverage = np.zeros(3)
     for seed in range(20):
         order = np.random.default_rng(seed).permutation(1_500)
@@ -145,15 +127,6 @@ def test_conformal_sets_cover_each_finding_as_promised() -> None:
         inside = (1 - probabilities[test] <= limits)[np.arange(1_000), truth[test]]
         coverage += [inside[truth[test] == index].mean() for index in range(3)]
     np.testing.assert_allclose(coverage / 20, 0.9, atol=0.025)
-
-
-def test_conformal_set_keeps_the_order_of_the_findings_given() -> None:
-    thresholds = json.loads(json.dumps({"b": {"threshold": 0.2, "n": 50}, "a": {"threshold": 0.7, "n": 50}}))
-    assert calibrate.conformal_set(np.array([0.35, 0.65]), thresholds, ["a", "b"]) == [0]
-    assert calibrate.conformal_set(np.array([0.85, 0.15]), thresholds) == [0]  # b comes first there
-    assert calibrate.conformal_set(np.array([0.1, 0.1]), thresholds) == []
-    with pytest.raises(InputError, match="2 probabilities"):
-        calibrate.conformal_set(np.zeros(3), thresholds)
 
 
 def test_operating_threshold_of_separable_films_lies_midway() -> None:

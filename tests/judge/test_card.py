@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hilum.judge.card import TO_FILL_IN, model_card_text, write_model_card
+from hilum.judge.card import TO_FILL_IN, model_card_text
 from hilum.judge.metrics import performance
 
 FINDINGS = ["Normal", "Covid-19"]
@@ -114,13 +113,3 @@ def test_nested_metadata_is_left_to_the_file() -> None:
     assert "gate" not in text
     assert "features" not in text
     assert "| size | 224, 224 |" in text
-
-
-def test_write_model_card_writes_the_text_it_returns(tmp_path: Path) -> None:
-    path = tmp_path / "model-card.md"
-    text = write_model_card(path, metadata={"name": "demo"}, metrics={}, facts=[("Seed", "0")])
-    assert (
-        path.read_text(encoding="utf-8")
-        == text
-        == model_card_text(metadata={"name": "demo"}, metrics={}, facts=[("Seed", "0")])
-    )

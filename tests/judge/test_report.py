@@ -6,16 +6,15 @@ import io
 import math
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.judge.calibrate import softmax
 from hilum.judge.metrics import performance
-from hilum.judge.report import NOTICE, Mistake, ReportData, Scored, write_report
+from hilum.judge.report import NOTICE, Mistake, ReportData, Scored, report_page
+from hilum.run.answer import softmax
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
 VOID = {"meta", "img", "br"}
@@ -85,9 +84,8 @@ def report_data(**changes: Any) -> ReportData:
     return ReportData(**{**defaults, **changes})
 
 
-def page(tmp_path: Path, **changes: Any) -> str:
-    write_report(tmp_path / "report.html", report_data(**changes))
-    return (tmp_path / "report.html").read_text(encoding="utf-8")
+def page(**changes: Any) -> str:
+    return report_page(report_data(**changes))
 
 
 class Outline(HTMLParser):
@@ -117,8 +115,8 @@ class Outline(HTMLParser):
             self.words += data
 
 
-def test_page_is_well_formed_and_stands_alone(tmp_path: Path) -> None:
-    outline = Outline(page(tmp_path))
+def test_page_is_well_formed_and_stands_alone() -> None:
+    outline = Outline(page())
     assert outline.stack == []
     tags = {tag for tag, _ in outline.tags}
     assert tags.isdisjoint({"script", "link", "iframe", "object", "form"})
@@ -128,15 +126,15 @@ def test_page_is_well_formed_and_stands_alone(tmp_path: Path) -> None:
             if name in {"src", "href"}:
                 assert value is not None
                 assert value.startswith(("data:image/png;base64,", "#"))
-    text = page(tmp_path)
+    text = page()
     assert "url(" not in text
     assert "@import" not in text
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert "default-src 'none'" in text
 
 
-def test_ids_are_unique_and_links_lead_somewhere(tmp_path: Path) -> None:
-    outline = Outline(page(tmp_path))
+def test_ids_are_unique_and_links_lead_somewhere() -> None:
+    outline = Outline(page())
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     references = [attributes["href"] for tag, attributes in outline.tags if tag == "a"]
@@ -147,15 +145,15 @@ def test_ids_are_unique_and_links_lead_somewhere(tmp_path: Path) -> None:
     assert {str(reference)[1:] for reference in references} <= set(ids)
 
 
-def test_notice_stands_once_at_the_top(tmp_path: Path) -> None:
-    words = Outline(page(tmp_path)).words
+def test_notice_stands_once_at_the_top() -> None:
+    words = Outline(page()).words
     assert words.count(NOTICE) == 1
     assert words.index(NOTICE) < words.index("hilum report")
 
 
-def test_headline_says_how_many_were_right_and_how_sure_that_is(tmp_path: Path) -> None:
+def test_headline_says_how_many_were_right_and_how_sure_that_is() -> None:
     data = report_data()
-    words = Outline(page(tmp_path)).words
+    words = Outline(page()).words
     for name in ("test_clean", "test"):
         figures = data.metrics[name] or {}
         right = int(np.trace(figures["confusion"]["counts"]))
@@ -168,14 +166,14 @@ def test_headline_says_how_many_were_right_and_how_sure_that_is(tmp_path: Path) 
     assert words.index("Clean test") < words.index("Test as given")
 
 
-def test_faults_stand_above_the_figures_worst_first(tmp_path: Path) -> None:
-    words = Outline(page(tmp_path)).words
+def test_faults_stand_above_the_figures_worst_first() -> None:
+    words = Outline(page()).words
     assert words.index("9 twins.") < words.index("Few films.") < words.index("films right")
     assert "train/b.png" in words
-    assert "What speaks against" not in Outline(page(tmp_path, faults=())).words
+    assert "What speaks against" not in Outline(page(faults=())).words
 
 
-def test_many_paths_of_a_fault_are_cut_and_said_to_be(tmp_path: Path) -> None:
+def test_many_paths_of_a_fault_are_cut_and_said_to_be() -> None:
     fault = {
         "kind": "x",
         "severity": "warning",
@@ -183,13 +181,13 @@ def test_many_paths_of_a_fault_are_cut_and_said_to_be(tmp_path: Path) -> None:
         "paths": [f"{i}.png" for i in range(60)],
         "figure": None,
     }
-    words = Outline(page(tmp_path, faults=[fault])).words
+    words = Outline(page(faults=[fault])).words
     assert "60 paths" in words
     assert "and 10 more, in audit.json" in words
 
 
-def test_every_table_has_headed_rows_and_columns_and_every_picture_words(tmp_path: Path) -> None:
-    outline = Outline(page(tmp_path))
+def test_every_table_has_headed_rows_and_columns_and_every_picture_words() -> None:
+    outline = Outline(page())
     assert all(attributes.get("scope") in {"row", "col"} for tag, attributes in outline.tags if tag == "th")
     assert all(attributes.get("alt") for tag, attributes in outline.tags if tag == "img")
     for tag, attributes in outline.tags:
@@ -199,18 +197,17 @@ def test_every_table_has_headed_rows_and_columns_and_every_picture_words(tmp_pat
     assert sum(tag == "caption" for tag, _ in outline.tags) == 1 + 2 * 3
 
 
-def test_confusion_matrix_holds_the_counts(tmp_path: Path) -> None:
+def test_confusion_matrix_holds_the_counts() -> None:
     counts = (report_data().metrics["test_clean"] or {})["confusion"]["counts"]
-    table = page(tmp_path).split('<table class="confusion">')[1].split("</table>")[0]
+    table = page().split('<table class="confusion">')[1].split("</table>")[0]
     assert [int(count) for count in re.findall(r"<b>(\d+)</b>", table)] == [count for row in counts for count in row]
 
 
-def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
+def test_everything_from_outside_is_escaped() -> None:
     nasty = "<script>alert('1')</script>\"&"
     findings = (nasty, "Covid-19", "Viral Pneumonia")
     test = scored(30)
     text = page(
-        tmp_path,
         title=nasty,
         findings=findings,
         metrics={"test": judged(test, findings)},
@@ -227,8 +224,8 @@ def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
     assert outline.words.count(nasty) > 10
 
 
-def test_worst_mistakes_show_film_beside_heat_map(tmp_path: Path) -> None:
-    outline = Outline(page(tmp_path))
+def test_worst_mistakes_show_film_beside_heat_map() -> None:
+    outline = Outline(page())
     pictures = [str(attributes["alt"]) for tag, attributes in outline.tags if tag == "img"]
     assert pictures == [
         "Film test/Covid/é 1.png: Covid-19, answered Normal at 97.3 %",
@@ -237,31 +234,31 @@ def test_worst_mistakes_show_film_beside_heat_map(tmp_path: Path) -> None:
     assert "not why" in outline.words
 
 
-def test_no_clean_film_left_is_said(tmp_path: Path) -> None:
+def test_no_clean_film_left_is_said() -> None:
     empty = judged(Scored(np.zeros(0, int), np.zeros((0, 3))))
     test = scored(12)
-    words = Outline(page(tmp_path, metrics={"test": judged(test), "test_clean": empty}, parts={"test": test})).words
+    words = Outline(page(metrics={"test": judged(test), "test_clean": empty}, parts={"test": test})).words
     assert "No clean test film is left" in words
 
 
 @pytest.mark.parametrize(
     "metrics", [{}, {"test": None, "test_clean": None, "validation": None, "cross_validation": None}]
 )
-def test_nothing_judged_is_still_a_page(tmp_path: Path, metrics: dict[str, None]) -> None:
-    outline = Outline(page(tmp_path, metrics=metrics, parts={}, history=(), mistakes=(), facts=(), faults=(), notes=()))
+def test_nothing_judged_is_still_a_page(metrics: dict[str, None]) -> None:
+    outline = Outline(page(metrics=metrics, parts={}, history=(), mistakes=(), facts=(), faults=(), notes=()))
     assert outline.stack == []
     assert "No film was judged" in outline.words
     assert "Terms" in outline.words
 
 
-def test_without_a_test_the_most_trustworthy_part_is_headlined(tmp_path: Path) -> None:
+def test_without_a_test_the_most_trustworthy_part_is_headlined() -> None:
     validation, folds = scored(20), scored(40)
     metrics = {"validation": judged(validation), "cross_validation": judged(folds), "test": None, "test_clean": None}
-    words = Outline(page(tmp_path, metrics=metrics, parts={"cross_validation": folds})).words
+    words = Outline(page(metrics=metrics, parts={"cross_validation": folds})).words
     headline = words[words.index("Few films") : words.index("Figures", words.index("films right"))]
     assert "of 40 films right" in headline
     assert "of 20 films right" not in headline
 
 
-def test_same_data_same_bytes(tmp_path: Path) -> None:
-    assert page(tmp_path) == page(tmp_path)
+def test_same_data_same_bytes() -> None:
+    assert page() == page()

@@ -104,7 +104,7 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
         InputError: A folder in it may not be read.
     """
     data = Path(data)
-    if not data.exists():
+    if not os.path.exists(data):  # noqa: PTH110 - unlike Path.exists it answers False to every OSError
         kind = "manifest" if data.suffix.lower() == ".csv" else "data folder"
         raise InconsistentDataset(
             f"Cannot read the {kind} `{data}`: it does not exist. {_LAYOUT}", fix="Check the path."

@@ -61,7 +61,13 @@ def _main(arguments: list[str]) -> None:
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
     image.SetPixelFormat(gdcm.PixelFormat(samples, bits_allocated, bits_stored, bits_stored - 1, signed))
-    sys.stdout.buffer.write(image.GetBuffer().encode("utf-8", "surrogateescape"))  # GDCM gives bytes as text
+    unpacked = gdcm.ImageChangeTransferSyntax()  # GetBuffer alone gives chance memory where a frame is damaged
+    unpacked.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
+    unpacked.SetInput(image)
+    if not unpacked.Change():
+        sys.exit(1)
+    samples_text = unpacked.GetOutput().GetBuffer()  # GDCM gives bytes as text
+    sys.stdout.buffer.write(samples_text.encode("utf-8", "surrogateescape"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The one definition of what a network sees, used by training and by the runtime alike.
 
-A film is stretched to a square, then its grey values are stretched between two percentiles. The percentiles are taken
+A film is stretched to a square, its grey values are stretched between two percentiles, and their histogram is
+equalised. The percentiles are taken
 on the *resized* film: there they hardly depend on whether a JPEG was decoded in full or at reduced scale, single hot
 pixels and thin burnt-in letters have been averaged away, and 50,000 pixels are sorted instead of millions.
 """
@@ -40,6 +41,7 @@ class Preprocessing:
 
     size_px: int = 224
     window_percentiles: tuple[float, float] = (0.5, 99.5)
+    equalize: bool = True
 
     def __post_init__(self) -> None:
         size_px: Any = self.size_px  # may come from a file: the declared type is a hope
@@ -57,11 +59,18 @@ class Preprocessing:
                 f"`window_percentiles` must be two rising numbers from 0 to 100; received {self.window_percentiles!r}.",
                 fix="The default is [0.5, 99.5].",
             )
+        equalize: Any = self.equalize
+        if not isinstance(equalize, bool):
+            raise ConfigError(f"`equalize` must be true or false; received {equalize!r}.", fix="The default is true.")
         object.__setattr__(self, "window_percentiles", (low, high))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, the inverse of from_dict."""
-        return {"size_px": self.size_px, "window_percentiles": list(self.window_percentiles)}
+        return {
+            "size_px": self.size_px,
+            "window_percentiles": list(self.window_percentiles),
+            "equalize": self.equalize,
+        }
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
@@ -70,7 +79,7 @@ class Preprocessing:
         Raises:
             ConfigError: On an unknown key, with the nearest known name, or a value out of range.
         """
-        known = ("size_px", "window_percentiles")
+        known = ("size_px", "window_percentiles", "equalize")
         for key in settings:
             if key not in known:
                 raise ConfigError(f"Unknown preprocessing setting `{key}`.", fix=nearest_name(str(key), known))
@@ -100,6 +109,9 @@ def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[
     black, white = np.float32(low), np.float32(high)
     window = (pixels - black) / (white - black)
     np.clip(window, 0.0, 1.0, out=window)
+    if preprocessing.equalize:
+        levels = cv2.equalizeHist(np.rint(window * np.float32(255)).astype(np.uint8))
+        window = levels.astype(np.float32) / np.float32(255)
     return window[np.newaxis]  # (1, S, S)
 
 

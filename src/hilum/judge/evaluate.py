@@ -30,6 +30,7 @@ from hilum.run.stream import judge_films
 __all__ = ["Verdicts", "evaluate_model", "figures_of", "judge_records", "predictions_csv", "worst_mistakes"]
 
 _PICTURE_PX = 320
+_RESULTS = ("metrics.json", "predictions.csv", "report.html")
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +176,13 @@ def evaluate_model(
         ModelFileError: The model file cannot be used.
     """
     console = console or Console()
-    if (out / "metrics.json").exists() and not overwrite:
+    try:
+        found = {path.name for path in out.iterdir()}
+    except OSError:  # there is no such folder yet; making it says what is wrong
+        found = set()
+    if ".work" in found:
+        raise InputError(f"`{out}` holds an unfinished training run; it was not touched.", fix="Choose another folder.")
+    if not overwrite and not found.isdisjoint(_RESULTS):
         raise InputError(
             f"`{out}` holds earlier results; they were not touched.", fix="Choose another folder, or add --overwrite."
         )

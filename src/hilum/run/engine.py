@@ -80,6 +80,19 @@ class Engine:
                 f"The graph of `{model.path}` takes {sorted(inputs)} and returns {sorted(outputs)}; "
                 "expected `film` and `logits`, `features`, `activation`."
             )
+        self._check_shapes(model)
+
+    def _check_shapes(self, model: ModelFile) -> None:
+        """Refuse metadata that speak of other findings or another film size than the graph does."""
+        size, num_findings = model.metadata.preprocessing.size_px, len(model.metadata.findings)
+        expected = {"film": [-1, 1, size, size], "logits": [-1, num_findings], "activation": [-1, num_findings, -1, -1]}
+        for name, shape in expected.items():
+            port = self._compiled.input(name) if name == "film" else self._compiled.output(name)
+            if not port.partial_shape.compatible(openvino.PartialShape(shape)):
+                raise ModelFileError(
+                    f"The graph and the metadata of `{model.path}` do not fit: `{name}` has the shape "
+                    f"{port.partial_shape}; expected {openvino.PartialShape(shape)}."
+                )
 
     def start(self, films: np.ndarray) -> PendingOutputs:
         """Begin to compute; the caller may go on decoding.

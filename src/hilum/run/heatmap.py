@@ -5,6 +5,7 @@ Source: class activation maps, Zhou et al. 2016; for a linear head on pooled fea
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from hilum.errors import InputError
 from hilum.film.radiograph import Radiograph
 
 __all__ = ["free_path", "heat", "overlay", "write_png"]
+
+_LONGEST_STEM = 230  # bytes; file systems allow names of 255, and a number and the suffix come behind it
 
 
 def heat(activation: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
@@ -49,7 +52,8 @@ def overlay(radiograph: Radiograph, activation: np.ndarray, *, max_side_px: int 
     pixels: np.ndarray = radiograph.pixels
     scale = min(1.0, max_side_px / max(pixels.shape))
     if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        height, width = (max(1, round(side * scale)) for side in pixels.shape)
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     warmth = heat(activation, pixels.shape)[..., np.newaxis]  # (H, W, 1)
     low, high = np.percentile(pixels, (0.5, 99.5))
     grey = np.clip((pixels - low) / max(float(high - low), 1e-3), 0, 1)[..., np.newaxis]
@@ -61,6 +65,7 @@ def overlay(radiograph: Radiograph, activation: np.ndarray, *, max_side_px: int 
 def free_path(folder: Path, film: str, taken: set[str]) -> Path:
     """Return where a film's picture goes: FILE-STEM.png, or FILE-STEM-2.png where that name is already taken."""
     stem = re.sub(r"[\x00-\x1f/\\:]+", "_", Path(film).stem) or "film"
+    stem = os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM]) if len(os.fsencode(stem)) > _LONGEST_STEM else stem
     name, number = stem, 2
     while name in taken:
         name, number = f"{stem}-{number}", number + 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +31,10 @@ MAX_NODES = 100_000
 _LENGTH_DELIMITED = 2
 # Message type -> field number -> message type of that field; only what can lead to a tensor is walked.
 _PATHS_TO_TENSORS: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 25: "function"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
@@ -111,10 +113,34 @@ class Metadata:
                     fix="Use the hilum version that made the file, or train anew.",
                 )
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
+            if not isinstance(values["findings"], list):
+                raise TypeError("findings is no list")
             values["findings"] = tuple(values["findings"])
-            return Metadata(**values)
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+            metadata = Metadata(**values)
+            _check_values(metadata)
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError, RecursionError) as error:
             raise ModelFileError(f"The model file's metadata do not hold together: {error}.") from error
+        return metadata
+
+
+def _check_values(metadata: Metadata) -> None:
+    """Raise ValueError where a value that serving reckons with is of no use; the rest is for people to read."""
+    names, conformal = metadata.findings, metadata.conformal
+    if not all(isinstance(name, str) for name in (*names, metadata.name, metadata.precision, metadata.model_card)):
+        raise ValueError("a name is no text")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"expected two findings or more, each once, received {list(names)}")
+    if not (_is_number(metadata.temperature) and metadata.temperature > 0):
+        raise ValueError(f"the temperature must be a positive number, received {metadata.temperature!r}")
+    if not isinstance(metadata.operating_thresholds, dict) or not isinstance(conformal, dict):
+        raise ValueError("thresholds are no table")
+    limits = [*metadata.operating_thresholds.values(), *(limit["threshold"] for limit in conformal.values())]
+    if not all(_is_number(limit) for limit in limits):
+        raise ValueError("a threshold is no number")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, eq=False)

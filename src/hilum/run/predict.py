@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,7 +48,7 @@ def predict_films(
     """
     named = list(paths)
     for path in named:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - unlike Path.exists it answers False to every OSError
             raise InputError(f"Cannot read `{path}`: it does not exist.", fix="Check the path.")
     classifier = Classifier(model)
     films = list(film_paths(named))

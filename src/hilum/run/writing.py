@@ -68,7 +68,12 @@ def _flat(answer: Answer | UnreadFilm, findings: Sequence[str]) -> dict[str, Any
     row["model_name"] = judged and judged.model["name"]
     row["model_sha256"] = judged and judged.model["sha256"]
     row["error"] = error and f"{type(error).__name__}: {error}"
-    return row
+    return {column: _printable(value) if isinstance(value, str) else value for column, value in row.items()}
+
+
+def _printable(text: str) -> str:
+    """Return text that any encoding of Unicode can carry; file names are bytes and need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class _JsonLinesWriter:
@@ -76,8 +81,7 @@ class _JsonLinesWriter:
         self._stream = stream
 
     def write(self, answer: Answer | UnreadFilm) -> None:
-        text = json.dumps(answer.to_dict(), ensure_ascii=False)
-        self._stream.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        self._stream.write(_printable(json.dumps(answer.to_dict(), ensure_ascii=False)) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -95,7 +99,6 @@ class _CsvWriter:
         row = _flat(answer, self._findings)
         if row["accepted"] is not None:
             row["accepted"] = str(row["accepted"]).lower()
-        row["file"] = row["file"].encode("utf-8", "backslashreplace").decode()
         self._writer.writerow(row)
 
     def close(self) -> None:
@@ -125,9 +128,7 @@ class _TableWriter:
             shares = (f"{100 * answer.probabilities[name]:.1f} %" for name in self._findings)
             remarks = " ".join(reason.message for reason in answer.reasons)
             cells = [answer.finding or "refused", *shares, ", ".join(answer.set) or "none of them", remarks]
-        self._table.add_row(
-            *(Text(cell.encode("utf-8", "backslashreplace").decode()) for cell in (answer.file, *cells))
-        )
+        self._table.add_row(*(Text(_printable(cell)) for cell in (answer.file, *cells)))
 
     def close(self) -> None:
         from rich.console import Console
@@ -155,9 +156,7 @@ class _ParquetWriter:
         self._writer = pq.ParquetWriter(path, self._schema)
 
     def write(self, answer: Answer | UnreadFilm) -> None:
-        row = _flat(answer, self._findings)
-        row["file"] = row["file"].encode("utf-8", "backslashreplace").decode()
-        self._rows.append(row)
+        self._rows.append(_flat(answer, self._findings))
         if len(self._rows) == _PARQUET_ROWS:
             self._flush()
 

@@ -43,8 +43,7 @@ class FitSettings:
     """How the network is fitted.
 
     Attributes:
-        head_epochs: Epochs of the head alone on frozen features (pretrained backbones only); they take milliseconds.
-        epochs: Most epochs of the second stage, in which the backbone trains too; 0 leaves it frozen.
+        epochs: Most epochs in which the backbone trains too, behind the head's own fit; 0 leaves it frozen.
         trainable_fraction: Share of the backbone's layers, from the top, that train in the second stage.
         batch_size: Films in a step.
         optimiser: One of `OPTIMISERS`.
@@ -56,8 +55,7 @@ class FitSettings:
         patience: Epochs without a better validation loss before the fitting stops.
     """
 
-    head_epochs: int = 150
-    epochs: int = 12
+    epochs: int = 6
     trainable_fraction: float = 0.6
     batch_size: int = 16
     optimiser: str = "adamw"
@@ -66,7 +64,7 @@ class FitSettings:
     dropout: float = 0.3
     label_smoothing: float = 0.05
     class_weights: str = "balanced"
-    patience: int = 6
+    patience: int = 3
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,8 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
         return RunConfig(
             backbone=backbone,
             weights="none",
-            preprocessing=Preprocessing(size_px=128),
-            fit=FitSettings(epochs=40, learning_rate=1e-3, patience=12, batch_size=16, dropout=0.4),
+            preprocessing=Preprocessing(size_px=64),
+            fit=FitSettings(epochs=40, learning_rate=1e-3, patience=20, batch_size=16, dropout=0.2),
         )
     return RunConfig(backbone=backbone)
 
@@ -196,7 +194,6 @@ def _check(config: RunConfig) -> None:
         ("preprocessing.size_px", config.preprocessing.size_px, 32, 1024),
         ("data.validation_fraction", data.validation_fraction, 0.05, 0.5),
         ("data.test_fraction", data.test_fraction, 0.05, 0.5),
-        ("fit.head_epochs", fit.head_epochs, 0, 100_000),
         ("fit.epochs", fit.epochs, 0, 100_000),
         ("fit.trainable_fraction", fit.trainable_fraction, 0, 1),
         ("fit.batch_size", fit.batch_size, 2, 4096),

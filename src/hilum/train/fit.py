@@ -17,8 +17,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
-from hilum.train.augment import Augmentation, augment
+from hilum.train.augment import Augmentation
 from hilum.train.batches import Films, epoch_batches
 from hilum.train.config import FitSettings
 from hilum.train.networks import Network, freeze_below
@@ -28,8 +29,9 @@ __all__ = ["Progress", "compute_logits", "fit"]
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
 Progress = Callable[[str, int, int, float, "dict[str, Any] | None"], None]
 
-_HEAD_VIEWS = 3  # the film itself and two augmented copies
-_HEAD_LEARNING_RATE = 3e-3
+_HEAD_PENALTIES = (3.0, 10.0, 30.0, 100.0)
+_HEAD_ITERATIONS = 3000
+_LEAST_DEVIATION = 1e-6
 _PREDICT_BATCH = 64
 
 
@@ -131,7 +133,7 @@ class _Fitting:
         if self.checkpoint.exists():
             self._restore()
         if self.state.stage == "head":
-            if self.network.pretrained and self.settings.head_epochs:
+            if self.network.pretrained:
                 self._fit_head()
             self._validate("head")
             self.state.stage = "backbone"
@@ -151,35 +153,47 @@ class _Fitting:
         self.optimizer.build(self.network.model.trainable_variables)
 
     def _fit_head(self) -> None:
-        """Fit the last layer on pooled features that are computed once for a few views of every film."""
-        layers = self.network.head.layers[1:]  # pooling, dropout, logits
-        pool, rest = layers[0], layers[1:]
-        features, labels = [], []
-        for view in range(_HEAD_VIEWS):
-            features.append(self._view_features(view, pool))
-            labels.append(self.train.labels)
-            self.progress("head", view, _HEAD_VIEWS, 0.0, None)
-        x, y = np.concatenate(features), np.concatenate(labels)  # (V * N, D), (V * N,)
-        inputs = keras.Input(x.shape[1:])
-        outputs = inputs
-        for layer in rest:
-            outputs = layer(outputs)
-        head = keras.Model(inputs, outputs)
-        head.compile(optimizer=keras.optimizers.AdamW(_HEAD_LEARNING_RATE, weight_decay=1e-2), loss=self.loss)
-        one_hot = np.eye(self.num_findings, dtype=np.float32)[y]
-        head.fit(
-            x, one_hot, sample_weight=self.weights[y], batch_size=len(x), epochs=self.settings.head_epochs, verbose=0
-        )
+        """Fit the last layer by logistic regression on pooled features that are computed once.
 
-    def _view_features(self, view: int, pool: Any) -> np.ndarray:
+        The features are standardised for the fit; their means and deviations are then folded into the layer. Of a few
+        penalties the one with the smallest validation loss is taken.
+        """
+        x, y = self._features(self.train), self.train.labels  # (N, D), (N,)
+        mean, deviation = x.mean(axis=0), x.std(axis=0)
+        deviation[deviation < _LEAST_DEVIATION] = np.inf  # a feature that never changes says nothing
+        x, held = (x - mean) / deviation, (self._features(self.validation) - mean) / deviation
+        found: list[tuple[float, np.ndarray, np.ndarray]] = []
+        for penalty in _HEAD_PENALTIES:
+            regression = LogisticRegression(C=1 / penalty, max_iter=_HEAD_ITERATIONS)
+            regression.fit(x, y, sample_weight=self.weights[y])
+            weights, intercepts = regression.coef_, regression.intercept_
+            if len(regression.classes_) == 2:  # one row for two findings: half of it for, half of it against
+                weights, intercepts = (
+                    np.concatenate([-weights, weights]) / 2,
+                    np.concatenate([-intercepts, intercepts]) / 2,
+                )
+            found.append((self._loss(held @ weights.T + intercepts), weights, intercepts))
+        _, weights, intercepts = min(found, key=lambda fit: fit[0])
+        kernel = (weights / deviation).T.astype(np.float32)  # (D, K)
+        self.network.head.get_layer("logits").set_weights([kernel, (intercepts - mean @ kernel).astype(np.float32)])
+
+    def _features(self, films: Films) -> np.ndarray:
+        """Return the pooled features (N, D) of films that are not augmented."""
+        pool = self.network.head.get_layer("features")
         parts = []
-        for start in range(0, len(self.train), _PREDICT_BATCH):
-            batch = self.train.batch(slice(start, start + _PREDICT_BATCH))
-            for offset, film in enumerate(batch if view else ()):
-                rng = np.random.default_rng((self.seed, 1_000_000 + view, start + offset))
-                film[..., 0] = augment(film[..., 0], self.augmentation, rng)
+        for start in range(0, len(films), _PREDICT_BATCH):
+            batch = films.batch(slice(start, start + _PREDICT_BATCH))
             parts.append(np.asarray(pool(self.network.backbone.predict_on_batch(batch))))
-        return np.concatenate(parts)  # (N, D)
+            self.progress("head", 0, 1, 0.0, None)
+        return np.concatenate(parts)
+
+    def _loss(self, logits: np.ndarray) -> float:
+        """Return the weighted cross-entropy of validation logits (n, K)."""
+        labels = self.validation.labels
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        weights = self.weights[labels]
+        return float(-(log_probabilities[np.arange(len(labels)), labels] * weights).sum() / weights.sum())
 
     def _fit_epoch(self) -> None:
         settings, epoch = self.settings, self.state.epoch
@@ -201,11 +215,7 @@ class _Fitting:
 
     def _validate(self, stage: str, *, loss: float = math.nan, learning_rate: float = math.nan) -> None:
         logits = compute_logits(self.network.model, self.validation)
-        labels = self.validation.labels
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        weights = self.weights[labels]
-        validation_loss = float(-(log_probabilities[np.arange(len(labels)), labels] * weights).sum() / weights.sum())
+        labels, validation_loss = self.validation.labels, self._loss(logits)
         row = {
             "stage": stage,
             "epoch": self.state.epoch,

@@ -30,7 +30,8 @@ __all__ = ["BACKBONES", "Network", "application_names", "build_network", "freeze
 BACKBONES = ("efficientnet-lite0", "plain-cnn")
 
 # EfficientNet-Lite0: repeats, kernel, stride, expansion, output channels of each stage (Tan and Le 2019; Lite: no
-# squeeze-and-excitation, ReLU6, stem and head not scaled).
+# squeeze-and-excitation, ReLU6, stem not scaled). The seventh stage and the last convolution, which tell photographs'
+# objects apart, are left out: see docs/results.md.
 _LITE0_STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -38,9 +39,10 @@ _LITE0_STAGES = (
     (3, 3, 2, 6, 80),
     (3, 5, 1, 6, 112),
     (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
 )
 _LITE0_EPSILON = 1e-3
+_LITE0_LEVELS = (4, 7, 10, 14)  # blocks whose maps make the features: 28, 14, 14 and 7 places a side at 224 px
+_LITE0_STEP_PX = 32  # the deepest maps have one place for so many pixels
 _PLAIN_CNN_CHANNELS = (16, 32, 64, 96, 128)
 _PLAIN_CNN_HIDDEN = 64
 
@@ -159,11 +161,16 @@ def _plain_cnn(size_px: int) -> keras.Model:
 
 
 def _efficientnet_lite0(size_px: int) -> keras.Model:
+    if size_px % _LITE0_STEP_PX:
+        raise ConfigError(
+            f"efficientnet-lite0 needs a size that is a multiple of {_LITE0_STEP_PX} px; received {size_px}.",
+            fix=f"Set preprocessing.size_px to {max(1, round(size_px / _LITE0_STEP_PX)) * _LITE0_STEP_PX}.",
+        )
     film = keras.Input((size_px, size_px, 1), name="film")
     # The weights expect three equal channels (x - 127) / 128; the film is grey, so the stem takes their sum.
     x = layers.Rescaling(255 / 128, offset=-127 / 128)(film)
     x = _conv_norm(x, "stem", "bn0", channels=32, kernel=3, stride=2)
-    number, channels_in = 0, 32
+    number, channels_in, levels = 0, 32, []
     for repeats, kernel, first_stride, expansion, channels_out in _LITE0_STAGES:
         for repeat in range(repeats):
             stride = first_stride if repeat == 0 else 1
@@ -178,9 +185,13 @@ def _efficientnet_lite0(size_px: int) -> keras.Model:
             x = _conv_norm(x, f"{name}_project", f"{name}_bn2", channels=channels_out, kernel=1, activate=False)
             if stride == 1 and channels_in == channels_out:
                 x = layers.Add(name=f"{name}_add")([x, skip])
+            if number in _LITE0_LEVELS:
+                levels.append(x)
             number, channels_in = number + 1, channels_out
-    x = _conv_norm(x, "top", "bn1", channels=1280, kernel=1)
-    return keras.Model(film, x, name="efficientnet_lite0_backbone")
+    # What a film looks like shows at several depths; all are brought to one grid, which leaves their means as they are.
+    shallow, *middle, deep = levels
+    maps = [layers.AveragePooling2D(2, name="level1")(shallow), *middle, layers.UpSampling2D(2, name="level4")(deep)]
+    return keras.Model(film, layers.Concatenate(name="levels")(maps), name="efficientnet_lite0_backbone")
 
 
 def _conv_norm(
@@ -217,7 +228,7 @@ def _load_lite0(backbone: keras.Model) -> None:
 def _lite0_tensor_name(layer_name: str) -> str:
     block, _, part = layer_name.partition("_")
     if not part:
-        return {"stem": "_conv_stem", "top": "_conv_head"}.get(layer_name, f"_{layer_name}")
+        return {"stem": "_conv_stem"}.get(layer_name, f"_{layer_name}")
     suffix = f"_{part}" if part.startswith("bn") else f"_{part}_conv"
     return f"_blocks.{block.removeprefix('block')}.{suffix}"
 

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from hilum.console import Console
 from hilum.data.folder import read_dataset
 from hilum.data.scan import scan_films
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
-from hilum.errors import HilumError, InputError
+from hilum.data.walk import is_inside
+from hilum.errors import HilumError, InconsistentDataset, InputError
 from hilum.files import replace_file
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
@@ -128,8 +130,15 @@ class _Training:
         with self.console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
             self.scan = scan_films(dataset, min_side_px=size_px, visit=keep, done=done)
         unread = {path for path, _ in self.scan.unread}
-        for path in unread:
+        by_path = {record.path: record.finding for record in dataset.records}
+        for path in sorted(unread):
             self.console.say(f"Left out, cannot be read: {path}")
+        if lost := [name for name in dataset.findings if name not in self.scan.dataset.findings]:
+            raise InconsistentDataset(
+                f"No film of `{self.data}` with the finding `{lost[0]}` can be read, the first because: "
+                f"{next(error for path, error in self.scan.unread if by_path[path] == lost[0]).message}",
+                fix="Mend its films, or leave the finding out.",
+            )
         readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
         self.findings = dataset.findings
         labels = np.array([self.findings.index(record.finding) for record in self.scan.dataset.records])
@@ -172,18 +181,20 @@ class _Training:
         hashes = sorted(f"{p.file_sha256} {r.path}" for p, r in zip(self.scan.fingerprints, self._records, strict=True))
         identity = {
             "config": to_toml(self.config),
-            "films": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+            "films": hashlib.sha256("\n".join(hashes).encode("utf-8", "surrogateescape")).hexdigest(),
             "hilum": hilum.__version__,
         }
         marker = self.work / "run.json"
         if marker.exists() and not self.overwrite:
-            if json.loads(marker.read_text(encoding="utf-8")) != identity:
+            is_same = json.loads(marker.read_text(encoding="utf-8")) == identity
+            if not is_same and (any(self.work.glob("*.npz")) or (self.out / "model.onnx").exists()):
                 raise InputError(
                     f"`{self.out}` holds an unfinished run with other settings or films.",
                     fix="Repeat its own command to go on with it, or add --overwrite to begin anew.",
                 )
-            self.console.say(f"Going on with the unfinished run in {self.out}.")
-            return
+            if is_same:
+                self.console.say(f"Going on with the unfinished run in {self.out}.")
+                return
         _remove_run(self.out)
         self.work.mkdir(parents=True)
         replace_file(self.out / "config.toml", to_toml(self.config))
@@ -402,12 +413,14 @@ def _check_folder(out: Path, data: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds anything but a run of hilum's, or a finished run that is not to be replaced."""
     if out.exists() and not out.is_dir():
         raise InputError(f"Cannot write the run into `{out}`: it is a file.", fix="Choose another folder.")
+    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
+        raise InputError(f"The run's folder `{out}` lies in the data folder.", fix="Choose another folder for --out.")
     if not out.exists() or not any(out.iterdir()):
         return
-    if out.resolve() == data.resolve():
-        raise InputError("The run's folder is the data folder.", fix="Choose another folder for --out.")
-    is_run = (out / ".work").is_dir() or ((out / "config.toml").exists() and (out / "splits.csv").exists())
-    if not is_run:
+    is_run = (out / ".work" / "run.json").exists() or all(
+        (out / name).exists() for name in ("config.toml", "splits.csv")
+    )
+    if not is_run and any(path for path in out.rglob("*") if path != out / ".work"):  # one killed at once left .work
         raise InputError(
             f"`{out}` is not empty and holds no run of hilum's; nothing in it was touched.",
             fix="Choose another folder.",

@@ -10,6 +10,7 @@ hidden units that are switched on, so the activation sums to the logit but for t
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) ->
     model.predict_on_batch(films[:1])  # a model never called cannot be exported
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".seal-") as folder:
         exported = Path(folder) / "model.onnx"
-        model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)
+        with warnings.catch_warnings():  # Keras asks for np.object, to see whether tf2onnx still needs it
+            warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
+            model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)
         graph = onnx.load(exported)
     _name_outputs(graph, model)
     graph.producer_name, graph.producer_version = "hilum", metadata.hilum_version

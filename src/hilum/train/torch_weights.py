@@ -92,7 +92,9 @@ def read_torch_weights(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except (OSError, pickle.UnpicklingError, EOFError, struct.error, ValueError, TypeError, AttributeError) as error:
+    except ModelFileError:
+        raise
+    except Exception as error:  # a damaged pickle may raise anything
         raise ModelFileError(f"Cannot read the weight file `{path.name}`: {error}.") from error
 
 

@@ -1,0 +1,209 @@
+"""Judging a model file on films: through the runtime, test beside clean test, and nothing quietly left out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hilum.console import Console
+from hilum.data.folder import FilmRecord, read_dataset
+from hilum.errors import HilumError, InconsistentDataset, InputError
+from hilum.judge.evaluate import evaluate_model, judge_records, predictions_csv, worst_mistakes
+from hilum.run.classifier import Classifier
+
+WriteFilm = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_model: Path) -> Classifier:
+    return Classifier(tiny_model, num_threads=1)
+
+
+@pytest.fixture
+def films(tmp_path: Path, write_film: WriteFilm) -> Path:
+    """Six films without a train part: three findings, two each."""
+    for number, finding in enumerate(("Normal", "Covid", "Viral Pneumonia") * 2):
+        write_film(tmp_path / "films" / finding / f"{number} é.png", seed=number)
+    return tmp_path / "films"
+
+
+class Listening(Console):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "predictions.csv").open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_all_films_are_judged_where_there_is_no_test_part(
+    tiny_model: Path, classifier: Classifier, films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "deep" / "out"
+    metrics, num_unread = evaluate_model(tiny_model, films, out)
+    assert (metrics["test"]["n"], metrics["test_clean"]["n"], num_unread) == (6, 6, 0)
+    assert (metrics["validation"], metrics["cross_validation"]) == (None, None)
+    assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == metrics
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.csv", "report.html"]
+    right = 0
+    for row in rows(out):
+        answer = classifier.predict(films / row["path"])
+        assert row["predicted"] == answer.likeliest
+        assert float(row["probability_Normal"]) == pytest.approx(answer.probabilities["Normal"], abs=1e-5)
+        right += row["finding"] == answer.likeliest
+    assert metrics["test"]["accuracy"]["value"] == pytest.approx(right / 6)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert classifier.identity["sha256"] in page
+    assert "tiny on films" in page
+
+
+def test_only_the_test_part_is_judged_where_there_is_one(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    metrics, _ = evaluate_model(tiny_model, tiny_data, tmp_path / "out")
+    assert metrics["test"]["n"] == 15
+    assert all(row["path"].startswith("test/") for row in rows(tmp_path / "out"))
+
+
+def test_test_films_with_a_twin_in_train_are_not_clean(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    for finding, num in (("Normal", 2), ("Covid-19", 1)):
+        for film in sorted((data / "train" / finding).iterdir())[:num]:
+            shutil.copy(film, data / "test" / finding / f"twin-{film.name}")
+    metrics, _ = evaluate_model(tiny_model, data, tmp_path / "out")
+    assert metrics["test"]["n"] == 18
+    assert metrics["test_clean"]["n"] == 15
+    assert metrics["test_clean"]["per_finding"]["Normal"]["n"] == 5
+    clean = [row for row in rows(tmp_path / "out") if not Path(row["path"]).name.startswith("twin-")]
+    right = sum(row["finding"] == row["predicted"] for row in clean)
+    assert metrics["test_clean"]["accuracy"]["value"] == pytest.approx(right / 15)
+
+
+def test_swapped_labels_turn_the_figures_round(tiny_model: Path, films: Path, tmp_path: Path) -> None:
+    """Files moved to the folders that the model names are all right; moved on by one, all wrong."""
+    classifier = Classifier(tiny_model)
+    answers = {path: classifier.predict(path).likeliest for path in films.rglob("*.png")}
+    names = ("Normal", "Covid-19", "Viral Pneumonia")
+    for shift, expected in ((0, 1.0), (1, 0.0)):
+        data = tmp_path / f"set-{shift}"
+        for path, finding in answers.items():
+            folder = data / names[(names.index(finding) + shift) % 3]
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder)
+        metrics, _ = evaluate_model(tiny_model, data, tmp_path / f"out-{shift}")
+        assert metrics["test"]["accuracy"]["value"] == expected
+        pictures = (tmp_path / f"out-{shift}" / "report.html").read_text(encoding="utf-8").count("data:image/png")
+        assert pictures == 2 * 6 * shift  # film and heat map of each mistake
+
+
+def test_what_is_left_out_is_said(tiny_model: Path, films: Path, tmp_path: Path, write_film: WriteFilm) -> None:
+    write_film(films / "Fracture" / "a.png", seed=50)
+    (films / "Normal" / "broken.png").write_bytes(b"")
+    console = Listening()
+    metrics, num_unread = evaluate_model(tiny_model, films, tmp_path / "out", console=console)
+    assert (metrics["test"]["n"], num_unread) == (6, 1)
+    assert "Left out, since the model does not know them: films of Fracture." in console.lines
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "films of Fracture" in page
+    assert "1 films could not be read" in page
+
+
+def test_one_finding_is_enough_to_judge(tiny_model: Path, tmp_path: Path, write_film: WriteFilm) -> None:
+    for number in range(3):
+        write_film(tmp_path / "set" / "Healthy" / f"{number}.png", seed=number)
+    metrics, _ = evaluate_model(tiny_model, tmp_path / "set", tmp_path / "out")
+    assert metrics["test"]["per_finding"]["Normal"]["n"] == 3
+    assert metrics["test"]["per_finding"]["Covid-19"]["auroc"]["value"] is None  # no film, no figure
+
+
+def test_nothing_to_judge_is_an_error_that_leaves_nothing(tiny_model: Path, films: Path, tmp_path: Path) -> None:
+    for film in films.rglob("*.png"):
+        film.write_bytes(b"")
+    with pytest.raises(HilumError) as caught:
+        evaluate_model(tiny_model, films, tmp_path / "out")
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_an_unfinished_run_is_not_written_into(tiny_model: Path, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / ".work").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds an unfinished training run"):
+        evaluate_model(tiny_model, films, tmp_path / "run", overwrite=True)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".work"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tiny_model: Path, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="Cannot make the folder"):
+        evaluate_model(tiny_model, films, tmp_path / "file" / "out")
+    with pytest.raises(InputError, match="Cannot make the folder"):
+        evaluate_model(tiny_model, films, tmp_path / ("x" * 300))
+
+
+# --- the parts ------------------------------------------------------------------------------------------------------
+
+
+def test_verdicts_keep_films_truth_and_answers_together(classifier: Classifier, films: Path) -> None:
+    records = read_dataset(films).records
+    shares: list[float] = []
+    verdicts = judge_records(classifier, films, records, done=shares.append)
+    assert sum(shares) == pytest.approx(1)
+    assert verdicts.logits.shape == verdicts.probabilities.shape == (6, 3)
+    for chosen in (np.array([5, 0]), np.array([True, False, False, False, False, True])):
+        part = verdicts.part(chosen)
+        for record, truth, logits in zip(part.records, part.truth, part.logits, strict=True):
+            assert verdicts.findings[truth] == record.finding
+            np.testing.assert_allclose(logits, classifier.predict(films / record.path).logits, atol=1e-5)
+    assert verdicts.part(np.zeros(6, bool)).logits.shape == (0, 3)
+
+
+def test_no_record_gives_verdicts_of_the_right_shape(classifier: Classifier, films: Path) -> None:
+    verdicts = judge_records(classifier, films, [])
+    assert verdicts.logits.shape == verdicts.probabilities.shape == (0, 3)
+    assert predictions_csv([("test", verdicts)]).count("\n") == 1
+
+
+def test_unknown_findings_and_vanished_films_are_errors(classifier: Classifier, films: Path) -> None:
+    with pytest.raises(InconsistentDataset, match="does not know the findings Fracture"):
+        judge_records(classifier, films, [FilmRecord("a.png", "Fracture", None)])
+    with pytest.raises(InputError, match=r"gone\.png"):
+        judge_records(classifier, films, [FilmRecord("gone.png", "Normal", None)])
+
+
+def test_the_surest_mistakes_come_first(classifier: Classifier, films: Path) -> None:
+    verdicts = judge_records(classifier, films, read_dataset(films).records)
+    mistakes = worst_mistakes(verdicts, classifier, films, most=2)
+    wrong = [
+        (max(answer.probabilities.values()), record.path)
+        for record, answer in zip(verdicts.records, verdicts.answers, strict=True)
+        if answer.likeliest != record.finding
+    ]
+    expected = sorted(wrong, reverse=True)[:2]
+    assert len(expected) == 2
+    assert [(mistake.probability, mistake.path) for mistake in mistakes] == [
+        (pytest.approx(sureness), path) for sureness, path in expected
+    ]
+    for mistake in mistakes:
+        assert mistake.finding != mistake.predicted
+        assert mistake.image_png.startswith(b"\x89PNG")
+        assert mistake.heatmap_png.startswith(b"\x89PNG")
+        assert mistake.image_png != mistake.heatmap_png
+
+
+def test_predictions_are_csv_whatever_films_are_called(classifier: Classifier, films: Path) -> None:
+    odd = 'a, "b"\n.png'
+    shutil.copy(films / "Normal" / "0 é.png", films / "Normal" / odd)
+    records = read_dataset(films).records
+    text = predictions_csv([("test", judge_records(classifier, films, records))])
+    lines: list[dict[str, Any]] = list(csv.DictReader(text.splitlines(keepends=True)))
+    assert [line["path"] for line in lines] == [record.path for record in records]

@@ -1,0 +1,120 @@
+"""The classifier: one answer for one film, however it comes in, alone or among others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hilum
+from hilum.errors import ModelFileError, UndecodableFilm, UnsupportedFilm
+from hilum.film.decode import read_film
+from hilum.film.preprocess import preprocess
+from hilum.run.answer import Answer, softmax
+from hilum.run.classifier import Classifier
+from hilum.run.modelfile import Metadata
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_model: Path) -> Classifier:
+    return hilum.load(tiny_model, num_threads=1)
+
+
+@pytest.fixture
+def film(tmp_path: Path, write_film: Callable[..., Path]) -> Path:
+    return write_film(tmp_path / "film.jpg", size_px=600, finding="Covid-19")
+
+
+def same(first: Answer, second: Answer) -> bool:
+    return (
+        first.probabilities == second.probabilities
+        and first.set == second.set
+        and first.above_threshold == second.above_threshold
+        and first.reasons == second.reasons
+        and np.array_equal(first.logits, second.logits)
+        and np.array_equal(first.activation, second.activation)
+    )
+
+
+def test_path_text_bytes_and_radiograph_give_the_same_answer(classifier: Classifier, film: Path) -> None:
+    answer = classifier.predict(film)
+    assert answer.file == str(film)
+    assert same(classifier.predict(str(film)), answer)
+    assert same(classifier.predict(film.read_bytes()), answer)
+    assert same(classifier.predict(classifier.read(film)), answer)
+
+
+def test_the_answer_is_what_the_metadata_make_of_the_logits(
+    classifier: Classifier, film: Path, tiny_metadata: Metadata
+) -> None:
+    answer = classifier.predict(film)
+    pixels = preprocess(read_film(film, min_side_px=32), tiny_metadata.preprocessing)
+    logits = classifier.engine.run(pixels[np.newaxis]).logits[0]
+    probabilities = softmax(logits, 1.5)
+    np.testing.assert_allclose(list(answer.probabilities.values()), probabilities, atol=1e-6)
+    assert tuple(answer.probabilities) == classifier.findings == tiny_metadata.findings
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    limits = tiny_metadata.operating_thresholds
+    assert answer.above_threshold == tuple(name for name, p in answer.probabilities.items() if p >= limits[name])
+    assert answer.set == tuple(name for name, p in answer.probabilities.items() if 1 - p <= 0.9)
+    assert answer.finding == max(answer.probabilities, key=lambda name: answer.probabilities[name])
+    assert answer.model == {"name": "tiny", "sha256": answer.model["sha256"]}
+    assert len(answer.model["sha256"]) == 64
+
+
+def test_temperature_and_thresholds_come_from_the_file(
+    tmp_path: Path, write_model: Callable[..., Path], classifier: Classifier, film: Path
+) -> None:
+    other = {"Normal": {"threshold": 1.0, "n": 50}, "Covid-19": {"threshold": 0.0, "n": 50}}
+    changed = Classifier(
+        write_model(
+            tmp_path / "model.onnx",
+            temperature=6.0,
+            conformal=other,
+            operating_thresholds=dict.fromkeys(classifier.findings, 0.0),
+        )
+    )
+    answer, usual = changed.predict(film), classifier.predict(film)
+    np.testing.assert_allclose(list(answer.probabilities.values()), softmax(usual.logits, 6.0), atol=1e-6)
+    assert answer.set == ("Normal", "Viral Pneumonia")  # a finding without a threshold is in every set
+    assert answer.above_threshold == classifier.findings
+
+
+def test_a_film_alone_and_among_others_gets_the_same_answer(
+    classifier: Classifier, tmp_path: Path, write_film: Callable[..., Path]
+) -> None:
+    films = [write_film(tmp_path / f"{seed}.png", seed=seed) for seed in range(9)]
+    batch = np.stack([classifier.preprocess(classifier.read(film)) for film in films])
+    outputs = classifier.engine.run(batch)
+    for position, film in enumerate(films):
+        together = classifier.answer("x", classifier.read(film), outputs, position)
+        alone = classifier.predict(film)
+        np.testing.assert_allclose(
+            list(together.probabilities.values()), list(alone.probabilities.values()), rtol=0, atol=1e-6
+        )
+
+
+def test_a_refused_film_is_still_answered(
+    classifier: Classifier, tmp_path: Path, write_film: Callable[..., Path]
+) -> None:
+    answer = classifier.predict(write_film(tmp_path / "small.png", size_px=40))
+    assert (answer.accepted, answer.finding) == (False, None)
+    assert [reason.code for reason in answer.reasons] == ["too-small"]
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+def test_what_cannot_be_read_is_an_error_of_its_own(classifier: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(UndecodableFilm, match="does not exist"):
+        classifier.predict(tmp_path / "missing.png")
+    with pytest.raises(UndecodableFilm, match="empty"):
+        classifier.predict(b"")
+    with pytest.raises(UnsupportedFilm, match="PDF"):
+        classifier.predict(b"%PDF-1.7 ...")
+
+
+def test_load_takes_text_and_refuses_what_is_no_model(tiny_model: Path, tmp_path: Path) -> None:
+    assert hilum.load(str(tiny_model)).identity["name"] == "tiny"
+    with pytest.raises(ModelFileError):
+        hilum.load(tmp_path / "missing.onnx")

@@ -1,0 +1,280 @@
+"""The model file: what is wrong with one is said before any engine sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import hilum.run.modelfile
+from hilum.errors import ModelFileError
+from hilum.run.modelfile import FORMAT_VERSION, Metadata, read_model_file
+
+WriteModel = Callable[..., Path]
+BuildGraph = Callable[[], onnx.ModelProto]
+
+
+def outside_tensor(name: str = "outside") -> TensorProto:
+    """Return a tensor whose numbers lie in another file."""
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1])
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    return tensor
+
+
+def refused(path: Path) -> ModelFileError:
+    with pytest.raises(ModelFileError) as caught:
+        read_model_file(path)
+    assert caught.value.exit_code == 3
+    return caught.value
+
+
+def test_a_sound_file_gives_its_metadata_and_hash(tiny_model: Path, tiny_metadata: Metadata) -> None:
+    import hashlib
+
+    model = read_model_file(tiny_model)
+    assert model.metadata == tiny_metadata
+    assert model.data == tiny_model.read_bytes()
+    assert model.sha256 == hashlib.sha256(model.data).hexdigest()
+
+
+def test_metadata_survive_their_json(tiny_metadata: Metadata) -> None:
+    assert Metadata.from_json(tiny_metadata.to_json()) == tiny_metadata
+
+
+# --- what is no model file ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no model\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(64),
+        b"PK\x03\x04" + bytes(200),
+        bytes(100),
+        b"\xff" * 100,
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",  # a field longer than any memory
+        json.dumps({"hilum": 1}).encode(),
+    ],
+)
+def test_what_is_no_onnx_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    assert "is no ONNX file, or it is cut short" in refused(path).message
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "missing.onnx").message
+    assert "directory" in refused(tmp_path).message
+
+
+def test_an_oversized_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    with path.open("wb") as file:
+        file.truncate(hilum.run.modelfile.MAX_FILE_BYTES + 1)
+    assert "larger than 512 MB" in refused(path).message
+
+
+def test_every_cut_is_noticed(tmp_path: Path, tiny_model: Path) -> None:
+    data = tiny_model.read_bytes()
+    path = tmp_path / "model.onnx"
+    step = 1 if len(data) < 4000 else 3
+    for length in range(0, len(data), step):
+        path.write_bytes(data[:length])
+        refused(path)
+
+
+def test_a_graph_with_too_many_nodes_is_refused(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hilum.run.modelfile, "MAX_NODES", 5)
+    assert "more than 5 nodes" in refused(tiny_model).message
+
+
+# --- what belongs to somebody else, or to another time --------------------------------------------------------------
+
+
+def test_a_foreign_onnx_file_is_told_apart(tmp_path: Path, tiny_graph: BuildGraph) -> None:
+    path = tmp_path / "foreign.onnx"
+    graph = tiny_graph()
+    helper.set_model_props(graph, {"author": "somebody", "hilum2": "{}"})
+    path.write_bytes(graph.SerializeToString())
+    error = refused(path)
+    assert "not one of hilum's" in error.message
+    assert "hilum train" in error.fix
+
+
+def test_a_newer_format_asks_for_a_newer_hilum(tmp_path: Path, write_model: WriteModel) -> None:
+    error = refused(write_model(tmp_path / "model.onnx", format_version=FORMAT_VERSION + 1, surprise="new"))
+    assert f"format version {FORMAT_VERSION + 1}; this hilum reads up to {FORMAT_VERSION}" in error.message
+    assert "pip install --upgrade hilum" in error.fix
+
+
+def test_another_decoder_is_refused(tmp_path: Path, write_model: WriteModel) -> None:
+    error = refused(write_model(tmp_path / "model.onnx", decoder_version=0))
+    assert "trained behind film decoder 0" in error.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no JSON",
+        "[]",
+        "3",
+        "null",
+        "{}",
+        '"hilum"',
+        "[" * 100_000,
+        '{"format_version": 1}',
+        '{"format_version": "one", "decoder_version": 1}',
+    ],
+)
+def test_metadata_that_are_none_are_refused(tmp_path: Path, write_model: WriteModel, text: str) -> None:
+    assert "metadata do not hold together" in refused(write_model(tmp_path / "model.onnx", text=text)).message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"surprise": 1},
+        {"preprocessing": {"size": 32}},
+        {"preprocessing": {"size_px": -1}},
+        {"preprocessing": None},
+        {"findings": None},
+        {"findings": []},
+        {"findings": "Normal"},
+        {"findings": ["Normal", 3]},
+        {"findings": ["Normal", "Normal", "Covid-19"]},
+        {"name": 7},
+        {"temperature": "warm"},
+        {"temperature": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": None},
+        {"operating_thresholds": [0.5]},
+        {"operating_thresholds": {"Normal": "high"}},
+        {"conformal": [0.5]},
+        {"conformal": {"Normal": 0.5}},
+        {"conformal": {"Normal": {"n": 5}}},
+        {"conformal": {"Normal": {"threshold": None, "n": 5}}},
+        {"precision": 16},
+        {"decoder_version": None},
+    ],
+    ids=str,
+)
+def test_metadata_of_a_wrong_shape_are_refused(
+    tmp_path: Path, write_model: WriteModel, changes: dict[str, Any]
+) -> None:
+    refused(write_model(tmp_path / "model.onnx", **changes))
+
+
+def test_metadata_that_are_no_text_are_refused(tmp_path: Path, write_model: WriteModel) -> None:
+    path = write_model(tmp_path / "model.onnx", text="XXXX")
+    path.write_bytes(path.read_bytes().replace(b"XXXX", b"\xff\xfe\xff\xfe"))
+    assert "no text" in refused(path).message
+
+
+# --- data outside the file ------------------------------------------------------------------------------------------
+
+
+def in_an_initializer(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(outside_tensor())
+
+
+def in_a_sparse_initializer(model: onnx.ModelProto) -> None:
+    sparse = model.graph.sparse_initializer.add()
+    sparse.values.CopyFrom(outside_tensor())
+
+
+def in_a_node(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Constant", [], ["constant"])
+    node.attribute.append(helper.make_attribute("value", outside_tensor()))
+    model.graph.node.append(node)
+
+
+def in_a_list_of_tensors(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Constant", [], ["constant"])
+    attribute = node.attribute.add(name="values", type=onnx.AttributeProto.TENSORS)
+    attribute.tensors.append(outside_tensor())
+    model.graph.node.append(node)
+
+
+def in_nested_subgraphs(model: onnx.ModelProto) -> None:
+    inner = helper.make_graph([], "inner", [], [], [outside_tensor()])
+    for depth in range(30):
+        inner = helper.make_graph([helper.make_node("If", ["film"], ["x"], then_branch=inner)], f"g{depth}", [], [])
+    model.graph.node.extend(inner.node)
+
+
+def in_a_list_of_subgraphs(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Scan", ["film"], ["x"])
+    attribute = node.attribute.add(name="bodies", type=onnx.AttributeProto.GRAPHS)
+    attribute.graphs.append(helper.make_graph([], "inner", [], [], [outside_tensor()]))
+    model.graph.node.append(node)
+
+
+def in_a_function(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Constant", [], ["y"], value=outside_tensor())
+    model.functions.append(helper.make_function("own", "f", [], ["y"], [node], [helper.make_opsetid("", 15)]))
+
+
+def in_a_functions_default(model: onnx.ModelProto) -> None:
+    function = helper.make_function("own", "f", [], [], [], [helper.make_opsetid("", 15)])
+    function.attribute_proto.append(helper.make_attribute("value", outside_tensor()))
+    model.functions.append(function)
+
+
+def in_training_info(model: onnx.ModelProto) -> None:
+    model.training_info.add().initialization.initializer.append(outside_tensor())
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        in_an_initializer,
+        in_a_sparse_initializer,
+        in_a_node,
+        in_a_list_of_tensors,
+        in_nested_subgraphs,
+        in_a_list_of_subgraphs,
+        in_a_function,
+        in_a_functions_default,
+        in_training_info,
+    ],
+    ids=lambda hide: hide.__name__,
+)
+def test_data_outside_the_file_are_refused(
+    tmp_path: Path, write_model: WriteModel, tiny_graph: BuildGraph, hide: Callable[[onnx.ModelProto], None]
+) -> None:
+    model = tiny_graph()
+    hide(model)
+    assert "points at data outside itself" in refused(write_model(tmp_path / "model.onnx", graph=model)).message
+
+
+def test_a_location_alone_is_refused_even_where_it_is_not_said_to_be_used(
+    tmp_path: Path, write_model: WriteModel, tiny_graph: BuildGraph
+) -> None:
+    model = tiny_graph()
+    tensor = numpy_helper.from_array(np.ones(1, np.float32), "inside")
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "weights.bin"
+    model.graph.initializer.append(tensor)
+    refused(write_model(tmp_path / "model.onnx", graph=model))
+
+
+def test_tensors_inside_are_let_through(tmp_path: Path, write_model: WriteModel, tiny_graph: BuildGraph) -> None:
+    model = tiny_graph()
+    tensor = numpy_helper.from_array(np.ones(1, np.float32), "inside")
+    tensor.data_location = TensorProto.DEFAULT
+    model.graph.initializer.append(tensor)
+    model.graph.node.append(helper.make_node("Constant", [], ["constant"], value=tensor))
+    read_model_file(write_model(tmp_path / "model.onnx", graph=model))

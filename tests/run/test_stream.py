@@ -1,0 +1,83 @@
+"""Many films: in order, whatever some of them are, and no more of them in memory than are being worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.errors import UndecodableFilm
+from hilum.run.answer import Answer, UnreadFilm
+from hilum.run.classifier import Classifier
+from hilum.run.stream import judge_films
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_model: Path) -> Classifier:
+    return Classifier(tiny_model, num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory, write_film: Callable[..., Path]) -> list[Path]:
+    """Return 45 films, every seventh broken."""
+    folder = tmp_path_factory.mktemp("films")
+    paths = [write_film(folder / f"{number:02d}.png", seed=number, size_px=70) for number in range(45)]
+    for path in paths[3::7]:
+        path.write_bytes(path.read_bytes()[:500])
+    return paths
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_answers_come_in_the_order_of_the_films(classifier: Classifier, films: list[Path], num_threads: int) -> None:
+    judged = list(judge_films(classifier, films, num_threads=num_threads))
+    assert [one.answer.file for one in judged] == [str(path) for path in films]
+    for position, (answer, radiograph) in enumerate(judged):
+        if position % 7 == 3:
+            assert isinstance(answer, UnreadFilm)
+            assert isinstance(answer.error, UndecodableFilm)
+            assert radiograph is None
+        else:
+            assert isinstance(answer, Answer)
+            alone = classifier.predict(films[position])
+            np.testing.assert_allclose(answer.logits, alone.logits, atol=1e-5)
+            np.testing.assert_array_equal(radiograph.pixels, classifier.read(films[position]).pixels)
+
+
+def test_no_film_and_only_broken_ones(classifier: Classifier, films: list[Path], tmp_path: Path) -> None:
+    assert list(judge_films(classifier, [])) == []
+    broken = [*films[3::7], tmp_path / "missing.png"] * 3
+    judged = list(judge_films(classifier, broken))
+    assert [one.answer.file for one in judged] == [str(path) for path in broken]
+    assert all(isinstance(one.answer, UnreadFilm) for one in judged)
+
+
+def test_paths_are_taken_as_they_are_needed(classifier: Classifier, films: list[Path]) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield films[0]
+
+    judged = judge_films(classifier, endless(), num_threads=2)
+    for number in range(1, 201):
+        next(judged)
+        assert taken <= number + 80
+    judged.close()
+    assert taken <= 280
+
+
+def test_films_that_were_answered_are_let_go(classifier: Classifier, films: list[Path]) -> None:
+    import gc
+    import weakref
+
+    seen = []
+    for _, radiograph in judge_films(classifier, [films[0]] * 150):
+        seen.append(weakref.ref(radiograph))
+        del radiograph
+        if len(seen) == 120:
+            gc.collect()
+            assert sum(film() is not None for film in seen[:80]) == 0

@@ -1,0 +1,225 @@
+"""What holds for all of the code: names, layers, errors, and what no file may say."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pickle
+import pkgutil
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import hilum
+import hilum.errors
+from hilum.errors import HilumError, InputError, MissingExtra, nearest_name
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+MODULES = sorted(
+    one.name for one in pkgutil.walk_packages(hilum.__path__, "hilum.") if not one.name.endswith("__main__")
+)
+
+
+# --- modules --------------------------------------------------------------------------------------------------------
+
+
+def defined_in(module: ModuleType) -> set[str]:
+    """Return the public classes and functions that a module defines itself."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+    }
+
+
+def test_there_are_modules_to_look_at() -> None:
+    assert len(MODULES) > 40
+    assert {"hilum.cli", "hilum.run.engine", "hilum.train.seal"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_names_what_exists(name: str) -> None:
+    module = importlib.import_module(name)
+    if hasattr(module, "__path__"):  # a room's own file says what the room is for, and no more
+        assert module.__doc__
+        return
+    public = module.__all__
+    assert len(public) == len(set(public))
+    assert sorted(public, key=lambda one: (not one.isupper(), not one[0].isupper(), one)) == list(public)
+    for one in public:
+        assert hasattr(module, one), f"{name}.__all__ names {one}, which is not there"
+        assert not one.startswith("_") or one == "__version__"
+    if name not in {"hilum.cli", "hilum.film.gdcm_worker"}:
+        used_elsewhere = {
+            one for one in defined_in(module) if any(re.search(rf"\b{one}\b", text) for text in other_texts(module))
+        }
+        assert used_elsewhere <= set(public) | HELPERS.get(name, set())
+
+
+HELPERS = {
+    "hilum.judge.calibrate": {"checked_scores"},
+}
+
+
+def other_texts(module: ModuleType) -> list[str]:
+    """Return what other modules import from a module by name."""
+    pattern = re.compile(rf"^from {re.escape(module.__name__)} import (\([^)]*\)|.*)$", re.MULTILINE)
+    found: list[str] = []
+    for path in SOURCES:
+        found += pattern.findall(path.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "src").as_posix())
+def test_no_print_no_assert_no_bare_except(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: an assert is no check"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"line {node.lineno}: data go to standard output by typer.echo"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: a bare except"
+    assert ast.get_docstring(tree), "a module says what it is for"
+    assert len(text.splitlines()) <= 460
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not hasattr(importlib.import_module(name), "__path__")])
+def test_what_is_public_is_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    for one in module.__all__:
+        value = getattr(module, one)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert (value.__doc__ or "").strip(), f"{name}.{one} has no docstring"
+
+
+def test_a_room_imports_only_rooms_above_it() -> None:
+    configuration = pytest.importorskip("importlinter.configuration")
+    from importlinter.application import use_cases
+
+    configuration.configure()
+    assert use_cases.lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = {name for row in contracts["contracts"][0]["layers"] for name in row.split(" | ")}
+    rooms = {f"hilum.{path.stem}" for path in (ROOT / "src/hilum").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert rooms - {"hilum.__init__", "hilum.__pycache__"} == layers
+
+
+def test_every_module_has_its_test() -> None:
+    """One test_<module>.py a module; what is private to a neighbour is tested with it."""
+    with_neighbours = {
+        *("__main__", "cli", "console", "demo", "errors", "files", "findings"),  # test_cli, test_contracts, the run
+        *("film/headers", "film/colour", "film/radiograph", "film/grayscale", "film/bodypart", "film/gdcm_worker"),
+        *("data/walk", "data/scan", "data/anatomy", "run/predict"),
+    }
+    for path in SOURCES:
+        module = path.relative_to(ROOT / "src/hilum").with_suffix("")
+        if module.name == "__init__" or module.as_posix() in with_neighbours:
+            continue
+        assert (ROOT / "tests" / module.parent / f"test_{module.name}.py").exists(), module
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+def documented_errors() -> dict[str, tuple[str, int, int]]:
+    """Return class -> (base, exit code, HTTP status) as the tree in the module's docstring draws them."""
+    found, parents = {}, ["HilumError"]
+    pattern = r"^([ │├└─]*)(\w+)(?: \((\w+)\))? +exit (\d) +HTTP (\d+)"
+    for indent, name, base, code, status in re.findall(pattern, hilum.errors.__doc__ or "", re.MULTILINE):
+        depth = len(indent) // 4 - 1  # the docstring is indented too
+        del parents[depth:]
+        found[name] = (base or parents[-1], int(code), int(status))
+        parents.append(name)
+    return found
+
+
+def test_errors_are_as_their_docstring_draws_them() -> None:
+    documented = documented_errors()
+    classes = {
+        name: value
+        for name, value in vars(hilum.errors).items()
+        if inspect.isclass(value) and issubclass(value, HilumError) and value is not HilumError
+    }
+    assert set(documented) == set(classes)
+    for name, (base, code, status) in documented.items():
+        one = classes[name]
+        assert (one.exit_code, one.http_status) == (code, status), name
+        assert base in {parent.__name__ for parent in one.__mro__}, name
+        assert 0xA000 <= one.dicom_status <= 0xCFFF  # a failure, DICOM PS3.7 annex C
+
+
+def test_errors_survive_a_process_boundary_and_show_their_fix() -> None:
+    error = InputError("It is empty.", fix="Fill it.")
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        assert str(one) == "It is empty. Fill it."
+        assert one.to_dict() == {"type": "InputError", "message": "It is empty.", "fix": "Fill it."}
+    extra = pickle.loads(pickle.dumps(MissingExtra("Parquet output", "parquet")))
+    assert extra.exit_code == 4
+    assert "pip install 'hilum[parquet]'" in str(extra)
+
+
+def test_the_nearest_name_is_told_and_no_far_one() -> None:
+    assert nearest_name("Epoch", ["epochs", "seed"]) == "Did you mean `epochs`? Known: epochs, seed."
+    assert nearest_name("zzz", ["epochs", "seed"]) == "Known: epochs, seed."
+
+
+def test_every_extra_that_is_named_exists() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = {
+        extra
+        for path in SOURCES
+        for extra in re.findall(r"MissingExtra\(\s*\"[^\"]*\",\s*\"(\w+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert {"train", "parquet", "kaggle"} <= named <= set(extras)
+
+
+# --- the project ----------------------------------------------------------------------------------------------------
+
+
+def tracked_files() -> list[Path]:
+    """Return the files that are, or are about to be, in the repository."""
+    listed = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a working copy")
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_registry_or_somebodys_folder() -> None:
+    hosts = ["pypi" + ".org", "files.python" + "hosted", "--index" + "-url http", "extra-index" + "-url http"]
+    folders = ["/" + "work/", "/" + "root/", "/home/" + "user"]
+    for path in tracked_files():
+        text = path.read_bytes().decode("utf-8", "replace").lower()
+        for word in hosts + folders:
+            assert word not in text, f"{path.relative_to(ROOT)} mentions {word}"
+
+
+def test_no_film_is_tracked() -> None:
+    suffixes = {".dcm", ".jpg", ".jpeg", ".tif", ".tiff", ".nii", ".npy", ".npz"}
+    assert [path for path in tracked_files() if path.suffix.lower() in suffixes] == []
+
+
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == hilum.__version__
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    changelog = ROOT / "CHANGELOG.md"
+    if not changelog.exists():
+        pytest.skip("no CHANGELOG.md yet")
+    versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog.read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[0] == hilum.__version__

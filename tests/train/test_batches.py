@@ -1,0 +1,86 @@
+"""Batches: every film once an epoch, with its own label, the same after a resume, and never one film alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.errors import UndecodableFilm
+from hilum.film.decode import read_film
+from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.train.augment import Augmentation
+from hilum.train.batches import Films, epoch_batches, load_films
+
+PLAIN = Augmentation(flip_probability=0.0, photometric_probability=0.0, rotation_degrees=0.0, zoom_fraction=0.0,
+                     stretch_fraction=0.0, shift_fraction=0.0)  # fmt: skip
+
+
+def marked(num: int) -> Films:
+    """Return films of one grey each, so that each can be told by its pixels; label i % 3."""
+    greys = (np.arange(num) + 1) / (num + 1)
+    return Films(np.tile(greys[:, None, None], (1, 8, 8)).astype(np.float16), np.arange(num) % 3)
+
+
+def told(batch: np.ndarray, num: int) -> list[int]:
+    return [round(float(grey) * (num + 1)) - 1 for grey in batch.mean(axis=(1, 2, 3))]
+
+
+@pytest.mark.parametrize(("num", "batch_size"), [(20, 4), (21, 4), (23, 8), (5, 32), (2, 2)])
+def test_an_epoch_holds_every_film_once_with_its_label(num: int, batch_size: int) -> None:
+    films, seen = marked(num), []
+    for batch, labels in epoch_batches(films, PLAIN, batch_size=batch_size, seed=0, epoch=0):
+        assert batch.dtype == np.float32
+        assert batch.shape == (len(labels), 8, 8, 1)
+        assert 2 <= len(labels) <= 1.5 * batch_size
+        numbers = told(batch, num)
+        assert [number % 3 for number in numbers] == labels.tolist()
+        seen += numbers
+    assert sorted(seen) == list(range(num))
+
+
+def test_seed_and_epoch_decide_order_and_changes() -> None:
+    films = Films(np.random.default_rng(0).random((12, 16, 16)).astype(np.float16), np.arange(12) % 2)
+    policy = Augmentation(photometric_probability=1.0)
+
+    def epoch(seed: int, number: int) -> np.ndarray:
+        return np.concatenate([b for b, _ in epoch_batches(films, policy, batch_size=4, seed=seed, epoch=number)])
+
+    np.testing.assert_array_equal(epoch(1, 2), epoch(1, 2))
+    assert not np.array_equal(epoch(1, 2), epoch(1, 3))
+    assert not np.array_equal(epoch(1, 2), epoch(2, 2))
+
+
+def test_the_films_in_memory_are_never_augmented() -> None:
+    films = marked(10)
+    before = films.pixels.copy()
+    for batch, _ in epoch_batches(films, Augmentation(), batch_size=4, seed=0, epoch=0):
+        batch[:] = 0
+    np.testing.assert_array_equal(films.pixels, before)
+
+
+def test_a_subset_keeps_films_and_labels_together() -> None:
+    part = marked(10).subset(np.array([7, 2]))
+    assert len(part) == 2
+    assert told(part.batch(slice(None)), 10) == [7, 2]
+    assert part.labels.tolist() == [1, 2]
+
+
+def test_films_are_loaded_in_order_as_they_will_be_served(tmp_path: Path, write_film: Callable[..., Path]) -> None:
+    paths = [write_film(tmp_path / f"{seed}.png", seed=seed) for seed in range(6)]
+    preprocessing, count = Preprocessing(size_px=32), 0
+
+    def done() -> None:
+        nonlocal count
+        count += 1
+
+    films = load_films(paths, np.arange(6), preprocessing, done=done)
+    assert count == 6
+    for position, path in enumerate(paths):
+        served = preprocess(read_film(path, min_side_px=32), preprocessing)[0]
+        np.testing.assert_allclose(films.pixels[position].astype(np.float32), served, atol=1e-3)  # half precision
+    (tmp_path / "3.png").write_bytes(b"")
+    with pytest.raises(UndecodableFilm, match=r"3\.png"):
+        load_films(paths, np.arange(6), preprocessing)

@@ -1,0 +1,165 @@
+"""Settings: written and read back alike, and every mistake in them named."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hilum.errors import ConfigError
+from hilum.film.preprocess import Preprocessing
+from hilum.train.config import OPTIMISERS, FitSettings, RunConfig, default_config, read_config, to_toml
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        default_config(),
+        default_config("plain-cnn"),
+        dataclasses.replace(
+            default_config("MobileNetV2"),
+            weights="none",
+            seed=2**32 - 1,
+            folds=5,
+            preprocessing=Preprocessing(size_px=96, window_percentiles=(1, 99.25)),
+            fit=FitSettings(learning_rate=1e-8, weight_decay=0.0, optimiser="sgd", class_weights="none"),
+        ),
+        dataclasses.replace(default_config(), backbone='a "quoted" \\ name'),
+    ],
+    ids=lambda config: config.backbone,
+)
+def test_settings_survive_the_file(tmp_path: Path, config: RunConfig) -> None:
+    assert read_config(written(tmp_path, to_toml(config))) == config
+
+
+def test_every_setting_stands_in_the_file() -> None:
+    def names(one: Any) -> dict[str, Any]:
+        values = {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
+        return {name: names(value) if dataclasses.is_dataclass(value) else 0 for name, value in values.items()}
+
+    def keys(table: dict[str, Any]) -> dict[str, Any]:
+        return {name: keys(value) if isinstance(value, dict) else 0 for name, value in table.items()}
+
+    assert keys(tomllib.loads(to_toml(default_config()))) == names(default_config())
+
+
+def test_without_a_file_the_defaults_of_the_backbone_hold() -> None:
+    assert read_config(None) == default_config() == RunConfig()
+    assert read_config(None, {"backbone": "plain-cnn", "seed": None}) == default_config("plain-cnn")
+
+
+def test_the_file_stands_over_the_defaults_of_its_backbone(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, 'backbone = "plain-cnn"\n[fit]\nepochs = 3\nlearning_rate = 1\n'))
+    base = default_config("plain-cnn")
+    assert config == dataclasses.replace(base, fit=dataclasses.replace(base.fit, epochs=3, learning_rate=1.0))
+    assert isinstance(config.fit.learning_rate, float)
+
+
+def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, 'backbone = "plain-cnn"\nweights = "none"\nseed = 3\n')
+    config = read_config(path, {"seed": 9, "folds": 2, "backbone": "MobileNetV2", "weights": None})
+    assert (config.seed, config.folds, config.backbone, config.weights) == (9, 2, "MobileNetV2", "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "nearest"),
+    [
+        ("sede = 3", "sede", "seed"),
+        ("[fit]\nlearning_rat = 0.1", "fit.learning_rat", "learning_rate"),
+        ("[preprocessing]\nsize = 64", "preprocessing.size", "size_px"),
+        ("[augmentations]\ngamma = 1", "augmentations", "augmentation"),
+        ("[data]\nvalidation = 0.2", "data.validation", "validation_fraction"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path, text: str, name: str, nearest: str) -> None:
+    with pytest.raises(ConfigError, match=f"Unknown setting `{name}`") as caught:
+        read_config(written(tmp_path, text))
+    assert f"Did you mean `{nearest}`?" in caught.value.fix
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_override_is_refused_too() -> None:
+    with pytest.raises(ConfigError, match="Unknown setting `sed`"):
+        read_config(None, {"sed": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed = 1.5", "`seed` must be of type int; received 1.5"),
+        ("seed = true", "`seed` must be of type int; received True"),
+        ('folds = "2"', "`folds` must be of type int"),
+        ("backbone = 3", "`backbone` must be a name; received 3"),
+        ("[fit]\ndropout = true", "`fit.dropout` must be of type float"),
+        ("[fit]\noptimiser = 1", "`fit.optimiser` must be of type str"),
+        ("fit = 3", "`fit` must be a table; received 3"),
+        ("[preprocessing]\nwindow_percentiles = 5", "`preprocessing.window_percentiles` must be of type tuple"),
+        ("[preprocessing]\nwindow_percentiles = [1, 2, 3]", "`preprocessing.window_percentiles` must be of type"),
+        ('[preprocessing]\nwindow_percentiles = ["a", "b"]', "`preprocessing.window_percentiles` must be of type"),
+        ("[seed]\nx = 1", "`seed` must be of type int"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config(written(tmp_path, text))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed = -1", "`seed` must lie between 0 and"),
+        ("seed = 5000000000", "`seed` must lie between 0 and"),
+        ("folds = 1", "`folds` must be 0 or between 2 and 20"),
+        ("folds = 21", "`folds` must be 0 or between 2 and 20"),
+        ("[data]\nvalidation_fraction = 0.0", "`data.validation_fraction` must lie"),
+        ("[data]\ntest_fraction = 0.9", "`data.test_fraction` must lie"),
+        ("[fit]\nepochs = -1", "`fit.epochs` must lie"),
+        ("[fit]\nbatch_size = 1", "`fit.batch_size` must lie"),
+        ("[fit]\nlearning_rate = 0", "`fit.learning_rate` must lie"),
+        ("[fit]\ndropout = nan", "`fit.dropout` must lie"),
+        ("[fit]\nweight_decay = inf", "`fit.weight_decay` must lie"),
+        ("[fit]\npatience = 0", "`fit.patience` must lie"),
+        ("[fit]\ntrainable_fraction = 1.1", "`fit.trainable_fraction` must lie"),
+        ("[augmentation]\nrotation_degrees = -5", "`augmentation.rotation_degrees` must lie"),
+        ("[preprocessing]\nsize_px = 8", "`size_px` must be"),
+        ("[preprocessing]\nsize_px = 16", "`preprocessing.size_px` must lie between 32 and"),
+        ("[preprocessing]\nwindow_percentiles = [99, 1]", "`window_percentiles` must be two rising numbers"),
+        ('weights = "imagnet"', "Did you mean `imagenet`?"),
+        ('[fit]\noptimiser = "adamv"', "The setting `fit.optimiser` cannot be `adamv`. Did you mean `adam`"),
+        ('[fit]\nclass_weights = "balance"', "Did you mean `balanced`?"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config(written(tmp_path, text))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_every_optimiser_that_is_named_can_be_made(optimiser: str) -> None:
+    from hilum.train.fit import _optimizer
+
+    assert optimiser in type(_optimizer(FitSettings(optimiser=optimiser, learning_rate=0.01))).__name__.lower()
+
+
+@pytest.mark.parametrize("content", [b"[fit", b"\xff\xfe", b"a = 1\na = 2"])
+def test_what_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match="is not TOML"):
+        read_config(tmp_path / "run.toml")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.toml", tmp_path):
+        with pytest.raises(ConfigError, match="Cannot read the settings file"):
+            read_config(path)

@@ -1,0 +1,215 @@
+"""Fitting: the seed decides all of it, a stop and a resume change nothing, and the best weights are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from hilum.train.augment import Augmentation
+from hilum.train.batches import Films
+from hilum.train.config import FitSettings
+from hilum.train.fit import _film_weights, _learning_rate, compute_logits, fit
+from hilum.train.networks import Network, build_network
+
+SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, patience=10, dropout=0.3)
+
+
+def films(num: int, seed: int) -> Films:
+    """Return films of noise in which the brighter half tells the label."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(num) % 2
+    pixels = rng.random((num, 32, 32)) * 0.6
+    pixels[labels == 0, :16] += 0.3
+    pixels[labels == 1, 16:] += 0.3
+    return Films(pixels.astype(np.float16), labels)
+
+
+TRAIN, VALIDATION = films(24, 0), films(10, 1)
+
+
+def network(seed: int = 0) -> Network:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    return build_network("plain-cnn", num_findings=2, size_px=32, weights="none", dropout=SETTINGS.dropout)
+
+
+def small_pretrained() -> Network:
+    """Return a network with the head of a pretrained one, small enough for a test."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    film = keras.Input((32, 32, 1), name="film")
+    x = keras.layers.Conv2D(6, 5, strides=4, use_bias=False, name="below")(film)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="above")(x)
+    backbone = keras.Model(film, x)
+    maps = keras.Input(backbone.output_shape[1:], name="maps")
+    features = keras.layers.GlobalAveragePooling2D(name="features")(maps)
+    dropped = keras.layers.Dropout(0.2)(features)
+    head = keras.Model(maps, keras.layers.Dense(2, name="logits")(dropped), name="head")
+    return Network(keras.Model(film, head(backbone(film))), backbone, head, "small", True)
+
+
+def run(
+    checkpoint: Path, settings: FitSettings = SETTINGS, *, stop_after: int | None = None, **changes: Any
+) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
+    """Fit a new network; with stop_after, stop it when so many epochs are saved."""
+    net = changes.pop("net", None) or network()
+
+    def progress(stage: str, epoch: int, _epochs: int, fraction: float, _row: Any) -> None:
+        if stop_after is not None and stage == "backbone" and epoch == stop_after and 0 < fraction < 1:
+            raise KeyboardInterrupt
+
+    history = fit(
+        net, TRAIN, VALIDATION, settings, Augmentation(), seed=3, checkpoint=checkpoint, progress=progress, **changes
+    )
+    return history, net.model.get_weights()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
+    """An uninterrupted run."""
+    return run(tmp_path_factory.mktemp("whole") / "model.npz")
+
+
+def assert_alike(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert list(one) == list(other)
+        assert one["stage"] == other["stage"]
+        numbers = [[row[name] for name in row if name != "stage"] for row in (one, other)]
+        np.testing.assert_allclose(*numbers, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_has_a_row_for_the_head_and_for_every_epoch(whole: Any) -> None:
+    history, _ = whole
+    assert [(row["stage"], row["epoch"]) for row in history] == [
+        ("head", 0),
+        *(("backbone", number) for number in range(1, 5)),
+    ]
+    for row in history[1:]:
+        assert row["loss"] > 0
+        assert 0 < row["learning_rate"] <= SETTINGS.learning_rate
+    assert all(math.isfinite(row["validation_loss"]) for row in history)
+
+
+@pytest.mark.parametrize("stop_after", [0, 2, 3])
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, whole: Any, stop_after: int) -> None:
+    checkpoint = tmp_path / "model.npz"
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint, stop_after=stop_after)
+    history, weights = run(checkpoint)
+    assert_alike(history, whole[0])
+    for mine, expected in zip(weights, whole[1], strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_finished_run_is_not_fitted_again(tmp_path: Path, whole: Any) -> None:
+    checkpoint = tmp_path / "model.npz"
+    run(checkpoint)
+    saved = checkpoint.stat().st_mtime_ns
+    history, weights = run(checkpoint)
+    assert checkpoint.stat().st_mtime_ns == saved
+    assert_alike(history, whole[0])
+    for mine, expected in zip(weights, whole[1], strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_half_written_checkpoint_does_no_harm(tmp_path: Path, whole: Any) -> None:
+    (tmp_path / "model.partial").write_bytes(b"cut short")
+    history, _ = run(tmp_path / "model.npz")
+    assert_alike(history, whole[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_the_weights_of_the_best_epoch_are_left(tmp_path: Path) -> None:
+    net = network()
+    seen: list[list[np.ndarray]] = []
+
+    def progress(_stage: str, _epoch: int, _epochs: int, _fraction: float, row: Any) -> None:
+        if row:
+            seen.append(net.model.get_weights())
+
+    settings = dataclasses.replace(SETTINGS, learning_rate=0.05)  # so that it gets worse at times
+    history = fit(
+        net, TRAIN, VALIDATION, settings, Augmentation(), seed=3, checkpoint=tmp_path / "x.npz", progress=progress
+    )
+    best = int(np.argmin([row["validation_loss"] for row in history]))
+    for mine, expected in zip(net.model.get_weights(), seen[best], strict=True):
+        np.testing.assert_array_equal(mine, expected)
+    if best != len(seen) - 1:
+        assert not np.array_equal(net.model.get_weights()[0], seen[-1][0])
+
+
+def test_fitting_stops_when_it_gets_no_better(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=30, patience=2, learning_rate=1e-8)
+    history, _ = run(tmp_path / "model.npz", settings)
+    losses = [row["validation_loss"] for row in history]
+    best = int(np.argmin(losses))
+    assert len(history) == best + 1 + 2
+    assert len(history) < 31
+
+
+def test_what_can_be_learnt_is_learnt(tmp_path: Path) -> None:
+    net = network()
+    none = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
+    settings = dataclasses.replace(SETTINGS, epochs=15, learning_rate=3e-3)
+    fit(net, TRAIN, VALIDATION, settings, none, seed=0, checkpoint=tmp_path / "model.npz")
+    logits = compute_logits(net.model, VALIDATION)
+    assert (logits.argmax(axis=1) == VALIDATION.labels).mean() >= 0.9
+
+
+def test_a_pretrained_backbone_is_frozen_first_and_below(tmp_path: Path) -> None:
+    net = small_pretrained()
+    before = {weight.path: np.asarray(weight) for weight in net.backbone.weights}
+    settings = dataclasses.replace(SETTINGS, epochs=2, trainable_fraction=0.34)
+    history, _ = run(tmp_path / "model.npz", settings, net=net)
+    after = {weight.path: np.asarray(weight) for weight in net.backbone.weights}
+    assert history[0]["stage"] == "head"
+    for path, values in before.items():
+        same = np.array_equal(values, after[path])
+        assert same == (not path.startswith("above")), path
+
+
+def test_the_head_alone_leaves_the_backbone_as_it_was(tmp_path: Path) -> None:
+    net = small_pretrained()
+    before, head = net.backbone.get_weights(), net.head.get_weights()
+    history, _ = run(tmp_path / "model.npz", dataclasses.replace(SETTINGS, epochs=0), net=net)
+    assert len(history) == 1
+    for mine, expected in zip(net.backbone.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, expected)
+    assert not np.allclose(net.head.get_weights()[0], head[0])
+
+
+def test_findings_weigh_alike_and_a_film_one_on_average() -> None:
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    weights = _film_weights(labels, 3, "balanced")
+    sums = [weights[labels[labels == k]].sum() for k in range(3)]
+    np.testing.assert_allclose(sums, sums[0])
+    assert weights[labels].mean() == pytest.approx(1)
+    np.testing.assert_array_equal(_film_weights(labels, 3, "none"), np.ones(3))
+    assert np.isfinite(_film_weights(np.array([0, 0]), 3, "balanced")).all()
+
+
+def test_the_learning_rate_warms_up_and_falls() -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=10, learning_rate=1.0)
+    rates = [_learning_rate(settings, epochs) for epochs in np.linspace(0, 10, 101)]
+    peak = int(np.argmax(rates))
+    assert rates[peak] == pytest.approx(1, abs=0.02)
+    assert 9 <= peak <= 11
+    assert np.all(np.diff(rates[peak:]) <= 0)
+    assert 0 < rates[-1] < 0.05
+    assert 0 < rates[0] < 0.2
+
+
+def test_logits_are_computed_in_order_whatever_the_number() -> None:
+    net = network()
+    many = films(70, 5)
+    logits = compute_logits(net.model, many)
+    assert logits.shape == (70, 2)
+    np.testing.assert_allclose(logits[65:], compute_logits(net.model, many.subset(np.arange(65, 70))), atol=1e-5)
