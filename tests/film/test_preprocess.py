@@ -157,7 +157,7 @@ def test_equalising_makes_a_film_look_the_same_under_another_exposure() -> None:
     picture = np.random.default_rng(4).random((128, 128))
     usual = preprocess(film(picture), Preprocessing(size_px=128))
     harder = preprocess(film(picture**2.2), Preprocessing(size_px=128))
-    assert np.abs(usual - harder).mean() < 0.02
+    assert np.abs(usual - harder).mean() < 0.04
     unequalised = [preprocess(film(p), Preprocessing(size_px=128, equalize=False)) for p in (picture, picture**2.2)]
     assert np.abs(unequalised[0] - unequalised[1]).mean() > 0.1
 

@@ -96,7 +96,6 @@ def test_a_network_of_keras_applications_by_any_spelling() -> None:
     np.testing.assert_allclose(np.asarray(scaling(np.array([[[[0.0, 0.5, 1.0]]]]))).ravel(), [-1, 0, 1], atol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="the clone's input layer has another name")
 def test_a_normalisation_layer_becomes_a_rescaling_that_does_the_same() -> None:
     from hilum.train.networks import _without_normalization
 

@@ -22,6 +22,21 @@ OPTIMISERS = ("adam", "adamw", "sgd", "lion", "rmsprop")
 CLASS_WEIGHTS = ("balanced", "none")
 WEIGHTS = ("imagenet", "none")
 
+MOST_AUGMENTATION = {
+    "flip_probability": 1,
+    "rotation_degrees": 180,
+    "zoom_fraction": 0.9,
+    "stretch_fraction": 2,
+    "shift_fraction": 0.5,
+    "photometric_probability": 1,
+    "gamma": 4,
+    "contrast_fraction": 1,
+    "brightness_fraction": 1,
+    "blur_sigma_px": 20,
+    "noise_sigma_fraction": 1,
+    "lost_resolution_fraction": 0.95,
+}
+
 Settings = TypeVar("Settings")
 
 
@@ -59,7 +74,7 @@ class FitSettings:
     trainable_fraction: float = 0.6
     batch_size: int = 16
     optimiser: str = "adamw"
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-5
     weight_decay: float = 1e-3
     dropout: float = 0.3
     label_smoothing: float = 0.05
@@ -202,7 +217,7 @@ def _check(config: RunConfig) -> None:
         ("fit.dropout", fit.dropout, 0, 0.95),
         ("fit.label_smoothing", fit.label_smoothing, 0, 0.5),
         ("fit.patience", fit.patience, 1, 100_000),
-        *((f"augmentation.{f.name}", getattr(augmentation, f.name), 0, 180) for f in dataclasses.fields(augmentation)),
+        *((f"augmentation.{name}", getattr(augmentation, name), 0, most) for name, most in MOST_AUGMENTATION.items()),
     ]
     for name, value, low, high in ranges:
         if not low <= value <= high:

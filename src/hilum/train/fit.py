@@ -71,7 +71,7 @@ def fit(
         progress: Told after every step and epoch.
 
     Returns:
-        One row an epoch: stage, epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate.
+        One row an epoch: stage, epoch, loss, validation_loss, validation_accuracy, learning_rate.
     """
     keras.utils.set_random_seed(seed)
     weights = _film_weights(train.labels, network.head.output_shape[-1], settings.class_weights)
@@ -225,7 +225,7 @@ class _Fitting:
             "learning_rate": learning_rate,
         }
         self.state.history.append(row)
-        if validation_loss < self.state.best_loss:
+        if validation_loss < self.state.best_loss or not self.best:
             self.state.best_loss, self.state.waited = validation_loss, 0
             self.best = self.network.model.get_weights()
         else:

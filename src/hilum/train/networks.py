@@ -286,7 +286,7 @@ def _without_normalization(model: keras.Model) -> keras.Model:
         return layers.Rescaling(scale.tolist(), offset=(-mean * scale).tolist(), name=layer.name)
 
     changed = keras.models.clone_model(model, clone_function=exchange)
-    kept = [layer for layer in model.layers if not isinstance(layer, layers.Normalization)]
+    kept = [layer for layer in model.layers if layer.weights and not isinstance(layer, layers.Normalization)]
     for layer in kept:
         changed.get_layer(layer.name).set_weights(layer.get_weights())
     return changed
