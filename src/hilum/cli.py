@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hilum.console import TerminalConsole
+from hilum.console import TerminalConsole, hushed
 from hilum.errors import HilumError, InputError
 
 __all__ = ["app", "main"]
@@ -69,6 +69,7 @@ def demo(
     ),
 ) -> None:
     """Show the whole path on drawn films: draw, audit, train, judge, classify. Under 3 minutes."""
+    _load_training()
     from hilum.demo import run_demo
 
     run_demo(out, _console())
@@ -97,7 +98,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum train films/ --out run --folds 5
     """
-    _quieten()
+    _load_training()
     from hilum.train.config import read_config
     from hilum.train.pipeline import train_model
 
@@ -187,10 +188,11 @@ def _console() -> TerminalConsole:
     return TerminalConsole()
 
 
-def _quieten() -> None:
-    """Keep TensorFlow's start-up lines off the terminal; set before it is imported."""
+def _load_training() -> None:
+    """Import TensorFlow without its start-up lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    with hushed():
+        import hilum.train.pipeline  # noqa: F401
 
 
 def _show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsole) -> None:

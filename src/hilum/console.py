@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Console", "TerminalConsole"]
+__all__ = ["Console", "TerminalConsole", "hushed"]
 
 
 class Console:
@@ -53,3 +54,25 @@ class TerminalConsole(Console):
         with Progress(*columns, console=self._rich) as progress:
             task = progress.add_task(label, total=total)
             yield lambda amount: progress.advance(task, amount)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep off the terminal what native libraries write to standard error past Python; errors still raise.
+
+    TensorFlow greets with lines that no setting stops, since it writes them before it reads its settings.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)

@@ -125,25 +125,38 @@ def report_page(data: ReportData) -> str:
 def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     if not faults:
         return ""
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for fault in faults:
+        severity = str(fault["severity"])
+        kind = severity if severity in _SEVERITIES else "note"
+        alike.setdefault((kind, str(fault["kind"])), []).append(fault)
     order = list(_SEVERITIES)
-    rows = []
-    for fault in sorted(faults, key=lambda fault: order.index(fault["severity"]) if fault["severity"] in order else 9):
-        severity, paths = str(fault["severity"]), [str(path) for path in fault.get("paths") or ()]
-        listing = "".join(f"<li>{escape(path)}</li>" for path in paths[:_MAX_PATHS])
-        if len(paths) > _MAX_PATHS:
-            listing += f"<li>and {len(paths) - _MAX_PATHS} more, in audit.json</li>"
-        films = f"<details><summary>{_count(len(paths), 'path')}</summary><ul>{listing}</ul></details>" if paths else ""
-        kind = severity if severity in order else "note"
-        rows.append(
-            f'<li class="{kind}"><span class="severity">{_SEVERITIES[kind]}</span>'
-            f"<div><p>{escape(str(fault['message']))}</p>{films}</div></li>"
-        )
+    rows = [
+        f'<li class="{severity}"><span class="severity">{_SEVERITIES[severity]}</span><div>{_fault(group)}</div></li>'
+        for (severity, _), group in sorted(alike.items(), key=lambda item: order.index(item[0][0]))
+    ]
     return (
         '<section id="faults" aria-labelledby="faults-heading">'
         '<h2 id="faults-heading">What speaks against these figures</h2>'
         '<p class="lede">Found in the data before anything was trained. Read it before the figures.</p>'
         f'<ul class="faults">{"".join(rows)}</ul></section>'
     )
+
+
+def _fault(group: Sequence[Mapping[str, Any]]) -> str:
+    """Return one row for the faults of one kind: the message of one, or the first message and every case."""
+    message = escape(str(group[0]["message"]))
+    if len(group) == 1:
+        lines = [str(path) for path in group[0].get("paths") or ()]
+        noun, text = "path", message
+    else:
+        lines = [" = ".join(str(path) for path in fault.get("paths") or ()) or str(fault["message"]) for fault in group]
+        noun, text = "case", f"{len(group)} cases of <i>{escape(str(group[0]['kind']))}</i>; the first: {message}"
+    listing = "".join(f"<li>{escape(line)}</li>" for line in lines[:_MAX_PATHS])
+    if len(lines) > _MAX_PATHS:
+        listing += f"<li>and {len(lines) - _MAX_PATHS} more, in audit.json</li>"
+    films = f"<details><summary>{_count(len(lines), noun)}</summary><ul>{listing}</ul></details>" if lines else ""
+    return f"<p>{text}</p>{films}"
 
 
 def _headline(data: ReportData) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 from keras import layers, ops
 
+from hilum.console import hushed
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
 from hilum.run.engine import Engine
@@ -100,7 +101,7 @@ def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) ->
     model.predict_on_batch(films[:1])  # a model never called cannot be exported
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".seal-") as folder:
         exported = Path(folder) / "model.onnx"
-        with warnings.catch_warnings():  # Keras asks for np.object, to see whether tf2onnx still needs it
+        with hushed(), warnings.catch_warnings():  # Keras asks for np.object, to see whether tf2onnx still needs it
             warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
             model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)
         graph = onnx.load(exported)
