@@ -139,7 +139,7 @@ def worst_mistakes(verdicts: Verdicts, classifier: Classifier, root: Path, *, mo
     mistakes = []
     for position in wrong[np.argsort(-sureness[wrong], kind="stable")][:most]:
         record = verdicts.records[position]
-        radiograph = classifier.read(root / record.path)
+        radiograph = classifier.read_for_display(root / record.path)
         activation = verdicts.answers[position].activation[predicted[position]]
         warm = overlay(radiograph, activation, max_side_px=_PICTURE_PX)
         plain = overlay(radiograph, np.zeros_like(activation), max_side_px=_PICTURE_PX)

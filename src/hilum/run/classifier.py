@@ -16,6 +16,8 @@ from hilum.run.modelfile import Metadata, read_model_file
 
 __all__ = ["Classifier"]
 
+DISPLAY_PX = 512
+
 
 class Classifier:
     """A trained model, ready to judge films.
@@ -51,6 +53,11 @@ class Classifier:
     def read(self, path: Path) -> Radiograph:
         """Return a film decoded as this model's films are."""
         return read_film(path, min_side_px=self.metadata.preprocessing.size_px)
+
+    @staticmethod
+    def read_for_display(path: Path) -> Radiograph:
+        """Return a film with enough pixels to look at; the network sees fewer."""
+        return read_film(path, min_side_px=DISPLAY_PX)
 
     def decode(self, data: bytes, name: str) -> Radiograph:
         """Return a film decoded from bytes as this model's films are."""

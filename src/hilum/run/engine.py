@@ -1,4 +1,8 @@
-"""The engine: runs the graph of a model file with OpenVINO, on any number of films at a time."""
+"""The engine: runs the graph of a model file with OpenVINO, on any number of films at a time.
+
+Each core computes a film of its own, from the first layer to the last. That is faster than a batch on all cores, since
+a film's maps stay in the cache of one core, and it gives a film the same answer alone and among others.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +38,16 @@ class Outputs:
 class PendingOutputs:
     """Outputs that are being computed."""
 
-    def __init__(self, request: openvino.InferRequest) -> None:
-        self._request = request
+    def __init__(self, requests: list[openvino.InferRequest]) -> None:
+        self._requests = requests
 
     def wait(self) -> Outputs:
         """Return the outputs when they are there."""
-        self._request.wait()
+        for request in self._requests:
+            request.wait()
         logits, features, activation = (
-            np.array(self._request.get_tensor(name).data) for name in ("logits", "features", "activation")
+            np.concatenate([request.get_tensor(name).data for request in self._requests])
+            for name in ("logits", "features", "activation")
         )
         return Outputs(logits, features, activation)
 
@@ -63,31 +69,44 @@ class Engine:
             raise ModelFileError(
                 f"The model file asks for the precision `{model.metadata.precision}`; known: f32, bf16."
             )
+        num_threads = num_threads or os.cpu_count() or 1
         settings = {
             "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": num_threads or os.cpu_count() or 1,
-            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": num_threads,
+            "NUM_STREAMS": num_threads,
+            "ENABLE_CPU_PINNING": False,  # the threads that decode need the cores too
         }
+        size = model.metadata.preprocessing.size_px
         try:
             core = openvino.Core()
-            self._compiled = core.compile_model(core.read_model(model.data), "CPU", settings)
+            graph = core.read_model(model.data)
+            self._check(graph, model)
+            graph.reshape({"film": [1, 1, size, size]})  # a known number of films computes faster than any number
+            self._compiled = core.compile_model(graph, "CPU", settings)
         except RuntimeError as error:
+            if isinstance(error, ModelFileError):
+                raise
             raise ModelFileError(f"The engine cannot run the model file `{model.path}`.") from error
-        inputs = {name for port in self._compiled.inputs for name in port.names}
-        outputs = {name for port in self._compiled.outputs for name in port.names}
+
+    @staticmethod
+    def _check(graph: openvino.Model, model: ModelFile) -> None:
+        """Refuse a graph of other inputs and outputs."""
+        inputs = {name for port in graph.inputs for name in port.names}
+        outputs = {name for port in graph.outputs for name in port.names}
         if "film" not in inputs or not {"logits", "features", "activation"} <= outputs:
             raise ModelFileError(
                 f"The graph of `{model.path}` takes {sorted(inputs)} and returns {sorted(outputs)}; "
                 "expected `film` and `logits`, `features`, `activation`."
             )
-        self._check_shapes(model)
+        Engine._check_shapes(graph, model)
 
-    def _check_shapes(self, model: ModelFile) -> None:
+    @staticmethod
+    def _check_shapes(graph: openvino.Model, model: ModelFile) -> None:
         """Refuse metadata that speak of other findings or another film size than the graph does."""
         size, num_findings = model.metadata.preprocessing.size_px, len(model.metadata.findings)
         expected = {"film": [-1, 1, size, size], "logits": [-1, num_findings], "activation": [-1, num_findings, -1, -1]}
         for name, shape in expected.items():
-            port = self._compiled.input(name) if name == "film" else self._compiled.output(name)
+            port = graph.input(name) if name == "film" else graph.output(name)
             if not port.partial_shape.compatible(openvino.PartialShape(shape)):
                 raise ModelFileError(
                     f"The graph and the metadata of `{model.path}` do not fit: `{name}` has the shape "
@@ -100,10 +119,14 @@ class Engine:
         Args:
             films: (N, 1, S, S) float32 in [0, 1].
         """
-        request = self._compiled.create_infer_request()
-        request.set_tensor("film", openvino.Tensor(np.ascontiguousarray(films, dtype=np.float32)))
-        request.start_async()
-        return PendingOutputs(request)
+        films = np.ascontiguousarray(films, dtype=np.float32)
+        requests = []
+        for position in range(len(films)):
+            request = self._compiled.create_infer_request()
+            request.set_tensor("film", openvino.Tensor(films[position : position + 1]))
+            request.start_async()
+            requests.append(request)
+        return PendingOutputs(requests)
 
     def run(self, films: np.ndarray) -> Outputs:
         """Return what the graph says of (N, 1, S, S) float32 films."""

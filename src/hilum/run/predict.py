@@ -102,15 +102,15 @@ def _judge(
     try:
         writer = open_writer(output_format, stream, out, classifier.findings)
         with console.bar(f"Judging {len(films)} films", 1.0) as done:
-            for answer, radiograph in judge_films(classifier, films):
+            for path, (answer, _) in zip(films, judge_films(classifier, films), strict=True):
                 shown: Answer | UnreadFilm = answer
                 if isinstance(answer, UnreadFilm):
                     num_unread += 1
-                elif heatmaps is not None and radiograph is not None:
-                    path = free_path(heatmaps, answer.file, taken)
+                elif heatmaps is not None:
+                    picture = free_path(heatmaps, answer.file, taken)
                     evidence = answer.activation[classifier.findings.index(answer.likeliest)]
-                    write_png(path, overlay(radiograph, evidence))
-                    shown = dataclasses.replace(answer, heatmap=str(path))
+                    write_png(picture, overlay(classifier.read_for_display(path), evidence))
+                    shown = dataclasses.replace(answer, heatmap=str(picture))
                 writer.write(shown)
                 done(1 / len(films))
         writer.close()

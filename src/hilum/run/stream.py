@@ -1,4 +1,4 @@
-"""Many films: decoded in threads while the engine computes, answered in the order they came, in flat memory."""
+"""Many films: several at a time from file to answer, answered in the order they came, in flat memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from hilum.errors import HilumError
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier
-from hilum.run.engine import PendingOutputs
 
 __all__ = ["Judged", "judge_films"]
 
-_BATCH = 8
-_BATCHES_IN_FLIGHT = 2
+_LEAST_AHEAD = 16
 
 
 class Judged(NamedTuple):
@@ -29,13 +27,6 @@ class Judged(NamedTuple):
 
     answer: Answer | UnreadFilm
     radiograph: Radiograph | None
-
-
-class _Read(NamedTuple):
-    name: str
-    radiograph: Radiograph | None
-    pixels: np.ndarray | None  # (1, S, S)
-    error: HilumError | None
 
 
 def judge_films(classifier: Classifier, paths: Iterable[Path], *, num_threads: int | None = None) -> Iterator[Judged]:
@@ -47,59 +38,35 @@ def judge_films(classifier: Classifier, paths: Iterable[Path], *, num_threads: i
     Args:
         classifier: The model.
         paths: Files.
-        num_threads: Decoding threads; one a core when not given.
+        num_threads: How many films are worked on at once, each from its file to its answer; one a core, and one to
+            wait for the disk, when not given. A thread sleeps while the engine computes, so the two do not compete.
 
     Yields:
         One `Judged` a path.
     """
-    num_threads = num_threads or os.cpu_count() or 1
-    waiting: deque[tuple[list[_Read], PendingOutputs | None]] = deque()
+    num_threads = num_threads or (os.cpu_count() or 1) + 1
+    remaining = iter(paths)
     with ThreadPoolExecutor(num_threads) as pool:
-        for batch in _batches(_read_ahead(pool, classifier, paths, window=4 * _BATCH)):
-            readable = [film.pixels for film in batch if film.pixels is not None]
-            waiting.append((batch, classifier.engine.start(np.stack(readable)) if readable else None))
-            if len(waiting) > _BATCHES_IN_FLIGHT:
-                yield from _finished(classifier, *waiting.popleft())
-        while waiting:
-            yield from _finished(classifier, *waiting.popleft())
+        judging: deque[Future[Judged]] = deque(
+            pool.submit(_judge_one, classifier, path) for path in islice(remaining, max(_LEAST_AHEAD, 4 * num_threads))
+        )
+        try:
+            while judging:
+                judged = judging.popleft().result()
+                judging.extend(pool.submit(_judge_one, classifier, path) for path in islice(remaining, 1))
+                yield judged
+                del judged  # a film is large: it must not stay until the next is there
+        finally:
+            for future in judging:
+                future.cancel()
 
 
-def _read_one(classifier: Classifier, path: Path) -> _Read:
+def _judge_one(classifier: Classifier, path: Path) -> Judged:
+    name = str(path)
     try:
         radiograph = classifier.read(path)
-        return _Read(str(path), radiograph, classifier.preprocess(radiograph), None)
+        pixels = classifier.preprocess(radiograph)  # (1, S, S)
     except HilumError as error:
-        return _Read(str(path), None, None, error)
-
-
-def _read_ahead(
-    pool: ThreadPoolExecutor, classifier: Classifier, paths: Iterable[Path], *, window: int
-) -> Iterator[_Read]:
-    remaining = iter(paths)
-    reading: deque[Future[_Read]] = deque(
-        pool.submit(_read_one, classifier, path) for path in islice(remaining, window)
-    )
-    try:
-        while reading:
-            film = reading.popleft().result()
-            reading.extend(pool.submit(_read_one, classifier, path) for path in islice(remaining, 1))
-            yield film
-    finally:
-        for future in reading:
-            future.cancel()
-
-
-def _batches(films: Iterator[_Read]) -> Iterator[list[_Read]]:
-    while batch := list(islice(films, _BATCH)):
-        yield batch
-
-
-def _finished(classifier: Classifier, batch: list[_Read], pending: PendingOutputs | None) -> Iterator[Judged]:
-    outputs = pending.wait() if pending else None
-    position = 0
-    for film in batch:
-        if film.error is not None:
-            yield Judged(UnreadFilm(film.name, film.error), None)
-        elif film.radiograph is not None and outputs is not None:
-            yield Judged(classifier.answer(film.name, film.radiograph, outputs, position), film.radiograph)
-            position += 1
+        return Judged(UnreadFilm(name, error), None)
+    outputs = classifier.engine.run(pixels[np.newaxis])  # (1, 1, S, S)
+    return Judged(classifier.answer(name, radiograph, outputs, 0), radiograph)

@@ -29,7 +29,7 @@ __all__ = ["Progress", "compute_logits", "fit"]
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
 Progress = Callable[[str, int, int, float, "dict[str, Any] | None"], None]
 
-_HEAD_PENALTIES = (3.0, 10.0, 30.0, 100.0)
+_HEAD_PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _HEAD_ITERATIONS = 3000
 _LEAST_DEVIATION = 1e-6
 _PREDICT_BATCH = 64

@@ -156,7 +156,8 @@ def _plain_cnn(size_px: int) -> keras.Model:
         x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv{number}")(x)
         x = layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
-        x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
+        if number < len(_PLAIN_CNN_CHANNELS):  # the last maps keep 4 places a side at 64 px, for the heat map
+            x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
     return keras.Model(film, x, name="plain_cnn_backbone")
 
 
