@@ -95,8 +95,8 @@ def run_hilum(classifier: Any, folder: Path, out: Path) -> None:
 
     with out.open("w", encoding="utf-8", newline="") as stream:
         writer = open_writer("csv", stream, out, classifier.findings)
-        for judged in judge_films(classifier, film_paths([folder])):
-            writer.write(judged.answer)
+        for answer in judge_films(classifier, film_paths([folder])):
+            writer.write(answer)
         writer.close()
 
 

@@ -1,4 +1,4 @@
-"""The docs say what the program does: every command has a heading, every shown command runs, every setting is listed."""
+"""The docs say what the program does: every command has a heading, each shown one runs, every setting is listed."""
 
 from __future__ import annotations
 

@@ -88,10 +88,10 @@ def judge_records(
             fix="Leave those films out, or rename the folders.",
         )
     answers = []
-    for judged in judge_films(classifier, (root / record.path for record in records)):
-        if isinstance(judged.answer, UnreadFilm):
-            raise judged.answer.error
-        answers.append(judged.answer)
+    for answer in judge_films(classifier, (root / record.path for record in records)):
+        if isinstance(answer, UnreadFilm):
+            raise answer.error
+        answers.append(answer)
         done(1 / len(records))
     shape = (len(answers), len(findings))
     return Verdicts(

@@ -102,7 +102,7 @@ def _judge(
     try:
         writer = open_writer(output_format, stream, out, classifier.findings)
         with console.bar(f"Judging {len(films)} films", 1.0) as done:
-            for path, (answer, _) in zip(films, judge_films(classifier, films), strict=True):
+            for path, answer in zip(films, judge_films(classifier, films), strict=True):
                 shown: Answer | UnreadFilm = answer
                 if isinstance(answer, UnreadFilm):
                     num_unread += 1
