@@ -11,6 +11,7 @@ import pytest
 from hilum.data.anatomy import draw_chest
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom, write_phantoms
+from hilum.data.scan import scan_films
 from hilum.errors import InputError
 from hilum.findings import finding_named
 
@@ -121,3 +122,8 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Cannot write phantoms to"):
         write_phantoms(tmp_path / "file", num_per_finding=1, num_test_per_finding=0)
+
+
+def test_a_set_of_phantoms_holds_no_twins(tmp_path: Path) -> None:
+    write_phantoms(tmp_path, num_per_finding=60, num_test_per_finding=15, seed=0)
+    assert scan_films(read_dataset(tmp_path)).twins == ()

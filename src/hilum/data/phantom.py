@@ -15,9 +15,14 @@ import cv2
 import numpy as np
 
 from hilum.data.anatomy import Chest, cloud, draw_chest, draw_trees, ellipse, sigmoid
+from hilum.data.fingerprint import Fingerprint, find_twins, fingerprint
+from hilum.data.scan import FINGERPRINT_SIDE_PX
 from hilum.errors import InputError, nearest_name
+from hilum.film.decode import decode
 
 __all__ = ["PHANTOM_FINDINGS", "draw_phantom", "write_phantoms"]
+
+_MOST_ATTEMPTS = 20
 
 
 def draw_phantom(finding: str, rng: np.random.Generator, *, size_px: int = 256) -> np.ndarray:
@@ -73,22 +78,45 @@ def write_phantoms(
     Raises:
         InputError: No phantom can be drawn of a finding, or the folder cannot be written to.
     """
-    for part, num_films in (("train", num_per_finding), ("test", num_test_per_finding)):
-        for position, finding in enumerate(PHANTOM_FINDINGS if findings is None else findings):
-            class_folder = folder / part / finding
-            for number in range(num_films):
-                rng = np.random.default_rng([seed, part == "test", position, number])
-                film = draw_phantom(finding, rng, size_px=round(size_px * rng.uniform(0.85, 1.2)))
-                suffix, options = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]) if rng.random() < 0.5 else (".png", [])
-                encoded = cv2.imencode(suffix, film, options)[1].tobytes()
-                try:
-                    class_folder.mkdir(parents=True, exist_ok=True)
-                    (class_folder / f"phantom-{number:04d}{suffix}").write_bytes(encoded)
-                except OSError as error:
-                    raise InputError(
-                        f"Cannot write phantoms to `{folder}`: {error.strerror}.", fix="Choose another folder."
-                    ) from error
+    known = PHANTOM_FINDINGS if findings is None else findings
+    wanted = [
+        (part, position, finding, number)
+        for part, num_films in (("train", num_per_finding), ("test", num_test_per_finding))
+        for position, finding in enumerate(known)
+        for number in range(num_films)
+    ]
+    films = [_draw_file(*one, seed=seed, size_px=size_px) for one in wanted]
+    prints = [_fingerprint_of(data) for _, data in films]
+    for attempt in range(1, _MOST_ATTEMPTS):
+        alike = {twin.second for twin in find_twins(prints)}
+        if not alike:
+            break
+        for index in alike:  # by chance two drawings are as like as twins, and a clean set has none
+            films[index] = _draw_file(*wanted[index], seed=seed, size_px=size_px, attempt=attempt)
+            prints[index] = _fingerprint_of(films[index][1])
+    try:
+        for (part, _, finding, number), (suffix, data) in zip(wanted, films, strict=True):
+            (folder / part / finding).mkdir(parents=True, exist_ok=True)
+            (folder / part / finding / f"phantom-{number:04d}{suffix}").write_bytes(data)
+    except OSError as error:
+        raise InputError(
+            f"Cannot write phantoms to `{folder}`: {error.strerror}.", fix="Choose another folder."
+        ) from error
     return folder
+
+
+def _draw_file(
+    part: str, position: int, finding: str, number: int, *, seed: int, size_px: int, attempt: int = 0
+) -> tuple[str, bytes]:
+    """Return a phantom's suffix and bytes; another attempt is another drawing."""
+    rng = np.random.default_rng([seed, part == "test", position, number, *([attempt] if attempt else [])])
+    film = draw_phantom(finding, rng, size_px=round(size_px * rng.uniform(0.85, 1.2)))
+    suffix, options = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]) if rng.random() < 0.5 else (".png", [])
+    return suffix, cv2.imencode(suffix, film, options)[1].tobytes()
+
+
+def _fingerprint_of(data: bytes) -> Fingerprint:
+    return fingerprint(data, decode(data, min_side_px=FINGERPRINT_SIDE_PX))
 
 
 def _expose(chest: Chest, chance: np.random.Generator) -> np.ndarray:

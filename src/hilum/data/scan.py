@@ -17,7 +17,9 @@ from hilum.errors import HilumError
 from hilum.film.decode import decode, read_bytes
 from hilum.film.radiograph import Radiograph
 
-__all__ = ["Scan", "scan_films"]
+__all__ = ["FINGERPRINT_SIDE_PX", "Scan", "scan_films"]
+
+FINGERPRINT_SIDE_PX = 256  # the same for every network, so that the twins found do not depend on it
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +44,15 @@ class Scan:
 def scan_films(
     dataset: Dataset,
     *,
-    min_side_px: int,
-    visit: Callable[[int, Radiograph], None] = lambda _position, _radiograph: None,
+    min_side_px: int = FINGERPRINT_SIDE_PX,
+    visit: Callable[[int, Radiograph], None] | None = None,
     done: Callable[[float], None] = lambda _: None,
 ) -> Scan:
     """Read all films of a data set in threads.
 
     Args:
         dataset: The films.
-        min_side_px: Large JPEGs are decoded at reduced scale, no side below this.
+        min_side_px: For ``visit``, large JPEGs are decoded at reduced scale, no side below this.
         visit: Called in a thread with the position in ``dataset.records`` and the film, for those that can be read.
         done: Called after each film with the share of all films it makes up.
 
@@ -62,8 +64,10 @@ def scan_films(
         record = dataset.records[position]
         try:
             data = read_bytes(dataset.root / record.path)
-            radiograph = decode(data, name=record.path, min_side_px=min_side_px)
-            visit(position, radiograph)
+            radiograph = decode(data, name=record.path, min_side_px=FINGERPRINT_SIDE_PX)
+            if visit is not None:
+                same = min_side_px == FINGERPRINT_SIDE_PX
+                visit(position, radiograph if same else decode(data, name=record.path, min_side_px=min_side_px))
             return fingerprint(data, radiograph), radiograph.patient_key
         except HilumError as error:
             return error

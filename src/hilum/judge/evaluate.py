@@ -189,7 +189,7 @@ def evaluate_model(
     classifier = Classifier(model)
     dataset = read_dataset(data, min_findings=1)
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
-        scan = scan_films(dataset, min_side_px=classifier.metadata.preprocessing.size_px, done=done)
+        scan = scan_films(dataset, done=done)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
