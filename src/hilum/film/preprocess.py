@@ -1,9 +1,9 @@
 """The one definition of what a network sees, used by training and by the runtime alike.
 
 A film is stretched to a square, its grey values are stretched between two percentiles, and their histogram is
-equalised. The percentiles are taken
-on the *resized* film: there they hardly depend on whether a JPEG was decoded in full or at reduced scale, single hot
-pixels and thin burnt-in letters have been averaged away, and 50,000 pixels are sorted instead of millions.
+equalised. The percentiles are taken on the *resized* film: there they hardly depend on whether a JPEG was decoded in
+full or at reduced scale, single hot pixels and thin burnt-in letters have been averaged away, and 50,000 pixels are
+sorted instead of millions.
 """
 
 from __future__ import annotations

@@ -335,7 +335,6 @@ class _Training:
     def _fold_validation(self, rest: np.ndarray, fold: int) -> np.ndarray:
         """Return the validation films of one fold's training part (n,), by groups."""
         records = tuple(dataclasses.replace(self._records[i], split="train") for i in rest)
-        # A part that is all train gets a test part only where it has none; a lone stand-in keeps hilum from taking one.
         part = dataclasses.replace(self.scan.dataset, records=records)
         folds = assign_folds(
             part,
