@@ -13,7 +13,8 @@ import pytest
 from hilum.data.folder import read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_splits
-from hilum.judge.audit import IMBALANCE_RATIO, SMALL_CLASS, Fault, audit_figures, audit_films
+from hilum.judge.audit import IMBALANCE_RATIO, SMALL_CLASS, audit_figures, audit_films
+from hilum.judge.fault import Fault
 
 WriteFilm = Callable[..., Path]
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hilum.judge.metrics import performance
-from hilum.judge.report import NOTICE, Mistake, ReportData, Scored, report_page
+from hilum.judge.report import NOTICE, Mistake, ReportData, Scored, Section, report_page
 from hilum.run.answer import softmax
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
@@ -262,3 +262,10 @@ def test_without_a_test_the_most_trustworthy_part_is_headlined() -> None:
 
 def test_same_data_same_bytes() -> None:
     assert page() == page()
+
+
+def test_sections_of_other_modules_stand_between_curves_and_mistakes() -> None:
+    page = report_page(report_data(sections=(Section("shortcuts", "Short <cuts>", "<p>Seen.</p>"),)))
+    assert '<a href="#shortcuts">Short &lt;cuts&gt;</a>' in page
+    assert page.index('id="curves"') < page.index('<section id="shortcuts"') < page.index('id="mistakes"')
+    assert "<p>Seen.</p>" in page

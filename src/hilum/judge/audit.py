@@ -4,45 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hilum.data.scan import Scan
+from hilum.judge.fault import SEVERITIES, Fault
 
-__all__ = ["Fault", "audit_figures", "audit_films"]
+__all__ = ["audit_figures", "audit_films"]
 
 SMALL_CLASS = 30
 IMBALANCE_RATIO = 3.0
-_SEVERITIES = ("error", "warning", "note")
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong with a data set.
-
-    Attributes:
-        kind: What kind of fault, one word for programs.
-        severity: ``error`` (do not train on it as it is), ``warning`` or ``note``.
-        message: What was found, for people.
-        paths: The films it is about, relative to the data set; of a leak the test film, then its twins.
-        figure: The number behind it, or None.
-    """
-
-    kind: str
-    severity: str
-    message: str
-    paths: tuple[str, ...] = ()
-    figure: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fault as it stands in audit.json."""
-        return {
-            "kind": self.kind,
-            "severity": self.severity,
-            "message": self.message,
-            "paths": list(self.paths),
-            "figure": self.figure,
-        }
 
 
 def audit_films(scan: Scan, splits: Sequence[str]) -> list[Fault]:
@@ -53,7 +23,7 @@ def audit_films(scan: Scan, splits: Sequence[str]) -> list[Fault]:
         splits: The split of each film that could be read.
     """
     faults = [*_twins(scan, splits), *_unreadable(scan), *_class_sizes(scan, splits)]
-    return sorted(faults, key=lambda fault: (_SEVERITIES.index(fault.severity), fault.kind))
+    return sorted(faults, key=lambda fault: (SEVERITIES.index(fault.severity), fault.kind))
 
 
 def audit_figures(scan: Scan, splits: Sequence[str]) -> dict[str, Any]:

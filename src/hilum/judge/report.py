@@ -17,7 +17,7 @@ from hilum.judge import plots
 from hilum.judge.plots import Scored
 from hilum.judge.tables import PARTS, correct_films, figures_section, headline_parts, judged_parts, percent, range_text
 
-__all__ = ["DEFINITIONS", "NOTICE", "Mistake", "ReportData", "Scored", "report_page"]
+__all__ = ["DEFINITIONS", "NOTICE", "Mistake", "ReportData", "Scored", "Section", "report_page"]
 
 NOTICE = "Research software, not a medical device."
 DEFINITIONS: tuple[tuple[str, str], ...] = (
@@ -63,6 +63,21 @@ class Mistake:
     heatmap_png: bytes
 
 
+@dataclass(frozen=True)
+class Section:
+    """A section of the page that another module has written.
+
+    Attributes:
+        anchor: Its id on the page.
+        heading: Plain text.
+        html: Its content; whatever comes from the data is escaped already.
+    """
+
+    anchor: str
+    heading: str
+    html: str
+
+
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """All that a report shows.
@@ -77,6 +92,7 @@ class ReportData:
         facts: What was trained, as (name, value) pairs.
         faults: What the audit found: {"kind", "severity", "message", "paths", "figure"}.
         notes: What else the reader must know, a sentence each.
+        sections: More sections, after the figures and curves.
     """
 
     title: str
@@ -88,6 +104,7 @@ class ReportData:
     facts: Sequence[tuple[str, str]] = ()
     faults: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
+    sections: Sequence[Section] = ()
 
 
 def report_page(data: ReportData) -> str:
@@ -96,6 +113,7 @@ def report_page(data: ReportData) -> str:
     sections = [
         ("figures", "Figures", figures_section(data.metrics)),
         ("curves", "Curves", _curves(data)),
+        *((section.anchor, escape(section.heading), section.html) for section in data.sections),
         ("training", "Training", _training(data.history)),
         ("mistakes", "Worst mistakes", _mistakes(data.mistakes)),
         ("facts", "What was trained", _facts(data)),

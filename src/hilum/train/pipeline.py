@@ -31,10 +31,11 @@ from hilum.files import replace_file
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.findings import finding_named
-from hilum.judge.audit import Fault, audit_figures, audit_films
+from hilum.judge.audit import audit_figures, audit_films
 from hilum.judge.calibrate import conformal_thresholds, fit_temperature, operating_thresholds
 from hilum.judge.card import model_card_text
 from hilum.judge.evaluate import Verdicts, figures_of, judge_records, predictions_csv, worst_mistakes
+from hilum.judge.fault import Fault
 from hilum.judge.metrics import performance
 from hilum.judge.plots import Scored
 from hilum.judge.report import ReportData, report_page
