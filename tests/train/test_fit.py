@@ -14,7 +14,7 @@ import pytest
 from hilum.train.augment import Augmentation
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings
-from hilum.train.fit import _film_weights, _learning_rate, compute_logits, fit
+from hilum.train.fit import _film_weights, _Fitting, _learning_rate, _State, compute_logits, fit
 from hilum.train.networks import Network, build_network
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, patience=10, dropout=0.3)
@@ -149,9 +149,9 @@ def test_the_weights_of_the_best_epoch_are_left(tmp_path: Path) -> None:
 def test_fitting_stops_when_it_gets_no_better(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, epochs=30, patience=2, learning_rate=1e-8)
     history, _ = run(tmp_path / "model.npz", settings)
-    losses = [row["validation_loss"] for row in history]
+    losses = [row["validation_loss"] for row in history[1:]]  # the random weights before the first epoch do not count
     best = int(np.argmin(losses))
-    assert len(history) == best + 1 + 2
+    assert len(losses) == best + 1 + 2
     assert len(history) < 31
 
 
@@ -177,6 +177,50 @@ def test_a_pretrained_backbone_is_frozen_first_and_below(tmp_path: Path) -> None
     for path, values in before.items():
         same = np.array_equal(values, after[path])
         assert same == (not path.startswith("above")), path
+
+
+def judged(head_losses: np.ndarray, losses: np.ndarray) -> bool:
+    """Return whether fine-tuning with such validation losses would be kept over the first stage."""
+    job = object.__new__(_Fitting)
+    job.network, job.validation = small_pretrained(), Films(np.zeros((len(losses), 32, 32)), np.arange(len(losses)) % 2)
+    job.weights = np.ones(2, np.float32)
+    job.state = _State(best_loss=float(head_losses.mean()), head_losses=head_losses.tolist())
+    return job._is_better(losses)
+
+
+def test_fine_tuning_is_kept_only_where_it_beats_the_first_stage_by_more_than_noise() -> None:
+    head = np.random.default_rng(0).gamma(1.0, 0.3, size=40)
+    luck = np.zeros(40)
+    luck[0] = -0.5  # one film of forty answered better
+    assert not judged(head, head + luck)
+    assert judged(head, head * 0.8)
+    assert not judged(head, head * 1.2)
+
+
+def test_losses_are_compared_at_their_own_temperature() -> None:
+    job = object.__new__(_Fitting)
+    job.validation = VALIDATION
+    logits = np.random.default_rng(0).normal(size=(10, 2)) + 2 * np.eye(2)[VALIDATION.labels]
+    np.testing.assert_allclose(job._losses(logits), job._losses(logits * 7), rtol=1e-6)
+
+
+def test_the_first_stage_learns_from_mirror_images_where_training_flips(tmp_path: Path) -> None:
+    """The labels lie left and right, so a head that saw mirror images too can only say half and half."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    pixels = rng.random((40, 32, 32)) * 0.3
+    pixels[labels == 0, :, :12] += 0.5
+    pixels[labels == 1, :, 20:] += 0.5
+    sided = Films(pixels.astype(np.float16), labels)
+    settings, sure = dataclasses.replace(SETTINGS, epochs=0), []
+    for flip in (0.0, 0.5):
+        net = small_pretrained()
+        policy = Augmentation(flip_probability=flip)
+        fit(net, sided, sided, settings, policy, seed=0, checkpoint=tmp_path / f"{flip}.npz")
+        logits = compute_logits(net.model, sided)
+        mirrored = compute_logits(net.model, Films(sided.pixels[:, :, ::-1], labels))
+        sure.append(float(np.abs(logits - mirrored).mean()))
+    assert sure[1] < 0.5 * sure[0]
 
 
 def test_the_head_alone_leaves_the_backbone_as_it_was(tmp_path: Path) -> None:

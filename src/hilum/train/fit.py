@@ -1,5 +1,9 @@
 """Fitting a network: a head on frozen cached features, then the backbone too, with early stopping on validation.
 
+Validation films decide the head's penalty and whether fine-tuning is kept. Losses are compared each at its own best
+temperature, as calibration follows anyway, and fine-tuning must beat the head by two standard errors of the
+films' differences: forty films call noise a gain more often than not.
+
 After every epoch all that decides the rest of the run is in one checkpoint file, replaced in one step; a run that is
 killed goes on from it and ends with the same weights as one that was not.
 """
@@ -19,6 +23,7 @@ import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from hilum.judge.calibrate import fit_temperature
 from hilum.train.augment import Augmentation
 from hilum.train.batches import Films, epoch_batches
 from hilum.train.config import FitSettings
@@ -32,6 +37,7 @@ Progress = Callable[[str, int, int, float, "dict[str, Any] | None"], None]
 _HEAD_PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _HEAD_ITERATIONS = 3000
 _LEAST_DEVIATION = 1e-6
+_NOISE = 2.0  # standard errors by which fine-tuning must beat the first stage
 _PREDICT_BATCH = 64
 
 
@@ -41,8 +47,10 @@ class _State:
 
     stage: str = "head"
     epoch: int = 0
-    best_loss: float = math.inf
+    best_loss: float = math.inf  # of the weights that are kept
+    lowest_loss: float = math.inf  # of any epoch; patience counts from it
     waited: int = 0
+    head_losses: list[float] = field(default_factory=list)  # of each validation film, after the first stage
     stopped: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -156,23 +164,28 @@ class _Fitting:
         """Fit the last layer by logistic regression on pooled features that are computed once.
 
         The features are standardised for the fit; their means and deviations are then folded into the layer. Of a few
-        penalties the one with the smallest validation loss is taken.
+        penalties the one with the smallest validation loss is taken. Where the augmentation flips films, every film is
+        learned from as it is and as its mirror image.
         """
         x, y = self._features(self.train), self.train.labels  # (N, D), (N,)
+        if self.augmentation.flip_probability > 0:
+            mirrored = Films(self.train.pixels[:, :, ::-1], self.train.labels)
+            x, y = np.concatenate([x, self._features(mirrored)]), np.tile(y, 2)  # (2N, D), (2N,)
+        film_weights = self.weights[y] * (len(self.train) / len(y))
         mean, deviation = x.mean(axis=0), x.std(axis=0)
         deviation[deviation < _LEAST_DEVIATION] = np.inf  # a feature that never changes says nothing
         x, held = (x - mean) / deviation, (self._features(self.validation) - mean) / deviation
         found: list[tuple[float, np.ndarray, np.ndarray]] = []
         for penalty in _HEAD_PENALTIES:
             regression = LogisticRegression(C=1 / penalty, max_iter=_HEAD_ITERATIONS)
-            regression.fit(x, y, sample_weight=self.weights[y])
+            regression.fit(x, y, sample_weight=film_weights)
             weights, intercepts = regression.coef_, regression.intercept_
             if len(regression.classes_) == 2:  # one row for two findings: half of it for, half of it against
                 weights, intercepts = (
                     np.concatenate([-weights, weights]) / 2,
                     np.concatenate([-intercepts, intercepts]) / 2,
                 )
-            found.append((self._loss(held @ weights.T + intercepts), weights, intercepts))
+            found.append((self._mean_loss(self._losses(held @ weights.T + intercepts)), weights, intercepts))
         _, weights, intercepts = min(found, key=lambda fit: fit[0])
         kernel = (weights / deviation).T.astype(np.float32)  # (D, K)
         self.network.head.get_layer("logits").set_weights([kernel, (intercepts - mean @ kernel).astype(np.float32)])
@@ -187,13 +200,25 @@ class _Fitting:
             self.progress("head", 0, 1, 0.0, None)
         return np.concatenate(parts)
 
-    def _loss(self, logits: np.ndarray) -> float:
-        """Return the weighted cross-entropy of validation logits (n, K)."""
+    def _losses(self, logits: np.ndarray) -> np.ndarray:
+        """Return each validation film's cross-entropy (n,), at the temperature that suits these logits (n, K) best."""
         labels = self.validation.labels
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        weights = self.weights[labels]
-        return float(-(log_probabilities[np.arange(len(labels)), labels] * weights).sum() / weights.sum())
+        scaled = logits / fit_temperature(logits, labels)
+        shifted = scaled - scaled.max(axis=1, keepdims=True)
+        return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+
+    def _mean_loss(self, losses: np.ndarray) -> float:
+        return float(np.average(losses, weights=self.weights[self.validation.labels]))
+
+    def _is_better(self, losses: np.ndarray) -> bool:
+        """Return whether these weights are to be kept: better than the best, and than the head by more than noise."""
+        if self._mean_loss(losses) >= self.state.best_loss:
+            return False
+        if not self.network.pretrained:  # the first stage is random weights
+            return True
+        weights = self.weights[self.validation.labels]
+        gains = (np.asarray(self.state.head_losses) - losses) * weights / weights.mean()
+        return float(gains.mean()) > _NOISE * float(gains.std(ddof=1)) / math.sqrt(len(gains))
 
     def _fit_epoch(self) -> None:
         settings, epoch = self.settings, self.state.epoch
@@ -215,7 +240,8 @@ class _Fitting:
 
     def _validate(self, stage: str, *, loss: float = math.nan, learning_rate: float = math.nan) -> None:
         logits = compute_logits(self.network.model, self.validation)
-        labels, validation_loss = self.validation.labels, self._loss(logits)
+        labels, losses = self.validation.labels, self._losses(logits)
+        validation_loss = self._mean_loss(losses)
         row = {
             "stage": stage,
             "epoch": self.state.epoch,
@@ -225,11 +251,16 @@ class _Fitting:
             "learning_rate": learning_rate,
         }
         self.state.history.append(row)
-        if validation_loss < self.state.best_loss or not self.best:
-            self.state.best_loss, self.state.waited = validation_loss, 0
+        if stage == "head":
+            self.state.head_losses = losses.tolist()
+            if self.network.pretrained:  # else these are random weights, which any epoch beats
+                self.state.lowest_loss = validation_loss
+        if not self.best or self._is_better(losses):
+            self.state.best_loss = validation_loss
             self.best = self.network.model.get_weights()
-        else:
-            self.state.waited += 1
+        if stage == "backbone":
+            self.state.waited = 0 if validation_loss < self.state.lowest_loss else self.state.waited + 1
+            self.state.lowest_loss = min(self.state.lowest_loss, validation_loss)
         self.progress(stage, self.state.epoch, self.settings.epochs, 1.0, row)
 
     def _save(self) -> None:
