@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.data.fingerprint import MAX_DHASH_DISTANCE, MIN_CORRELATION, Fingerprint, find_twins, fingerprint
+from hilum.data.fingerprint import Fingerprint, find_twins, fingerprint
 from hilum.data.folder import Dataset, read_dataset
 from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom
 from hilum.film.decode import decode
@@ -47,7 +46,7 @@ def test_the_hash_is_the_one_of_the_public_index() -> None:
     assert one.dhash256.dtype == np.uint64
     assert one.dhash256.shape == (4,)
     assert one.file_sha256 == hashlib.sha256(b"the file").hexdigest()
-    assert one.thumbnail.shape == (32, 32)
+    assert one.thumbnail.shape == (64, 64)
     assert one.thumbnail.dtype == np.uint8
 
 
@@ -57,17 +56,29 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "less contrast": lambda p: (p * 0.6 + 50).astype(np.uint8),
     "other gamma": lambda p: (255 * (p / 255.0) ** 1.4).astype(np.uint8),
     "a letter": lambda p: cv2.putText(p.copy(), "R", (30, 70), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 255, 3),
-    "a hundredth cut off": lambda p: p[3:, 3:],
+    "equalised": lambda p: cv2.createCLAHE(2.0, (8, 8)).apply(p),
+    "mirrored": lambda p: p[:, ::-1],
+    "a corner left": lambda p: p[round(0.1 * len(p)) :, : -round(0.1 * p.shape[1])],
+    "cut all round": lambda p: p[round(0.05 * len(p)) : -round(0.05 * len(p)), 10:-10],
+    "mirrored and cut": lambda p: p[15:, ::-1][:, 12:],
+    "a margin": lambda p: cv2.copyMakeBorder(p, 14, 14, 14, 14, cv2.BORDER_CONSTANT, value=0),
+}
+LIKENESS = {
+    "mirrored": "mirrored",
+    "mirrored and cut": "mirrored",
+    "a corner left": "cropped",
+    "cut all round": "cropped",
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_copy_is_a_near_twin(change: str) -> None:
+def test_a_changed_copy_is_a_twin(change: str) -> None:
     pixels = film(3)
-    (twin,) = find_twins([take(film(4)), take(pixels), take(CHANGES[change](pixels), b"other")])
+    (twin,) = find_twins([take(film(4)), take(pixels), take(np.ascontiguousarray(CHANGES[change](pixels)), b"other")])
     assert (twin.first, twin.second, twin.exact) == (1, 2, False)
-    assert twin.dhash_distance <= MAX_DHASH_DISTANCE
-    assert MIN_CORRELATION <= twin.correlation <= 1
+    assert 0.85 < twin.correlation <= 1
+    if change != "a margin":
+        assert twin.likeness == LIKENESS.get(change, "near")
 
 
 def test_same_file_and_same_pixels_are_exact_twins() -> None:
@@ -75,6 +86,7 @@ def test_same_file_and_same_pixels_are_exact_twins() -> None:
     twins = find_twins([take(pixels, b"png"), take(film(6)), take(pixels, b"png"), take(pixels, b"another container")])
     assert [(twin.first, twin.second, twin.exact) for twin in twins] == [(0, 2, True), (0, 3, True), (2, 3, True)]
     assert all(twin.dhash_distance == 0 and twin.correlation == 1.0 for twin in twins)
+    assert all(twin.likeness == "identical" for twin in twins)
 
 
 def test_every_copy_of_both_sides_of_a_near_pair_is_reported() -> None:
@@ -93,9 +105,9 @@ def test_different_phantoms_are_no_twins() -> None:
 
 def test_the_shading_that_all_chests_share_makes_no_twins() -> None:
     rng = np.random.default_rng(0)
-    shading = 100 + 90 * np.sin(np.linspace(0, np.pi, 32))[:, None] * np.cos(np.linspace(-1, 1, 32))[None]
+    shading = 100 + 90 * np.sin(np.linspace(0, np.pi, 64))[:, None] * np.cos(np.linspace(-1, 1, 64))[None]
     words = np.zeros(4, dtype=np.uint64)
-    one, other = ((shading + rng.normal(0, 6, (32, 32))).astype(np.uint8) for _ in range(2))
+    one, other = ((shading + rng.normal(0, 6, (64, 64))).astype(np.uint8) for _ in range(2))
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.93
     assert find_twins([Fingerprint("a", words, one), Fingerprint("b", words, other)]) == []
 
@@ -110,16 +122,35 @@ def test_a_thousand_copies_do_not_make_a_million_pairs() -> None:
     assert len(find_twins([take(np.zeros((32, 32), np.uint8))] * 1000)) == 999
 
 
-def test_planted_twins_are_found_among_thousands_in_seconds() -> None:
+def drawn(rng: np.random.Generator) -> np.ndarray:
+    """Return a picture of random detail, coarse and fine: cheaper than a phantom."""
+    sizes = (6, 12, 24, 48)
+    layers = [cv2.resize(rng.standard_normal((n, n)), (96, 96), interpolation=cv2.INTER_CUBIC) for n in sizes]
+    return np.clip(128 + 14 * np.sum(layers, axis=0), 0, 255).astype(np.uint8)
+
+
+def print_of(picture: np.ndarray, name: str, rng: np.random.Generator) -> Fingerprint:
+    words = rng.integers(0, 2**64, 4, dtype=np.uint64)
+    return Fingerprint(name, words, cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA))
+
+
+def test_planted_twins_and_no_others_are_found_among_many() -> None:
     rng = np.random.default_rng(0)
-    words = rng.integers(0, 2**64, (7000, 4), dtype=np.uint64)
-    thumbnail = rng.integers(0, 256, (32, 32), dtype=np.uint8)
-    words[6500] = words[17] ^ np.array([0b111, 1 << 63, 0, 0b1], dtype=np.uint64)  # 5 bits
-    words[6999] = words[3000] ^ np.array([2**21 - 1, 0, 0, 0], dtype=np.uint64)  # 21 bits: one too many
-    start = time.process_time()
-    twins = find_twins([Fingerprint(str(i), words[i], thumbnail) for i in range(7000)])
-    assert time.process_time() - start < 4
-    assert [(twin.first, twin.second, twin.dhash_distance) for twin in twins] == [(17, 6500, 5)]
+    pictures = [drawn(rng) for _ in range(700)]  # enough to be whitened and kept in cells
+    prints = [print_of(picture, str(number), rng) for number, picture in enumerate(pictures)]
+    copies = [np.ascontiguousarray(pictures[number][5:, ::-1][:, 4:]) for number in range(0, 700, 35)]
+    prints += [print_of(copy, f"copy {number}", rng) for number, copy in enumerate(copies)]
+    found = {(twin.first, twin.second, twin.likeness) for twin in find_twins(prints)}
+    assert found == {(number, 700 + number // 35, "mirrored") for number in range(0, 700, 35)}
+
+
+def test_many_near_copies_of_one_film_do_not_make_all_pairs() -> None:
+    rng = np.random.default_rng(1)
+    picture = drawn(rng).astype(int)
+    noisy = [np.clip(picture + rng.integers(-2, 3, picture.shape), 0, 255).astype(np.uint8) for _ in range(600)]
+    twins = find_twins([print_of(one, str(number), rng) for number, one in enumerate(noisy)])
+    assert len(twins) <= 600 * 10
+    assert {film for twin in twins for film in (twin.first, twin.second)} == set(range(600))
 
 
 def test_the_twins_of_the_real_seed_set_are_found(hilum_data: Path) -> None:
@@ -143,13 +174,15 @@ def test_the_twins_of_the_real_seed_set_are_found(hilum_data: Path) -> None:
         assert same_file or first["source_patient"] == second["source_patient"] or twin.correlation > 0.99
 
 
-def test_a_real_pool_has_few_twins_and_none_of_the_seed_test_part(hilum_data: Path) -> None:
+def test_a_real_pool_has_few_twins_and_one_of_the_seed_test_part(hilum_data: Path) -> None:
     pool = read_dataset(hilum_data / "pool" / "manifest.csv")
     seed = read_dataset(hilum_data / "covid19-image-dataset")
     tests = Dataset(seed.root, seed.name, tuple(record for record in seed.records if record.split == "test"))
     sample = Dataset(pool.root, pool.name, tuple(record for record in pool.records if record.source == "ieee8023"))
     num_pool = len(sample.records)
     twins = find_twins(read_all(sample) + read_all(tests))
-    assert not any(twin.first < num_pool <= twin.second for twin in twins)
+    (leak,) = [twin for twin in twins if twin.first < num_pool <= twin.second]  # a crop, which the hash did not see
+    assert sample.records[leak.first].path.endswith("figure1-5e7c1b8d98c29ab001275405-98-later.jpg")
+    assert tests.records[leak.second - num_pool].path == "test/Covid/COVID-00003b.jpg"
     within = [twin for twin in twins if twin.second < num_pool]
     assert 5 <= len(within) <= 30

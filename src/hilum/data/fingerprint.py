@@ -1,36 +1,39 @@
-"""Fingerprints of films, and the twins they give away: the same picture twice, byte for byte or nearly so.
+"""Fingerprints of films, and the twins they give away: the same picture twice, byte for byte or changed a little.
 
-A near twin is the same exposure after another compression, size, contrast, or with a small mark or a narrow margin
-more. Two films of one patient are no twins, nor are two films that merely look alike; a cut-out or a mirrored copy is
-not found. Two measures must agree: the difference hash, whose bits compare neighbours, and the correlation of two
-thumbnails from which the coarse shading, common to all chests, has been taken.
+A twin is the same exposure after another compression, size or contrast, mirrored, cropped by up to a tenth of its
+sides, with a narrow margin or a small mark more. Two films of one patient are no twins, nor are two films that merely
+look alike. Candidates are the nearest neighbours of every film (data.neighbours), loosely chosen; what counts is how
+well the two agree once one is laid on the other (data.alignment). Two films that agree without being moved also pass by
+two older measures, which let a small mark pass: the difference hash, whose bits compare neighbours, and the correlation
+of two thumbnails without the coarse shading that all chests share.
 
-The thresholds are measured. On the 317 films of the Kaggle COVID-19 Image Dataset every near twin has a distance of at
-most 12 and a correlation of at least 0.94; of the pairs of different films the nearest has 25 and 0.85. Among the 23
-million pairs of 6,800 films from four public sources 32 pass besides exact copies; of those near the thresholds, viewed
-one by one, one shows two different films. Between the thresholds and the crowd lie a few true twins that were cropped
-or written on: they are missed, as a looser threshold lets different films pass.
+The thresholds are measured: see "Twins" in docs/results.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from hilum.data.alignment import Alignment, align, even_contrast, without_margins
+from hilum.data.neighbours import SIDE_PX, WINDOWS, nearest_neighbours
 from hilum.film.radiograph import Radiograph
 
 __all__ = ["MAX_DHASH_DISTANCE", "MIN_CORRELATION", "Fingerprint", "Twin", "find_twins", "fingerprint"]
 
-MAX_DHASH_DISTANCE = 20  # of 256 bits
+MAX_DHASH_DISTANCE = 12  # of 256 bits, for films that agree without being moved
 MIN_CORRELATION = 0.91
-_THUMBNAIL_PX = 32
-_BLOCK_PAIRS = 2_000_000  # pairs compared at once: about 40 MB
+_CROPPED = 0.015  # a share of a side; less is no more than the grain of a thumbnail
+_DETAIL_PX = SIDE_PX // 2
+_CHUNK = 256  # pairs looked at by a thread at once
 _MANY_COPIES = 32  # from here on copies are paired with the first of them only, not each with each
 
 
@@ -41,8 +44,9 @@ class Fingerprint:
     Attributes:
         file_sha256: Of the file's bytes, 64 hex digits.
         dhash256: (4,) uint64, whether each of 16 x 16 pixels is brighter than its left neighbour.
-        thumbnail: (32, 32) uint8, area-averaged.
-        pixel_sha256: Of the 8-bit grey pixels and their size, 64 hex digits; the same for a PNG and its lossless copy.
+        thumbnail: (64, 64) uint8, area-averaged.
+        pixel_sha256: Of the 8-bit grey pixels and the text "(W, H)", 64 hex digits; the same for a PNG and its
+            lossless copy.
     """
 
     file_sha256: str
@@ -59,8 +63,10 @@ class Twin:
         first: The position of one film, the lower of the two.
         second: The position of the other.
         exact: Whether the files, or all their pixels, are the same.
-        dhash_distance: Bits that differ, 0 to 20 of 256.
-        correlation: Of the thumbnails without their coarse shading, 0.91 to 1.
+        dhash_distance: Bits that differ, of 256; large where one film is mirrored or cropped.
+        correlation: Of the two laid on each other, without their coarse shading, 1 at most; 0.85 or more where only
+            details outlasted an equalisation.
+        likeness: "identical", "near", "mirrored" (and perhaps cropped), or "cropped" (or with margins).
     """
 
     first: int
@@ -68,6 +74,7 @@ class Twin:
     exact: bool
     dhash_distance: int
     correlation: float
+    likeness: str = "near"
 
 
 def fingerprint(data: bytes, radiograph: Radiograph) -> Fingerprint:
@@ -87,16 +94,16 @@ def fingerprint(data: bytes, radiograph: Radiograph) -> Fingerprint:
     return Fingerprint(
         file_sha256=hashlib.sha256(data).hexdigest(),
         dhash256=bits.view(">u8").astype(np.uint64),
-        thumbnail=cv2.resize(grey, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA),
-        pixel_sha256=hashlib.sha256(grey.tobytes() + repr(grey.shape).encode()).hexdigest(),
+        thumbnail=cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA),
+        pixel_sha256=hashlib.sha256(grey.tobytes() + repr(grey.shape[::-1]).encode()).hexdigest(),
     )
 
 
 def find_twins(fingerprints: Sequence[Fingerprint]) -> list[Twin]:
     """Return the pairs of films that show the same picture.
 
-    Every pair is compared, with flat memory: 7,000 films take a fraction of a second, 100,000 about half a minute. Of
-    more than 32 copies of one picture, each is paired with the first only.
+    The time grows with less than the power 1.7 of the number of films. Of more than 32 copies of one picture, each is
+    paired with the first only; of many near copies, each is paired with a few of the nearest.
 
     Args:
         fingerprints: One a film.
@@ -109,13 +116,13 @@ def find_twins(fingerprints: Sequence[Fingerprint]) -> list[Twin]:
         copies.setdefault(one.pixel_sha256 or one.file_sha256, []).append(position)
     twins: list[Twin] = []
     for members in copies.values():
-        twins += [Twin(first, second, True, 0, 1.0) for first, second in _pairs_among(members)]
+        twins += [Twin(first, second, True, 0, 1.0, "identical") for first, second in _pairs_among(members)]
     originals = list(copies.values())
     chosen = [fingerprints[members[0]] for members in originals]
-    for left, right, distance, correlation in _near_pairs(chosen):
+    for left, right, distance, correlation, likeness in _near_pairs(chosen):
         exact = chosen[left].file_sha256 == chosen[right].file_sha256
         twins += [
-            Twin(min(pair), max(pair), exact, distance, correlation)
+            Twin(min(pair), max(pair), exact, distance, correlation, "identical" if exact else likeness)
             for pair in itertools.product(originals[left][:_MANY_COPIES], originals[right][:_MANY_COPIES])
         ]
     return sorted(twins, key=lambda twin: (twin.first, twin.second))
@@ -127,39 +134,64 @@ def _pairs_among(members: list[int]) -> list[tuple[int, int]]:
     return list(itertools.combinations(members, 2))
 
 
-def _near_pairs(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, int, float]]:
-    """Return (first, second, distance, correlation) of the pairs that pass both thresholds."""
-    if len(fingerprints) < 2:
-        return []
-    words = np.ascontiguousarray(np.stack([one.dhash256 for one in fingerprints]).T)  # (4, n)
-    num_films = words.shape[1]
-    rows = max(1, _BLOCK_PAIRS // num_films)
-    found: list[tuple[int, int, int, float]] = []
-    for start in range(0, num_films, rows):
-        stop = min(start + rows, num_films)
-        # Half of the bits rule out nearly all pairs; the other half is counted for the rest only.
-        distance = np.bitwise_count(words[0, start:stop, None] ^ words[0, None, start:])
-        distance += np.bitwise_count(words[1, start:stop, None] ^ words[1, None, start:])
-        left, right = np.nonzero(distance <= MAX_DHASH_DISTANCE)
-        later = left < right
-        left, right = left[later] + start, right[later] + start
-        whole = np.bitwise_count(words[:, left] ^ words[:, right]).sum(axis=0, dtype=np.int64)  # (pairs,)
-        near = whole <= MAX_DHASH_DISTANCE
-        left, right, whole = left[near], right[near], whole[near]
-        for begin in range(0, len(left), 4096):
-            part = slice(begin, begin + 4096)
-            one = _details([fingerprints[position].thumbnail for position in left[part]])
-            other = _details([fingerprints[position].thumbnail for position in right[part]])
-            correlation = np.einsum("ij,ij->i", one, other)
-            for pair in np.flatnonzero(correlation >= MIN_CORRELATION) + begin:
-                value = min(1.0, float(correlation[pair - begin]))
-                found.append((int(left[pair]), int(right[pair]), int(whole[pair]), value))
-    return found
+def _near_pairs(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, int, float, str]]:
+    """Return (first, second, distance, correlation, likeness) of the pairs that are twins."""
+    trimmed = [without_margins(one.thumbnail) for one in fingerprints]
+    evened = (
+        np.stack([even_contrast(one) for one in trimmed]) if trimmed else np.zeros((0, SIDE_PX, SIDE_PX), np.float32)
+    )
+    near = nearest_neighbours(evened)
+    best: dict[tuple[int, int], tuple[int, int, bool]] = {}  # unordered pair -> film to cut, window, mirrored
+    for first, second, window, mirrored in zip(
+        near.first.tolist(), near.second.tolist(), near.window.tolist(), near.mirrored.tolist(), strict=True
+    ):
+        best.setdefault((min(first, second), max(first, second)), (first, window, mirrored))
+    pairs = list(best)
+
+    def judge(chunk: slice) -> list[tuple[int, int, int, float, str]]:
+        found = []
+        left, right = ([fingerprints[pair[side]].thumbnail for pair in pairs[chunk]] for side in (0, 1))
+        plain = np.einsum("ij,ij->i", _details(left), _details(right))
+        for pair, correlation in zip(pairs[chunk], plain.tolist(), strict=True):
+            cut_out, window, mirrored = best[pair]
+            other = pair[0] + pair[1] - cut_out
+            distance = _distance(fingerprints[pair[0]], fingerprints[pair[1]])
+            as_it_is = distance <= MAX_DHASH_DISTANCE and correlation >= MIN_CORRELATION
+            view = np.s_[:, ::-1] if mirrored else np.s_[:, :]
+            laid = align(
+                np.ascontiguousarray(trimmed[cut_out][view]),
+                trimmed[other],
+                _seen(WINDOWS[window], mirrored),
+                evened=(np.ascontiguousarray(evened[cut_out][view]), evened[other]),
+            )
+            if as_it_is or laid.agrees:
+                value = max(laid.correlation, correlation if as_it_is else 0.0)
+                found.append((*pair, distance, min(1.0, value), _likeness(laid, as_it_is, mirrored)))
+        return found
+
+    chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(pairs), _CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return [one for found in pool.map(judge, chunks) for one in found]
+
+
+def _seen(window: tuple[float, float, float, float], mirrored: bool) -> tuple[float, float, float, float]:
+    left, right, top, bottom = window
+    return (right, left, top, bottom) if mirrored else window
+
+
+def _likeness(laid: Alignment, as_it_is: bool, mirrored: bool) -> str:
+    if mirrored and not as_it_is:
+        return "mirrored"
+    return "cropped" if laid.cut > _CROPPED and laid.agrees else "near"
+
+
+def _distance(one: Fingerprint, other: Fingerprint) -> int:
+    return int(np.bitwise_count(one.dhash256 ^ other.dhash256).sum())
 
 
 def _details(thumbnails: list[np.ndarray]) -> np.ndarray:
     """Return thumbnails without their coarse shading, each with mean 0 and length 1: (n, 1024) float32."""
-    images = np.stack(thumbnails).astype(np.float32)
+    images = np.stack(thumbnails).astype(np.float32).reshape(-1, _DETAIL_PX, 2, _DETAIL_PX, 2).mean(axis=(2, 4))
     images -= _BLUR @ images @ _BLUR.T
     vectors = images.reshape(len(images), -1)
     vectors -= vectors.mean(axis=1, keepdims=True)
@@ -169,7 +201,7 @@ def _details(thumbnails: list[np.ndarray]) -> np.ndarray:
 
 def _gaussian_matrix(sigma_px: float) -> np.ndarray:
     """Return the (32, 32) float32 matrix that blurs a row of pixels, with weights that sum to 1 at the borders too."""
-    steps = np.arange(_THUMBNAIL_PX)
+    steps = np.arange(_DETAIL_PX)
     weights = np.exp(-0.5 * np.square((steps[:, None] - steps[None, :]) / sigma_px))
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 

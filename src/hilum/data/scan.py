@@ -12,6 +12,7 @@ import numpy as np
 
 from hilum.data.fingerprint import Fingerprint, Twin, find_twins, fingerprint
 from hilum.data.folder import Dataset, FilmRecord
+from hilum.data.known import Known, recognise
 from hilum.data.split import group_films
 from hilum.errors import HilumError
 from hilum.film.decode import decode, read_bytes
@@ -27,11 +28,13 @@ class Scan:
     """A data set whose films have all been read once.
 
     Attributes:
-        dataset: The films that can be read, with patients filled in from DICOM where the manifest has none.
+        dataset: The films that can be read, with patients filled in where the manifest has none: from DICOM,
+            else from the public set that a film is surely of.
         fingerprints: One a film.
         twins: Pairs of films that are the same picture.
         groups: (n,) int; films of one group must not be on two sides of a split.
         unread: Path and error of the films that cannot be read.
+        known: For each film the one of a public set that it is, or None.
     """
 
     dataset: Dataset
@@ -39,6 +42,7 @@ class Scan:
     twins: tuple[Twin, ...]
     groups: np.ndarray
     unread: tuple[tuple[str, HilumError], ...]
+    known: tuple[Known | None, ...] = ()
 
 
 def scan_films(
@@ -46,6 +50,7 @@ def scan_films(
     *,
     min_side_px: int = FINGERPRINT_SIDE_PX,
     visit: Callable[[int, Radiograph], None] | None = None,
+    look: Callable[[int, bytes, Radiograph], None] | None = None,
     done: Callable[[float], None] = lambda _: None,
 ) -> Scan:
     """Read all films of a data set in threads.
@@ -54,6 +59,7 @@ def scan_films(
         dataset: The films.
         min_side_px: For ``visit``, large JPEGs are decoded at reduced scale, no side below this.
         visit: Called in a thread with the position in ``dataset.records`` and the film, for those that can be read.
+        look: Called in a thread with the position, the file's bytes and the film as its fingerprint is taken.
         done: Called after each film with the share of all films it makes up.
 
     Returns:
@@ -68,7 +74,10 @@ def scan_films(
             if visit is not None:
                 same = min_side_px == FINGERPRINT_SIDE_PX
                 visit(position, radiograph if same else decode(data, name=record.path, min_side_px=min_side_px))
-            return fingerprint(data, radiograph), radiograph.patient_key
+            found = fingerprint(data, radiograph), radiograph.patient_key
+            if look is not None:
+                look(position, data, radiograph)
+            return found
         except HilumError as error:
             return error
         finally:
@@ -84,6 +93,11 @@ def scan_films(
             else:
                 records.append(dataclasses.replace(record, patient=record.patient or result[1]))
                 fingerprints.append(result[0])
+    known = recognise(fingerprints)
+    records = [
+        dataclasses.replace(record, patient=record.patient or (one.patient if one else None))
+        for record, one in zip(records, known, strict=True)
+    ]
     readable = dataclasses.replace(dataset, records=tuple(records))
     twins = tuple(find_twins(fingerprints))
-    return Scan(readable, tuple(fingerprints), twins, group_films(readable.records, twins), tuple(unread))
+    return Scan(readable, tuple(fingerprints), twins, group_films(readable.records, twins), tuple(unread), known)
