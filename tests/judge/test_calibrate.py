@@ -129,6 +129,72 @@ def test_conformal_sets_cover_each_finding_as_promised() -> None:
     np.testing.assert_allclose(coverage / 20, 0.9, atol=0.025)
 
 
+# --- out-of-fold scores ---------------------------------------------------------------------------------------------
+
+
+def test_cross_conformal_sets_cover_new_films_of_few() -> None:
+    """Twenty films a finding in five folds, each fold with a model of its own: noisier scores than the served one's."""
+    inside = np.zeros(3)
+    counts = np.zeros(3)
+    for seed in range(60):
+        logits, truth = drawn(60, shift=1.2, seed=seed)
+        folds = np.random.default_rng(seed).permutation(60) % 5
+        model_noise = np.random.default_rng(seed + 500).normal(0, 0.4, (5, 3))
+        scores = softmax(logits + model_noise[folds])
+        thresholds = calibrate.cross_conformal_thresholds(scores, truth, folds, FINDINGS)
+        new_logits, new_truth = drawn(300, shift=1.2, seed=seed + 1000)
+        figures = calibrate.set_figures(softmax(new_logits), new_truth, FINDINGS, thresholds)
+        inside += [figures["per_finding"][name]["num_covered"] for name in FINDINGS]
+        counts += [figures["per_finding"][name]["n"] for name in FINDINGS]
+    assert (inside / counts > 0.88).all()
+    assert (inside / counts < 0.96).all()
+
+
+def test_cross_conformal_thresholds_say_what_stands_behind_them() -> None:
+    logits, truth = drawn(200)
+    folds = np.arange(200) % 4
+    thresholds = calibrate.cross_conformal_thresholds(softmax(logits), truth, folds, FINDINGS)
+    plain = calibrate.conformal_thresholds(softmax(logits), truth, FINDINGS)
+    for index, name in enumerate(FINDINGS):
+        assert thresholds[name] == {
+            "threshold": plain[name]["threshold"],
+            "n": int((truth == index).sum()),
+            "method": "cross",
+            "folds": 4,
+        }
+
+
+def test_cross_conformal_thresholds_need_folds() -> None:
+    logits, truth = drawn(20)
+    with pytest.raises(InputError, match="two folds"):
+        calibrate.cross_conformal_thresholds(softmax(logits), truth, np.zeros(20, int), FINDINGS)
+    with pytest.raises(InputError, match="one fold a film"):
+        calibrate.cross_conformal_thresholds(softmax(logits), truth, np.arange(19), FINDINGS)
+
+
+@pytest.mark.parametrize(
+    ("split", "cross", "is_cross"),
+    [(29, 100, True), (30, 100, False), (200, 100, False), (10, 9, False), (0, 5, True)],
+)
+def test_the_surer_threshold_is_taken(split: int, cross: int, is_cross: bool) -> None:
+    found = calibrate.surer_thresholds(
+        {"a": {"threshold": 0.2, "n": split}}, {"a": {"threshold": 0.3, "n": cross, "method": "cross", "folds": 5}}
+    )
+    assert found["a"]["threshold"] == (0.3 if is_cross else 0.2)
+    again = calibrate.surer_thresholds(found, {"a": {"threshold": 0.3, "n": cross, "method": "cross", "folds": 5}})
+    assert again == found  # a run that goes on takes the same
+
+
+def test_set_figures_count_what_sets_hold() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55], [0.2, 0.8]])
+    limits = {"a": {"threshold": 0.5, "n": 9}, "b": {"threshold": 0.6, "n": 9}}
+    figures = calibrate.set_figures(probabilities, np.array([0, 1, 0, 1]), ["a", "b"], limits)
+    assert (figures["n"], figures["num_covered"], figures["num_single"], figures["num_empty"]) == (4, 3, 3, 0)
+    assert figures["mean_size"] == pytest.approx(1.25)
+    assert figures["per_finding"] == {"a": {"n": 2, "num_covered": 1}, "b": {"n": 2, "num_covered": 2}}
+    assert math.isnan(calibrate.set_figures(np.zeros((0, 2)), np.zeros(0, int), ["a", "b"], limits)["mean_size"])
+
+
 def test_operating_threshold_of_separable_films_lies_midway() -> None:
     first = np.array([0.1, 0.2, 0.6, 0.9])
     thresholds = calibrate.operating_thresholds(

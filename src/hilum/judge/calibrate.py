@@ -6,13 +6,15 @@ Sources:
     Guo et al. 2017, On calibration of modern neural networks (temperature, expected calibration error).
     Platt 1999, Probabilistic outputs for support vector machines (targets that do not reach 0 and 1).
     Sadinle, Lei, Wasserman 2019, Least ambiguous set-valued classifiers (class-conditional conformal sets).
+    Vovk 2015, Cross-conformal predictors; Barber, Candes, Ramdas, Tibshirani 2021, Predictive inference with the
+        jackknife+ (what out-of-fold scores can promise).
     Youden 1950, Index for rating diagnostic tests.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,18 @@ from hilum.errors import InputError
 from hilum.run.answer import softmax
 
 __all__ = [
+    "LEAST_SPLIT_FILMS",
     "conformal_thresholds",
+    "cross_conformal_thresholds",
     "expected_calibration_error",
     "fit_temperature",
     "operating_thresholds",
     "reliability_bins",
+    "set_figures",
+    "surer_thresholds",
 ]
 
+LEAST_SPLIT_FILMS = 30  # validation films of a finding below which out-of-fold scores, where there are any, say more
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 FALLBACK_THRESHOLD = 0.5
 
@@ -142,8 +149,99 @@ def conformal_thresholds(
     for index, finding in enumerate(findings):
         misfit = np.sort(1.0 - scores[labels == index, index])
         rank = math.ceil((misfit.size + 1) * coverage - 1e-9)  # 100 * 0.55 is 55.00000000000001
-        thresholds[finding] = {"threshold": float(misfit[rank - 1]) if rank <= misfit.size else 1.0, "n": misfit.size}
+        limit = float(misfit[rank - 1]) if rank <= misfit.size else 1.0
+        thresholds[finding] = {"threshold": limit, "n": misfit.size}
     return thresholds
+
+
+def cross_conformal_thresholds(
+    probabilities: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    folds: npt.ArrayLike,
+    findings: Sequence[str],
+    coverage: float = 0.9,
+) -> dict[str, dict[str, Any]]:
+    """Return a threshold for each finding from out-of-fold scores, for findings with few validation films.
+
+    Class-conditional cross-conformal: every training film is scored by a model that saw neither it nor its group, and
+    the scores of all folds are ranked together. Many more films stand behind a threshold than in a validation part.
+    The price: the models of the folds learned from fewer films than the one that is served, so that the sets are
+    usually a little larger than need be, and what is proved in the worst case is a coverage of 1 - 2 (1 - coverage),
+    not the coverage itself (0.8 for 0.9). Where every film is a fold of its own this is the jackknife's form.
+
+    Args:
+        probabilities: (n, K) of films, each by the model of its fold, calibrated.
+        truth: (n,) int, index of the true finding.
+        folds: (n,) int, the fold that held the film out; at least two.
+        findings: The K names, in the order of the columns.
+        coverage: Promised fraction of films whose set holds the truth, above 0 and below 1.
+
+    Returns:
+        {finding: {"threshold", "n": out-of-fold films of it, "method": "cross", "folds"}}, in the order of
+        ``findings``; "folds" counts those that held any film of the finding.
+
+    Raises:
+        InputError: Shapes disagree, the coverage is not between 0 and 1, or there is but one fold.
+    """
+    labels, held = np.asarray(truth), np.asarray(folds)
+    if held.shape != labels.shape:
+        raise InputError(f"Expected one fold a film, received {held.shape} for {labels.shape}.")
+    if labels.size and np.unique(held).size < 2:
+        raise InputError("Expected scores of two folds or more.", fix="Give the folds that held the films out.")
+    thresholds = conformal_thresholds(probabilities, truth, findings, coverage)
+    for index, finding in enumerate(findings):
+        num_folds = int(np.unique(held[labels == index]).size)
+        thresholds[finding] = {**thresholds[finding], "method": "cross", "folds": num_folds}
+    return thresholds
+
+
+def surer_thresholds(
+    split: Mapping[str, Mapping[str, Any]], cross: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return each finding's threshold from whichever scores say more.
+
+    The split threshold keeps its exact promise where validation has `LEAST_SPLIT_FILMS` of the finding; below that the
+    cross-conformal one is taken, if more films stand behind it.
+    """
+    chosen = {}
+    for finding, threshold in split.items():
+        other = cross.get(finding, {"n": 0})
+        is_split = threshold.get("method") != "cross" and threshold["n"] >= LEAST_SPLIT_FILMS
+        chosen[finding] = dict(threshold if is_split or other["n"] <= threshold["n"] else other)
+    return chosen
+
+
+def set_figures(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, findings: Sequence[str], limits: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return how often conformal sets held the truth, and how large they were.
+
+    Args:
+        probabilities: (n, K) calibrated, of films that the thresholds were not made from.
+        truth: (n,) int, index of the true finding.
+        findings: The K names, in the order of the columns.
+        limits: As `conformal_thresholds` returns them.
+
+    Returns:
+        "n", "num_covered", "mean_size" (NaN of no film), "num_single", "num_empty", and "per_finding": {name: {"n",
+        "num_covered"}}.
+    """
+    scores, labels = checked_scores(probabilities, truth, len(findings))
+    edges = np.array([limits.get(name, {"threshold": 1.0})["threshold"] for name in findings])
+    inside = 1.0 - scores <= edges  # (n, K)
+    covered = inside[np.arange(labels.size), labels]
+    sizes = inside.sum(axis=1)
+    return {
+        "n": int(labels.size),
+        "num_covered": int(covered.sum()),
+        "mean_size": float(sizes.mean()) if sizes.size else math.nan,
+        "num_single": int((sizes == 1).sum()),
+        "num_empty": int((sizes == 0).sum()),
+        "per_finding": {
+            name: {"n": int((labels == index).sum()), "num_covered": int(covered[labels == index].sum())}
+            for index, name in enumerate(findings)
+        },
+    }
 
 
 def operating_thresholds(

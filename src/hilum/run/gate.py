@@ -1,15 +1,68 @@
-"""The gate: reasons not to judge a film, found before or beside the network's answer."""
+"""The gate: reasons not to judge a film, found before or beside the network's answer.
+
+What a film says of itself and what its grey values say are checked by rule. What it shows is told by a small network
+that ships with hilum: it has seen chest films upright, turned, inverted, cut off and badly exposed, and pictures that
+are no chest film, photographed and drawn (train/gate_training.py). A film is let through where the network holds it
+for an upright chest film; else the likeliest of the other kinds is the reason. Whether a film is cut off is a matter
+of degree, and children's films are framed more tightly than adults': that reason takes more evidence than the others.
+"""
 
 from __future__ import annotations
 
-from hilum.film.radiograph import Radiograph
-from hilum.run.answer import Reason
+import functools
+import json
+import threading
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
 
-__all__ = ["MIN_SIDE_PX", "refusals"]
+import cv2
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from hilum.errors import ModelFileError
+from hilum.film.radiograph import Radiograph
+from hilum.run.answer import Reason, softmax
+
+__all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_view", "load_gate", "refusals"]
 
 MIN_SIDE_PX = 64
+VIEW_PX = 64
+GATE_KEY = "hilum-gate"  # where the network's file keeps its threshold
+KINDS = (
+    "chest",
+    "rotated-90",
+    "rotated-180",
+    "rotated-270",
+    "inverted",
+    "cut-off",
+    "overexposed",
+    "underexposed",
+    "lateral",
+    "not-chest",
+)
+_CUT_OFF = KINDS.index("cut-off")
 _LEAST_CONTRAST = 0.02  # of the range; a film without anything on it
+_DARKEST, _BRIGHTEST = 0.2, 0.8  # a film all below the one or all above the other shows next to nothing
+_EDGE_PERCENTILE = 1.0
 _LATERAL_VIEWS = {"LATERAL", "LL", "RL", "LLD", "RLD"}
+_TURNED = "The film is turned by {} degrees; turn it upright."
+_REASONS = {
+    "rotated-90": Reason("rotated", _TURNED.format("90") + " Its top lies at the right."),
+    "rotated-180": Reason("rotated", _TURNED.format("180")),
+    "rotated-270": Reason("rotated", _TURNED.format("270") + " Its top lies at the left."),
+    "inverted": Reason("inverted", "The film looks like a negative: bone dark, air bright; invert its grey values."),
+    "cut-off": Reason("cut-off", "The film shows a part of the chest only; both lungs must lie on it."),
+    "overexposed": Reason(
+        "overexposed", "Most of the film is black, as by too much radiation; the lungs cannot be seen."
+    ),
+    "underexposed": Reason(
+        "underexposed", "Most of the film is white, as by too little radiation; the lungs cannot be seen."
+    ),
+    "lateral": Reason("lateral", "The film looks like a lateral view; only frontal films are judged."),
+    "not-chest": Reason("not-chest", "The picture does not look like a frontal chest film."),
+}
 
 
 def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
@@ -20,9 +73,108 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
         reasons.append(
             Reason("too-small", f"The film has {width}x{height} pixels; at least {MIN_SIDE_PX} a side are needed.")
         )
-    pixels = radiograph.pixels
-    if float(pixels.std()) < _LEAST_CONTRAST:
-        reasons.append(Reason("constant", "The film shows next to no contrast."))
     if (radiograph.view_position or "").upper() in _LATERAL_VIEWS:
         reasons.append(Reason("lateral", "The file says that this is a lateral view; only frontal films are judged."))
+    small = _shrink(radiograph.pixels)
+    low, high = _edges(small)
+    if float(radiograph.pixels.std()) < _LEAST_CONTRAST:
+        reasons.append(Reason("constant", "The film shows next to no contrast."))
+    elif high < _DARKEST:
+        reasons.append(_REASONS["overexposed"])
+    elif low > _BRIGHTEST:
+        reasons.append(_REASONS["underexposed"])
+    elif not reasons and (reason := load_gate().reason(_window(small, low, high))):
+        reasons.append(reason)
     return tuple(reasons)
+
+
+def gate_view(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a film as the gate's network sees it.
+
+    Args:
+        pixels: (H, W) float32 in [0, 1].
+
+    Returns:
+        (1, 64, 64) float32 in [0, 1]: stretched to a square, its grey values stretched between two percentiles.
+    """
+    small = _shrink(pixels)
+    return _window(small, *_edges(small))
+
+
+def _shrink(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    if pixels.shape == (VIEW_PX, VIEW_PX):
+        return pixels
+    return np.asarray(cv2.resize(pixels, (VIEW_PX, VIEW_PX), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _edges(small: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the grey values that one per cent of the film lies below and above."""
+    values = small.ravel()
+    rank = int(values.size * _EDGE_PERCENTILE / 100)
+    values = np.partition(values, (rank, values.size - 1 - rank))
+    return float(values[rank]), float(values[-1 - rank])
+
+
+def _window(small: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    window = (small - np.float32(low)) / np.float32(max(high - low, 1e-3))
+    return np.clip(window, 0.0, 1.0, out=window)[np.newaxis]  # (1, 64, 64)
+
+
+@dataclass(frozen=True, eq=False)
+class GateNetwork:
+    """The gate's network, safe to use from several threads.
+
+    Attributes:
+        least_chest: A film is refused where it is less likely than this to be an upright chest film, being cut off
+            apart.
+        most_cut_off: A film is refused where it is more likely than this to be cut off.
+    """
+
+    least_chest: float
+    most_cut_off: float
+    _compiled: Any
+    _requests: threading.local
+
+    def probabilities(self, view: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return how likely a film is of each of KINDS, (10,), from its view (1, 64, 64)."""
+        request = getattr(self._requests, "request", None)
+        if request is None:
+            request = self._requests.request = self._compiled.create_infer_request()
+        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(view[np.newaxis])))
+        request.infer()
+        return softmax(request.get_output_tensor().data[0])
+
+    def reason(self, view: NDArray[np.float32]) -> Reason | None:
+        """Return why a film is refused by its look, or None."""
+        probabilities = self.probabilities(view)
+        cut_off = float(probabilities[_CUT_OFF])
+        if cut_off > self.most_cut_off:
+            return _REASONS["cut-off"]
+        if probabilities[0] >= self.least_chest * (1 - cut_off):
+            return None
+        return _REASONS[KINDS[1 + int(probabilities[1:].argmax())]]
+
+
+@functools.cache
+def load_gate(data: bytes | None = None) -> GateNetwork:
+    """Return the gate's network, loaded once.
+
+    Args:
+        data: The bytes of a gate's file; by default the one that ships with hilum.
+
+    Raises:
+        ModelFileError: It cannot be used.
+    """
+    data = data or (files("hilum.run") / "gate.onnx").read_bytes()
+    try:
+        core = openvino.Core()
+        graph = core.read_model(data)
+        facts = json.loads(graph.get_rt_info(["framework", GATE_KEY]).astype(str))
+        if tuple(facts["kinds"]) != KINDS:
+            raise ValueError("other kinds")
+        graph.reshape([1, 1, VIEW_PX, VIEW_PX])
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+        limits = float(facts["least_chest"]), float(facts["most_cut_off"])
+        return GateNetwork(*limits, core.compile_model(graph, "CPU", settings), threading.local())
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError("The gate's network cannot be used.", fix="Install hilum anew.") from error

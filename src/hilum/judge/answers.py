@@ -1,0 +1,93 @@
+"""The report's section on answers that are no single finding: refused films with their reasons, and conformal sets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from hilum.judge.calibrate import LEAST_SPLIT_FILMS, set_figures
+from hilum.judge.metrics import wilson_interval
+from hilum.judge.report import Section
+from hilum.judge.tables import PARTS, percent
+from hilum.run.modelfile import Metadata
+
+if TYPE_CHECKING:
+    from hilum.judge.evaluate import Verdicts
+
+__all__ = ["answers_section", "sets_fact"]
+
+_MAX_FILMS = 50
+
+
+def sets_fact(metadata: Metadata) -> str:
+    """Return what stands behind the conformal sets: the coverage asked for and the films behind each threshold."""
+    parts = []
+    for finding, limit in metadata.conformal.items():
+        kind = "out-of-fold" if limit.get("method") == "cross" else "validation"
+        few = "" if limit.get("n", 0) >= LEAST_SPLIT_FILMS else ", few"
+        parts.append(f"{finding} {limit.get('n', 0)} {kind} films{few}")
+    return f"coverage {metadata.coverage:.0%}, made from {'; '.join(parts)}" if parts else "none"
+
+
+def answers_section(parts: Mapping[str, Verdicts], metadata: Metadata) -> Section:
+    """Return the section on refused films and conformal sets.
+
+    Args:
+        parts: Verdicts by the names of the report's parts.
+        metadata: The model's, with the conformal thresholds.
+    """
+    names = [name for name in PARTS if name in parts and parts[name].answers]
+    rows = "".join(_row(PARTS[name][0], parts[name], metadata) for name in names)
+    heads = ("n", "Refused", "Truth in the set", "Mean set size", "One finding", "None")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    table = (
+        '<div class="scroll" role="region" tabindex="0" aria-label="Sets and refusals"><table class="wide">'
+        "<caption>Per cent, 95&nbsp;% intervals beneath; the set size is a number of findings.</caption>"
+        f'<thead><tr><th scope="col">Part</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+    words = (
+        f'<p class="fine">The set of a film holds every finding that cannot be ruled out: the true one for '
+        f"{percent(metadata.coverage)}&nbsp;% of the films of each finding, as far as films are like those the sets "
+        f"were made from ({escape(sets_fact(metadata))}). Refused films count here and in the figures with their "
+        "likeliest finding.</p>"
+    )
+    return Section("answers", "Sets and refusals", (words + table if rows else "") + _refused(parts, names))
+
+
+def _row(label: str, verdicts: Verdicts, metadata: Metadata) -> str:
+    figures = set_figures(verdicts.probabilities, verdicts.truth, verdicts.findings, metadata.conformal)
+    num, refused = figures["n"], sum(not answer.accepted for answer in verdicts.answers)
+    cells = (
+        str(num),
+        _rate(refused, num),
+        _rate(figures["num_covered"], num),
+        f"{figures['mean_size']:.2f}",
+        percent(figures["num_single"] / num),
+        percent(figures["num_empty"] / num),
+    )
+    return f'<tr><th scope="row">{label}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _rate(count: int, num: int) -> str:
+    low, high = wilson_interval(count, num)
+    return f"{percent(count / num)}<small>{percent(low)}–{percent(high)}</small>"
+
+
+def _refused(parts: Mapping[str, Verdicts], names: Sequence[str]) -> str:
+    """Return the refused films of every part but the one within another, each with its reasons."""
+    lines: dict[str, str] = {}
+    codes: Counter[str] = Counter()
+    for name in names:
+        for record, answer in zip(parts[name].records, parts[name].answers, strict=True):
+            if not answer.accepted and record.path not in lines:
+                codes.update(reason.code for reason in answer.reasons)
+                said = " ".join(reason.message for reason in answer.reasons)
+                lines[record.path] = f"<li><b>{escape(record.path)}</b>: {escape(said)}</li>"
+    if not lines:
+        return '<p class="fine">No film was refused.</p>'
+    counts = ", ".join(f"{code} {count}" for code, count in codes.most_common())
+    more = f"<li>and {len(lines) - _MAX_FILMS} more, in predictions.csv</li>" if len(lines) > _MAX_FILMS else ""
+    listing = "".join(list(lines.values())[:_MAX_FILMS]) + more
+    return f"<details><summary>{len(lines)} refused: {counts}</summary><ul>{listing}</ul></details>"
