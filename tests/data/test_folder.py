@@ -195,6 +195,30 @@ def test_a_broken_manifest_is_told_what_is_wrong(tmp_path: Path, text: str, mess
         read_dataset(write_manifest(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("cell", "years"),
+    [("45", 45), ("4.5", 4.5), ("045Y", 45), ("018m", 1.5), ("", None), ("unknown", None), ("-1", None), ("nan", None)],
+)
+def test_a_manifest_gives_groups_and_ages(tmp_path: Path, cell: str, years: float | None) -> None:
+    text = f"path,finding,group,age,image,page\na.png,Covid,g1,{cell},x,y\nsub/b.png,Normal,,,,\n"
+    first, second = read_dataset(write_manifest(tmp_path, text)).records
+    assert (first.group, first.age_years) == ("g1", years if years is None else pytest.approx(years))
+    assert (second.group, second.age_years) == (None, None)
+
+
+def test_a_manifest_of_absolute_paths_may_lie_anywhere(tmp_path: Path) -> None:
+    films = make_films(tmp_path / "films", "a.png", "sub/b.png")
+    manifest = tmp_path / "apart" / "films.csv"
+    manifest.parent.mkdir()
+    manifest.write_text(f"path,finding\n{films / 'a.png'},Covid\n{films / 'sub/b.png'},Normal\n", encoding="utf-8")
+    dataset = read_dataset(manifest)
+    assert (dataset.root, dataset.name) == (films, "films")
+    assert [film.path for film in dataset.records] == ["a.png", "sub/b.png"]
+    manifest.write_text(f"path,finding\n{films / 'a.png'},Covid\n../films/sub/b.png,Normal\n", encoding="utf-8")
+    with pytest.raises(InconsistentDataset, match=r"lies outside.*make every path absolute"):
+        read_dataset(manifest)
+
+
 def test_a_manifest_in_another_encoding_and_a_file_of_another_kind_are_refused(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, "")
     manifest.write_bytes("path,finding\na.png,Pneumonie aiguë\n".encode("latin-1"))

@@ -174,6 +174,12 @@ def test_groups_join_twins_and_patients_of_one_source() -> None:
     assert list(group_films(records, [])) == [0, 0, 1, 2, 3, 4, 4, 5]
 
 
+def test_groups_of_a_manifest_hold_across_sources_and_join_twins() -> None:
+    keys = [("A", "1"), ("B", "1"), ("A", None), ("A", "2"), ("A", None)]
+    records = [FilmRecord(f"{i}.png", "x", None, None, source, group) for i, (source, group) in enumerate(keys)]
+    assert list(group_films(records, [Twin(2, 3, True, 0, 1.0)])) == [0, 0, 1, 1, 2]
+
+
 @given(
     st.integers(1, 40).flatmap(
         lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from hilum.data.folder import read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_splits
-from hilum.judge.audit import IMBALANCE_RATIO, SMALL_CLASS, audit_figures, audit_films
+from hilum.judge.audit import IMBALANCE_RATIO, SMALL_CLASS, audit_data, audit_figures, audit_films
 from hilum.judge.fault import Fault
+
+from .conftest import tilt
 
 WriteFilm = Callable[..., Path]
 
@@ -129,8 +132,6 @@ def test_size_and_balance_are_counted_without_the_test_part(
 
 
 def test_errors_come_first_and_all_is_plain_json(data: Path) -> None:
-    import json
-
     shutil.copy(data / "train/Normal/2.png", data / "test/Normal/copy.png")
     shutil.copy(data / "train/Normal/3.png", data / "train/Normal/copy.png")
     (data / "test/Normal/broken.png").write_text("no film")
@@ -173,3 +174,55 @@ def test_twins_never_cross_a_split_that_hilum_draws(data: Path) -> None:
         assert all(of[f"train/Normal/{n}.png"] == of[f"train/Normal/{n}-twin.jpg"] for n in range(5))
     assert len(scan.twins) == 5
     assert np.unique(scan.groups).size == 10
+
+
+# --- with the traits of the films -----------------------------------------------------------------------------------
+
+
+def kinds_of(data: Path) -> dict[str, Fault]:
+    return {fault.kind: fault for fault in audit_data(data).faults}
+
+
+def test_films_the_gate_would_refuse_are_faults_by_their_reason(data: Path) -> None:
+    for number in range(2):
+        cv2.imwrite(str(data / f"train/Normal/flat-{number}.png"), np.full((96, 96 + number), 90, np.uint8))
+    small = cv2.imread(str(data / "train/Covid/1.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(data / "train/Covid/1.png"), cv2.resize(small, (40, 40), interpolation=cv2.INTER_AREA))
+    faults = kinds_of(data)
+    assert (faults["constant"].severity, faults["constant"].figure) == ("error", 2)
+    assert faults["constant"].paths == ("train/Normal/flat-0.png", "train/Normal/flat-1.png")
+    assert "2 films would be refused" in faults["constant"].message
+    assert (faults["low-resolution"].severity, faults["low-resolution"].paths) == ("warning", ("train/Covid/1.png",))
+
+
+def test_a_sound_set_has_no_fault_and_a_planted_one_has(tmp_path: Path, plant_set: Callable[..., Path]) -> None:
+    assert audit_data(plant_set(tmp_path / "sound")).faults == ()
+    audit = audit_data(plant_set(tmp_path / "tilted", tilt))
+    assert {"border-only", "center-blacked"} <= {fault.kind for fault in audit.faults}
+    assert audit.num_errors >= 2
+    assert json.loads(json.dumps(audit.to_dict()))["figures"]["trivial_models"]["border_only"]["test"] is None
+
+
+def test_an_audit_is_the_same_each_time(tmp_path: Path, plant_set: Callable[..., Path]) -> None:
+    data = plant_set(tmp_path / "set", tilt, test=16)
+    assert audit_data(data).to_dict() == audit_data(data).to_dict()
+
+
+def test_a_data_set_of_which_nothing_can_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    for finding in ("Normal", "Covid"):
+        (tmp_path / finding).mkdir()
+        (tmp_path / finding / "a.png").write_bytes(b"")
+    audit = audit_data(tmp_path)
+    assert [fault.kind for fault in audit.faults] == ["unreadable", "unreadable"]
+    assert "trivial_models" not in audit.figures
+
+
+def test_the_seed_set_is_seen_through(hilum_data: Path) -> None:
+    audit = audit_data(hilum_data / "covid19-image-dataset")
+    assert sum(fault.kind == "leak" for fault in audit.faults) == 9
+    assert {"age-confound", "center-blacked", "border-only", "thumbnail", "class-by-source"} <= {
+        fault.kind for fault in audit.faults
+    }
+    pngs = [fault for fault in audit.faults if "`PNG`" in fault.message]
+    assert pngs
+    assert all(path.startswith("train/Covid/") and path.endswith("png") for path in pngs[0].paths)

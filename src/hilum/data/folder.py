@@ -18,7 +18,9 @@ from hilum.findings import sorted_findings, standard_name
 
 __all__ = ["Dataset", "FilmRecord", "film_paths", "read_dataset"]
 
-COLUMNS = ("path", "finding", "split", "patient", "source")
+COLUMNS = ("path", "finding", "split", "patient", "source", "group")
+_AGE_COLUMN = "age"  # no name is taken for a misspelt one of three letters
+_OLDEST_YEARS = 125
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -41,6 +43,8 @@ class FilmRecord:
         split: "train", "validation" or "test" where the data set says so, else None.
         patient: The manifest's key of the patient; kept out of every message and of repr.
         source: The hospital or public set that the film came from, where the manifest says so.
+        group: Films of one group must stay on one side of a split, where the manifest says so.
+        age_years: The patient's age, where the manifest says so.
     """
 
     path: str
@@ -48,6 +52,8 @@ class FilmRecord:
     split: str | None
     patient: str | None = field(default=None, repr=False)
     source: str | None = None
+    group: str | None = None
+    age_years: float | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
 
     Args:
         data: A folder of class folders, one with train/ and test/ (val/) of class folders, or a CSV with the columns
-            path and finding and optionally split, patient, source; its paths are relative to the CSV's folder.
+            path and finding and optionally split, patient, source, group, age; other columns are left alone. Its
+            paths are relative to the CSV's folder, or all absolute.
         min_findings: The fewest findings that make sense for the caller; judging a model can do with one.
 
     Returns:
@@ -113,8 +120,8 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
         records, names = _read_folders(data)
         name, root = data.resolve().name, data
     elif data.suffix.lower() == ".csv":
-        records, names = _read_manifest(data)
-        name, root = data.stem, data.parent
+        root, records, names = _read_manifest(data)
+        name = data.stem
     else:
         raise InconsistentDataset(f"Cannot read `{data}` as a data set: it is a file. {_LAYOUT}", fix="Check the path.")
     dataset = Dataset(root, name, tuple(sorted(records, key=lambda record: record.path)), tuple(sorted(set(names))))
@@ -214,7 +221,7 @@ def _folders_in(folder: Path, root: Path | None = None) -> list[str]:
 # --- manifest -------------------------------------------------------------------------------------------------------
 
 
-def _read_manifest(manifest: Path) -> tuple[list[FilmRecord], list[tuple[str, str]]]:
+def _read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[tuple[str, str]]]:
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines, strict=True)
@@ -228,6 +235,10 @@ def _read_manifest(manifest: Path) -> tuple[list[FilmRecord], list[tuple[str, st
             f"Cannot read the manifest `{manifest}`: {error}.", fix="Save it as CSV, separated by commas, in UTF-8."
         ) from error
     root = os.path.abspath(manifest.parent)  # noqa: PTH100 - lexical, as links may lead out of the folder
+    named = [row[header.index("path")].strip() for _, row in rows if len(row) == len(header)]
+    if named and all(os.path.isabs(path) for path in named):  # noqa: PTH117
+        common = os.path.commonpath([os.path.dirname(os.path.normpath(path)) for path in named])  # noqa: PTH120
+        root = root if is_inside(common, root) else common
     records: list[FilmRecord] = []
     names: list[tuple[str, str]] = []
     lines_of: dict[str, int] = {}
@@ -259,17 +270,34 @@ def _read_manifest(manifest: Path) -> tuple[list[FilmRecord], list[tuple[str, st
         names.append((finding, name))
         records.append(
             FilmRecord(
-                path, finding, SPLIT_NAMES.get(part.lower()), cells.get("patient") or None, cells.get("source") or None
+                path,
+                finding,
+                SPLIT_NAMES.get(part.lower()),
+                cells.get("patient") or None,
+                cells.get("source") or None,
+                cells.get("group") or None,
+                _age_in(cells.get(_AGE_COLUMN, "")),
             )
         )
     missing = [record.path for record in records if not os.path.lexists(os.path.join(root, record.path))]  # noqa: PTH118
     if missing:
         raise InconsistentDataset(
             f"{len(missing)} of the {len(records)} films that `{manifest}` names are not there, the first "
-            f"`{missing[0]}`. Expected paths relative to `{manifest.parent}`.",
+            f"`{missing[0]}`. Expected paths relative to `{root}`.",
             fix="Correct the paths, or move the manifest beside the films.",
         )
-    return records, names
+    return manifest.parent if root == os.path.abspath(manifest.parent) else Path(root), records, names  # noqa: PTH100
+
+
+def _age_in(cell: str) -> float | None:
+    """Return an age in years from "45", "45.5" or DICOM's "045Y", "018M"; None of anything else."""
+    parts = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+    unit = cell[-1:].upper()
+    try:
+        years = float(cell[:-1]) / parts[unit] if unit in parts else float(cell)
+    except ValueError:
+        return None
+    return years if 0 <= years <= _OLDEST_YEARS else None
 
 
 def _check_header(manifest: Path, header: list[str]) -> None:
@@ -290,7 +318,7 @@ def _check_header(manifest: Path, header: list[str]) -> None:
             fix = "Save it separated by commas, not by semicolons or tabs."
         raise InconsistentDataset(
             f"The manifest `{manifest}` has no column `{needed[0]}`. Expected the columns path, finding and optionally "
-            f"split, patient, source; received {', '.join(header) or 'none'}.",
+            f"split, patient, source, group, age; received {', '.join(header) or 'none'}.",
             fix=fix,
         )
 
@@ -302,7 +330,7 @@ def _path_in(root: str, cell: str, where: str) -> str:
     if path == root or not is_inside(path, root):
         raise InconsistentDataset(
             f"{where} names the film `{cell}`, which lies outside the manifest's folder.",
-            fix="Move the manifest to a folder that holds all films.",
+            fix="Move the manifest to a folder that holds all films, or make every path absolute.",
         )
     return Path(os.path.relpath(path, root)).as_posix()
 

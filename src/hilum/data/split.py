@@ -47,8 +47,8 @@ class SplitRow:
 def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndarray:
     """Return the group of each film: films with the same number must never be on two sides of a split.
 
-    Twins share a group, and so do films of one patient of one source; both carry over, so a twin of a patient's film
-    joins that patient's group.
+    Twins share a group, and so do films of one patient of one source, and films that a manifest puts into one group;
+    all carry over, so a twin of a patient's film joins that patient's group.
 
     Args:
         records: The films.
@@ -66,10 +66,13 @@ def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndar
         return film
 
     first_of: dict[tuple[str | None, str], int] = {}
+    named_first: dict[str, int] = {}
     pairs = [(twin.first, twin.second) for twin in twins]
     for film, record in enumerate(records):
         if record.patient is not None:
             pairs.append((first_of.setdefault((record.source, record.patient), film), film))
+        if record.group is not None:
+            pairs.append((named_first.setdefault(record.group, film), film))
     for first, second in pairs:
         low, high = sorted((root_of(first), root_of(second)))
         parents[high] = low

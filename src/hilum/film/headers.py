@@ -22,6 +22,7 @@ __all__ = [
     "check_size",
     "codestream_size_px",
     "is_dicom",
+    "luminance_steps",
     "read_jpeg_header",
     "read_png",
 ]
@@ -181,6 +182,26 @@ def codestream_size_px(codestream: bytes) -> tuple[int, int] | None:
         return None
     right, bottom, left, top = struct.unpack_from(">IIII", codestream, start + 8)
     return bottom - top, right - left
+
+
+def luminance_steps(data: bytes) -> int | None:
+    """Return the sum of a JPEG's 64 luminance quantisation steps, which tells how hard it was compressed.
+
+    Returns:
+        64 (finest) to 16,320; None where the file does not say, as of a lossless JPEG.
+
+    Source: ITU-T T.81, B.2.4.1.
+    """
+    for marker, start, end in _jpeg_segments(data):
+        place = start if marker == 0xDB else end
+        while place < end:
+            wide, table = data[place] >> 4, data[place] & 15
+            size = 128 if wide else 64
+            body = data[place + 1 : min(place + 1 + size, end)]
+            if table == 0 and len(body) == size:
+                return sum(struct.unpack(">64H" if wide else "64B", body))
+            place += 1 + size
+    return None
 
 
 def is_dicom(data: bytes) -> bool:
