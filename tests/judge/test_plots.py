@@ -118,3 +118,44 @@ def test_strip_is_decoration_in_the_right_order() -> None:
     assert low == pytest.approx(5 + 0.6 * 150) and high == pytest.approx(5 + 0.9 * 150)
     assert low < float(root[2].attrib["cx"]) < high
     assert root.attrib["aria-hidden"] == "true"
+
+
+def interval(value: float | None) -> dict[str, float | None]:
+    return {
+        "value": value,
+        "low": None if value is None else value - 0.1,
+        "high": None if value is None else value + 0.1,
+    }
+
+
+def test_damage_plot_draws_a_point_a_strength_between_its_limits() -> None:
+    accuracy = [interval(value) for value in (0.9, 0.8, 0.2)]
+    svg = plots.damage_plot(["0", "2", "5"], accuracy, [interval(0.9), interval(None), interval(0.4)], 0.4, "damage")
+    root = ElementTree.fromstring(svg)
+    curve, guide = polyline(svg, "accent"), polyline(svg, "guide")
+    assert svg.count('class="point"') == len(curve) == 3
+    assert [y for _, y in curve] == sorted(y for _, y in curve)  # worse is lower
+    assert curve[1][1] < guide[0][1] < curve[2][1]
+    outline = next(part.attrib["points"] for part in root if part.tag.endswith("polygon")).split()
+    assert len(outline) == 6
+    high, low = (float(outline[at].split(",")[1]) for at in (0, -1))
+    assert high < curve[0][1] < low
+    assert len(polyline(svg, "muted")) == 2  # what is not known is left out
+    assert re.findall(r">(2|5)<", svg) == ["2", "5"]
+
+
+def test_order_plot_draws_three_curves_from_the_same_film() -> None:
+    fractions = [0, 0.5, 1]
+    curves = {"heatmap": [0.9, 0.1, 0.2], "centre": [0.9, 0.6, 0.2], "random": [0.9, 0.7, 0.2]}
+    svg = plots.order_plot(fractions, curves, "deletion")
+    ElementTree.fromstring(svg)
+    drawn = [polyline(svg, kind) for kind in ("accent", "dotted", "muted")]
+    assert drawn[0][0] == drawn[1][0] == drawn[2][0]
+    assert drawn[0][1][1] > drawn[1][1][1] > drawn[2][1][1]
+
+
+def test_strip_marks_chance() -> None:
+    root = ElementTree.fromstring(plots.strip(0.9, 0.8, 0.95, 0.5, 0.6))
+    tick = next(part for part in root if part.attrib["class"] == "tick-mark")
+    assert float(tick.attrib["x1"]) == pytest.approx(5 + 0.2 * 150)
+    assert "tick-mark" not in plots.strip(0.9, 0.8, 0.95, 0.5)

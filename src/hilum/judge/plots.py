@@ -24,7 +24,9 @@ from hilum.judge.metrics import wilson_interval
 
 __all__ = [
     "Scored",
+    "damage_plot",
     "learning_plot",
+    "order_plot",
     "precision_recall_curve",
     "precision_recall_plot",
     "reliability_plot",
@@ -44,10 +46,12 @@ class Scored:
     Attributes:
         truth: (n,) int, index of the true finding.
         probabilities: (n, K) in [0, 1], calibrated.
+        uncalibrated: (n, K) in [0, 1], before calibration; None where that is not known.
     """
 
     truth: npt.NDArray[Any]
     probabilities: npt.NDArray[Any]
+    uncalibrated: npt.NDArray[Any] | None = None
 
 
 def roc_curve(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -212,6 +216,8 @@ def precision_recall_plot(parts: Sequence[Scored], index: int, description: str)
 def reliability_plot(part: Scored, description: str, num_bins: int = 10) -> str:
     """Return how often answers of each confidence were right: a dot a bin with its Wilson interval, and the counts.
 
+    Before calibration it is drawn as a muted line behind the dots, where the part knows it.
+
     Args:
         part: The films.
         description: What the plot shows, in words.
@@ -221,6 +227,11 @@ def reliability_plot(part: Scored, description: str, num_bins: int = 10) -> str:
     floor = -0.22  # the counts stand in a strip of their own beneath the plot
     panel = _Panel((0, 1), (floor, 1), "Confidence of the answer, %", "Right, %", _PERCENT, _PERCENT, 360, 360)
     elements = [panel.line([(0, 0), (1, 1)], "guide")]
+    if part.uncalibrated is not None:
+        before = reliability_bins(part.uncalibrated, part.truth, num_bins)
+        filled = before["count"] > 0
+        points = zip(before["confidence"][filled], before["accuracy"][filled], strict=True)
+        elements.append(panel.line(points, "muted"))
     most = max(bins["count"].max(), 1)
     for slot, (count, confidence, accuracy) in enumerate(zip(*bins.values(), strict=True)):
         if not count:
@@ -278,12 +289,65 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
     return panel.svg(elements, description)
 
 
-def strip(value: float, low: float, high: float, floor: float) -> str:
+def damage_plot(
+    ticks: Sequence[str],
+    accuracy: Sequence[Mapping[str, float | None]],
+    auroc: Sequence[Mapping[str, float | None]],
+    chance: float,
+    description: str,
+) -> str:
+    """Return accuracy with its interval, and AUROC muted, over strengths at equal distances; chance is the guide.
+
+    Args:
+        ticks: What each strength is called.
+        accuracy: {"value", "low", "high"} for each.
+        auroc: The same; an undefined one leaves a gap out.
+        chance: The accuracy of an answer that does not look.
+        description: What the plot shows, in words.
+    """
+    last = max(len(ticks) - 1, 1)
+    x_ticks = [(float(at), words) for at, words in enumerate(ticks)]
+    panel = _Panel((0, last), (0, 1), "", "Per cent", x_ticks, _PERCENT, 260, 190, bottom=24, right=12)
+    band = [(at, _number(one["high"])) for at, one in enumerate(accuracy)]
+    band += [(at, _number(one["low"])) for at, one in reversed(list(enumerate(accuracy)))]
+    outline = " ".join(f"{panel.x(x):g},{panel.y(y):g}" for x, y in band)
+    values = [(at, _number(one["value"])) for at, one in enumerate(accuracy)]
+    muted = [(at, _number(one["value"])) for at, one in enumerate(auroc)]
+    elements = [
+        panel.line([(0, chance), (last, chance)], "guide"),
+        f'<polygon class="band" points="{outline}"/>',
+        panel.line([(x, y) for x, y in muted if math.isfinite(y)], "muted"),
+        panel.line(values, "accent"),
+        *(panel.dot(x, y, "point", 2.5) for x, y in values),
+    ]
+    return panel.svg(elements, description)
+
+
+def order_plot(fractions: Sequence[float], curves: Mapping[str, Sequence[float]], description: str) -> str:
+    """Return mean probabilities over the share of pixels changed: the heat map's order, the centre's, a random one.
+
+    Args:
+        fractions: Of the pixels, rising from 0 to 1.
+        curves: "heatmap", "centre" and "random", a probability for each fraction.
+        description: What the plot shows, in words.
+    """
+    panel = _Panel((0, 1), (0, 1), "Pixels changed, %", "Probability of the answer, %", _PERCENT, _PERCENT, 360, 270)
+    kinds = {"random": "muted", "centre": "dotted", "heatmap": "accent"}
+    drawn = [panel.line(zip(fractions, curves[order], strict=True), kind) for order, kind in kinds.items()]
+    return panel.svg(drawn, description)
+
+
+def strip(value: float, low: float, high: float, floor: float, chance: float | None = None) -> str:
     """Return a value with its interval on a short line from ``floor`` to 1; the numbers stand beside it in text."""
     x = [round((limit - floor) / (1 - floor) * 150 + 5, 1) for limit in (low, high, value)]
+    tick = ""
+    if chance is not None:
+        at = round((chance - floor) / (1 - floor) * 150 + 5, 1)
+        tick = f'<line class="tick-mark" x1="{at:g}" x2="{at:g}" y1="2" y2="14"/>'
     return (
         '<svg class="strip" viewBox="0 0 160 16" aria-hidden="true">'
         '<line class="grid" x1="5" x2="155" y1="8" y2="8"/>'
+        f"{tick}"
         f'<line class="range" x1="{x[0]:g}" x2="{x[1]:g}" y1="8" y2="8"/>'
         f'<circle class="point" cx="{x[2]:g}" cy="8" r="4"/></svg>'
     )

@@ -1,0 +1,182 @@
+"""Whether a heat map points at what the answer rests on: its share inside the lungs, and deletion and insertion.
+
+A map has no truth to be held against. What can be measured: how much of it lies where disease of the lung can be seen;
+and whether taking away what it points at changes the answer sooner than taking away anything else. Both speak of
+where, not of why.
+
+Source: Petsiuk, Das, Saenko 2018, RISE: randomized input sampling for explanation of black-box models (deletion and
+insertion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.film.lungs import lung_mask
+from hilum.film.radiograph import Radiograph
+from hilum.judge.intervals import grouped_mean
+from hilum.run.answer import softmax
+from hilum.run.engine import Engine
+from hilum.run.heatmap import heat
+
+__all__ = ["FRACTIONS", "ORDERS", "order_films", "score_mass", "score_orders", "share_in_lungs"]
+
+FRACTIONS = tuple(step / 12 for step in range(13))
+ORDERS = ("heatmap", "centre", "random")
+_CELLS = 16  # a side; random order goes by cells, as a heat map does, and not by single pixels
+_FILL = np.float32(0.5)
+_BLUR_FRACTION = 0.08  # of the side: what insertion begins with shows no structure of the lung
+
+
+def share_in_lungs(radiograph: Radiograph, activation: NDArray[np.float32]) -> tuple[float, float]:
+    """Return how much of a heat map lies inside the lungs, and how much of an even one would.
+
+    Args:
+        radiograph: The film.
+        activation: (h, w) float32 of one finding.
+
+    Returns:
+        Two fractions; the first is NaN where nothing on the film speaks for the finding.
+    """
+    mask = lung_mask(radiograph)
+    warmth = heat(activation, mask.shape)
+    total = float(warmth.sum())
+    return float(warmth[mask].sum()) / total if total > 0 else float("nan"), float(mask.mean())
+
+
+def score_mass(
+    shares: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    findings: Sequence[str],
+) -> dict[str, Any]:
+    """Return how much of the heat maps lies inside the lungs, over all films, by answer and by finding.
+
+    Args:
+        shares: (n, 2), as share_in_lungs returns them.
+        truth: (n,) index of the true finding.
+        predicted: (n,) index of the finding answered, whose heat map it is.
+        groups: (n,) films of equal number are not independent.
+        findings: The K names; a film counts with the finding it was answered with.
+
+    Returns:
+        {"all", "right", "wrong": M, "per_finding": {name: M}}, M = {"n", "in_lungs": I, "even": I, "excess": I}:
+        the map's share, that of an even map, and their difference on the same films.
+    """
+
+    def mean(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+        chosen = chosen & np.isfinite(shares[:, 0])
+        inside, even, of = shares[chosen, 0], shares[chosen, 1], groups[chosen]
+        return {
+            "n": int(chosen.sum()),
+            "in_lungs": grouped_mean(inside, of),
+            "even": grouped_mean(even, of),
+            "excess": grouped_mean(inside - even, of, limits=(-1, 1)),
+        }
+
+    return {
+        "all": mean(np.ones(len(truth), dtype=bool)),
+        "right": mean(predicted == truth),
+        "wrong": mean(predicted != truth),
+        "per_finding": {name: mean(predicted == index) for index, name in enumerate(findings)},
+    }
+
+
+def order_films(
+    engine: Engine,
+    film: NDArray[np.float32],
+    activation: NDArray[np.float32],
+    answer: int,
+    *,
+    temperature: float,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Return the answer's probability as a film is taken away, and as it comes, hottest pixels first and otherwise.
+
+    Taken away, a pixel turns to even grey; to begin with, the film that comes is blurred beyond recognition. The order
+    of the heat map is that of the activation, evidence against the answer last; the baselines take cells at random, or
+    pixels from the centre outwards.
+
+    Args:
+        engine: The model's.
+        film: (1, S, S) float32, the graph's input.
+        activation: (h, w) float32 of the finding answered.
+        answer: Its index.
+        temperature: The model's.
+        seed: Of the random order.
+
+    Returns:
+        (2, 3, 13) float64: deletion and insertion, by ORDERS, by FRACTIONS of the pixels changed.
+    """
+    side = film.shape[-1]
+    blurred = cv2.GaussianBlur(film[0], (0, 0), _BLUR_FRACTION * side, borderType=cv2.BORDER_REPLICATE)
+    inner = FRACTIONS[1:-1]
+    inputs = [np.full_like(film, _FILL), film, blurred[np.newaxis]]
+    for rank in _ranks(activation, side, seed):
+        for fraction in inner:
+            changed = rank < fraction
+            inputs.append(np.where(changed, _FILL, film))
+            inputs.append(np.where(changed, film, blurred))
+    logits = np.concatenate([engine.run(np.stack(inputs[at : at + 16])).logits for at in range(0, len(inputs), 16)])
+    probability = softmax(logits, temperature)[:, answer]
+    empty, whole, vague = probability[:3]
+    curves = probability[3:].reshape(len(ORDERS), len(inner), 2).transpose(2, 0, 1)  # (2, orders, inner fractions)
+    ends = np.ones((len(ORDERS), 1))
+    deletion = np.concatenate((whole * ends, curves[0], empty * ends), axis=1)
+    insertion = np.concatenate((vague * ends, curves[1], whole * ends), axis=1)
+    return np.stack((deletion, insertion))
+
+
+def score_orders(curves: NDArray[np.float64], groups: NDArray[np.int64]) -> dict[str, Any]:
+    """Return mean curves and the areas beneath them.
+
+    Args:
+        curves: (n, 2, 3, 13), one order_films a film.
+        groups: (n,) films of equal number are not independent.
+
+    Returns:
+        {"fractions", "deletion": C, "insertion": C}, C = {"curves": {order: [mean probability]}, "area": {order: I},
+        "gain": {order: I}}: the gain of the heat map over a baseline on the same films, above 0 where the map is
+        better (deletion: a smaller area; insertion: a larger one).
+    """
+    areas = np.asarray(np.trapezoid(curves, FRACTIONS, axis=-1))  # (n, 2, 3)
+    scores: dict[str, Any] = {"fractions": list(FRACTIONS)}
+    for index, (name, sign) in enumerate((("deletion", -1.0), ("insertion", 1.0))):
+        own = areas[:, index, 0]
+        scores[name] = {
+            "curves": {order: curves[:, index, at].mean(axis=0).tolist() for at, order in enumerate(ORDERS)},
+            "area": {order: grouped_mean(areas[:, index, at], groups) for at, order in enumerate(ORDERS)},
+            "gain": {
+                order: grouped_mean(sign * (own - areas[:, index, at]), groups, limits=(-1, 1))
+                for at, order in enumerate(ORDERS)
+                if at
+            },
+        }
+    return scores
+
+
+def _ranks(activation: NDArray[np.float32], side: int, seed: int) -> list[NDArray[np.float64]]:
+    """Return for each of ORDERS when each pixel's turn comes, (S, S) from 0 to 1."""
+    rng = np.random.default_rng(seed)
+    strength = cv2.resize(activation.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
+    row = np.linspace(-1, 1, side)
+    distance = row[:, np.newaxis] ** 2 + row**2
+    cells = cv2.resize(
+        rng.permutation(_CELLS**2).astype(np.float32).reshape(_CELLS, _CELLS),
+        (side, side),
+        interpolation=cv2.INTER_NEAREST,
+    )
+    chance = rng.random((side, side))  # settles ties
+    ranks = []
+    for first in (-strength, distance, cells):
+        order = np.lexsort((chance.ravel(), first.ravel()))
+        rank = np.empty(side * side)
+        rank[order] = np.arange(side * side) / (side * side)
+        ranks.append(rank.reshape(side, side))
+    return ranks
