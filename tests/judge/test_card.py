@@ -17,8 +17,11 @@ SECTIONS = [
     "## Factors",
     "## Metrics",
     "## Training data",
+    "## Faults of the data",
     "## Evaluation data",
     "## Quantitative analyses",
+    "## Calibration and refusal",
+    "## Films of other sources",
     "## Limits",
     "## How to reproduce",
 ]
@@ -84,6 +87,7 @@ def test_what_software_cannot_know_is_left_to_a_person() -> None:
     for section in card().split("\n## ")[1:]:
         title = section.splitlines()[0]
         expected = title in {"Model details", "Intended use", "Factors", "Training data", "Evaluation data", "Limits"}
+        expected |= title in {"Faults of the data", "Films of other sources"}  # here nobody has looked
         assert (TO_FILL_IN in section) == expected, title
 
 
@@ -113,3 +117,41 @@ def test_nested_metadata_is_left_to_the_file() -> None:
     assert "gate" not in text
     assert "features" not in text
     assert "| size | 224, 224 |" in text
+
+
+def test_card_tells_the_faults_of_the_data() -> None:
+    leak = {"kind": "leak", "severity": "error", "message": "A test film | has a twin.", "paths": ["a", "b"]}
+    text = card(faults=[leak, leak, leak | {"kind": "small-class", "severity": "warning", "message": "Only 3."}])
+    assert "| error | leak | 2 | A test film \\| has a twin. |" in text
+    assert "| warning | small-class | 1 | Only 3. |" in text
+    assert "The audit found none." in card(faults=[])
+    assert f"## Faults of the data\n\n{TO_FILL_IN}" in card()
+
+
+def test_card_tells_what_calibration_rests_on_and_what_is_refused() -> None:
+    metadata = {
+        "name": "demo",
+        "findings": FINDINGS,
+        "temperature": 1.25,
+        "coverage": 0.9,
+        "conformal": {"Normal": {"threshold": 0.4, "n": 31}, "Covid-19": {"threshold": 0.2, "n": 19}},
+        "gate": {"kind": "distance", "mean": list(range(500))},
+    }
+    text = card(metadata=metadata)
+    assert "temperature 1.250, set on 20 validation films" in text
+    assert "coverage 90% within each finding, from validation films: Normal 31, Covid-19 19." in text
+    assert "far from the training films (kind distance)" in text  # the long list is no reading matter
+    assert "far from the training films" not in card()
+
+
+def test_card_shows_held_out_sources() -> None:
+    metrics = {
+        "test_clean": judged(57, 3),
+        "cross_validation": None,
+        "leave_one_source_out": {"there": judged(40, 20), "elsewhere": None},
+    }
+    text = card(metrics=metrics)
+    assert "| Held out: there | 40 | 50.0 (35.2–64.8) |" in text
+    assert "| In house: clean test | 57 |" in text
+    assert "Tested on films of another hospital" not in text
+    assert "Tested on films of another hospital" in card()

@@ -7,11 +7,12 @@ Source: Mitchell et al. 2019, Model cards for model reporting.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hilum.judge.tables import OVERALL, PARTS, PER_FINDING, correct_films, judged_parts, percent, range_text
+from hilum.judge.markdown import figure_text, inline, table
+from hilum.judge.sources import sources_table
+from hilum.judge.tables import OVERALL, PARTS, PER_FINDING, correct_films, judged_parts, percent
 
 __all__ = ["TO_FILL_IN", "model_card_text"]
 
@@ -20,7 +21,11 @@ _HANDLED = ("name", "findings", "fingerprint", "command", "operating_thresholds"
 
 
 def model_card_text(
-    *, metadata: Mapping[str, Any], metrics: Mapping[str, Any], facts: Iterable[tuple[str, str]]
+    *,
+    metadata: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    facts: Iterable[tuple[str, str]],
+    faults: Sequence[Mapping[str, Any]] | None = None,
 ) -> str:
     """Return the model card in Markdown.
 
@@ -29,12 +34,15 @@ def model_card_text(
             and "command" (how the model was made) have places of their own; any key may lack.
         metrics: What metrics.json holds: parts by name, each P or None.
         facts: What was trained, as (name, value) pairs.
+        faults: What the audit found, as in audit.json; None where nobody looked.
     """
-    name = _inline(metadata.get("name", "model"))
-    findings = [_inline(finding) for finding in metadata.get("findings", ())]
+    name = inline(metadata.get("name", "model"))
+    findings = [inline(finding) for finding in metadata.get("findings", ())]
     known = [(str(key), str(value)) for key, value in facts]
-    known += [(key.replace("_", " "), _plain(value)) for key, value in metadata.items() if _is_plain(key, value)]
-    details = _table(("What", "Value"), known) if known else TO_FILL_IN
+    told = {key.casefold() for key, _ in known}
+    plain = [(key.replace("_", " "), value) for key, value in metadata.items() if _is_plain(key, value)]
+    known += [(key, _plain(value)) for key, value in plain if key not in told]
+    details = table(("What", "Value"), known) if known else TO_FILL_IN
     sections = [
         (f"Model card: {name}", "Research software, not a medical device."),
         (
@@ -45,8 +53,11 @@ def model_card_text(
         ("Factors", _factors()),
         ("Metrics", _metrics_text()),
         ("Training data", _data_text(metrics, ("cross_validation", "validation"), "training")),
+        ("Faults of the data", _faults(faults)),
         ("Evaluation data", _data_text(metrics, ("test_clean", "test"), "evaluation")),
         ("Quantitative analyses", _analyses(metrics)),
+        ("Calibration and refusal", _calibration(metadata, metrics)),
+        ("Films of other sources", _sources(metrics)),
         ("Limits", _limits(metrics)),
         ("How to reproduce", _reproduce(metadata)),
     ]
@@ -94,13 +105,61 @@ def _data_text(metrics: Mapping[str, Any], names: Sequence[str], purpose: str) -
         figures = metrics.get(name)
         if not figures:
             continue
-        per_finding = ", ".join(f"{_inline(key)} {value['n']}" for key, value in figures["per_finding"].items())
+        per_finding = ", ".join(f"{inline(key)} {value['n']}" for key, value in figures["per_finding"].items())
         lines.append(f"- {PARTS[name][0]} ({PARTS[name][1]}): {figures['n']} films: {per_finding}")
     if not lines:
         lines.append(f"- No {purpose} films were judged.")
     lines.append(f"- Origin, period, inclusion and licence of the {purpose} films: {TO_FILL_IN}")
     lines.append(f"- Reference standard (who labelled the {purpose} films, and how): {TO_FILL_IN}")
     return "\n".join(lines)
+
+
+def _faults(faults: Sequence[Mapping[str, Any]] | None) -> str:
+    if faults is None:
+        return TO_FILL_IN
+    if not faults:
+        return "The audit found none. It looks for what it knows; see audit.json."
+    kinds: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for fault in faults:
+        kinds.setdefault((str(fault["severity"]), str(fault["kind"])), []).append(fault)
+    rows = [(severity, kind, str(len(found)), str(found[0]["message"])) for (severity, kind), found in kinds.items()]
+    return "Found by the audit before training; audit.json names the films.\n\n" + table(
+        ("Severity", "Kind", "Cases", "The first"), rows
+    )
+
+
+def _calibration(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    validation = metrics.get("validation")
+    lines = []
+    if validation and "temperature" in metadata:
+        lines.append(
+            f"- Probabilities: temperature {metadata['temperature']:.3f}, set on {validation['n']} validation films."
+        )
+    conformal = metadata.get("conformal") or {}
+    if conformal:
+        behind = ", ".join(f"{inline(name)} {values['n']}" for name, values in conformal.items())
+        lines.append(
+            f"- Sets of findings: coverage {metadata.get('coverage', 0.9):.0%} within each finding, from validation "
+            f"films: {behind}. With fewer than nine films of a finding nothing is promised of it."
+        )
+    gate = metadata.get("gate") or {}
+    plain = ", ".join(f"{inline(key)} {inline(value)}" for key, value in gate.items() if _is_plain(key, value))
+    lines.append(
+        "- Refused: films that are too small, without contrast or lateral by their header"
+        + (f", and those far from the training films{f' ({plain})' if plain else ''}." if gate else ".")
+    )
+    return "\n".join(lines)
+
+
+def _sources(metrics: Mapping[str, Any]) -> str:
+    head, rows = sources_table(metrics)
+    if not rows:
+        return f"{TO_FILL_IN}. `hilum evaluate` judges the model on films of another hospital."
+    cells = [[cell if isinstance(cell, str) else figure_text(cell) for cell in row] for row in rows]
+    return (
+        "Each source judged by a model that saw none of its films. Per cent, with 95 % intervals; mean recall is over "
+        f"the findings present.\n\n{table(head, cells)}"
+    )
 
 
 def _analyses(metrics: Mapping[str, Any]) -> str:
@@ -111,20 +170,20 @@ def _analyses(metrics: Mapping[str, Any]) -> str:
         (
             PARTS[name][0],
             f"{correct_films(metrics[name])} of {metrics[name]['n']}",
-            _figure(metrics[name]["accuracy"]),
-            *(_figure(metrics[name][figure]) for figure in OVERALL),
+            figure_text(metrics[name]["accuracy"]),
+            *(figure_text(metrics[name][figure]) for figure in OVERALL),
             percent(metrics[name]["ece"]),
         )
         for name in names
     ]
     head = ("Films", "Right", "Accuracy", *OVERALL.values(), "Calibration error")
-    blocks = ["Per cent, with 95 % intervals. A dash: the films cannot give the figure.", _table(head, rows)]
+    blocks = ["Per cent, with 95 % intervals. A dash: the films cannot give the figure.", table(head, rows)]
     for name in names:
         rows = [
-            (finding, str(values["n"]), *(_figure(values[figure]) for figure in PER_FINDING))
+            (finding, str(values["n"]), *(figure_text(values[figure]) for figure in PER_FINDING))
             for finding, values in metrics[name]["per_finding"].items()
         ]
-        blocks.append(f"### {PARTS[name][0]}\n\n" + _table(("Finding", "n", *PER_FINDING.values()), rows))
+        blocks.append(f"### {PARTS[name][0]}\n\n" + table(("Finding", "n", *PER_FINDING.values()), rows))
     return "\n\n".join(blocks)
 
 
@@ -144,7 +203,8 @@ def _limits(metrics: Mapping[str, Any]) -> str:
         )
     if not (test and test["n"]):
         lines.insert(0, "- No test films: every figure comes from films that training had a part in.")
-    lines.append(f"- Tested on films of another hospital: {TO_FILL_IN}")
+    if not metrics.get("leave_one_source_out"):
+        lines.append(f"- Tested on films of another hospital: {TO_FILL_IN}")
     return "\n".join(lines)
 
 
@@ -154,27 +214,11 @@ def _reproduce(metadata: Mapping[str, Any]) -> str:
         "hardware's rounding, the same model. `predictions.csv` holds every answer behind the figures."
     )
     command = metadata.get("command")
-    return f"{steps}\n\n    {_inline(command, code=True)}" if command else steps
-
-
-def _figure(interval: Mapping[str, float | None]) -> str:
-    limits = range_text(interval)
-    return f"{percent(interval['value'])} ({limits})" if limits else percent(interval["value"])
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_inline(cell) for cell in line)} |" for line in lines)
-
-
-def _inline(value: object, *, code: bool = False) -> str:
-    """Return text that stays on its line and in its cell, whatever a folder was called."""
-    words = re.sub(r"\s+", " ", str(value)).strip()
-    return words if code else re.sub(r"([\\|<>`*\[\]])", r"\\\1", words)
+    return f"{steps}\n\n    {inline(command, code=True)}" if command else steps
 
 
 def _is_plain(key: str, value: object) -> bool:
-    if key in _HANDLED:
+    if key in _HANDLED or value in ("", (), []):
         return False
     items = value if isinstance(value, list | tuple) else [value]
     return all(isinstance(item, str | int | float) for item in items) and len(str(value)) <= 200

@@ -1,0 +1,132 @@
+"""In-house and external figures side by side, for the terminal and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from hilum.judge.report import Section
+from hilum.judge.tables import PARTS, percent, range_text
+
+__all__ = ["external_lines", "external_section"]
+
+_FIGURES = {"accuracy": "Accuracy", "recall_mean": "Mean recall", "auroc_macro": "AUROC"}
+_PER_FINDING = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
+
+
+def external_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what the terminal shows beside the figures: the change from in house, and films of unknown findings.
+
+    Args:
+        metrics: What metrics.json of `evaluate` holds.
+    """
+    lines = []
+    compared = metrics.get("in_house")
+    if compared:
+        lines.append(_sides(compared))
+        lines += [
+            f"  {name}: {_plain(row['in_house'])} in house, {_plain(row['here'])} here, {_changed(row['change'])}"
+            for name, row in _rows(compared)
+            if row["change"]["value"] is not None and not name.startswith(("Sensitivity", "Specificity"))
+        ]
+    if pneumonia := metrics.get("pneumonia"):
+        lines.append(_pneumonia(pneumonia))
+    lines += [_unknown(finding, figures) for finding, figures in (metrics.get("unknown_findings") or {}).items()]
+    return lines
+
+
+def external_section(metrics: Mapping[str, Any]) -> Section | None:
+    """Return the report's section about the same; None where there is nothing to say."""
+    compared = metrics.get("in_house")
+    blocks = []
+    if compared:
+        rows = "".join(
+            f'<tr><th scope="row">{escape(name)}</th>{_cell(row["in_house"])}{_cell(row["here"])}'
+            f"<td>{_points(row['change']['value'])}{_small(row['change'])}</td></tr>"
+            for name, row in _rows(compared)
+        )
+        blocks.append(
+            f'<p class="lede">{escape(_sides(compared))}</p><div class="scroll" role="region" tabindex="0" '
+            'aria-label="In house and here"><table class="wide"><caption>Per cent and points, 95&nbsp;% intervals '
+            "beneath; mean recall is over the findings that have films on both sides.</caption>"
+            '<thead><tr><th scope="col">Figure</th><th scope="col">In house</th><th scope="col">Here</th>'
+            '<th scope="col">Change</th></tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
+        )
+    if pneumonia := metrics.get("pneumonia"):
+        blocks.append(f"<h3>Pneumonia against normal</h3><p>{escape(_pneumonia(pneumonia))}</p>")
+    if unknown := metrics.get("unknown_findings"):
+        items = "".join(f"<li>{escape(_unknown(finding, figures))}</li>" for finding, figures in unknown.items())
+        blocks.append(
+            "<h3>Findings that the model does not know</h3><p>They count in no figure above. In a hospital such films "
+            f'come all the same.</p><ul class="notes">{items}</ul>'
+        )
+    return Section("in-house", "In house and here", "".join(blocks)) if blocks else None
+
+
+def _rows(compared: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for figure, row in compared["figures"].items():
+        yield _FIGURES[figure], row
+    for finding, figures in compared["per_finding"].items():
+        for figure, row in figures.items():
+            yield f"{_PER_FINDING[figure]}, {finding}", row
+
+
+def _sides(compared: Mapping[str, Any]) -> str:
+    house, here = compared["in_house"], compared["here"]
+    text = (
+        f"In house ({PARTS[house['part']][0].lower()}, {house['n']} films) and here "
+        f"({PARTS[here['part']][0].lower()}, {here['n']} films)."
+    )
+    if compared["lacking"]:
+        text += (
+            f" No film here shows {', '.join(compared['lacking'])}: the model still considers it, and accuracy is over "
+            "another mix of findings than in house."
+        )
+    return text
+
+
+def _pneumonia(figures: Mapping[str, Any]) -> str:
+    return (
+        f"Pneumonia of any kind ({figures['pneumonia']} films) against normal ({figures['normal']} films), by the sum "
+        f"of {' and '.join(figures['kinds'])}: AUROC {_plain(figures['auroc'])}, sensitivity "
+        f"{_plain(figures['sensitivity'])}, specificity {_plain(figures['specificity'])}."
+    )
+
+
+def _unknown(finding: str, figures: Mapping[str, Any]) -> str:
+    answers = ", ".join(f"{name} {count}" for name, count in figures["answers"].items())
+    return (
+        f"{finding} ({figures['n']} films, unknown to the model) is answered {answers}; "
+        f"{figures['accepted']} are accepted, {_plain(figures['single_finding'])} with a single finding."
+    )
+
+
+def _plain(interval: Mapping[str, Any]) -> str:
+    limits = range_text(interval)
+    text = percent(interval["value"]) + (" %" if interval["value"] is not None else "")
+    return f"{text} ({limits})" if limits else text
+
+
+def _changed(change: Mapping[str, Any]) -> str:
+    points = round(100 * change["value"], 1) + 0.0
+    words = f"{abs(points):.1f} points {'higher' if points > 0 else 'lower'}" if points else "no change"
+    if change["low"] is None:
+        return words
+    return f"{words} (change {_points(change['low'])} to {_points(change['high'])})"
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def _cell(interval: Mapping[str, Any]) -> str:
+    limits = range_text(interval)
+    return f"<td>{percent(interval['value'])}{f'<small>{limits}</small>' if limits else ''}</td>"
+
+
+def _small(change: Mapping[str, Any]) -> str:
+    if change["low"] is None:
+        return ""
+    return f"<small>{_points(change['low'])} to {_points(change['high'])}</small>"

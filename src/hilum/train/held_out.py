@@ -1,0 +1,56 @@
+"""One model for each source, trained without it and judged on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hilum.data.sources import HeldSource
+from hilum.judge.evaluate import Verdicts, figures_of
+from hilum.judge.sources import source_facts
+from hilum.run.classifier import Classifier
+
+if TYPE_CHECKING:
+    from hilum.train.pipeline import _Training
+
+__all__ = ["judge_held_out"]
+
+_SEED_SHIFT = 100  # apart from the folds'
+
+
+def judge_held_out(training: _Training, sources: Sequence[HeldSource]) -> tuple[dict[str, Any], list[Verdicts]]:
+    """Train one model without each source and judge it on that source; parts that are finished are not repeated.
+
+    Args:
+        training: The run.
+        sources: From hold_out_sources; may be empty.
+
+    Returns:
+        What metrics.json holds of it (nothing without sources), and the verdicts behind it.
+    """
+    if not sources:
+        return {}, []
+    judged: dict[str, Any] = {"leave_one_source_out": {}, "left_out_sources": {}}
+    behind: list[Verdicts] = []
+    groups, records = training.scan.groups, training.scan.dataset.records
+    for number, part in enumerate(sources, start=1):
+        figures, told = None, {"notes": [f"It was not judged: {part.reason}."]}
+        if not part.reason:
+            training.console.say(f"Holding out the source {part.source}, {part.held.sum()} films.")
+            shift = _SEED_SHIFT + number
+            validation = training._fold_validation(np.flatnonzero(part.rest), shift)
+            train = part.rest & ~validation
+            training._fit_part(f"source-{number}", train, validation, seed_shift=shift, findings=part.findings)
+            classifier = Classifier(training.out / "folds" / f"source-{number}.onnx")
+            known = part.held & np.array([record.finding in part.findings for record in records])
+            strange = part.held & ~known
+            verdicts = training._verdicts(classifier, known)
+            unknown = training._verdicts(classifier, strange, known_only=False)
+            figures = figures_of(verdicts, groups[known], classifier, seed=training.config.seed)
+            told = source_facts(verdicts, unknown, np.concatenate((groups[known], groups[strange])))
+            behind.append(verdicts)
+        judged["leave_one_source_out"][part.source] = figures
+        judged["left_out_sources"][part.source] = told
+    return judged, behind
