@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import InputError, UndecodableFilm
-from hilum.run.answer import Answer, Reason, UnreadFilm, conformal_set, softmax
+from hilum.run.answer import Answer, Reason, UnreadFilm, conformal_set, disagreement, softmax
 
 
 def test_softmax_sums_to_one_and_does_not_overflow() -> None:
@@ -85,3 +85,10 @@ def test_the_json_shape_is_the_one_that_was_promised() -> None:
         "file": "a.png",
         "error": {"type": "UndecodableFilm", "message": "It is empty.", "fix": "Send it again."},
     }
+
+
+def test_disagreement_is_the_largest_gap_between_two_members() -> None:
+    assert disagreement([[0.2, 0.8], [0.2, 0.8]]) == 0
+    assert disagreement([[0.1, 0.5, 0.4], [0.1, 0.7, 0.2], [0.3, 0.6, 0.1]]) == pytest.approx(0.3)
+    assert answer(disagreement=0.25).to_dict()["disagreement"] == 0.25
+    assert "disagreement" not in answer().to_dict()

@@ -14,6 +14,7 @@ from hilum.film.decode import read_film
 from hilum.film.preprocess import preprocess
 from hilum.run.answer import Answer, softmax
 from hilum.run.classifier import Classifier
+from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import Metadata
 
 
@@ -103,6 +104,39 @@ def test_a_refused_film_is_still_answered(
     assert (answer.accepted, answer.finding) == (False, None)
     assert [reason.code for reason in answer.reasons] == ["too-small"]
     assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+def statistics(*, threshold: float, num_features: int = 4) -> dict[str, object]:
+    """Return statistics under which the distance of any film is some number above 0."""
+    return Familiarity(
+        center=np.zeros(num_features, np.float32),
+        basis=np.eye(num_features, 2, dtype=np.float32),
+        scaling=np.eye(2, dtype=np.float32),
+        means=np.full((1, 2), -1.0, np.float32),
+        residual_scale=1.0,
+        threshold=threshold,
+        refused_fraction=0.01,
+        n=100,
+    ).to_dict()
+
+
+def test_a_film_far_from_the_training_films_is_refused(
+    film: Path, tmp_path: Path, write_model: Callable[..., Path], write_film: Callable[..., Path]
+) -> None:
+    strict = Classifier(write_model(tmp_path / "strict.onnx", gate=statistics(threshold=0.01)))
+    mild = Classifier(write_model(tmp_path / "mild.onnx", gate=statistics(threshold=1e6)))
+    answer = strict.predict(film)
+    assert ([reason.code for reason in answer.reasons], answer.finding) == (["unfamiliar"], None)
+    assert answer.to_dict()["reasons"][0]["code"] == "unfamiliar"
+    assert mild.predict(film).accepted
+    small = write_film(tmp_path / "small.png", size_px=40)
+    assert [reason.code for reason in strict.predict(small).reasons] == ["too-small"]
+
+
+def test_statistics_of_other_features_are_refused(tmp_path: Path, write_model: Callable[..., Path]) -> None:
+    gate = statistics(threshold=1.0, num_features=5)
+    with pytest.raises(ModelFileError, match="do not fit"):
+        Classifier(write_model(tmp_path / "model.onnx", gate=gate))
 
 
 def test_what_cannot_be_read_is_an_error_of_its_own(classifier: Classifier, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 from onnx.reference import ReferenceEvaluator
 
@@ -121,3 +122,22 @@ def test_metadata_that_do_not_fit_the_graph_are_refused(
     model = read_model_file(write_model(tmp_path / "model.onnx", **changes))
     with pytest.raises(ModelFileError, match="do not fit"):
         Engine(model)
+
+
+def test_an_altered_graph_is_another_network_and_the_file_is_not(tiny_model: Path) -> None:
+    model = read_model_file(tiny_model)
+    film = np.random.default_rng(0).random((1, 1, 32, 32), dtype=np.float32)
+    seen: list[str] = []
+
+    def alter(graph: openvino.Model) -> None:
+        for node in graph.get_ordered_ops():
+            if node.get_type_name() == "Constant" and len(node.shape) == 4:
+                zeros = openvino.opset13.constant(np.zeros(node.shape, np.float32))
+                for reader in node.output(0).get_target_inputs():
+                    reader.replace_source_output(zeros.output(0))
+                seen.append(node.get_friendly_name())
+
+    altered = Engine(model, alter=alter).run(film)
+    assert len(seen) == 2
+    assert (altered.activation == 0).all()
+    assert (Engine(model).run(film).activation != 0).any()

@@ -154,3 +154,20 @@ def test_a_name_cannot_colour_the_table() -> None:
 def test_no_film_is_still_a_sound_file(output_format: str) -> None:
     text = text_of(output_format, [])
     assert text == "" if output_format == "jsonl" else "file" in text
+
+
+@pytest.mark.parametrize("output_format", ["csv", "table"])
+def test_an_ensemble_has_one_column_more(output_format: str) -> None:
+    stream = io.StringIO()
+    writer = open_writer(output_format, stream, None, FINDINGS, has_members=True)
+    for film in (answer("a.png", disagreement=0.125), FILMS[2]):
+        writer.write(film)
+    writer.close()
+    if output_format == "table":
+        assert "12.5 %" in stream.getvalue()
+        assert "apart" in stream.getvalue()
+    else:
+        first, second = csv.DictReader(io.StringIO(stream.getvalue()))
+        assert (first["disagreement"], second["disagreement"]) == ("0.125", "")
+    assert "apart" not in text_of("table")
+    assert "disagreement" not in text_of("csv") + text_of("jsonl")

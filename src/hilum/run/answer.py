@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hilum.errors import HilumError, InputError
 
-__all__ = ["Answer", "Reason", "UnreadFilm", "conformal_set", "softmax"]
+__all__ = ["Answer", "Reason", "UnreadFilm", "conformal_set", "disagreement", "softmax"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Answer:
         logits: (K,) float32, before calibration.
         activation: (K, h, w) float32, what speaks for each finding and where.
         heatmap: Path of the heat map that was written, or None.
+        disagreement: Of an ensemble, how far its members are apart, in [0, 1] (see `disagreement`); else None.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Answer:
     logits: np.ndarray
     activation: np.ndarray
     heatmap: str | None = None
+    disagreement: float | None = None
 
     @property
     def accepted(self) -> bool:
@@ -65,7 +67,8 @@ class Answer:
         return self.likeliest if self.accepted else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of this film."""
+        """Return the JSON object of this film; only an ensemble's has the key ``disagreement``."""
+        apart = {} if self.disagreement is None else {"disagreement": self.disagreement}
         return {
             "file": self.file,
             "finding": self.finding,
@@ -74,6 +77,7 @@ class Answer:
             "above_threshold": list(self.above_threshold),
             "accepted": self.accepted,
             "reasons": [{"code": reason.code, "message": reason.message} for reason in self.reasons],
+            **apart,
             "heatmap": self.heatmap,
             "model": dict(self.model),
         }
@@ -119,3 +123,16 @@ def conformal_set(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> li
         thresholds: (K,) largest 1 - p with which each finding is still in the set.
     """
     return np.flatnonzero(1.0 - np.asarray(probabilities) <= np.asarray(thresholds)).tolist()
+
+
+def disagreement(members: npt.ArrayLike) -> float:
+    """Return how far the members of an ensemble are apart on one film: 0 where all say the same.
+
+    It is the largest difference between two members in the probability of one finding, so it has a unit that readers
+    know, and 1 says that one member is sure of what another rules out.
+
+    Args:
+        members: (M, K) probabilities of each member.
+    """
+    values = np.asarray(members, dtype=np.float64)
+    return float((values.max(axis=0) - values.min(axis=0)).max())

@@ -9,14 +9,16 @@ import numpy as np
 from hilum.film.decode import decode, read_film
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.run.answer import Answer, conformal_set, softmax
+from hilum.run.answer import Answer, Reason, conformal_set, disagreement, softmax
 from hilum.run.engine import Engine, Outputs
+from hilum.run.familiar import Familiarity
 from hilum.run.gate import refusals
 from hilum.run.modelfile import Metadata, read_model_file
 
 __all__ = ["Classifier"]
 
 DISPLAY_PX = 512
+_UNFAMILIAR = Reason("unfamiliar", "The film is unlike every film that this model learned from.")
 
 
 class Classifier:
@@ -43,6 +45,7 @@ class Classifier:
         findings = model.metadata.findings
         self._thresholds = np.array([model.metadata.operating_thresholds.get(name, 0.5) for name in findings])
         conformal = model.metadata.conformal
+        self._familiarity = Familiarity.from_dict(model.metadata.gate) if model.metadata.gate else None
         self._misfits = np.array([conformal.get(name, {"threshold": 1.0})["threshold"] for name in findings])
 
     @property
@@ -98,8 +101,17 @@ class Classifier:
             probabilities={finding: float(p) for finding, p in zip(findings, probabilities, strict=True)},
             set=tuple(findings[index] for index in conformal_set(probabilities, self._misfits)),
             above_threshold=tuple(findings[index] for index in np.flatnonzero(probabilities >= self._thresholds)),
-            reasons=refusals(radiograph),
+            reasons=self._reasons(radiograph, outputs.features[position]),
             model=self.identity,
             logits=logits,
             activation=outputs.activation[position],
+            disagreement=None if outputs.members is None else disagreement(outputs.members[position]),
         )
+
+    def _reasons(self, radiograph: Radiograph, features: np.ndarray) -> tuple[Reason, ...]:
+        """Return what speaks against judging a film; its features are looked at where nothing else does."""
+        reasons = refusals(radiograph)
+        if reasons or self._familiarity is None:
+            return reasons
+        is_far = self._familiarity.distances(features[np.newaxis])[0] > self._familiarity.threshold
+        return (_UNFAMILIAR,) if is_far else ()

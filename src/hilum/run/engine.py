@@ -7,12 +7,14 @@ a film's maps stay in the cache of one core, and it gives a film the same answer
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import openvino
 
 from hilum.errors import ModelFileError
+from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import ModelFile
 
 __all__ = ["Engine", "Outputs", "PendingOutputs"]
@@ -28,28 +30,29 @@ class Outputs:
         logits: (N, K) float32.
         features: (N, D) float32, the layer before the logits.
         activation: (N, K, h, w) float32, what speaks for each finding and where.
+        members: (N, M, K) float32, of an ensemble the probabilities of each member; else None.
     """
 
     logits: np.ndarray
     features: np.ndarray
     activation: np.ndarray
+    members: np.ndarray | None = None
 
 
 class PendingOutputs:
     """Outputs that are being computed."""
 
-    def __init__(self, requests: list[openvino.InferRequest]) -> None:
-        self._requests = requests
+    def __init__(self, requests: list[openvino.InferRequest], *, has_members: bool = False) -> None:
+        self._requests, self._has_members = requests, has_members
 
     def wait(self) -> Outputs:
         """Return the outputs when they are there."""
         for request in self._requests:
             request.wait()
-        logits, features, activation = (
-            np.concatenate([request.get_tensor(name).data for request in self._requests])
-            for name in ("logits", "features", "activation")
+        names = ("logits", "features", "activation", *(("members",) if self._has_members else ()))
+        return Outputs(
+            *(np.concatenate([request.get_tensor(name).data for request in self._requests]) for name in names)
         )
-        return Outputs(logits, features, activation)
 
 
 class Engine:
@@ -58,12 +61,23 @@ class Engine:
     Args:
         model: The model file; its precision is the one that was measured, so no caller chooses another.
         num_threads: Threads of the engine; all cores when not given.
+        alter: Called with the graph before it is compiled, to judge another network than the file's; a model that
+            answers for films is never altered.
+
+    Attributes:
+        has_members: Whether the graph is an ensemble's, which also returns the probabilities of each member.
 
     Raises:
         ModelFileError: The engine cannot compile the graph, or the graph has other inputs and outputs.
     """
 
-    def __init__(self, model: ModelFile, *, num_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        *,
+        num_threads: int | None = None,
+        alter: Callable[[openvino.Model], None] | None = None,
+    ) -> None:
         precision = _PRECISIONS.get(model.metadata.precision)
         if precision is None:
             raise ModelFileError(
@@ -81,6 +95,9 @@ class Engine:
             core = openvino.Core()
             graph = core.read_model(model.data)
             self._check(graph, model)
+            self.has_members = any("members" in port.names for port in graph.outputs)
+            if alter is not None:
+                alter(graph)
             graph.reshape({"film": [1, 1, size, size]})  # a known number of films computes faster than any number
             self._compiled = core.compile_model(graph, "CPU", settings)
         except RuntimeError as error:
@@ -105,6 +122,10 @@ class Engine:
         """Refuse metadata that speak of other findings or another film size than the graph does."""
         size, num_findings = model.metadata.preprocessing.size_px, len(model.metadata.findings)
         expected = {"film": [-1, 1, size, size], "logits": [-1, num_findings], "activation": [-1, num_findings, -1, -1]}
+        if model.metadata.gate:
+            expected["features"] = [-1, Familiarity.from_dict(model.metadata.gate).center.size]
+        if any("members" in port.names for port in graph.outputs):
+            expected["members"] = [-1, -1, num_findings]
         for name, shape in expected.items():
             port = graph.input(name) if name == "film" else graph.output(name)
             if not port.partial_shape.compatible(openvino.PartialShape(shape)):
@@ -126,7 +147,7 @@ class Engine:
             request.set_tensor("film", openvino.Tensor(films[position : position + 1]))
             request.start_async()
             requests.append(request)
-        return PendingOutputs(requests)
+        return PendingOutputs(requests, has_members=self.has_members)
 
     def run(self, films: np.ndarray) -> Outputs:
         """Return what the graph says of (N, 1, S, S) float32 films."""

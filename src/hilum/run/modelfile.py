@@ -20,6 +20,7 @@ from typing import Any
 from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
+from hilum.run.familiar import Familiarity
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
@@ -53,14 +54,17 @@ class Metadata:
         preprocessing: How a film becomes the graph's input.
         temperature: Logits are divided by it before the softmax.
         operating_thresholds: Per finding, the probability from which it counts as present.
-        conformal: Per finding, ``threshold`` (largest 1 - p with which it is in the set) and ``n`` films behind it.
+        conformal: Per finding, ``threshold`` (largest 1 - p with which it is in the set), ``n`` films behind it, and
+            ``method`` "cross" where those are training films scored by a model that had not seen them.
         coverage: The share of films whose set holds the truth, that the conformal thresholds were made for.
         snomed_ct: Per finding, its SNOMED CT code where it has one.
-        gate: Statistics of the training films' features, for refusing what is far from them.
+        gate: Statistics of the training films' features, for refusing what is far from them (see run/familiar.py);
+            empty: no film is refused for that.
         training_data: Name, number of films and fingerprint of the films the model learned from.
         figures: The metrics measured through this file.
         precision: Arithmetic of the engine: ``f32``.
         agreement: Largest difference in logits between engine and Keras at sealing, and the number of films.
+        ensemble: Of an ensemble, its method, its members and how it was calibrated; else empty.
         model_card: The model card, as Markdown.
         hilum_version: The version that made the file.
         decoder_version: The decoder the model was trained behind.
@@ -80,6 +84,7 @@ class Metadata:
     figures: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "f32"
     agreement: Mapping[str, Any] = field(default_factory=dict)
+    ensemble: Mapping[str, Any] = field(default_factory=dict)
     model_card: str = ""
     hilum_version: str = ""
     decoder_version: int = DECODER_VERSION
@@ -137,6 +142,10 @@ def _check_values(metadata: Metadata) -> None:
     limits = [*metadata.operating_thresholds.values(), *(limit["threshold"] for limit in conformal.values())]
     if not all(_is_number(limit) for limit in limits):
         raise ValueError("a threshold is no number")
+    if not isinstance(metadata.gate, dict):
+        raise ValueError("the gate's statistics are no table")
+    if metadata.gate:
+        Familiarity.from_dict(metadata.gate)
 
 
 def _is_number(value: Any) -> bool:

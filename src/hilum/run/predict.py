@@ -100,7 +100,7 @@ def _judge(
     num_unread, taken = 0, set[str]()
     stream = sys.stdout if out is None else out.open("w", encoding="utf-8", newline="")
     try:
-        writer = open_writer(output_format, stream, out, classifier.findings)
+        writer = open_writer(output_format, stream, out, classifier.findings, has_members=classifier.engine.has_members)
         with console.bar(f"Judging {len(films)} films", 1.0) as done:
             for path, answer in zip(films, judge_films(classifier, films), strict=True):
                 shown: Answer | UnreadFilm = answer

@@ -29,7 +29,9 @@ class AnswerWriter(Protocol):
         """Finish the output."""
 
 
-def open_writer(output_format: str, stream: IO[str], path: Path | None, findings: Sequence[str]) -> AnswerWriter:
+def open_writer(
+    output_format: str, stream: IO[str], path: Path | None, findings: Sequence[str], *, has_members: bool = False
+) -> AnswerWriter:
     """Return the writer of a format.
 
     Args:
@@ -37,6 +39,7 @@ def open_writer(output_format: str, stream: IO[str], path: Path | None, findings
         stream: Where text goes.
         path: The file behind the stream; Parquet is written there and needs it.
         findings: The model's findings, for the columns.
+        has_members: Whether the model is an ensemble: one more column then says how far its members are apart.
 
     Raises:
         InputError: Parquet without a file to write to.
@@ -45,13 +48,14 @@ def open_writer(output_format: str, stream: IO[str], path: Path | None, findings
     if output_format == "parquet":
         if path is None:
             raise InputError("Parquet is no text and does not go to standard output.", fix="Name a file: --out FILE")
-        return _ParquetWriter(path, findings)
+        return _ParquetWriter(path, findings, has_members)
     if output_format == "jsonl":
         return _JsonLinesWriter(stream)
-    return _CsvWriter(stream, findings) if output_format == "csv" else _TableWriter(stream, findings)
+    kind = _CsvWriter if output_format == "csv" else _TableWriter
+    return kind(stream, findings, has_members)
 
 
-def _flat(answer: Answer | UnreadFilm, findings: Sequence[str]) -> dict[str, Any]:
+def _flat(answer: Answer | UnreadFilm, findings: Sequence[str], has_members: bool) -> dict[str, Any]:
     """Return one film as one row; what an unread film does not have is None."""
     judged = answer if isinstance(answer, Answer) else None
     error = answer.error if isinstance(answer, UnreadFilm) else None
@@ -64,6 +68,8 @@ def _flat(answer: Answer | UnreadFilm, findings: Sequence[str]) -> dict[str, Any
         "reasons": judged and "; ".join(f"{reason.code}: {reason.message}" for reason in judged.reasons),
     }
     row |= {f"probability_{name}": judged and judged.probabilities[name] for name in findings}
+    if has_members:
+        row["disagreement"] = judged and judged.disagreement
     row["heatmap"] = judged and judged.heatmap
     row["model_name"] = judged and judged.model["name"]
     row["model_sha256"] = judged and judged.model["sha256"]
@@ -89,14 +95,14 @@ class _JsonLinesWriter:
 
 
 class _CsvWriter:
-    def __init__(self, stream: IO[str], findings: Sequence[str]) -> None:
-        self._stream, self._findings = stream, findings
-        columns = list(_flat(UnreadFilm("", InputError("")), findings))
+    def __init__(self, stream: IO[str], findings: Sequence[str], has_members: bool) -> None:
+        self._stream, self._findings, self._has_members = stream, findings, has_members
+        columns = list(_flat(UnreadFilm("", InputError("")), findings, has_members))
         self._writer = csv.DictWriter(stream, columns, lineterminator="\n")
         self._writer.writeheader()
 
     def write(self, answer: Answer | UnreadFilm) -> None:
-        row = _flat(answer, self._findings)
+        row = _flat(answer, self._findings, self._has_members)
         if row["accepted"] is not None:
             row["accepted"] = str(row["accepted"]).lower()
         self._writer.writerow(row)
@@ -106,16 +112,18 @@ class _CsvWriter:
 
 
 class _TableWriter:
-    def __init__(self, stream: IO[str], findings: Sequence[str]) -> None:
+    def __init__(self, stream: IO[str], findings: Sequence[str], has_members: bool) -> None:
         from rich import box
         from rich.table import Table
 
-        self._stream, self._findings = stream, findings
+        self._stream, self._findings, self._has_members = stream, findings, has_members
         self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         self._table.add_column("file", overflow="fold", min_width=16)
         self._table.add_column("finding")
         for name in findings:
             self._table.add_column(name, justify="right")
+        if has_members:
+            self._table.add_column("apart", justify="right")
         self._table.add_column("may be")
         self._table.add_column("remarks", overflow="fold")
 
@@ -124,10 +132,14 @@ class _TableWriter:
 
         if isinstance(answer, UnreadFilm):
             cells = ["cannot be read", *("" for _ in self._findings), "", answer.error.message]
+            apart = ""
         else:
             shares = (f"{100 * answer.probabilities[name]:.1f} %" for name in self._findings)
             remarks = " ".join(reason.message for reason in answer.reasons)
+            apart = f"{100 * (answer.disagreement or 0):.1f} %"
             cells = [answer.finding or "refused", *shares, ", ".join(answer.set) or "none of them", remarks]
+        if self._has_members:
+            cells.insert(1 + len(self._findings), apart)
         self._table.add_row(*(Text(_printable(cell)) for cell in (answer.file, *cells)))
 
     def close(self) -> None:
@@ -142,21 +154,22 @@ class _TableWriter:
 
 
 class _ParquetWriter:
-    def __init__(self, path: Path, findings: Sequence[str]) -> None:
+    def __init__(self, path: Path, findings: Sequence[str], has_members: bool) -> None:
         try:
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
             raise MissingExtra("Parquet output", "parquet") from error
-        self._findings, self._rows = findings, []  # type: ignore[var-annotated]
-        types = {"accepted": pa.bool_()} | {f"probability_{name}": pa.float64() for name in findings}
-        columns = _flat(UnreadFilm("", InputError("")), findings)
+        self._findings, self._has_members, self._rows = findings, has_members, []  # type: ignore[var-annotated]
+        numbers = ["disagreement", *(f"probability_{name}" for name in findings)]
+        types = {"accepted": pa.bool_()} | dict.fromkeys(numbers, pa.float64())
+        columns = _flat(UnreadFilm("", InputError("")), findings, has_members)
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in columns])
         self._table = pa.Table
         self._writer = pq.ParquetWriter(path, self._schema)
 
     def write(self, answer: Answer | UnreadFilm) -> None:
-        self._rows.append(_flat(answer, self._findings))
+        self._rows.append(_flat(answer, self._findings, self._has_members))
         if len(self._rows) == _PARQUET_ROWS:
             self._flush()
 
