@@ -36,6 +36,7 @@ from pydicom.uid import (
 from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
 from hilum.film import headers
 from hilum.film.decode import decode, read_film
+from hilum.film.dicom import TRANSFER_SYNTAXES, read_elements
 from hilum.film.radiograph import Radiograph
 
 CR, DX, CT = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.2"
@@ -634,3 +635,46 @@ def test_gdcm_loaded_first_does_not_break_the_png_writers() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
+
+
+# Elements without a picture
+
+
+def test_elements_come_without_the_picture_and_without_a_word() -> None:
+    data = written(dataset(PatientBirthDate="19600199"))  # no date; reading it would warn
+    elements = read_elements(data)
+    assert "PixelData" not in elements
+    assert elements.SOPInstanceUID == "1.2.3.4"
+
+
+def test_elements_of_broken_bytes_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: Any, **_words: Any) -> None:
+        raise KeyError("SECRET")  # as pydicom may, on bytes that nobody foresaw
+
+    monkeypatch.setattr(pydicom, "dcmread", fail)
+    with pytest.raises(UndecodableFilm, match="KeyError") as error:
+        read_elements(written(dataset()))
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0", b"\0" * 100])
+def test_padding_behind_a_deflated_film_does_no_harm(padding: bytes) -> None:
+    made = dataset(np.zeros((2000, 2000), np.uint16))  # inflated in several pieces
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    assert decode(written(made) + padding).original_size_px == (2000, 2000)
+
+
+def test_elements_that_swell_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dataset(np.zeros((2000, 2000), np.uint16))
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data = written(made)
+    assert "Rows" in read_elements(data)
+    monkeypatch.setattr("hilum.film.dicom.MAX_BYTES", 1_000_000)
+    with pytest.raises(UndecodableFilm, match="swells"):
+        read_elements(data)
+
+
+def test_every_transfer_syntax_stands_once() -> None:
+    assert len(set(TRANSFER_SYNTAXES)) == len(TRANSFER_SYNTAXES) == 13
+    assert TRANSFER_SYNTAXES[0] == ExplicitVRLittleEndian
+    assert {JPEGBaseline8Bit, JPEG2000Lossless, JPEGLSLossless, RLELossless} <= set(TRANSFER_SYNTAXES)

@@ -49,7 +49,7 @@ from hilum.film.grayscale import shown_values
 from hilum.film.headers import MAX_BYTES, check_size, codestream_size_px
 from hilum.film.radiograph import Radiograph
 
-__all__ = ["decode_dicom"]
+__all__ = ["TRANSFER_SYNTAXES", "age_and_interpretation", "decode_dicom", "pydicom_kept_quiet", "read_elements"]
 
 _SEND_AGAIN = "Send or export it again from where it came from."
 _CONVERT = "Convert it to an uncompressed or JPEG 2000 DICOM file, for instance with dcmconv or gdcmconv."
@@ -65,6 +65,10 @@ _PLUGINS = {
     JPEG2000: "pylibjpeg",
     RLELossless: "pydicom",
 }
+TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, the plainest first
+    *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian),
+    *dict.fromkeys((*_PLUGINS, *_FOR_GDCM)),
+)
 
 
 def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
@@ -81,12 +85,36 @@ def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
         UndecodableFilm: When the bytes are no DICOM, cut short, damaged, or too large.
         UnsupportedFilm: On another modality or body part, several frames, colour, or a compression without a decoder.
     """
-    with _pydicom_kept_quiet():
+    with pydicom_kept_quiet():
         try:
             return _decode(data, name)
         except HilumError:
             raise
         except Exception as error:  # pydicom and its plugins raise whatever broken bytes bring about
+            raise UndecodableFilm(
+                f"Cannot read the film `{name}`: it is a damaged DICOM file ({type(error).__name__}).", fix=_SEND_AGAIN
+            ) from error
+
+
+def read_elements(data: bytes, *, name: str = "film") -> Dataset:
+    """Return a DICOM file's elements without its picture.
+
+    Values are as the file has them, valid or not; reading one may warn, so keep pydicom quiet meanwhile.
+
+    Args:
+        data: The whole file, with or without preamble.
+        name: What to call the film in messages.
+
+    Raises:
+        UndecodableFilm: When the bytes are no DICOM, damaged, or swell too much.
+    """
+    with pydicom_kept_quiet():
+        try:
+            _check_deflated(data, name)
+            return pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
+        except HilumError:
+            raise
+        except Exception as error:  # as in decode_dicom
             raise UndecodableFilm(
                 f"Cannot read the film `{name}`: it is a damaged DICOM file ({type(error).__name__}).", fix=_SEND_AGAIN
             ) from error
@@ -122,7 +150,7 @@ def _check_deflated(data: bytes, name: str) -> None:
     if syntax != DeflatedExplicitVRLittleEndian.encode():
         return
     inflater, size, piece = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
-    while piece and size <= MAX_BYTES:
+    while piece and not inflater.eof and size <= MAX_BYTES:  # a byte of padding may stand behind the end (PS3.5 A.5)
         size += len(inflater.decompress(piece, 1 << 20))
         piece = inflater.unconsumed_tail
     if size > MAX_BYTES:
@@ -208,6 +236,27 @@ def _grey_from_colour(rgb: NDArray[Any], bit_depth: int, name: str) -> NDArray[n
     return np.divide(grey, np.float32(largest), dtype=np.float32)
 
 
+def age_and_interpretation(data: bytes) -> tuple[float | None, str]:
+    """Return the patient's age in years where the file says so, and its photometric interpretation, "" where not.
+
+    Args:
+        data: A file that decode_dicom reads; what it says beside its picture may still be damaged.
+
+    Source: DICOM PS3.5 6.2, value representation AS: three digits and D, W, M or Y.
+    """
+    wanted: list[Any] = ["PatientAge", "PhotometricInterpretation"]
+    try:
+        with pydicom_kept_quiet():
+            header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=wanted)
+            age, interpretation = (str(header.get(keyword, "") or "") for keyword in wanted)
+    except Exception:  # noqa: BLE001 - as in decode_dicom: a damaged file raises whatever it likes
+        return None, ""
+    per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+    if len(age) == 4 and age[:3].isdigit() and age[3] in per_year:
+        return int(age[:3]) / per_year[age[3]], interpretation
+    return None, interpretation
+
+
 _quiet_lock = threading.Lock()
 _quiet_depth = 0
 _quiet_filters: warnings.catch_warnings | None = None  # type: ignore[type-arg]
@@ -222,7 +271,7 @@ logging.getLogger("pydicom").addFilter(_logs)
 
 
 @contextmanager
-def _pydicom_kept_quiet() -> Iterator[None]:
+def pydicom_kept_quiet() -> Iterator[None]:
     """Silence pydicom: real files break the standard in a hundred harmless ways, and its words may hold a name.
 
     Warning filters belong to the process. They are changed once by the first thread in and put back by the last one

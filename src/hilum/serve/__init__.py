@@ -1,0 +1,1 @@
+"""The doors: where other programs and people reach a classifier over a network."""

@@ -1,0 +1,324 @@
+"""The REST service: films in, answers out, the same that the command line gives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+import hilum
+from hilum.errors import HilumError, ModelFileError, nearest_name
+from hilum.run.answer import UnreadFilm
+from hilum.run.classifier import Classifier
+from hilum.serve.guard import App, Guard
+from hilum.serve.httperror import HttpError, error_body, error_status
+from hilum.serve.limits import Limits
+from hilum.serve.metrics import METRICS_TYPE, Metrics
+from hilum.serve.page import PageFile, page_files
+from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error
+from hilum.serve.schema import ErrorBody, Health, ModelCard, Predictions
+from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
+
+__all__ = ["Service"]
+
+_JSON = "application/json"
+_CLIENT_LEFT = 499  # nobody reads it; the figures show it
+_KINDS = {404: "NotFound", 405: "MethodNotAllowed"}
+_DESCRIPTION = (
+    "Says what chest radiographs show, with calibrated probabilities and reasons where a film is refused. "
+    "Research software, not a medical device."
+)
+_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {
+                    FIELD: {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "Films: PNG, JPEG or DICOM, told by their content.",
+                    }
+                },
+            }
+        }
+    },
+}
+
+
+class Service:
+    """A classifier behind HTTP.
+
+    Args:
+        classifier: The model.
+        token: What callers must know; None where only this computer can call.
+        limits: How much the server takes on.
+
+    Raises:
+        ModelFileError: The model's figures are no JSON.
+    """
+
+    def __init__(self, classifier: Classifier, *, token: str | None = None, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.draining = False
+        self.metrics = Metrics(classifier.identity)
+        self.bodies = Bodies(self.limits.bodies_bytes)
+        self.queue = FilmQueue(classifier, self.limits, self.metrics)
+        self.metrics.watch(queue_films=lambda: self.queue.num_films, bodies_bytes=lambda: self.bodies.num_bytes)
+        self._card = _model_card(classifier, self.limits)
+        pages = page_files()
+        self.api = self._api(pages)
+        self.app: App = Guard(
+            self.api,
+            token=token,
+            open_paths=(*pages, "/healthz", "/readyz"),
+            known_paths=(*pages, *self.api.openapi()["paths"], "/openapi.json"),
+            metrics=self.metrics,
+            limits=self.limits,
+        )
+
+    def _api(self, pages: Mapping[str, PageFile]) -> FastAPI:
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            yield
+            await asyncio.to_thread(self.queue.close)
+
+        api = FastAPI(
+            title="hilum",
+            version=hilum.__version__,
+            description=_DESCRIPTION,
+            docs_url=None,  # both would load their scripts from elsewhere
+            redoc_url=None,
+            redirect_slashes=False,
+            lifespan=lifespan,
+        )
+        api.add_exception_handler(HilumError, self._on_error)
+        api.add_exception_handler(HTTPException, self._on_http_exception)
+        api.add_exception_handler(RequestValidationError, self._on_invalid)
+        api.add_exception_handler(Exception, self._on_failure)  # answered here, logged by the guard
+        errors: dict[int | str, dict[str, Any]] = {
+            status: {"model": ErrorBody, "description": text} for status, text in _ERRORS.items()
+        }
+        every: dict[int | str, dict[str, Any]] = {status: errors[status] for status in (401, 403, 500)}
+        api.add_api_route(
+            "/v1/predictions",
+            self._predictions,
+            methods=["POST"],
+            summary="Judge one film or many",
+            response_model=None,
+            responses={200: {"model": Predictions, "description": "One object a film, in the body's order."}, **errors},
+            openapi_extra={"requestBody": _BODY},
+        )
+        api.add_api_route(
+            "/v1/model",
+            self._model,
+            methods=["GET"],
+            summary="Card, figures and findings of the model",
+            response_model=None,
+            responses={200: {"model": ModelCard}, **every},
+        )
+        for path, method, summary in (
+            ("/healthz", self._healthz, "Whether the process lives"),
+            ("/readyz", self._readyz, "Whether it takes films: 503 while it shuts down"),
+        ):
+            api.add_api_route(
+                path,
+                method,
+                methods=["GET"],
+                summary=summary,
+                response_model=None,
+                responses={200: {"model": Health}, 403: errors[403], 500: errors[500], 503: errors[503]},
+            )
+        api.add_api_route(
+            "/metrics",
+            self._metrics,
+            methods=["GET"],
+            summary="Figures for Prometheus",
+            response_model=None,
+            responses={200: {"content": {"text/plain": {}}}, **every},
+        )
+        for path, file in pages.items():
+            api.add_api_route(path, _page(file), methods=["GET", "HEAD"], include_in_schema=False)
+        return api
+
+    async def _predictions(
+        self,
+        request: Request,
+        heatmap: Annotated[bool, Query(description="Put the heat map into each answer, as a PNG data URI.")] = False,
+        display: Annotated[
+            bool, Query(description="Put the film and a layer of evidence for each finding into each answer.")
+        ] = False,
+    ) -> Response:
+        known = ("heatmap", "display")
+        for key in request.query_params:
+            if key not in known:
+                raise HttpError(422, "InvalidParameter", f"Unknown parameter `{key}`.", fix=nearest_name(key, known))
+        self.queue.check_room()
+        if _stated_length(request) > self.limits.body_bytes:
+            raise too_large(self.limits)
+        try:
+            with self.bodies.body() as body:
+                films = await read_uploads(request.headers.get("content-type", ""), request.receive, body, self.limits)
+                futures = self.queue.submit(films, Pictures(heatmap=heatmap, display=display))
+                judged = await self._answers(futures, request.receive)
+        except ClientLeft:
+            return Response(status_code=_CLIENT_LEFT)
+        unread = [film.answer for film in judged if isinstance(film.answer, UnreadFilm)]
+        if len(unread) == len(judged):
+            return self._none_read(unread)
+        shown = {"predictions": [film.to_dict() for film in judged]}
+        content = await asyncio.to_thread(_to_json, shown) if heatmap or display else _to_json(shown)
+        return Response(content, media_type=_JSON)
+
+    async def _answers(self, futures: list[Future[JudgedFilm]], receive: Receive) -> list[JudgedFilm]:
+        """Wait for the answers as long as somebody waits for them."""
+
+        async def client_leaves() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        answers = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+        leaving = asyncio.ensure_future(client_leaves())
+        try:
+            waited: set[asyncio.Future[Any]] = {answers, leaving}
+            await asyncio.wait(waited, timeout=self.limits.answer_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if answers.done():
+                return answers.result()
+            raise ClientLeft if leaving.done() else self.queue.busy()
+        finally:
+            leaving.cancel()
+            answers.cancel()  # cancels the films that have not been begun
+
+    def _none_read(self, unread: list[UnreadFilm]) -> Response:
+        """Return the error that stands for all films, and each film's own beside it."""
+        error = unread[0].error
+        if len(unread) > 1:
+            same = len({(error_status(film.error), film.error.to_dict()["type"]) for film in unread}) == 1
+            error = HttpError(
+                error_status(error) if same else 422,
+                error.to_dict()["type"] if same else "UndecodableFilm",
+                f"None of the {len(unread)} films could be read.",
+                fix="See the error of each film under `predictions`.",
+            )
+        self.metrics.turned_away(error.to_dict()["type"])
+        body = error_body(error, predictions=[film.to_dict() for film in unread])
+        return Response(body, status_code=error_status(error), media_type=_JSON)
+
+    async def _model(self) -> Response:
+        return Response(self._card, media_type=_JSON)
+
+    async def _healthz(self) -> Response:
+        return Response(b'{"status":"ok"}', media_type=_JSON)
+
+    async def _readyz(self) -> Response:
+        if self.draining:
+            raise HttpError(503, "ShuttingDown", "The server is shutting down.", headers={"Retry-After": "5"})
+        return Response(b'{"status":"ready"}', media_type=_JSON)
+
+    async def _metrics(self) -> Response:
+        return Response(self.metrics.text(), headers={"content-type": METRICS_TYPE})
+
+    async def _on_error(self, _: Request, error: Exception) -> Response:
+        if not isinstance(error, HilumError):
+            raise error
+        self.metrics.turned_away(error.to_dict()["type"])
+        headers = error.headers if isinstance(error, HttpError) else {}
+        return Response(error_body(error), status_code=error_status(error), media_type=_JSON, headers=headers)
+
+    async def _on_failure(self, request: Request, _: Exception) -> Response:
+        return await self._on_error(request, internal_error())
+
+    async def _on_http_exception(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        kind = _KINDS.get(error.status_code, "InvalidRequest")
+        message = {
+            "NotFound": "There is nothing at this path.",
+            "MethodNotAllowed": "This path does not know this method.",
+        }.get(kind, "The request is not well-formed.")
+        fix = "See /openapi.json for what there is."
+        return await self._on_error(
+            request, HttpError(error.status_code, kind, message, fix=fix, headers=error.headers)
+        )
+
+    async def _on_invalid(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, RequestValidationError):
+            raise error
+        names = ", ".join(f"`{one['loc'][-1]}`" for one in error.errors())
+        return await self._on_error(
+            request, HttpError(422, "InvalidParameter", f"The parameter {names} must be true or false.")
+        )
+
+
+_ERRORS = {
+    400: "The body is broken.",
+    401: "The token is missing or wrong.",
+    403: "The request comes from elsewhere.",
+    408: "The body took too long.",
+    413: "The body is too large, or holds too many films.",
+    415: "No multipart body, or no film of a kind that can be judged.",
+    422: "No film in the body, none that can be read, or a wrong parameter.",
+    500: "The server failed.",
+    503: "The queue is full; Retry-After says when to come back.",
+}
+
+
+def _page(file: PageFile) -> Any:
+    async def answer(request: Request) -> Response:
+        headers = {"etag": file.etag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == file.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, media_type=None, headers={**headers, "content-type": file.media_type})
+
+    return answer
+
+
+def _stated_length(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdigit() else 0
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
+
+
+def _model_card(classifier: Classifier, limits: Limits) -> bytes:
+    metadata = classifier.metadata
+    card = {
+        **classifier.identity,
+        "findings": [
+            {
+                "name": name,
+                "snomed_ct": metadata.snomed_ct.get(name),
+                "operating_threshold": metadata.operating_thresholds.get(name, 0.5),
+                "conformal_threshold": metadata.conformal.get(name, {"threshold": 1.0})["threshold"],
+            }
+            for name in metadata.findings
+        ],
+        "coverage": metadata.coverage,
+        "temperature": metadata.temperature,
+        "precision": metadata.precision,
+        "preprocessing": metadata.preprocessing.to_dict(),
+        "training_data": dict(metadata.training_data),
+        "figures": dict(metadata.figures),
+        "model_card": metadata.model_card,
+        "model_version": metadata.hilum_version,
+        "format_version": metadata.format_version,
+        "decoder_version": metadata.decoder_version,
+        "hilum_version": hilum.__version__,
+        "limits": {"body_bytes": limits.body_bytes, "films": limits.films},
+    }
+    try:
+        return _to_json(card)
+    except ValueError as error:  # NaN, which Python reads and JSON has not
+        raise ModelFileError("The figures in the model file are no JSON numbers.", fix="Train it anew.") from error

@@ -1,0 +1,214 @@
+"""What stands around the service: who may ask, the headers of every answer, errors in one shape, and counting.
+
+A page on the internet can make a browser send requests to this computer. Without a token the server therefore answers
+only to the names of this computer (a foreign name in Host is DNS rebinding) and only to its own page (Origin). With a
+token neither matters: a foreign page does not know it.
+
+Source: OWASP REST Security Cheat Sheet; RFC 6750 (bearer tokens); RFC 9112, 9.6 (closing a connection).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import ipaddress
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from hilum.serve.httperror import HttpError, error_body, error_status
+from hilum.serve.limits import Limits
+from hilum.serve.metrics import Metrics
+from hilum.serve.queue import internal_error, where_it_failed
+
+__all__ = ["Guard", "is_loopback"]
+
+_LOG = logging.getLogger("hilum.serve")
+_DISCARD_SECONDS = 10.0
+_SECURITY_HEADERS = tuple(
+    (name.encode(), value.encode())
+    for name, value in {
+        "content-security-policy": (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    }.items()
+)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address, without a port, means this computer and nothing else."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """An ASGI application around another.
+
+    Args:
+        app: The service.
+        token: What a caller must know, or None.
+        open_paths: Paths that need no token: the page itself, and what tells whether the server lives.
+        known_paths: The service's paths; any other is counted as ``other``.
+        metrics: Where requests are counted.
+        limits: How long a client may leave an answer unread.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        token: str | None,
+        open_paths: Iterable[str],
+        known_paths: Iterable[str],
+        metrics: Metrics,
+        limits: Limits,
+    ) -> None:
+        self._app = app
+        self._token = None if token is None else token.encode()
+        self._open_paths = frozenset(open_paths)
+        self._known_paths = frozenset(known_paths)
+        self._metrics = metrics
+        self._limits = limits
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        exchange = _Exchange(scope, receive, send, self._limits.write_seconds)
+        try:
+            self._check(scope)
+            await self._app(scope, exchange.receive, exchange.send)
+        except HttpError as error:
+            await self._answer(exchange, error)
+        except _Unread:  # the client does not take its answer
+            return
+        except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer and the log no name
+            _LOG.error("A request failed: %s", where_it_failed(error))
+            await self._answer(exchange, internal_error())
+        path = scope["path"] if scope["path"] in self._known_paths else "other"
+        method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
+        seconds = time.perf_counter() - started
+        self._metrics.request(method=method, path=path, status=exchange.status, seconds=seconds)
+
+    async def _answer(self, exchange: _Exchange, error: HttpError) -> None:
+        if exchange.status:  # too late for another answer
+            return
+        self._metrics.turned_away(error.kind)
+        body = error_body(error)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+        with contextlib.suppress(_Unread):
+            await exchange.send({"type": "http.response.start", "status": error_status(error), "headers": headers})
+            await exchange.send({"type": "http.response.body", "body": body})
+
+    def _check(self, scope: MutableMapping[str, Any]) -> None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if self._token is None:
+            _check_host(headers)
+            return
+        if scope["path"] in self._open_paths:
+            return
+        scheme, _, sent = headers.get(b"authorization", "").partition(" ")
+        known = hmac.compare_digest(sent.strip().encode("latin-1"), self._token)
+        if scheme.lower() != "bearer" or not known:
+            raise HttpError(
+                401,
+                "Unauthorized",
+                "The token is wrong." if sent else "A token is needed.",
+                fix="Send the header `Authorization: Bearer TOKEN` with the token the server was started with.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+
+def _check_host(headers: dict[bytes, str]) -> None:
+    """Turn away what a page from elsewhere made a browser send."""
+    host = headers.get(b"host", "")
+    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+    if not is_loopback(name):
+        raise HttpError(
+            403,
+            "ForeignHost",
+            "The request names another host than this computer.",
+            fix="Use http://127.0.0.1 or http://localhost, or start the server with --token.",
+        )
+    origin = headers.get(b"origin")
+    if origin is not None and origin.lower() not in {f"http://{host}".lower(), f"https://{host}".lower()}:
+        raise HttpError(
+            403,
+            "ForeignOrigin",
+            "The request comes from a page of another site.",
+            fix="Use the server's own page, or start the server with --token.",
+        )
+
+
+class _Unread(Exception):
+    """The client does not read its answer."""
+
+
+class _Exchange:
+    """One request and its answer.
+
+    An answer may be ready before the body was read: the request is turned away. To close the connection then would
+    make the client's system discard the answer, so the rest of the body is read first, for a while, and thrown away.
+    """
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, write_seconds: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._write_seconds = write_seconds
+        names = {name for name, _ in scope["headers"]}
+        self._body_left = bool(names & {b"content-length", b"transfer-encoding"})
+        self.status = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._body_left = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [*message.get("headers", ()), *_SECURITY_HEADERS]
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            await self._write({**message, "headers": headers})
+            return
+        if message["type"] == "http.response.body" and not message.get("more_body", False) and self._body_left:
+            await self._write({**message, "more_body": True})
+            await self._discard_body()
+            message = {"type": "http.response.body", "body": b""}
+        await self._write(message)
+
+    async def _write(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._write_seconds):
+                await self._send(message)
+        except TimeoutError as error:
+            raise _Unread from error
+
+    async def _discard_body(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while self._body_left:
+                    await self.receive()

@@ -1,0 +1,52 @@
+"""The error of a request, as opposed to that of a film: every one leaves the server in the same JSON shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hilum.errors import HilumError
+
+__all__ = ["HttpError", "error_body", "error_status"]
+
+
+class HttpError(HilumError):
+    """A request that is turned away.
+
+    Args:
+        status: The HTTP status, 400 to 599.
+        kind: What stands under ``type`` in the JSON, such as ``Busy``.
+        message: What happened.
+        fix: What the caller can do about it.
+        headers: Headers of the response, such as Retry-After.
+    """
+
+    def __init__(
+        self, status: int, kind: str, message: str, *, fix: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, fix=fix)
+        self.status = status
+        self.kind = kind
+        self.headers = dict(headers or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.status, self.kind, self.message, self.fix, self.headers)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the one JSON shape of an error: type, message, fix."""
+        return {"type": self.kind, "message": self.message, "fix": self.fix}
+
+
+def _rebuild(status: int, kind: str, message: str, fix: str, headers: dict[str, str]) -> HttpError:
+    return HttpError(status, kind, message, fix=fix, headers=headers)
+
+
+def error_status(error: HilumError) -> int:
+    """Return the HTTP status of any of hilum's errors."""
+    return error.status if isinstance(error, HttpError) else error.http_status
+
+
+def error_body(error: HilumError, **more: Any) -> bytes:
+    """Return the JSON of an error, ``{"error": {"type", "message", "fix"}}``, with further keys beside it."""
+    return json.dumps({"error": error.to_dict(), **more}, ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,93 @@
+"""Pictures that travel inside JSON, as PNG data URIs: the film as a person sees it, and the evidence laid over it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from hilum.film.decode import decode
+from hilum.film.radiograph import Radiograph
+from hilum.run.answer import Answer
+from hilum.run.classifier import DISPLAY_PX
+from hilum.run.heatmap import heat, overlay
+
+__all__ = ["display_pictures", "heatmap_picture"]
+
+_FILM_SIDE_PX = 1536  # enough to zoom into a lung, and a few MB at most
+_HEAT_SIDE_PX = 320  # evidence comes on a grid of about 14 x 14: more pixels would say no more
+_URI = "data:image/png;base64,"
+
+
+def heatmap_picture(data: bytes, radiograph: Radiograph, answer: Answer, findings: Sequence[str]) -> str:
+    """Return the picture that ``predict --heatmaps`` writes, as a data URI.
+
+    Args:
+        data: The film's bytes; a JPEG was decoded too small to look at and is decoded again.
+        radiograph: The film as it was judged.
+        answer: What was said of it.
+        findings: The model's findings, in the order of the answer's activation.
+    """
+    shown = _enlarged(data, radiograph, DISPLAY_PX)
+    evidence = answer.activation[findings.index(answer.likeliest)]
+    return _png(overlay(shown, evidence)[..., ::-1])
+
+
+def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findings: Sequence[str]) -> dict[str, Any]:
+    """Return what a viewer needs: the film and, for each finding, a layer to lay over it.
+
+    Args:
+        data: The film's bytes.
+        radiograph: The film as it was judged.
+        answer: What was said of it.
+        findings: The model's findings, in the order of the answer's activation.
+
+    Returns:
+        ``width_px`` and ``height_px`` of the film's picture; ``film``, an 8-bit grey PNG, black and white at the 0.5th
+        and 99.5th percentile; ``heat``, finding to a PNG whose colour and opacity both stand for the evidence. All
+        pictures are data URIs and fill the same rectangle.
+    """
+    pixels: np.ndarray = _enlarged(data, radiograph, _FILM_SIDE_PX // 2).pixels
+    scale = min(1.0, _FILM_SIDE_PX / max(pixels.shape))
+    if scale < 1:
+        height, width = (max(1, round(side * scale)) for side in pixels.shape)
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    grey = np.clip((pixels - low) / max(float(high - low), 1e-3), 0, 1)
+    height, width = grey.shape
+    scale = min(1.0, _HEAT_SIDE_PX / max(height, width))
+    size_px = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return {
+        "width_px": width,
+        "height_px": height,
+        "film": _png((grey * 255).astype(np.uint8)),
+        "heat": {
+            name: _layer(heat(evidence, size_px)) for name, evidence in zip(findings, answer.activation, strict=True)
+        },
+    }
+
+
+def _enlarged(data: bytes, radiograph: Radiograph, side_px: int) -> Radiograph:
+    """Return the film with sides of that length where it has them; only a JPEG was decoded at a reduced scale."""
+    return decode(data, min_side_px=side_px) if radiograph.file_format == "jpeg" else radiograph
+
+
+def _png(pixels: np.ndarray) -> str:
+    """Return (H, W) or blue-green-red (H, W, 3) uint8 as a data URI."""
+    encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1]
+    return _URI + base64.b64encode(encoded.tobytes()).decode()
+
+
+def _layer(warmth: np.ndarray) -> str:
+    """Return (H, W) in [0, 1] as a PNG of 256 colours, each as opaque as it is warm."""
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1]
+    picture = Image.fromarray((warmth * 255).astype(np.uint8), "L")
+    picture.putpalette(colours.tobytes())
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", transparency=bytes(range(256)), compress_level=6)
+    return _URI + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,118 @@
+"""The shapes of the JSON, for the OpenAPI document that programs are written against."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Error", "ErrorBody", "Health", "ModelCard", "Prediction", "Predictions", "UnreadFilmBody"]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Error(_Shape):
+    """What went wrong."""
+
+    type: str = Field(description="A name for programs, such as UndecodableFilm or Busy.")
+    message: str
+    fix: str = Field(description="What to do about it; may be empty.")
+
+
+class ErrorBody(_Shape):
+    """The one shape of every error."""
+
+    error: Error
+    predictions: list[UnreadFilmBody] | None = Field(
+        default=None, description="Where films were sent and none could be read: the error of each."
+    )
+
+
+class UnreadFilmBody(_Shape):
+    """A film that could not be read."""
+
+    file: str
+    error: Error
+
+
+class Reason(_Shape):
+    """Why a film is refused."""
+
+    code: str
+    message: str
+
+
+class ModelIdentity(_Shape):
+    """Which model answered."""
+
+    name: str
+    sha256: str
+
+
+class Display(_Shape):
+    """What a viewer needs; every picture is a PNG data URI and fills the same rectangle."""
+
+    width_px: int
+    height_px: int
+    film: str
+    heat: dict[str, str]
+
+
+class Prediction(_Shape):
+    """What the model says of one film; the same object as a line of `hilum predict --format jsonl`."""
+
+    file: str
+    finding: str | None = Field(description="The likeliest finding; null where the film is refused.")
+    probabilities: dict[str, float]
+    set: list[str] = Field(description="The findings that cannot be ruled out.")
+    above_threshold: list[str]
+    accepted: bool
+    reasons: list[Reason]
+    heatmap: str | None = Field(description="With heatmap=true a PNG data URI, else null. Where, not why.")
+    model: ModelIdentity
+    display: Display | None = Field(default=None, description="With display=true; else absent.")
+
+
+class Predictions(_Shape):
+    """One object a film, in the order of the body."""
+
+    predictions: list[Prediction | UnreadFilmBody]
+
+
+class FindingBody(_Shape):
+    """A finding the model knows."""
+
+    name: str
+    snomed_ct: str | None
+    operating_threshold: float
+    conformal_threshold: float
+
+
+class ModelCard(BaseModel):
+    """What the model says of itself."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    name: str
+    sha256: str
+    findings: list[FindingBody]
+    coverage: float
+    temperature: float
+    precision: str
+    preprocessing: dict[str, Any]
+    training_data: dict[str, Any]
+    figures: dict[str, Any]
+    model_card: str
+    model_version: str = Field(description="The hilum version that made the file.")
+    format_version: int
+    decoder_version: int
+    hilum_version: str = Field(description="The version of this server.")
+    limits: dict[str, int]
+
+
+class Health(_Shape):
+    """Whether the server lives."""
+
+    status: Literal["ok", "ready"]

@@ -1,0 +1,182 @@
+"""Sending results to an archive, again and again until it has them.
+
+While the archive is away all results wait, ever longer between two tries. One that the archive refuses waits alone and
+does not hold up the others. Nothing is ever given up: an archive that is mended gets everything.
+
+Source: C-STORE, DICOM PS3.7 9.1.1; its statuses, PS3.4 B.2.3.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.sop_class import ComprehensiveSRStorage, SecondaryCaptureImageStorage  # type: ignore[attr-defined]
+
+from hilum.errors import ConfigError
+from hilum.film.dicom import pydicom_kept_quiet
+from hilum.serve.spool import Spool
+
+__all__ = ["Archive", "Sender", "checked_ae_title", "parse_archive"]
+
+_CONNECT_SECONDS, _ANSWER_SECONDS = 10, 60
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
+_STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # success, and success with a remark
+_ALREADY_THERE = 0x0111  # duplicate SOP instance: it came through before, and the answer was lost
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where results go: the archive's AE title, host and port."""
+
+    ae_title: str
+    host: str
+    port: int
+
+
+def checked_ae_title(title: str) -> str:
+    """Return an AE title without the spaces around it.
+
+    Raises:
+        ConfigError: It has not 1 to 16 printable ASCII characters, or has a backslash (DICOM PS3.5 6.2, AE).
+    """
+    title = title.strip()
+    if not re.fullmatch(r"[ -\[\]-~]{1,16}", title):
+        raise ConfigError(
+            f"`{title}` is no AE title; expected 1 to 16 characters of ASCII without a backslash.",
+            fix="Give the title that the archive's settings name.",
+        )
+    return title
+
+
+def parse_archive(text: str) -> Archive:
+    """Return the archive that AE@HOST:PORT stands for; an IPv6 address stands in brackets.
+
+    Raises:
+        ConfigError: The text has another form, or a port that is none.
+
+    Example:
+        >>> parse_archive("ORTHANC@localhost:4242")
+        Archive(ae_title='ORTHANC', host='localhost', port=4242)
+    """
+    match = re.fullmatch(r"([^@]+)@(?:\[([0-9A-Fa-f:.]+)\]|([^@:\s\[\]]+)):(\d{1,5})", text.strip())
+    if match is None or not 1 <= int(match[4]) <= 65535:
+        raise ConfigError(
+            f"Cannot send results to `{text}`; expected AE@HOST:PORT.", fix="For instance ORTHANC@localhost:4242."
+        )
+    return Archive(checked_ae_title(match[1]), match[2] or match[3], int(match[4]))
+
+
+class Sender(threading.Thread):
+    """Sends the results that wait in a spool, in a thread of its own.
+
+    Args:
+        spool: Where they wait.
+        archive: Where they go.
+        ae_title: This node's own title.
+        say: Shows one line; it never holds a word about a patient.
+    """
+
+    def __init__(self, spool: Spool, archive: Archive, ae_title: str, say: Callable[[str], None]) -> None:
+        super().__init__(name="hilum-sender", daemon=True)
+        self._spool, self._archive, self._say = spool, archive, say
+        self._ae = AE(ae_title=ae_title)
+        for sop_class in (ComprehensiveSRStorage, SecondaryCaptureImageStorage):
+            self._ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        self._ae.connection_timeout = self._ae.acse_timeout = _CONNECT_SECONDS
+        self._ae.dimse_timeout = self._ae.network_timeout = _ANSWER_SECONDS
+        self._news, self._stopping = threading.Event(), threading.Event()
+        self._refused: dict[str, tuple[float, float]] = {}  # results -> (not before, pause)
+
+    def wake(self) -> None:
+        """Say that there is something new to send."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """Ask the thread to end when the object under way has been sent; join it afterwards."""
+        self._stopping.set()
+        self._news.set()
+
+    def run(self) -> None:
+        """Send what waits until `stop` is called."""
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            self._news.clear()
+            try:
+                reached = self._send_waiting()
+            except Exception as error:  # noqa: BLE001 - a disk that fails, a peer that breaks the protocol: the next try comes
+                self._say(f"Results were not sent ({type(error).__name__}); they wait in the spool.")
+                reached = False
+            if reached:
+                pause = _FIRST_PAUSE_SECONDS
+                self._news.wait(self._seconds_to_next())
+            else:
+                self._stopping.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _seconds_to_next(self) -> float | None:
+        """Return how long to wait for results that were refused; None where there are none."""
+        times = [not_before for not_before, _ in self._refused.values()]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _send_waiting(self) -> bool:
+        """Send all that is due over one association; False where the archive cannot be reached."""
+        now = time.monotonic()
+        due = [one for one in self._spool.waiting_results() if self._refused.get(one.name, (0.0, 0.0))[0] <= now]
+        if not due:
+            return True
+        association = self._ae.associate(self._archive.host, self._archive.port, ae_title=self._archive.ae_title)
+        if not association.is_established:
+            self._say(f"{self._archive.ae_title} cannot be reached; {len(due)} result(s) wait in the spool.")
+            return False
+        try:
+            for results in due:
+                if self._stopping.is_set():
+                    break
+                if not association.is_established:
+                    return False
+                self._send(association, results)
+        finally:
+            if association.is_established:
+                association.release()
+        return True
+
+    def _send(self, association: Association, results: Path) -> None:
+        """Send the files of one film's results; all of them again where one is refused."""
+        for path in sorted(results.glob("*.dcm")):
+            refusal = _store(association, path)
+            if refusal is None:
+                continue
+            if association.is_established:
+                pause = min(2 * self._refused.get(results.name, (0.0, 0.5))[1], _LONGEST_PAUSE_SECONDS)
+                self._refused[results.name] = (time.monotonic() + pause, pause)
+                self._say(f"{self._archive.ae_title} refused {path.name} of {results.name[:12]}: {refusal}.")
+            return
+        self._refused.pop(results.name, None)
+        self._spool.finish(results)
+        self._say(f"Sent {results.name[:12]}.")
+
+
+def _store(association: Association, path: Path) -> str | None:
+    """Send one file; None where the archive has it now, else why not."""
+    with pydicom_kept_quiet():
+        dataset = dcmread(path)
+        try:
+            answer: Dataset = association.send_c_store(dataset)
+        except ValueError:  # no presentation context was accepted for it
+            return "it does not take this kind of object"
+        except RuntimeError:  # the association ended meanwhile
+            return "no answer"
+    status = answer.get("Status")
+    if status in _STORED or status == _ALREADY_THERE:
+        return None
+    return "no answer" if status is None else f"status 0x{status:04X}"

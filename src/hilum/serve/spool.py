@@ -1,0 +1,197 @@
+"""The spool: the folder in which films and results wait, so that a node may end at any moment and lose nothing.
+
+    SPOOL/incoming/FILM.dcm          received, not yet judged
+    SPOOL/outgoing/RESULT/*.dcm      judged, not yet sent
+    SPOOL/sent/RESULT                an empty file: judged and sent
+    SPOOL/quarantine/FILM.dcm, .json what cannot be judged, and why
+    SPOOL/lock                       held by the one node that works here
+
+A film's name is made of hashes of its SOP Instance UID and its content, a result's of the former and the model's. Every
+step is one rename after all that it brings is safe on disk, and what the step makes needless is removed after it. So a
+step that was cut off is taken again, with the same outcome.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import InputError
+
+__all__ = ["Spool"]
+
+_FOLDERS = ("incoming", "outgoing", "sent", "quarantine")
+_PARTIAL = ".part-"
+
+
+class Spool:
+    """One node's spool, locked as long as this process lives. POSIX only.
+
+    Methods raise OSError where the disk is full or fails; nothing is lost then, and the step can be taken again.
+
+    Args:
+        folder: Made where it does not exist, for this user's eyes only: it holds films of patients.
+        model_sha256: The model that judges; another model's results are not this one's.
+
+    Raises:
+        InputError: Another node works in the folder, or it cannot be written to.
+    """
+
+    def __init__(self, folder: Path, model_sha256: str) -> None:
+        self.folder = folder
+        self._model = model_sha256[:12]
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in _FOLDERS:
+                (folder / name).mkdir(mode=0o700, exist_ok=True)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise InputError(
+                f"Cannot use the spool folder `{folder}`: {error.strerror}.", fix="Give another --spool."
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise InputError(
+                f"Another node works in the spool folder `{folder}`.", fix="Give each node a --spool of its own."
+            ) from error
+        self._sweep()
+
+    def close(self) -> None:
+        """Give the folder free for another node."""
+        os.close(self._lock)
+
+    def keep_film(self, data: bytes, sop_instance_uid: str) -> Path | None:
+        """Write a film so that it outlives a loss of power; None where this model has judged the film before.
+
+        Args:
+            data: The whole file.
+            sop_instance_uid: The film's identifier. The same film once more replaces itself.
+        """
+        key = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
+        if self._is_judged(key):
+            return None
+        return _write(self.folder / "incoming" / f"{key}-{hashlib.sha256(data).hexdigest()[:16]}.dcm", data)
+
+    def waiting_films(self) -> list[Path]:
+        """Return the films to be judged: those that no process has ended on first, then in order of arrival."""
+        films = [path for path in (self.folder / "incoming").glob("*.dcm") if not path.name.startswith(".")]
+        return sorted(films, key=lambda film: (_num_attempts(film), film.stat().st_mtime_ns))
+
+    def begin(self, film: Path) -> int:
+        """Note that a film is being judged, and return how often the process ended before `end` was called."""
+        num_attempts = _num_attempts(film)
+        _attempts_of(film).write_text(str(num_attempts + 1), encoding="ascii")
+        return num_attempts
+
+    def end(self, film: Path) -> None:
+        """Note that a film is no longer being judged, whatever came of it."""
+        _attempts_of(film).unlink(missing_ok=True)
+
+    def is_judged(self, film: Path) -> bool:
+        """Return whether the results of a film, whatever its content, are there or were sent."""
+        return self._is_judged(film.stem.split("-")[0])
+
+    def keep_results(self, film: Path, results: Mapping[str, bytes]) -> Path:
+        """Write the results of a film, all of them or none, and return their folder.
+
+        Args:
+            film: A path of `waiting_films`.
+            results: File name to the file's bytes.
+        """
+        folder = self.folder / "outgoing" / self._result_name(film.stem.split("-")[0])
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_PARTIAL))
+        try:
+            for name, data in results.items():
+                _write(partial / name, data)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        _sync(folder.parent)
+        return folder
+
+    def drop_film(self, film: Path) -> None:
+        """Remove a film that has been judged."""
+        film.unlink(missing_ok=True)
+        self.end(film)
+
+    def quarantine(self, film: Path, reason: Mapping[str, Any]) -> None:
+        """Set a film aside that cannot be judged, with the reason beside it as JSON."""
+        folder = self.folder / "quarantine"
+        _write(folder / f"{film.stem}.json", json.dumps(reason, ensure_ascii=False, indent=1).encode())
+        film.rename(folder / film.name)
+        _sync(folder)
+        self.end(film)
+
+    def waiting_results(self) -> list[Path]:
+        """Return the folders of results to be sent, in the order they were made."""
+        folders = [path for path in (self.folder / "outgoing").iterdir() if not path.name.startswith(".")]
+        return sorted(folders, key=lambda folder: folder.stat().st_mtime_ns)
+
+    def finish(self, results: Path) -> None:
+        """Note that results were sent, then remove them."""
+        _write(self.folder / "sent" / results.name, b"")
+        shutil.rmtree(results)
+
+    def _is_judged(self, key: str) -> bool:
+        name = self._result_name(key)  # looked for in this order: `finish` makes the second before it removes the first
+        return (self.folder / "outgoing" / name).exists() or (self.folder / "sent" / name).exists()
+
+    def _result_name(self, key: str) -> str:
+        return f"{key}-{self._model}"
+
+    def _sweep(self) -> None:
+        """Remove what steps that were cut off left behind."""
+        for name in _FOLDERS:
+            for path in (self.folder / name).glob(f"{_PARTIAL}*"):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        for results in self.waiting_results():
+            if (self.folder / "sent" / results.name).exists():
+                shutil.rmtree(results)
+
+
+def _attempts_of(film: Path) -> Path:
+    return film.with_suffix(".attempts")
+
+
+def _num_attempts(film: Path) -> int:
+    try:
+        return int(_attempts_of(film).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Write a file in one step and wait until file and folder are on the disk."""
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(partial).rename(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+    return path
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

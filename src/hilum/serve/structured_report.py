@@ -1,0 +1,182 @@
+"""The structured report of one film: a Measurement Report (TID 1500) that says what `hilum predict` says.
+
+One measurement group a finding, the likeliest first: its code, its probability, whether it is in the conformal set and
+reaches its operating threshold, the algorithm, the film. Below, under Qualitative Evaluations, the answer in words. A
+refused film gets a report too, with its reasons and without a probability.
+
+Source: DICOM PS3.16 TID 1500, 1501, 1419, 4019; PS3.3 A.35.3 (Comprehensive SR).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from highdicom import sr
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr.coding import CodedConcept
+from highdicom.sr.enum import RelationshipTypeValues
+from highdicom.sr.value_types import (
+    CodeContentItem,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    TextContentItem,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+import hilum
+from hilum.findings import finding_named
+from hilum.run.answer import Answer
+from hilum.run.modelfile import Metadata
+from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence
+
+__all__ = ["MANUFACTURER", "NOTICE", "conclusion", "finding_code", "structured_report"]
+
+logging.getLogger("highdicom").addHandler(logging.NullHandler())  # else its warnings go to standard error
+
+NOTICE = "Research software, not a medical device. Not reviewed by a physician."
+MANUFACTURER = "hilum"
+_SERIES_NUMBER = 9901  # behind the series of any modality
+_CONTAINS = RelationshipTypeValues.CONTAINS
+_SCHEME = "99HILUM"
+_LONGEST = 64  # of a LO value, PS3.5 6.2
+_YES, _NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
+_CHEST_RADIOGRAPHY = Code("399208008", "SCT", "Plain chest X-ray")
+_THORAX = Code("816094009", "SCT", "Thorax")
+_PROBABILITY = Code("122157", "DCM", "Probability")
+_NO_UNITS = Code("1", "UCUM", "no units")
+_DEVICE = CodedConcept("121007", "DCM", "Device")
+_CONCLUSION = Code("121077", "DCM", "Conclusion")
+_COMMENT = Code("121106", "DCM", "Comment")
+_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+_ACCEPTED = Code("accepted", _SCHEME, "Film accepted for judging")
+_LIKELIEST = Code("likeliest", _SCHEME, "Likeliest finding")
+_IN_SET = Code("conformal-set", _SCHEME, "Cannot be ruled out (in the conformal set)")
+_ABOVE = Code("above-threshold", _SCHEME, "Reaches its operating threshold")
+_REASON = Code("refusal-reason", _SCHEME, "Reason for refusal")
+
+
+def finding_code(name: str, metadata: Metadata) -> Code:
+    """Return the code of a finding: SNOMED CT where model or vocabulary have one, else one of hilum's own scheme."""
+    known = finding_named(name)
+    code = metadata.snomed_ct.get(name) or (known.snomed_ct if known else None)
+    if code is None:
+        return Code(hashlib.sha256(name.encode()).hexdigest()[:16], _SCHEME, name[:_LONGEST])
+    meaning = known.meaning if known and known.snomed_ct == code and len(known.meaning) <= _LONGEST else name
+    return Code(code, "SCT", meaning[:_LONGEST])
+
+
+def structured_report(film: Dataset, answer: Answer, metadata: Metadata) -> Dataset:
+    """Return the report of one film.
+
+    Args:
+        film: The film's elements; its study and patient become the report's.
+        answer: What the model says of it.
+        metadata: The model's.
+
+    Returns:
+        A Comprehensive SR object in the film's study, complete, preliminary, unverified.
+    """
+    source, uid, sha256 = evidence(film), str(film.SOPInstanceUID), answer.model["sha256"]
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=derived_uid(sha256, "device"),
+        name=MANUFACTURER,
+        manufacturer_name=MANUFACTURER,
+        model_name=metadata.name,
+        serial_number=sha256,
+    )
+    content = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(
+            observer_device_context=sr.ObserverContext(observer_type=_DEVICE, observer_identifying_attributes=device)
+        ),
+        procedure_reported=_CHEST_RADIOGRAPHY,
+        imaging_measurements=_groups(source, answer, metadata),
+    )
+    content[0].ContentSequence.append(_evaluations(answer, metadata))
+    report = sr.ComprehensiveSR(
+        evidence=[source],
+        content=content,
+        series_instance_uid=derived_uid(uid, sha256, "report series"),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=derived_uid(uid, sha256, "report"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=metadata.name[:_LONGEST],
+        software_versions=hilum.__version__,
+        device_serial_number=sha256,
+        series_description="hilum: research, not a medical device",
+        is_complete=True,
+        is_final=False,
+        coding_schemes=[CodingSchemeIdentificationItem(_SCHEME, name=MANUFACTURER)],
+    )
+    own_texts = (metadata.name, *metadata.findings, *(reason.message for reason in answer.reasons))
+    copy_patient_and_study(film, report, own_texts)
+    return report
+
+
+def _groups(source: Dataset, answer: Answer, metadata: Metadata) -> list[sr.MeasurementsAndQualitativeEvaluations]:
+    """Return one measurement group a finding, the likeliest first; a refused film has one without a finding."""
+    if not answer.accepted:
+        return [_group("Film not judged", source, answer, metadata, evaluations={_ACCEPTED: False})]
+    groups = []
+    for name, probability in sorted(answer.probabilities.items(), key=lambda one: -one[1]):
+        evaluations = {_IN_SET: name in answer.set, _ABOVE: name in answer.above_threshold}
+        groups.append(_group(name, source, answer, metadata, evaluations=evaluations, probability=probability))
+    return groups
+
+
+def _group(
+    name: str,
+    source: Dataset,
+    answer: Answer,
+    metadata: Metadata,
+    *,
+    evaluations: dict[Code, bool],
+    probability: float | None = None,
+) -> sr.MeasurementsAndQualitativeEvaluations:
+    """Return a measurement group (TID 1501)."""
+    sha256 = answer.model["sha256"]
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=derived_uid(source.SOPInstanceUID, sha256, "group", name), identifier=name
+        ),
+        finding_type=finding_code(name, metadata) if probability is not None else None,
+        finding_sites=[sr.FindingSite(anatomic_location=_THORAX)],
+        algorithm_id=sr.AlgorithmIdentification(
+            name="hilum",
+            version=hilum.__version__,
+            parameters=[f"model={metadata.name}", f"sha256={sha256}"],
+        ),
+        measurements=[sr.Measurement(name=_PROBABILITY, value=probability, unit=_NO_UNITS)]
+        if probability is not None
+        else None,
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(name=question, value=_YES if yes else _NO) for question, yes in evaluations.items()
+        ],
+        source_images=[sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
+    )
+
+
+def _evaluations(answer: Answer, metadata: Metadata) -> ContainerContentItem:
+    """Return the answer in words: what is likeliest, what cannot be ruled out, or why the film was refused."""
+    items: list[ContentItem] = [CodeContentItem(_ACCEPTED, _YES if answer.accepted else _NO, _CONTAINS)]
+    if answer.accepted:
+        items.append(CodeContentItem(_LIKELIEST, finding_code(answer.likeliest, metadata), _CONTAINS))
+    items += [TextContentItem(_REASON, f"{reason.code}: {reason.message}", _CONTAINS) for reason in answer.reasons]
+    items.append(TextContentItem(_CONCLUSION, conclusion(answer, metadata), _CONTAINS))
+    items.append(TextContentItem(_COMMENT, NOTICE, _CONTAINS))
+    container = ContainerContentItem(_EVALUATIONS, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container
+
+
+def conclusion(answer: Answer, metadata: Metadata) -> str:
+    """Return one sentence or two that say what the model says of a film."""
+    if not answer.accepted:
+        return "The film was refused and not judged."
+    likeliest = f"Likeliest finding: {answer.likeliest}, probability {answer.probabilities[answer.likeliest]:.3f}."
+    if not answer.set:
+        return f"{likeliest} The conformal set is empty: unlike the films that the model was calibrated on."
+    return f"{likeliest} Cannot be ruled out at a coverage of {metadata.coverage:.0%}: {', '.join(answer.set)}."

@@ -1,0 +1,238 @@
+"""From the body of a request to films, in memory only: nothing a patient's film consists of is ever put on a disk.
+
+Source: multipart/form-data, RFC 7578.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from hilum.serve.httperror import HttpError
+from hilum.serve.limits import Limits
+from hilum.serve.queue import Upload
+
+__all__ = ["FIELD", "Bodies", "Body", "ClientLeft", "Receive", "read_uploads", "too_large"]
+
+FIELD = "files"
+_MAX_PARTS_BESIDE_FILMS = 16
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before its request was answered."""
+
+
+class Bodies:
+    """The bytes of all bodies under way, within a bound.
+
+    Args:
+        max_bytes: The bound.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.num_bytes = 0
+
+    def body(self) -> Body:
+        """Return the account of one body; leaving its context gives its bytes back."""
+        return Body(self)
+
+    def take(self, num_bytes: int) -> None:
+        """Take more bytes.
+
+        Raises:
+            HttpError: 503, there is no room for them.
+        """
+        if self.num_bytes + num_bytes > self._max_bytes:
+            raise HttpError(
+                503,
+                "Busy",
+                "The server holds as many bytes of films as it may.",
+                fix="Send the request again in 2 s.",
+                headers={"Retry-After": "2"},
+            )
+        self.num_bytes += num_bytes
+
+    def give_back(self, num_bytes: int) -> None:
+        """Give back what was taken."""
+        self.num_bytes -= num_bytes
+
+
+class Body:
+    """The account of one body."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self.num_bytes = 0
+
+    def take(self, num_bytes: int) -> None:
+        """Take more bytes; see `Bodies.take`."""
+        self._bodies.take(num_bytes)
+        self.num_bytes += num_bytes
+
+    def __enter__(self) -> Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies.give_back(self.num_bytes)
+        self.num_bytes = 0
+
+
+async def read_uploads(content_type: str, receive: Receive, body: Body, limits: Limits) -> list[Upload]:
+    """Return the films of a multipart body, as many as came in the field ``files``.
+
+    Args:
+        content_type: The request's Content-Type, with the boundary.
+        receive: Where the body comes from (ASGI).
+        body: The account its bytes are written to; the caller keeps it open as long as the films live.
+        limits: What one request may hold.
+
+    Raises:
+        HttpError: 400 the body is broken; 408 it takes too long; 413 it is too large or holds too many films; 415 it
+            is no multipart body; 422 it holds no film; 503 there is no memory for it at present.
+        ClientLeft: The client is gone.
+    """
+    try:
+        kind, options = parse_options_header(content_type)
+    except UnicodeError:
+        kind, options = b"", {}
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise HttpError(
+            415,
+            "UnsupportedMediaType",
+            "The body is no multipart/form-data with a boundary.",
+            fix=f"Send the films as files in the field `{FIELD}`: curl -F {FIELD}=@film.png ...",
+        )
+    form = _Form(limits.films)
+    try:
+        parser = MultipartParser(boundary, form.callbacks())
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in _chunks(receive):
+                if body.num_bytes + len(chunk) > limits.body_bytes:
+                    raise too_large(limits)
+                body.take(len(chunk))
+                parser.write(chunk)
+        parser.finalize()
+    except TimeoutError as error:
+        raise HttpError(
+            408,
+            "TooSlow",
+            f"The body did not arrive within {limits.body_seconds:g} s.",
+            fix="Send fewer films at a time.",
+        ) from error
+    except (FormParserError, UnicodeError) as error:
+        raise _broken() from error
+    if not form.complete:
+        raise _broken()
+    if not form.films:
+        raise HttpError(
+            422,
+            "InvalidRequest",
+            f"The body holds no file in the field `{FIELD}`.",
+            fix=f"Send the films as files in the field `{FIELD}`: curl -F {FIELD}=@film.png ...",
+        )
+    return form.uploads()
+
+
+def too_large(limits: Limits) -> HttpError:
+    """Return the answer to a body that is larger than the server takes."""
+    return HttpError(
+        413,
+        "TooLarge",
+        f"The body is larger than {limits.body_bytes // 2**20} MB.",
+        fix="Send fewer films at a time.",
+    )
+
+
+def _broken() -> HttpError:
+    return HttpError(400, "InvalidRequest", "The body is cut short or no well-formed multipart/form-data.")
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+class _Form:
+    """What the parser calls while it walks the body."""
+
+    def __init__(self, max_films: int) -> None:
+        self._max_films = max_films
+        self._num_parts = 0
+        self._header, self._value, self._disposition = b"", b"", b""
+        self._chunks: list[bytes] | None = None  # None: a part that is no film
+        self.films: list[tuple[str, list[bytes]]] = []
+        self.complete = False
+
+    def callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._field,
+            "on_header_value": self._value_of,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_end,
+            "on_part_data": self._data,
+            "on_end": self._end,
+        }
+
+    def uploads(self) -> list[Upload]:
+        """Return the films; each list of chunks is let go as its film is put together."""
+        uploads = []
+        for name, chunks in self.films:
+            uploads.append(Upload(name, b"".join(chunks)))
+            chunks.clear()
+        return uploads
+
+    def _begin(self) -> None:
+        self._disposition = b""
+        self._chunks = None
+        self._num_parts += 1
+        if self._num_parts > self._max_films + _MAX_PARTS_BESIDE_FILMS:
+            raise self._too_many()
+
+    def _field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _value_of(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header, self._value = b"", b""
+
+    def _headers_end(self) -> None:
+        options = parse_options_header(self._disposition.decode("latin-1"))[1]
+        if options.get(b"name") != FIELD.encode() or b"filename" not in options:
+            return
+        if len(self.films) >= self._max_films:
+            raise self._too_many()
+        self._chunks = []
+        self.films.append((options[b"filename"].decode("utf-8", "replace") or "film", self._chunks))
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._chunks is not None:
+            self._chunks.append(data[start:end])
+
+    def _end(self) -> None:
+        self.complete = True
+
+    def _too_many(self) -> HttpError:
+        return HttpError(
+            413,
+            "TooManyFilms",
+            f"The body holds more than {self._max_films} films.",
+            fix="Send fewer films at a time.",
+        )

@@ -1,0 +1,182 @@
+"""The REST service: the command line's answers, errors in one shape, an honest OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hilum.run.classifier import Classifier
+from hilum.serve.schema import ErrorBody, ModelCard, Predictions
+
+PREDICTIONS = "/v1/predictions"
+
+
+@pytest.fixture
+def films(write_film: Callable[..., Path], tmp_path: Path) -> list[Path]:
+    names = ("a.png", "b.jpg", "c.png", "d.jpg")
+    return [write_film(tmp_path / name, seed=seed) for seed, name in enumerate(names)]
+
+
+def parts(paths: list[Path]) -> list[tuple[str, tuple[str, bytes]]]:
+    """Return what httpx sends for films under their paths."""
+    return [("files", (str(path), path.read_bytes())) for path in paths]
+
+
+def png_bomb(side_px: int) -> bytes:
+    """Return a small PNG file that says it is large, and is: black pixels, packed."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer = zlib.compressobj(9)
+    row = b"\0" * (side_px + 1)
+    pixels = b"".join(packer.compress(row) for _ in range(side_px)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side_px, side_px, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_answers_equal_the_command_line_s(
+    open_client: Callable[..., Any], command: Callable[..., Any], tiny_model: Path, films: list[Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "b2.png"
+    broken.write_bytes(films[0].read_bytes()[:300])
+    paths = [films[0], broken, *films[1:]]
+    lines = command("predict", "--model", tiny_model, *paths, "--format", "jsonl").out.splitlines()
+    answer = open_client().post(PREDICTIONS, files=parts(paths))
+    assert answer.status_code == 200
+    found = answer.json()["predictions"]
+    assert sum("error" in film for film in found) == 1
+    assert found == [json.loads(line) for line in lines]
+    Predictions.model_validate(answer.json())
+
+
+def test_real_dicom_films_are_answered_as_by_the_classifier(
+    open_client: Callable[..., Any], tiny_classifier: Classifier, hilum_data: Path
+) -> None:
+    paths = sorted((hilum_data / "dicom").glob("*.dcm"))
+    assert paths
+    found = open_client().post(PREDICTIONS, files=parts(paths)).json()["predictions"]
+    judged = [film for film in found if "error" not in film]
+    assert judged
+    for film in judged:
+        assert film == tiny_classifier.predict(film["file"]).to_dict()
+
+
+def test_pictures_come_when_they_are_asked_for(open_client: Callable[..., Any], films: list[Path]) -> None:
+    client = open_client()
+    plain = client.post(PREDICTIONS, files=parts(films[:1])).json()["predictions"][0]
+    rich = client.post(f"{PREDICTIONS}?heatmap=true&display=true", files=parts(films[:1])).json()["predictions"][0]
+    assert plain["heatmap"] is None
+    assert "display" not in plain
+    assert rich["heatmap"].startswith("data:image/png;base64,")
+    assert set(rich.pop("display")) == {"width_px", "height_px", "film", "heat"}
+    assert rich | {"heatmap": None} == plain
+
+
+def test_where_no_film_can_be_read_the_status_says_so(open_client: Callable[..., Any]) -> None:
+    client = open_client()
+    cases: list[tuple[list[bytes], int, str]] = [
+        ([b"no film"], 422, "UndecodableFilm"),
+        ([b""], 422, "UndecodableFilm"),
+        ([b"%PDF-1.7"], 415, "UnsupportedFilm"),
+        ([b"%PDF-1.7", b"GIF89a"], 415, "UnsupportedFilm"),
+        ([b"%PDF-1.7", b"no film"], 422, "UndecodableFilm"),
+        ([png_bomb(12_000)], 422, "UndecodableFilm"),
+    ]
+    for contents, status, kind in cases:
+        answer = client.post(PREDICTIONS, files=[("files", ("film", content)) for content in contents])
+        body = answer.json()
+        assert (answer.status_code, body["error"]["type"]) == (status, kind), contents
+        assert [film["file"] for film in body["predictions"]] == ["film"] * len(contents)
+        ErrorBody.model_validate(body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words", "status", "kind"),
+    [
+        ("GET", "/nothing", {}, 404, "NotFound"),
+        ("GET", "/v1/model/", {}, 404, "NotFound"),
+        ("GET", PREDICTIONS, {}, 405, "MethodNotAllowed"),
+        ("DELETE", "/v1/model", {}, 405, "MethodNotAllowed"),
+        ("POST", PREDICTIONS, {"json": {}}, 415, "UnsupportedMediaType"),
+        ("POST", PREDICTIONS, {}, 415, "UnsupportedMediaType"),
+        ("POST", PREDICTIONS, {"files": {"file": b"x"}}, 422, "InvalidRequest"),
+        ("POST", f"{PREDICTIONS}?heatmap=perhaps", {"files": {"files": b"x"}}, 422, "InvalidParameter"),
+        ("POST", f"{PREDICTIONS}?heatmaps=true", {"files": {"files": b"x"}}, 422, "InvalidParameter"),
+        ("POST", PREDICTIONS, {"files": {"files": b"x" * 2_000_000}}, 413, "TooLarge"),
+        ("POST", PREDICTIONS, {"files": [("files", b"x")] * 5}, 413, "TooManyFilms"),
+    ],
+)
+def test_every_error_has_the_one_shape(  # noqa: PLR0917 - a row a case
+    open_client: Callable[..., Any], method: str, path: str, words: Any, status: int, kind: str
+) -> None:
+    answer = open_client(body_bytes=1_000_000, films=4).request(method, path, **words)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
+    assert set(answer.json()) == {"error"}
+    assert set(answer.json()["error"]) == {"type", "message", "fix"}
+    assert answer.headers["content-type"] == "application/json"
+    if status == 405:
+        assert answer.headers["allow"]
+    if path.endswith("heatmaps=true"):
+        assert "`heatmap`" in answer.json()["error"]["fix"]
+
+
+class SlowClassifier:
+    """A classifier that decodes nothing until it is told to."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self.go = threading.Event()
+
+    def decode(self, data: bytes, name: str) -> Any:
+        self.go.wait(30)
+        return self._classifier.decode(data, name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._classifier, name)
+
+
+def test_a_full_queue_says_when_to_come_back(
+    open_client: Callable[..., Any], tiny_classifier: Classifier, films: list[Path]
+) -> None:
+    slow = SlowClassifier(tiny_classifier)
+    client = open_client(classifier=slow, queue_films=3, answer_seconds=0.2, decoders=1)
+    too_many = client.post(PREDICTIONS, files=parts(films))
+    late = client.post(PREDICTIONS, files=parts(films[:1]))
+    for answer in (too_many, late):
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "Busy")
+        assert int(answer.headers["retry-after"]) >= 1
+    slow.go.set()
+
+
+def test_health_and_readiness(open_client: Callable[..., Any]) -> None:
+    client = open_client()
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    client.service.draining = True
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "ShuttingDown")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_the_model_says_what_it_is(open_client: Callable[..., Any], tiny_classifier: Classifier) -> None:
+    card = open_client().get("/v1/model").json()
+    ModelCard.model_validate(card)
+    assert card["sha256"] == tiny_classifier.identity["sha256"]
+    assert [finding["name"] for finding in card["findings"]] == list(tiny_classifier.findings)
+    assert card["findings"][1]["operating_threshold"] == 0.2
+
+
+def test_the_openapi_document_names_every_status(open_client: Callable[..., Any]) -> None:
+    document = open_client().get("/openapi.json").json()
+    assert set(document["paths"]) == {PREDICTIONS, "/v1/model", "/healthz", "/readyz", "/metrics"}
+    responses = document["paths"][PREDICTIONS]["post"]["responses"]
+    assert set(responses) == {"200", "400", "401", "403", "408", "413", "415", "422", "500", "503"}
+    assert "HTTPValidationError" not in json.dumps(document)

@@ -1,0 +1,295 @@
+"""The page in a real browser: films in, answers out, by mouse and by keyboard, at every width."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hilum.serve.page import page_files
+
+TOKEN = "a-token-of-the-tests"
+WIDTHS = (360, 800, 1000, 1400)
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere() -> None:
+    files = page_files()
+    assert set(files) == {"/", "/style.css", "/script.js", "/icon.svg"}
+    for path, file in files.items():
+        text = file.content.decode("utf-8")
+        assert text.strip(), path
+        assert not re.search(r"https?://(?!www\.w3\.org/)", text), path
+        assert not re.search(r"\sstyle=|\son\w+=|innerHTML|eval\(|document\.write", text), path
+    page = files["/"].content.decode("utf-8")
+    assert page.count("Research software, not a medical device.") == 1
+    assert "not why" in page
+
+
+def test_the_page_is_not_sent_twice(open_client: Callable[..., Any]) -> None:
+    client = open_client()
+    first = client.get("/")
+    again = client.get("/", headers={"if-none-match": first.headers["etag"]})
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert client.request("HEAD", "/script.js").headers["content-type"].startswith("text/javascript")
+
+
+# --- in a browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("No Chromium: install it, or set CHROMIUM to its path.")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Open the page; whatever the browser complains of, but for answers that are errors, fails the test."""
+    with contextlib.ExitStack() as stack:
+        complaints: list[str] = []
+
+        def hear(message: Any) -> None:
+            if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+                complaints.append(message.text)
+
+        def open_one(url: str, *, width: int = 1400, height: int = 900) -> Any:
+            page = chromium.new_page(viewport={"width": width, "height": height})
+            stack.callback(page.close)
+            page.set_default_timeout(30_000)
+            page.on("console", hear)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on(
+                "request",
+                lambda request: complaints.extend([] if request.url.startswith((url, "blob:")) else [request.url]),
+            )
+            page.goto(url)
+            return page
+
+        yield open_one
+        assert complaints == []
+
+
+@pytest.fixture
+def films(write_film: Callable[..., Path], tmp_path: Path) -> list[str]:
+    paths = [
+        write_film(tmp_path / name, seed=seed, size_px=300) for seed, name in enumerate(("a.png", "b.jpg", "c.png"))
+    ]
+    small = write_film(tmp_path / "small.png", size_px=40)  # is refused
+    (tmp_path / "notes.png").write_text("no film", encoding="utf-8")
+    return [*map(str, paths), str(small), str(tmp_path / "notes.png")]
+
+
+def judged(page: Any, number: int) -> None:
+    """Wait until so many films are judged."""
+    page.wait_for_selector(f"#list-count:text-is('{number}')", state="attached")
+
+
+def test_a_film_is_shown_with_its_answer(open_page: Callable[..., Any], server: Any, films: list[str]) -> None:
+    page = open_page(server.url)
+    page.wait_for_selector("#version:not(:empty)")
+    page.set_input_files("#files", films[0])
+    page.wait_for_selector("#answer .bars")
+    assert page.inner_text("#answer-title") in {"Normal", "Covid-19", "Viral Pneumonia"}
+    assert page.locator("#answer .bars li").count() == 3
+    assert page.locator("#answer .tick").count() == 3
+    assert "Cannot be ruled out" in page.inner_text("#answer")
+    assert "90 % of films" in page.inner_text("#answer")
+    for picture in ("#film", "#heat"):
+        assert page.eval_on_selector(picture, "image => image.decode().then(() => image.naturalWidth)") > 100
+    assert page.eval_on_selector("#heat", "image => getComputedStyle(image).opacity") == "0.6"
+    assert page.inner_text("#status") == f"a.png: {page.inner_text('.row-state') or page.text_content('.row-state')}"
+
+
+def test_the_view_obeys_its_controls(open_page: Callable[..., Any], server: Any, films: list[str]) -> None:
+    page = open_page(server.url)
+    page.set_input_files("#files", films[0])
+    page.wait_for_selector("#answer .bars")
+
+    def slope() -> list[float]:
+        return [float(page.get_attribute("#window feFuncR", name)) for name in ("slope", "intercept")]
+
+    def scale() -> float:
+        return float(re.search(r"scale\((.*)\)", page.eval_on_selector("#sheet", "one => one.style.transform"))[1])
+
+    assert slope() == [1, 0]
+    page.click("#invert")
+    assert slope() == [-1, 1]
+    page.click("#invert")
+    page.fill("#width", "50")
+    assert slope() == [2, -0.5]
+    page.fill("#opacity", "20")
+    assert page.eval_on_selector("#heat", "image => image.style.opacity") == "0.2"
+    fit = scale()
+    page.click("#zoom-in")
+    assert scale() == pytest.approx(1.4 * fit)
+    box = page.locator("#stage").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -400)
+    page.wait_for_timeout(100)
+    assert scale() > 3 * fit
+    before = page.eval_on_selector("#sheet", "one => one.style.transform")
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 30, box["y"] + box["height"] / 2 + 20)
+    page.mouse.up()
+    assert page.eval_on_selector("#sheet", "one => one.style.transform") != before
+    page.click("#reset")
+    assert (scale(), slope()) == (pytest.approx(fit), [1, 0])
+    before = page.get_attribute("#heat", "src")
+    page.select_option("#evidence", index=(page.eval_on_selector("#evidence", "one => one.selectedIndex") + 1) % 3)
+    assert page.get_attribute("#heat", "src") != before
+
+
+def test_everything_can_be_done_by_keyboard(open_page: Callable[..., Any], server: Any, films: list[str]) -> None:
+    page = open_page(server.url)
+    page.set_input_files("#files", films)
+    judged(page, len(films))
+    seen, outlines = [], []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        name, outline = (
+            page.eval_on_selector(":focus", "one => [one.id || one.className, getComputedStyle(one).outlineStyle]")
+            if page.locator(":focus").count()
+            else ("", "")
+        )
+        if name in seen:
+            break
+        seen.append(name)
+        outlines.append(outline)
+    expected = [
+        "skip",
+        "open",
+        "show-model",
+        "clear",
+        "list",
+        "stage",
+        "opacity",
+        "evidence",
+        "level",
+        "width",
+        "invert",
+    ]
+    assert [name for name in seen if name in expected] == expected
+    assert "none" not in [outline for name, outline in zip(seen, outlines, strict=True) if name]
+    page.focus("#list")
+    page.keyboard.press("End")
+    assert page.inner_text("#answer-title") == "Not read"
+    assert "expected DICOM, PNG or JPEG" in page.inner_text("#answer")
+    page.keyboard.press("ArrowUp")
+    assert page.inner_text("#answer-title") == "Refused"
+    assert "at least 64 a side" in page.inner_text("#answer")
+    assert page.get_attribute("#list", "aria-activedescendant") == "film-4"
+    assert page.inner_text("#status").startswith("small.png: Refused")
+    page.keyboard.press("Home")
+    page.focus("#stage")
+    page.keyboard.press("+")
+    assert page.inner_text("#zoom-state") == "1.4 x"
+    page.keyboard.press("i")
+    assert page.get_attribute("#invert", "aria-pressed") == "true"
+    page.keyboard.press("h")
+    assert page.inner_text("#opacity-value") == "0 %"
+    page.keyboard.press("PageDown")
+    assert page.inner_text("#file-name") == "b.jpg"
+    page.focus("#show-model")
+    page.keyboard.press("Enter")
+    assert page.is_visible("#model-dialog")
+    assert "17621005" in page.inner_text("#model-body") or "Normal" in page.inner_text("#model-body")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#model-dialog")
+    page.focus("#clear")
+    page.keyboard.press("Enter")
+    assert page.is_visible("#drop")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_sticks_out_and_nothing_jumps(
+    open_page: Callable[..., Any], server: Any, films: list[str], width: int
+) -> None:
+    page = open_page(server.url, width=width)
+    page.wait_for_selector("#version:not(:empty)")
+    page.set_input_files("#files", films)
+    page.wait_for_selector("#viewer", state="visible")
+    before = page.locator("#stage").bounding_box()
+    judged(page, len(films))
+    assert page.locator("#stage").bounding_box() == before
+    for _ in films:
+        page.focus("#list")
+        page.keyboard.press("ArrowDown")
+        assert page.locator("#stage").bounding_box()["width"] == before["width"]
+        assert page.eval_on_selector("html", "one => one.scrollWidth") == width
+    for selector in ("label[for=evidence]", ".row-state", ".actions button"):  # each stays on one line
+        for box in [one.bounding_box() for one in page.locator(selector).all()]:
+            assert box["height"] < 42, selector
+    small = page.eval_on_selector_all(
+        "button, select, input[type=range]",
+        "all => all.filter(one => one.offsetParent && one.getBoundingClientRect().height < 24).map(one => one.id)",
+    )
+    assert small == []  # WCAG 2.2, 2.5.8
+
+
+def test_a_token_is_asked_for(
+    open_page: Callable[..., Any], start_server: Callable[..., Any], films: list[str]
+) -> None:
+    page = open_page(start_server("--token", TOKEN).url)
+    page.wait_for_selector("#token-dialog", state="visible")
+    page.fill("#token", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#token-error:not(:empty)")
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#version:not(:empty)")
+    page.set_input_files("#files", films[0])
+    page.wait_for_selector("#answer .bars")
+
+
+def test_a_server_that_is_gone_is_told_and_a_film_can_be_sent_again(
+    open_page: Callable[..., Any], start_server: Callable[..., Any], films: list[str]
+) -> None:
+    server = start_server()
+    page = open_page(server.url)
+    page.wait_for_selector("#version:not(:empty)")
+    server.stop()
+    page.set_input_files("#files", films[0])
+    page.wait_for_selector("#answer button")
+    assert "does not answer" in page.inner_text("#answer")
+    page.route(
+        "**/v1/predictions*",
+        lambda route: route.fulfill(
+            status=503, headers={"Retry-After": "600"}, json={"error": {"type": "Busy", "message": "", "fix": ""}}
+        ),
+    )
+    page.click("#answer button")
+    page.wait_for_selector("#answer p:has-text('busy')")
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, #rrggbb (WCAG 2.2)."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_can_be_read() -> None:
+    style = page_files()["/style.css"].content.decode("utf-8")
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", style))
+    for ground in ("ground", "panel", "raised"):
+        for text in ("ink", "soft", "accent", "amber", "red"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        assert contrast(colours["edge"], colours[ground]) >= 3
+    assert contrast(colours["accent-ink"], colours["accent"]) >= 4.5
