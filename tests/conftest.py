@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,6 +79,165 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set of phantoms: three findings, 12 films each to train on, 5 each to test on. Leave it as it is."""
     folder = tmp_path_factory.mktemp("films") / "phantoms"
     return write_phantoms(folder, num_per_finding=12, num_test_per_finding=5, findings=TINY_FINDINGS, size_px=96)
+
+
+# --- DICOM ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def write_dicom() -> Callable[..., Path]:
+    """Write a phantom as a DICOM film (CR, chest, PA); further words set elements, None deletes them."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+    def write(path: Path, *, seed: int = 0, size_px: int = 96, syntax: Any = None, **elements: Any) -> Path:
+        pixels = draw_phantom("Normal", np.random.default_rng(seed), size_px=size_px).astype("<u2") * 16
+        film = Dataset()
+        film.file_meta = FileMetaDataset()
+        film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        film.SpecificCharacterSet = "ISO_IR 100"
+        film.SOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1")
+        film.SOPInstanceUID, film.StudyInstanceUID, film.SeriesInstanceUID = (generate_uid() for _ in range(3))
+        film.Modality, film.BodyPartExamined, film.ViewPosition = "CR", "CHEST", "PA"
+        film.PatientName, film.PatientID, film.PatientSex = "S\u00c9CRET^PATIENT", "SECRET-4711", "F"
+        film.PatientBirthDate, film.StudyDate, film.StudyTime = "19600102", "20260304", "101112"
+        film.AccessionNumber, film.StudyID, film.ReferringPhysicianName = "SECRET-ACC", "SECRET-ST", "SECRET^DOCTOR"
+        film.SeriesNumber, film.InstanceNumber, film.Manufacturer = 1, 1, "Phantom maker"
+        film.StudyDescription, film.PatientOrientation = "THORAX", ["L", "F"]
+        film.Rows, film.Columns = pixels.shape
+        film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
+        film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 12, 11, 0
+        film.PixelData = pixels.tobytes()
+        film["PixelData"].VR = "OW"
+        for keyword, value in elements.items():
+            if value is None:
+                delattr(film, keyword)
+            else:
+                setattr(film, keyword, value)
+        if syntax is not None and syntax.is_encapsulated:
+            film.compress(syntax, generate_instance_uid=False)
+        elif syntax is not None:
+            film.file_meta.TransferSyntaxUID = syntax
+        path.parent.mkdir(parents=True, exist_ok=True)
+        film.save_as(path, enforce_file_format=True)
+        return path
+
+    return write
+
+
+def debian_program(name: str) -> str:
+    """Return where a program of Debian's lies; without it the test is skipped."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        package = {"Orthanc": "orthanc", "dciodvfy": "dicom3tools"}.get(name, "dcmtk")
+        pytest.skip(f"{name} is not installed (Debian: apt-get install {package})")
+    return found
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Return where a program of Debian's lies; without it the test is skipped."""
+    return debian_program
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Orthanc:
+    """A real archive: Debian's Orthanc on loopback, with a folder of its own.
+
+    Args:
+        folder: Where its configuration and its store lie.
+        changes: Settings that differ.
+    """
+
+    def __init__(self, folder: Path, changes: dict[str, Any] | None = None) -> None:
+        self._program = debian_program("Orthanc")
+        self.dicom_port, self.http_port = free_port(), free_port()
+        self.address = f"ARCHIVE@127.0.0.1:{self.dicom_port}"
+        self._configuration = folder / "orthanc.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "Name": "test",
+            "StorageDirectory": str(folder / "store"),
+            "IndexDirectory": str(folder / "store"),
+            "HttpPort": self.http_port,
+            "DicomPort": self.dicom_port,
+            "DicomAet": "ARCHIVE",
+            "DicomCheckCalledAet": True,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "OrthancPeers": {},
+            "DicomModalities": {},
+        }
+        self._configuration.write_text(json.dumps(settings | (changes or {})), encoding="utf-8")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = subprocess.Popen(
+            [self._program, str(self._configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until(lambda: self.get("system") is not None)
+
+    def stop(self) -> None:
+        """Stop it; what it holds stays."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+    def get(self, path: str) -> Any:
+        """Return what its REST interface says, None where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/{path}", timeout=10) as answer:
+                data = answer.read()
+        except OSError:
+            return None
+        return data if path.endswith("/file") else json.loads(data)
+
+    def objects(self, study: str) -> list[Any]:
+        """Return the objects that it holds of a study, as pydicom data sets."""
+        import pydicom
+
+        files = [self.get(f"instances/{name}/file") for name in self.get("instances") or []]
+        found = [pydicom.dcmread(io.BytesIO(data)) for data in files if data]
+        return [one for one in found if one.StudyInstanceUID == study]
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float = 120) -> Any:
+    """Return what a condition comes to as soon as it is true; fail after a time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come true in time")
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """Wait until a condition is true; fail after a time."""
+    return wait_until
+
+
+@pytest.fixture
+def make_orthanc(tmp_path: Path) -> Iterator[Callable[..., Orthanc]]:
+    """Start a real archive; its settings may differ. Skips the test where Orthanc is not installed."""
+    made: list[Orthanc] = []
+
+    def make(**changes: Any) -> Orthanc:
+        made.append(Orthanc(tmp_path / f"orthanc-{len(made)}", changes))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
 
 
 # --- models ---------------------------------------------------------------------------------------------------------
@@ -176,6 +340,74 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, tiny_
 
     config = dataclasses.replace(read_config(tiny_toml), folds=2)
     return train_model(tiny_data, tmp_path_factory.mktemp("runs") / "run", config)
+
+
+@pytest.fixture(scope="session")
+def write_run(
+    write_model: Callable[..., Path], tiny_graph: Callable[[], Any], tiny_data: Path, tiny_metadata: Metadata
+) -> Callable[..., Path]:
+    """Write the folder of a run on the small data set whose model was made by hand; it takes no training.
+
+    ``seed`` makes the model and, unless ``split_seed`` says otherwise, chooses the validation films.
+    """
+    from onnx import numpy_helper
+
+    from hilum.data.folder import read_dataset
+    from hilum.data.split import write_splits
+    from hilum.judge.evaluate import judge_records, predictions_csv
+    from hilum.run.classifier import Classifier
+
+    dataset = read_dataset(tiny_data)
+    groups = np.arange(len(dataset.records))
+
+    def graph_of(seed: int) -> Any:
+        graph, rng = tiny_graph(), np.random.default_rng(seed)
+        for tensor in graph.graph.initializer:
+            if tensor.name == "head":
+                head = 4 * rng.normal(size=(len(TINY_FINDINGS), TINY_DEPTH)).astype(np.float32)
+                tensor.CopyFrom(numpy_helper.from_array(head, "head"))
+        for tensor in graph.graph.initializer:
+            if tensor.name == "evidence":
+                tensor.CopyFrom(numpy_helper.from_array(head[:, :, None, None] / TINY_SIDE**2, "evidence"))
+        return graph
+
+    def write(
+        folder: Path,
+        *,
+        seed: int = 0,
+        split_seed: int | None = None,
+        num_folds: int = 2,
+        graph: Any = None,
+        **changes: Any,
+    ) -> Path:
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(seed if split_seed is None else split_seed)
+        splits = np.array([record.split for record in dataset.records], dtype=object)
+        pool = rng.permutation(np.flatnonzero(splits != "test"))
+        splits[pool[: len(pool) // 4]] = "validation"
+        training = {"name": "phantoms", "num_films": {}, "fingerprint": "f"}
+        settings = {"training_data": training, "temperature": 1.0 + 0.25 * (seed % 3)} | changes
+        write_model(folder / "model.onnx", graph=graph or graph_of(seed), **settings)
+
+        def judged(model: Path, positions: np.ndarray) -> Any:
+            return judge_records(Classifier(model), dataset.root, [dataset.records[i] for i in sorted(positions)])
+
+        parts = [
+            (name, judged(folder / "model.onnx", np.flatnonzero(splits == name))) for name in ("test", "validation")
+        ]
+        for number in range(num_folds):
+            (folder / "folds").mkdir(exist_ok=True)
+            fold = folder / "folds" / f"fold-{number + 1}.onnx"
+            write_model(fold, graph=graph or graph_of(1000 * number + seed + 50), **settings)
+            parts.append(("cross_validation", judged(fold, pool[number::num_folds])))
+        (folder / "predictions.csv").write_text(predictions_csv(parts), encoding="utf-8")
+        (folder / "config.toml").write_text(f'backbone = "plain-cnn"\nseed = {seed}\n', encoding="utf-8")
+        write_splits(folder / "splits.csv", dataset.records, splits.tolist(), groups)
+        (folder / "audit.json").write_text('{"faults": [], "figures": {}}', encoding="utf-8")
+        (folder / "metrics.json").write_text("{}", encoding="utf-8")
+        return folder
+
+    return write
 
 
 # --- the command line -----------------------------------------------------------------------------------------------

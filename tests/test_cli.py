@@ -136,6 +136,54 @@ def test_films_outside_class_folders(command: Command, films: Path, tmp_path: Pa
     assert "lie in no class folder" in refused(command("train", films, "--out", tmp_path / "run"), tmp_path / "run")
 
 
+# --- auditing -------------------------------------------------------------------------------------------------------
+
+
+def test_an_audit_without_a_folder_writes_nothing_but_the_table(
+    command: Command, classes: Path, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = command("audit", classes)
+    assert result.code == 0  # two findings with few films: warnings
+    assert result.out.split()[:4] == ["kind", "severity", "films", "message"]
+    assert "small-class" in result.out
+    assert (result.out + result.err).count("Research software, not a medical device.") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_audit_ends_with_one_where_it_found_an_error(
+    command: Command, classes: Path, tmp_path: Path, write_film: WriteFilm
+) -> None:
+    write_film(classes / "Covid" / "same.png", seed=0)  # Normal/0.png once more
+    out, mended = tmp_path / "audit", tmp_path / "mended.csv"
+    result = command("audit", classes, "--out", out, "--repair", mended)
+    assert result.code == 1
+    assert "label-conflict   error          2" in result.out
+    faults = json.loads((out / "audit.json").read_text(encoding="utf-8"))["faults"]
+    assert faults[0]["kind"] == "label-conflict"
+    assert set(faults[0]["paths"]) == {"Covid/same.png", "Normal/0.png"}
+    assert "One picture, two findings" in (out / "report.html").read_text(encoding="utf-8")
+    assert f"Repaired: {mended} names 11 films" in result.err
+    assert command("audit", mended).code == 0
+
+
+def test_an_audit_ends_with_one_where_a_file_cannot_be_read(command: Command, classes: Path) -> None:
+    (classes / "Covid" / "broken.png").write_bytes(b"")
+    result = command("audit", classes)
+    assert result.code == 1
+    assert "unreadable" in result.out
+
+
+def test_an_audit_that_cannot_be_written_is_refused_before_a_film_is_read(
+    command: Command, classes: Path, tmp_path: Path
+) -> None:
+    message = one_line(command("audit", classes, "--out", classes / "audit").err)
+    assert "lies in the data set" in message
+    message = one_line(command("audit", classes, "--repair", tmp_path / "mended.txt").err)
+    assert "ends in .csv" in message
+    assert not (tmp_path / "mended.txt").exists()
+
+
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +276,20 @@ def test_earlier_results_are_not_evaluated_over(
     result = command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out", "--overwrite")
     assert result.code == 0
     assert (tmp_path / "out" / name).read_text() != "precious"
+
+
+def test_comparing_two_runs(
+    command: Command, trained_run: Any, tiny_model: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    assert command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out").code == 0
+    result = command("compare", trained_run.folder, tmp_path / "out", "--out", tmp_path / "compared")
+    assert result.code == 0
+    assert "Test as given, 15 films" in result.out
+    assert "is better than out on these 15 films" in result.out or "are not told apart by these 15 films" in result.out
+    assert sorted(path.name for path in (tmp_path / "compared").iterdir()) == ["compare.html", "compare.json"]
+    result = command("compare", trained_run.folder, tmp_path / "nowhere")
+    assert result.code == 2
+    assert "it is no folder" in one_line(result.err)
 
 
 def test_a_demo_does_not_replace_what_is_no_demo(command: Command, films: Path) -> None:
@@ -574,7 +636,8 @@ def test_help_mentions_every_option(command: Command, name: str) -> None:
 
 
 def test_the_commands_are_the_ones_that_were_promised() -> None:
-    assert set(commands()) == {"", "demo", "train", "evaluate", "predict", "data", "data list", "data get"}
+    promised = ["demo", "audit", "train", "evaluate", "compare", "ensemble", "predict", "serve", "node", "data"]
+    assert set(commands()) == {"", *promised, "data list", "data get", "data index"}
     assert {"out", "config", "backbone", "weights", "folds", "seed", "overwrite"} <= set(commands()["train"])
 
 

@@ -1,7 +1,7 @@
 """The command line: one command a job, the words of which are hilum's API.
 
 Data go to standard output, messages and progress to standard error. Exit codes: 0 done; 1 done, but some films could
-not be read; 2 bad input or usage; 3 bad model file; 4 a missing extra; 130 interrupted.
+not be read, or `audit` found an error; 2 bad input or usage; 3 bad model file; 4 a missing extra; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from hilum.console import TerminalConsole, hushed
-from hilum.errors import HilumError, InputError
+from hilum.errors import HilumError, InputError, MissingExtra
 
 __all__ = ["app", "main"]
 
@@ -35,6 +35,14 @@ data_app = typer.Typer(help="Public sets of chest radiographs.", no_args_is_help
 app.add_typer(data_app, name="data")
 
 
+class Method(StrEnum):
+    """How `ensemble` combines its members."""
+
+    average = "average"
+    geometric = "geometric"
+    stack = "stack"
+
+
 class Format(StrEnum):
     """How `predict` writes its answers."""
 
@@ -49,7 +57,7 @@ DataArgument = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one sub-folder a finding, one with train/ and test/ of such, or a CSV with the columns "
-        "path, finding and optionally split, patient, source.",
+        "path, finding and optionally split, patient, source, group, age.",
     ),
 ]
 ModelOption = Annotated[Path, typer.Option("--model", metavar="FILE", help="A model.onnx made by `hilum train`.")]
@@ -76,6 +84,48 @@ def demo(
 
 
 @app.command()
+def audit(
+    data: DataArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write report.html and audit.json there; else only the table."),
+    ] = None,
+    repair: Annotated[
+        Path | None,
+        typer.Option("--repair", metavar="OUT.csv", help="Write a manifest of the films without what a rule can mend."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier audit in DIR.")] = False,
+) -> None:
+    """Say what is wrong with a data set before anything is trained. Nothing in DATA is changed.
+
+    Exit code 1: a fault of severity error was found (do not train on the films as they are), or a file cannot be read.
+
+    Example: hilum audit films/ --out audit --repair mended.csv
+    """
+    from hilum.judge.audit import audit_data
+    from hilum.judge.audit_files import check_audit_folder, write_audit
+    from hilum.judge.audit_table import audit_table
+    from hilum.judge.repair import check_place, dropped_path, write_repair
+
+    console = _console()
+    if out is not None:
+        check_audit_folder(out, data, overwrite=overwrite)
+    if repair is not None:
+        check_place(repair, data)
+    found = audit_data(data, console=console)
+    typer.echo(audit_table([fault.to_dict() for fault in found.faults]), nl=False)
+    if out is not None:
+        write_audit(found, out)
+        console.say(f"Report: {out / 'report.html'}")
+    if repair is not None:
+        num_kept, num_dropped = write_repair(found, repair, data)
+        console.say(f"Repaired: {repair} names {num_kept} films; {dropped_path(repair)} the {num_dropped} dropped.")
+    console.say(NOTICE)
+    if found.num_errors or found.scan.unread:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(  # noqa: PLR0917 - typer hands them over by name
     data: DataArgument,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder; a run that was killed goes on.")],
@@ -88,48 +138,135 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     ] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet (default), or none for random ones.")] = None,
     folds: Annotated[int | None, typer.Option(help="Also cross-validate the training films by groups.")] = None,
+    by_source: Annotated[
+        bool | None,
+        typer.Option("--by-source", help="Also judge each source of a manifest by a model trained without it."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides split, first weights, order and augmentation.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in RUN.")] = False,
 ) -> None:
     """Train a classifier on a folder of films and judge it.
 
     Leaves in RUN: model.onnx (the whole model), model.keras, config.toml, splits.csv, history.csv, predictions.csv,
-    metrics.json, audit.json, report.html and model-card.md.
+    metrics.json, audit.json, report.html, model-card.md and claim.md.
 
     Example: hilum train films/ --out run --folds 5
     """
     _load_training()
+    from hilum.judge.sources import source_lines
     from hilum.train.config import read_config
     from hilum.train.pipeline import train_model
 
-    overrides = {"backbone": backbone, "weights": weights, "folds": folds, "seed": seed}
+    overrides = {"backbone": backbone, "weights": weights, "folds": folds, "by_source": by_source, "seed": seed}
     console = _console()
     run = train_model(data, out, read_config(config, overrides), overwrite=overwrite, console=console)
     _show_figures(run.metrics, run.folder, console)
+    for line in source_lines(run.metrics):
+        typer.echo(line)
     if run.num_unread:
         console.say(f"{run.num_unread} film(s) could not be read and were left out; see audit.json.")
         raise typer.Exit(1)
 
 
 @app.command()
-def evaluate(
+def ensemble(  # noqa: PLR0917 - typer hands them over by name
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folders of finished runs, or RUN/folds for a run's folds; one RUN alone: its folds."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The ensemble's folder.")],
+    method: Annotated[
+        Method,
+        typer.Option(help="average of probabilities, geometric mean, or a stack fitted on out-of-fold answers."),
+    ] = Method.average,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DATA", help="The runs' data set, to measure the sealed file on its films."),
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Judge each film and its mirror image; measured too. Needs --data.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier ensemble in RUN.")] = False,
+) -> None:
+    """Seal several trained models as one model file, and measure whether that is better than the best of them.
+
+    Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
+    """
+    from hilum.train.ensemble import ensemble_runs
+    from hilum.train.ensemble_page import gain_text
+
+    console = _console()
+    made = ensemble_runs(runs, out, method=method.value, mirror=mirror, data=data, overwrite=overwrite, console=console)
+    _show_figures(made.metrics, made.folder, console)
+    gains = made.metrics["ensemble"]
+    if gains["best_member"]:
+        typer.echo(gain_text(gains["best_member"], f"Against its best member, {gains['best_member']['name']}"))
+    if gains.get("mirror"):
+        typer.echo(gain_text(gains["mirror"], "With mirror images against without"))
+
+
+@app.command()
+def evaluate(  # noqa: PLR0917 - typer hands them over by name
     data: DataArgument,
     model: ModelOption,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where metrics.json and report.html go.")],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="THEIRS=OURS", help="Their name of a finding, and the model's; repeatable."),
+    ] = None,
+    shortcuts: Annotated[
+        bool,
+        typer.Option(
+            "--shortcuts",
+            help="Also measure what the score rests on: lungs hidden, border only, thumbnails, heat maps, damaged "
+            "films, subgroups. About a minute.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in DIR.")] = False,
 ) -> None:
     """Judge a model on films with known findings: the test part where DATA has one, else all of it.
 
-    Example: hilum evaluate --model run/model.onnx other-hospital/ --out other
+    With --shortcuts the report and shortcuts.json also say what the model's score rests on.
+
+    Example: hilum evaluate --model run/model.onnx other-hospital/ --out other --shortcuts
     """
     from hilum.judge.evaluate import evaluate_model
+    from hilum.judge.external_page import external_lines
 
     console = _console()
-    metrics, num_unread = evaluate_model(model, data, out, overwrite=overwrite, console=console)
+    metrics, num_unread = evaluate_model(
+        model, data, out, mapping=mapping or (), overwrite=overwrite, shortcuts=shortcuts, console=console
+    )
     _show_figures(metrics, out, console)
+    for line in external_lines(metrics):
+        typer.echo(line)
     if num_unread:
         console.say(f"{num_unread} film(s) could not be read and were left out.")
         raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="A folder left by `train` or `evaluate`.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Also leave compare.json and compare.html there.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier comparison in DIR.")] = False,
+) -> None:
+    """Say which of two models is better on the films both have judged, or that these films cannot tell.
+
+    Example: hilum compare run-a run-b
+    """
+    from hilum.judge.compare import compare_runs
+    from hilum.judge.compare_page import comparison_text, write_comparison
+
+    result = compare_runs(first, second)
+    if out is not None:
+        write_comparison(result, out, overwrite=overwrite)
+    typer.echo(comparison_text(result, width=None if sys.stdout.isatty() else 160), nl=False)
 
 
 @app.command()
@@ -167,6 +304,71 @@ def predict(
         raise typer.Exit(1)
 
 
+@app.command()
+def serve(
+    model: ModelOption,
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="The address; any but this computer's own needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="P", help="0 takes a free one and says which.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="T",
+            envvar="HILUM_TOKEN",
+            show_envvar=False,
+            help="What callers must know; better set HILUM_TOKEN, which other users of this computer cannot see.",
+        ),
+    ] = None,
+) -> None:
+    """Answer over HTTP: a page for people at /, a REST service for programs at /v1/predictions.
+
+    Example: hilum serve --model run/model.onnx
+    """
+    try:
+        from hilum.serve.server import run_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("hilum"):
+            raise
+        raise MissingExtra("Serving", "serve") from error
+
+    run_server(model, host=host, port=port, token=token or None, console=_console())
+
+
+@app.command()
+def node(  # noqa: PLR0917 - typer hands them over by name
+    model: ModelOption,
+    ae_title: Annotated[str, typer.Option("--ae-title", metavar="TITLE", help="This node's own AE title.")],
+    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Where it listens; 0 for any free port.")],
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="The address it listens on; 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+    send_to: Annotated[
+        str | None, typer.Option("--send-to", metavar="AE@HOST:PORT", help="The archive that gets the results.")
+    ] = None,
+    spool: Annotated[
+        Path, typer.Option("--spool", metavar="DIR", help="Where films and results wait; one node's alone.")
+    ] = Path("hilum-spool"),
+) -> None:
+    """Take films over the network as a DICOM node, judge them, send structured reports and heat maps to an archive.
+
+    Runs until SIGTERM or Ctrl-C. What waits stays in the spool, and the next run goes on with it.
+
+    Example: hilum node --model run/model.onnx --ae-title HILUM --port 11112 --send-to ORTHANC@localhost:4242
+    """
+    try:
+        import highdicom  # noqa: F401
+        import pynetdicom  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("The DICOM node", "dicom") from error
+    from hilum.serve.dicom_node import NodeSettings, run_node
+    from hilum.serve.sending import parse_archive
+
+    archive = parse_archive(send_to) if send_to else None
+    run_node(model, NodeSettings(ae_title, port, host, archive), spool=spool, console=_console())
+
+
 @data_app.command("list")
 def data_list() -> None:
     """List the public sets that hilum knows."""
@@ -182,6 +384,20 @@ def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="A name of
     from hilum.data.fetch import fetch
 
     typer.echo(str(fetch(name)))
+
+
+@data_app.command("index")
+def data_index(
+    table: Annotated[Path, typer.Argument(metavar="CSV", help="Fingerprints, findings and files of known films.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the index goes, .npz.")],
+    patients: Annotated[
+        Path | None, typer.Option("--patients", metavar="CSV", help="Patients of films: set, file, patient.")
+    ] = None,
+) -> None:
+    """Write the index by which films of public sets are recognised."""
+    from hilum.data.known import write_index
+
+    typer.echo(f"{write_index(table, out, patients=patients)} films in {out}")
 
 
 def _console() -> TerminalConsole:

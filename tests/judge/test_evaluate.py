@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -13,12 +14,22 @@ import numpy as np
 import pytest
 
 from hilum.console import Console
+from hilum.data.fingerprint import fingerprint
 from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.imprint import imprint_of
 from hilum.errors import HilumError, InconsistentDataset, InputError
+from hilum.film.decode import decode
+from hilum.film.radiograph import Radiograph
+from hilum.judge.compare import read_judged
 from hilum.judge.evaluate import evaluate_model, judge_records, predictions_csv, worst_mistakes
 from hilum.run.classifier import Classifier
 
 WriteFilm = Callable[..., Path]
+
+
+def decoded(path: Path) -> tuple[bytes, Radiograph]:
+    data = path.read_bytes()
+    return data, decode(data, name=path.name)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +66,12 @@ def test_all_films_are_judged_where_there_is_no_test_part(
     assert (metrics["test"]["n"], metrics["test_clean"]["n"], num_unread) == (6, 6, 0)
     assert (metrics["validation"], metrics["cross_validation"]) == (None, None)
     assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == metrics
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.csv", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "metrics.json",
+        "predictions.csv",
+        "report.html",
+        "splits.csv",
+    ]
     right = 0
     for row in rows(out):
         answer = classifier.predict(films / row["path"])
@@ -118,6 +134,63 @@ def test_what_is_left_out_is_said(tiny_model: Path, films: Path, tmp_path: Path,
     assert "1 films could not be read" in page
 
 
+def test_unknown_findings_are_judged_and_reported(
+    tiny_model: Path, classifier: Classifier, films: Path, tmp_path: Path, write_film: WriteFilm
+) -> None:
+    for number in range(3):
+        write_film(films / "Covids" / f"{number}.png", seed=60 + number)
+    console = Listening()
+    metrics, _ = evaluate_model(tiny_model, films, tmp_path / "out", console=console)
+    assert 'If `Covids` means `Covid-19`, add --map "Covids=Covid-19".' in console.lines
+    answers = [classifier.predict(path).likeliest for path in sorted((films / "Covids").iterdir())]
+    assert metrics["unknown_findings"]["Covids"]["n"] == 3
+    assert metrics["unknown_findings"]["Covids"]["answers"] == {name: answers.count(name) for name in set(answers)}
+    unknown = [row for row in rows(tmp_path / "out") if row["part"] == "unknown"]
+    assert [row["predicted"] for row in unknown] == answers
+    assert "Covids (3 films, unknown to the model)" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    mapped, _ = evaluate_model(tiny_model, films, tmp_path / "mapped", mapping=["Covids=Covid-19"])
+    assert (mapped["test"]["n"], mapped["unknown_findings"]) == (9, {})
+    assert mapped["test"]["per_finding"]["Covid-19"]["n"] == 5
+
+
+def test_films_that_were_trained_on_are_not_clean(
+    write_model: Callable[..., Path], films: Path, tmp_path: Path
+) -> None:
+    known = fingerprint(*decoded(films / "Normal" / "0 é.png"))
+    training_data = {"dhash256": imprint_of([known])}
+    model = write_model(tmp_path / "model.onnx", training_data=training_data)
+    console = Listening()
+    metrics, _ = evaluate_model(model, films, tmp_path / "out", console=console)
+    assert metrics["trained_on"] == {"n": 1, "paths": ["Normal/0 é.png"]}
+    assert (metrics["test"]["n"], metrics["test_clean"]["n"]) == (6, 5)
+    assert any(line.startswith("1 of the 6 films, or near twins of them, were trained on") for line in console.lines)
+    assert read_judged(tmp_path / "out").clean == frozenset(
+        row["path"] for row in rows(tmp_path / "out") if row["path"] != "Normal/0 é.png"
+    )
+
+
+def test_older_model_files_do_not_know_their_films(tiny_model: Path, films: Path, tmp_path: Path) -> None:
+    metrics, _ = evaluate_model(tiny_model, films, tmp_path / "out")
+    assert metrics["trained_on"] is None
+    assert metrics["in_house"] is None  # no figures in the file
+
+
+def test_in_house_figures_stand_beside_those_here(
+    write_model: Callable[..., Path], films: Path, tmp_path: Path
+) -> None:
+    first, _ = evaluate_model(write_model(tmp_path / "a.onnx"), films, tmp_path / "first")
+    shutil.rmtree(films / "Covid")
+    model = write_model(tmp_path / "b.onnx", figures=first)
+    metrics, _ = evaluate_model(model, films, tmp_path / "second")
+    compared = metrics["in_house"]
+    assert compared["lacking"] == ["Covid-19"]
+    accuracy = compared["figures"]["accuracy"]
+    assert accuracy["in_house"] == first["test_clean"]["accuracy"]
+    assert accuracy["here"] == metrics["test_clean"]["accuracy"]
+    page = (tmp_path / "second" / "report.html").read_text(encoding="utf-8")
+    assert "In house (clean test, 6 films) and here (clean test, 4 films). No film here shows Covid-19" in page
+
+
 def test_one_finding_is_enough_to_judge(tiny_model: Path, tmp_path: Path, write_film: WriteFilm) -> None:
     for number in range(3):
         write_film(tmp_path / "set" / "Healthy" / f"{number}.png", seed=number)
@@ -178,6 +251,8 @@ def test_unknown_findings_and_vanished_films_are_errors(classifier: Classifier, 
         judge_records(classifier, films, [FilmRecord("a.png", "Fracture", None)])
     with pytest.raises(InputError, match=r"gone\.png"):
         judge_records(classifier, films, [FilmRecord("gone.png", "Normal", None)])
+    strange = [dataclasses.replace(read_dataset(films).records[0], finding="Fracture")]
+    assert judge_records(classifier, films, strange, known_only=False).truth.tolist() == [-1]
 
 
 def test_the_surest_mistakes_come_first(classifier: Classifier, films: Path) -> None:
@@ -207,3 +282,56 @@ def test_predictions_are_csv_whatever_films_are_called(classifier: Classifier, f
     text = predictions_csv([("test", judge_records(classifier, films, records))])
     lines: list[dict[str, Any]] = list(csv.DictReader(text.splitlines(keepends=True)))
     assert [line["path"] for line in lines] == [record.path for record in records]
+
+
+# --- shortcuts ------------------------------------------------------------------------------------------------------
+
+
+def test_shortcuts_are_measured_on_the_clean_films_where_asked(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    twin = sorted((data / "train" / "Normal").iterdir())[0]
+    shutil.copy(twin, data / "test" / "Normal" / f"twin-{twin.name}")
+    console = Listening()
+    evaluate_model(tiny_model, data, tmp_path / "out", shortcuts=True, console=console)
+    found = json.loads((tmp_path / "out" / "shortcuts.json").read_text(encoding="utf-8"))
+    assert (found["part"], found["films"]["judged"]) == ("test_clean", 15)
+    formats = {row["value"]: row["n"] for row in found["subgroups"]["file format"]}
+    assert sum(formats.values()) == 15 and set(formats) <= {"PNG", "JPEG"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.index('id="curves"') < page.index('id="shortcuts"') < page.index('id="mistakes"')
+    assert any(line.startswith("Shortcuts, 15 films") for line in console.lines)
+    evaluate_model(tiny_model, data, tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out" / "shortcuts.json").exists()  # those of an earlier run do not stay beside new figures
+    assert 'id="shortcuts"' not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_shortcuts_of_one_finding_and_of_films_with_twins_only(
+    tiny_model: Path, tmp_path: Path, write_film: WriteFilm
+) -> None:
+    for number in range(3):
+        write_film(tmp_path / "set" / "Healthy" / f"{number}.png", seed=number)
+    evaluate_model(tiny_model, tmp_path / "set", tmp_path / "out", shortcuts=True)
+    found = json.loads((tmp_path / "out" / "shortcuts.json").read_text(encoding="utf-8"))
+    assert found["cues"]["whole"]["auroc_macro"]["value"] is None
+    assert found["chance"]["accuracy"] == 1
+    for finding, seed in (("Healthy", 1), ("Covid", 2)):
+        for part in ("train", "test"):
+            write_film(tmp_path / "leak" / part / finding / "a.png", seed=seed, finding="Normal")
+    evaluate_model(tiny_model, tmp_path / "leak", tmp_path / "leaked", shortcuts=True)
+    found = json.loads((tmp_path / "leaked" / "shortcuts.json").read_text(encoding="utf-8"))
+    assert (found["part"], found["films"]["judged"]) == ("test", 2)
+
+
+def test_a_manifest_brings_columns_for_subgroups(tiny_model: Path, tmp_path: Path, write_film: WriteFilm) -> None:
+    lines = ["path,finding,source,view"]
+    for number in range(4):
+        write_film(tmp_path / f"{number}.png", seed=number)
+        lines.append(f"{number}.png,Normal,{'here' if number else 'there'},{'PA' if number < 2 else 'AP'}")
+    (tmp_path / "films.csv").write_text("\n".join(lines), encoding="utf-8")
+    evaluate_model(tiny_model, tmp_path / "films.csv", tmp_path / "out", shortcuts=True)
+    found = json.loads((tmp_path / "out" / "shortcuts.json").read_text(encoding="utf-8"))["subgroups"]
+    assert [(row["value"], row["n"]) for row in found["source"]] == [("here", 3), ("there", 1)]
+    assert {row["value"]: row["n"] for row in found["view position"]} == {"PA": 2, "AP": 2}

@@ -22,16 +22,18 @@ import pytest
 import hilum
 from hilum.console import Console
 from hilum.data.fingerprint import find_twins
+from hilum.data.phantom import write_phantoms
 from hilum.data.split import read_splits
 from hilum.errors import InputError
 from hilum.run.classifier import Classifier
+from hilum.run.familiar import Familiarity
 from hilum.train import pipeline
 from hilum.train.config import RunConfig, read_config
 from hilum.train.pipeline import Run, train_model
 
 FILES = {
     *("model.onnx", "model.keras", "config.toml", "splits.csv", "history.csv", "predictions.csv"),
-    *("metrics.json", "audit.json", "report.html", "model-card.md"),
+    *("metrics.json", "audit.json", "report.html", "model-card.md", "claim.md"),
 }
 PARTS = ["test", "test_clean", "validation", "cross_validation"]
 FIGURES = ["n", "accuracy", "balanced_accuracy", "macro_f1", "auroc_macro", "ece", "per_finding", "confusion"]
@@ -113,7 +115,7 @@ def test_every_film_is_in_one_part(trained_run: Run, tiny_data: Path) -> None:
 def test_predictions_are_those_the_metrics_were_counted_from(trained_run: Run) -> None:
     found = rows(trained_run.folder / "predictions.csv")
     assert list(found[0]) == [
-        *("path", "part", "finding", "predicted", "accepted"),
+        *("path", "part", "finding", "predicted", "accepted", "reasons"),
         *(f"probability_{name}" for name in FINDINGS),
     ]
     for part in ("test", "validation", "cross_validation"):
@@ -156,6 +158,9 @@ def test_the_audit_is_written(trained_run: Run) -> None:
     assert [fault["kind"] for fault in audit["faults"]] == ["small-class"] * 3
     assert all(list(fault) == ["kind", "severity", "message", "paths", "figure"] for fault in audit["faults"])
     assert audit["figures"]["num_films"] == 51
+    scores = audit["figures"]["trivial_models"]
+    assert scores["thumbnail_8"]["cross_validation"]["n"] == 36  # the validation films are training films to the audit
+    assert scores["thumbnail_8"]["test"]["n"] == 15
 
 
 def test_the_model_file_tells_all_about_itself(trained_run: Run) -> None:
@@ -170,7 +175,41 @@ def test_the_model_file_tells_all_about_itself(trained_run: Run) -> None:
     assert metadata.training_data["num_films"] == dict.fromkeys(FINDINGS, 12)
     assert metadata.agreement["largest_difference"] < 1e-4
     assert set(metadata.operating_thresholds) == set(metadata.conformal) == set(FINDINGS)
+    assert metadata.gate == {}  # too few films to tell what is usual
     onnx.checker.check_model(onnx.load(trained_run.folder / "model.onnx"))
+
+
+def test_few_validation_films_leave_the_sets_to_the_folds(trained_run: Run) -> None:
+    found = Classifier(trained_run.folder / "model.onnx").metadata.conformal
+    crossed = [row for row in rows(trained_run.folder / "predictions.csv") if row["part"] == "cross_validation"]
+    for name in FINDINGS:
+        misfits = sorted(1 - float(row[f"probability_{name}"]) for row in crossed if row["finding"] == name)
+        assert (found[name]["method"], found[name]["folds"], found[name]["n"]) == ("cross", 2, 12)
+        assert found[name]["threshold"] == pytest.approx(misfits[11], abs=1e-5)  # ceil(13 * 0.9) = 12
+    card = (trained_run.folder / "model-card.md").read_text(encoding="utf-8")
+    page = (trained_run.folder / "report.html").read_text(encoding="utf-8")
+    assert "Normal 12 out-of-fold films, few" in card
+    assert "Normal 12 out-of-fold films, few" in page
+    assert "Sets and refusals" in page
+    assert "% before calibration" in page
+
+
+def test_the_features_of_enough_films_tell_what_is_unfamiliar(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilum.run.familiar.LEAST_TRAINING_FILMS", 20)
+    monkeypatch.setattr("hilum.run.familiar.LEAST_HELD_OUT_FILMS", 4)
+    data = write_phantoms(tmp_path / "films", num_per_finding=18, num_test_per_finding=0, findings=FINDINGS[:2])
+    fit = dataclasses.replace(config.fit, epochs=1)
+    run = train_model(data, tmp_path / "run", dataclasses.replace(config, fit=fit))
+    classifier = Classifier(run.folder / "model.onnx")
+    assert classifier.metadata.gate["n"] == run.metrics["validation"]["n"]
+    film = next(path for path in (data / "train" / "Normal").iterdir())
+    far = np.full((1, 1, 64, 64), 1.0, np.float32)
+    features = classifier.engine.run(np.concatenate([classifier.preprocess(classifier.read(film))[None], far])).features
+    familiarity = Familiarity.from_dict(classifier.metadata.gate)
+    near, white = familiarity.distances(features)
+    assert near < familiarity.threshold < white
 
 
 def test_the_keras_model_can_be_gone_on_with(trained_run: Run, tiny_data: Path) -> None:

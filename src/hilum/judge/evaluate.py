@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,44 @@ import numpy as np
 
 from hilum.console import Console
 from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.imprint import seen_films
 from hilum.data.scan import Scan, scan_films
-from hilum.data.split import clean_test
+from hilum.data.split import clean_test, write_splits
 from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_file
+from hilum.film.radiograph import Radiograph
+from hilum.judge.answers import answers_section
+from hilum.judge.external import (
+    in_house_comparison,
+    name_hints,
+    pneumonia_figures,
+    rename_findings,
+    unknown_figures,
+)
+from hilum.judge.external_page import external_section
 from hilum.judge.metrics import performance
 from hilum.judge.plots import Scored
-from hilum.judge.report import Mistake, ReportData, report_page
-from hilum.run.answer import Answer, UnreadFilm
+from hilum.judge.report import Mistake, ReportData, Section, report_page
+from hilum.judge.shortcuts import find_shortcuts
+from hilum.judge.shortcuts_page import shortcuts_sections, summary_line
+from hilum.judge.subgroups import manifest_columns, traits_of
+from hilum.run.answer import Answer, UnreadFilm, softmax
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
 from hilum.run.stream import judge_films
 
-__all__ = ["Verdicts", "evaluate_model", "figures_of", "judge_records", "predictions_csv", "worst_mistakes"]
+__all__ = [
+    "Verdicts",
+    "evaluate_model",
+    "figures_of",
+    "judge_records",
+    "predictions_csv",
+    "scored_of",
+    "worst_mistakes",
+]
 
 _PICTURE_PX = 320
-_RESULTS = ("metrics.json", "predictions.csv", "report.html")
+_RESULTS = ("metrics.json", "predictions.csv", "splits.csv", "report.html", "shortcuts.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +89,12 @@ class Verdicts:
 
 
 def judge_records(
-    classifier: Classifier, root: Path, records: Sequence[FilmRecord], *, done: Callable[[float], None] = lambda _: None
+    classifier: Classifier,
+    root: Path,
+    records: Sequence[FilmRecord],
+    *,
+    known_only: bool = True,
+    done: Callable[[float], None] = lambda _: None,
 ) -> Verdicts:
     """Let a model judge films that are known to be readable.
 
@@ -75,6 +102,7 @@ def judge_records(
         classifier: The model.
         root: The folder the records' paths are relative to.
         records: Films whose findings the model knows.
+        known_only: Whether a finding that the model does not know is an error; if not, its truth is -1.
         done: Called after each film with the share of all films it makes up.
 
     Raises:
@@ -82,7 +110,7 @@ def judge_records(
     """
     findings = classifier.findings
     unknown = sorted({record.finding for record in records} - set(findings))
-    if unknown:
+    if unknown and known_only:
         raise InconsistentDataset(
             f"The model does not know the findings {', '.join(unknown)}; it tells apart {', '.join(findings)}.",
             fix="Leave those films out, or rename the folders.",
@@ -97,7 +125,7 @@ def judge_records(
     return Verdicts(
         tuple(records),
         findings,
-        np.array([findings.index(record.finding) for record in records], dtype=np.int64),
+        np.array([findings.index(r.finding) if r.finding in findings else -1 for r in records], dtype=np.int64),
         np.array([answer.logits for answer in answers], dtype=np.float32).reshape(shape),
         np.array([list(answer.probabilities.values()) for answer in answers]).reshape(shape),
         tuple(answers),
@@ -117,17 +145,29 @@ def figures_of(verdicts: Verdicts, groups: np.ndarray, classifier: Classifier, *
     )
 
 
+def scored_of(verdicts: Verdicts) -> Scored:
+    """Return what the report's curves are drawn from, with the probabilities before calibration too."""
+    return Scored(verdicts.truth, verdicts.probabilities, softmax(verdicts.logits))
+
+
 def predictions_csv(parts: Sequence[tuple[str, Verdicts]]) -> str:
-    """Return predictions.csv: path, part, finding, predicted, accepted, and the probability of every finding."""
+    """Return predictions.csv: path, part, finding, predicted, accepted, reasons, and the probability of every finding.
+
+    The reasons are the codes of a refused film's reasons, with spaces between.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     findings = parts[0][1].findings if parts else ()
-    writer.writerow(["path", "part", "finding", "predicted", "accepted", *(f"probability_{name}" for name in findings)])
+    writer.writerow(
+        ["path", "part", "finding", "predicted", "accepted", "reasons", *(f"probability_{name}" for name in findings)]
+    )
     for part, verdicts in parts:
         for record, answer in zip(verdicts.records, verdicts.answers, strict=True):
-            probabilities = (f"{answer.probabilities[name]:.6f}" for name in findings)
+            known = answer.probabilities  # a model that did not see a source may not know all findings
+            probabilities = (f"{known[name]:.6f}" if name in known else "" for name in findings)
             accepted = str(answer.accepted).lower()
-            writer.writerow([record.path, part, record.finding, answer.likeliest, accepted, *probabilities])
+            reasons = " ".join(reason.code for reason in answer.reasons)
+            writer.writerow([record.path, part, record.finding, answer.likeliest, accepted, reasons, *probabilities])
     return text.getvalue()
 
 
@@ -157,15 +197,24 @@ def worst_mistakes(verdicts: Verdicts, classifier: Classifier, root: Path, *, mo
 
 
 def evaluate_model(
-    model: Path, data: Path, out: Path, *, overwrite: bool = False, console: Console | None = None
+    model: Path,
+    data: Path,
+    out: Path,
+    *,
+    mapping: Sequence[str] = (),
+    overwrite: bool = False,
+    shortcuts: bool = False,
+    console: Console | None = None,
 ) -> tuple[dict[str, Any], int]:
-    """Judge a model file on a data set and leave metrics.json, predictions.csv and report.html in a folder.
+    """Judge a model file on a data set and leave metrics.json, predictions.csv, splits.csv and report.html in a folder.
 
     Args:
         model: The model file.
         data: A data set; its test part is judged where it has one, else all of it.
         out: The folder for the results.
+        mapping: Texts "Their name=Our finding", for findings that the data set calls otherwise.
         overwrite: Whether earlier results there are replaced.
+        shortcuts: Whether the model's shortcuts are measured too, into shortcuts.json and the report.
         console: Where messages and progress go; nowhere by default.
 
     Returns:
@@ -187,17 +236,33 @@ def evaluate_model(
             f"`{out}` holds earlier results; they were not touched.", fix="Choose another folder, or add --overwrite."
         )
     classifier = Classifier(model)
-    dataset = read_dataset(data, min_findings=1)
+    dataset = rename_findings(read_dataset(data, min_findings=1), mapping, classifier.findings)
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
-        scan = scan_films(dataset, done=done)
+        columns = manifest_columns(data) if shortcuts else {}
+        traits: dict[str, dict[str, str]] = {}
+
+        def note(position: int, radiograph: Radiograph) -> None:
+            path = dataset.records[position].path
+            traits[path] = columns.get(path, {}) | traits_of(radiograph)
+
+        scan = scan_films(dataset, visit=note if shortcuts else None, done=done)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    return _evaluate(classifier, scan, out, console), len(scan.unread)
+    metrics = _evaluate(classifier, scan, out, console, probed=model if shortcuts else None, traits=traits)
+    return metrics, len(scan.unread)
 
 
-def _evaluate(classifier: Classifier, scan: Scan, out: Path, console: Console) -> dict[str, Any]:
+def _evaluate(
+    classifier: Classifier,
+    scan: Scan,
+    out: Path,
+    console: Console,
+    *,
+    probed: Path | None,
+    traits: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
     records, known = scan.dataset.records, classifier.findings
     splits = [record.split or "test" for record in records]
     if scan.dataset.has_test:
@@ -207,16 +272,36 @@ def _evaluate(classifier: Classifier, scan: Scan, out: Path, console: Console) -
     if strange:
         notes.append(f"Left out, since the model does not know them: films of {', '.join(strange)}.")
         console.say(notes[-1])
+        for hint in name_hints(strange, known):
+            console.say(hint)
     judged = np.array([s == "test" and r.finding in known for s, r in zip(splits, records, strict=True)], dtype=bool)
     if not judged.any():
         raise InconsistentDataset(
             f"No film shows a finding that the model knows; it tells apart {', '.join(known)}.",
             fix="Rename the folders, or choose another model.",
         )
+    others = np.array([split == "test" for split in splits], dtype=bool) & ~judged
     with console.bar(f"Judging {judged.sum()} films", 1.0) as done:
         chosen = [records[position] for position in np.flatnonzero(judged)]
         verdicts = judge_records(classifier, scan.dataset.root, chosen, done=done)
-    clean = clean_test(records, splits, scan.groups)[judged]
+    chosen = [records[position] for position in np.flatnonzero(others)]
+    unknown = verdicts.part(np.zeros(0, dtype=np.int64))
+    if chosen:
+        with console.bar(f"Judging {len(chosen)} films of findings that the model does not know", 1.0) as done:
+            unknown = judge_records(classifier, scan.dataset.root, chosen, known_only=False, done=done)
+    seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
+    trained_on = (
+        [record.path for record, one in zip(records, seen & judged, strict=True) if one] if seen is not None else []
+    )
+    clean = clean_test(records, splits, scan.groups)
+    if trained_on:
+        clean &= ~np.isin(scan.groups, scan.groups[seen])
+        notes.append(
+            f"{len(trained_on)} of the {judged.sum()} films, or near twins of them, were trained on: they count in the "
+            "test, not in the clean test."
+        )
+        console.say(notes[-1])
+    clean = clean[judged]
     groups = scan.groups[judged]
     metrics: dict[str, Any] = {
         "test": figures_of(verdicts, groups, classifier),
@@ -224,19 +309,57 @@ def _evaluate(classifier: Classifier, scan: Scan, out: Path, console: Console) -
         "validation": None,
         "cross_validation": None,
     }
+    metrics |= {
+        "in_house": in_house_comparison(classifier.metadata.figures, metrics),
+        "trained_on": None if seen is None else {"n": len(trained_on), "paths": trained_on},
+        "unknown_findings": unknown_figures(unknown.records, unknown.answers),
+        "pneumonia": pneumonia_figures(
+            (*verdicts.records, *unknown.records),
+            (*verdicts.answers, *unknown.answers),
+            known,
+            np.concatenate((groups, scan.groups[others])),
+        ),
+    }
+    sections: tuple[Section, ...] = ()
+    found: dict[str, Any] | None = None
+    if probed is not None:
+        part = "test_clean" if clean.any() else "test"
+        kept = clean if clean.any() else np.ones_like(clean)
+        shortcuts = find_shortcuts(
+            classifier,
+            probed,
+            scan.dataset.root,
+            verdicts.part(kept),
+            groups=groups[kept],
+            traits=traits,
+            part=part,
+            console=console,
+        )
+        found, sections = shortcuts.figures, shortcuts_sections(shortcuts)
+        console.say(summary_line(found))
     page = report_page(
         ReportData(
             title=f"{classifier.metadata.name} on {scan.dataset.name}",
             findings=known,
             metrics=metrics,
-            parts={"test": Scored(verdicts.truth, verdicts.probabilities)},
+            parts={"test": scored_of(verdicts)},
             mistakes=worst_mistakes(verdicts, classifier, scan.dataset.root),
             facts=[("Model", classifier.metadata.name), ("SHA-256", classifier.identity["sha256"])],
             notes=notes,
+            sections=[
+                *([section] if (section := external_section(metrics)) else []),
+                *sections,
+                answers_section({"test": verdicts}, classifier.metadata),
+            ],
         )
     )
-    replace_file(out / "predictions.csv", predictions_csv([("test", verdicts)]))
+    write_splits(out / "splits.csv", records, splits, scan.groups)
+    replace_file(out / "predictions.csv", predictions_csv([("test", verdicts), ("unknown", unknown)]))
     replace_file(out / "report.html", page)
+    if found is None:  # an earlier model's would stand beside this one's figures
+        (out / "shortcuts.json").unlink(missing_ok=True)
+    else:
+        replace_file(out / "shortcuts.json", json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     replace_file(out / "metrics.json", json.dumps(metrics, ensure_ascii=False, indent=1) + "\n")
     return metrics
 

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from hilum.judge import plots
+from hilum.judge.calibrate import expected_calibration_error
 from hilum.judge.plots import Scored
 from hilum.judge.tables import PARTS, correct_films, figures_section, headline_parts, judged_parts, percent, range_text
 
@@ -231,7 +232,13 @@ def _curves(data: ReportData) -> str:
             + "</figure>"
         )
     error = percent((data.metrics[first] or {})["ece"])
-    reliability = plots.reliability_plot(parts[0], f"Reliability diagram: calibration error {error} %.")
+    raw = parts[0].uncalibrated
+    before = (
+        ""
+        if raw is None
+        else f", {percent(expected_calibration_error(raw, parts[0].truth))} % before calibration (the muted line)"
+    )
+    reliability = plots.reliability_plot(parts[0], f"Reliability diagram: calibration error {error} %{before}.")
     return (
         f'<p class="fine keys">{keys}</p>'
         '<h3>ROC</h3><p class="fine">The ring is the operating threshold, the diagonal is chance.</p>'
@@ -240,7 +247,7 @@ def _curves(data: ReportData) -> str:
         f'what guessing reaches.</p><div class="multiples">{"".join(precision_recall)}</div>'
         '<h3>Reliability</h3><p class="fine">On the diagonal, an answer given with 80&nbsp;% confidence is right '
         f"80&nbsp;% of the time. Dots carry 95&nbsp;% intervals, bars count the films. "
-        f"Calibration error {error}&nbsp;%.</p>"
+        f"Calibration error {error}&nbsp;%{before}.</p>"
         f"<figure>{reliability}</figure>"
     )
 

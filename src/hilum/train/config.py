@@ -91,12 +91,14 @@ class RunConfig:
         weights: ``imagenet``, or ``none`` to start from random weights.
         seed: Decides the split, the first weights, the order of films and every augmentation.
         folds: Number of grouped cross-validation folds of the training films beside the final model; 0 for none.
+        by_source: Whether each source of the training films is also judged by a model trained without it.
     """
 
     backbone: str = "efficientnet-lite0"
     weights: str = "imagenet"
     seed: int = 0
     folds: int = 0
+    by_source: bool = False
     data: DataSettings = field(default_factory=DataSettings)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     fit: FitSettings = field(default_factory=FitSettings)

@@ -6,13 +6,12 @@ Every step leaves its result in the run's folder, so that a run that was killed 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
 import json
-import os
+import platform
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,47 +22,46 @@ import numpy as np
 import hilum
 from hilum.console import Console
 from hilum.data.folder import read_dataset
+from hilum.data.imprint import imprint_of
 from hilum.data.scan import scan_films
+from hilum.data.sources import hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
-from hilum.data.walk import is_inside
 from hilum.errors import HilumError, InconsistentDataset, InputError
 from hilum.files import replace_file
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.findings import finding_named
+from hilum.judge.answers import answers_section, sets_fact
 from hilum.judge.audit import audit_figures, audit_films
-from hilum.judge.calibrate import conformal_thresholds, fit_temperature, operating_thresholds
 from hilum.judge.card import model_card_text
-from hilum.judge.evaluate import Verdicts, figures_of, judge_records, predictions_csv, worst_mistakes
+from hilum.judge.claim import ClaimFacts, claim_text
+from hilum.judge.evaluate import (
+    Verdicts,
+    figures_of,
+    judge_records,
+    predictions_csv,
+    scored_of,
+    worst_mistakes,
+)
 from hilum.judge.fault import Fault
 from hilum.judge.metrics import performance
-from hilum.judge.plots import Scored
 from hilum.judge.report import ReportData, report_page
-from hilum.run.answer import softmax
+from hilum.judge.sources import sources_section
+from hilum.judge.traits import TraitCollector
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.train.batches import Films
+from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.fit import fit
+from hilum.train.held_out import judge_held_out
 from hilum.train.networks import build_network
+from hilum.train.run_folder import check_folder, history_csv, remove_run
 from hilum.train.seal import seal, write_metadata
 
 __all__ = ["Run", "train_model"]
 
 _CHECKED_FILMS = 64  # real films on which engine and Keras are compared before sealing
-_RUN_FILES = (
-    "model.onnx",
-    "model.keras",
-    "config.toml",
-    "splits.csv",
-    "history.csv",
-    "predictions.csv",
-    "metrics.json",
-    "audit.json",
-    "report.html",
-    "model-card.md",
-)
-_HISTORY_COLUMNS = ("stage", "epoch", "loss", "validation_loss", "validation_accuracy", "learning_rate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +118,7 @@ class _Training:
         self.work = out / ".work"
 
     def run(self) -> Run:
-        _check_folder(self.out, self.data, overwrite=self.overwrite)
+        check_folder(self.out, self.data, overwrite=self.overwrite)
         dataset = read_dataset(self.data)
         size_px = self.config.preprocessing.size_px
         pixels = np.zeros((len(dataset.records), size_px, size_px), np.float16)
@@ -129,7 +127,8 @@ class _Training:
             pixels[position] = preprocess(radiograph, self.config.preprocessing)[0]
 
         with self.console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
-            self.scan = scan_films(dataset, min_side_px=size_px, visit=keep, done=done)
+            traits = TraitCollector(len(dataset.records))
+            self.scan = scan_films(dataset, min_side_px=size_px, visit=keep, look=traits, done=done)
         unread = {path for path, _ in self.scan.unread}
         by_path = {record.path: record.finding for record in dataset.records}
         for path in sorted(unread):
@@ -146,18 +145,22 @@ class _Training:
         self.films = Films(pixels[readable], labels)
         self._split()
         self._open_folder()
-        self.faults = audit_films(self.scan, self.splits.tolist())
-        audit = {
-            "faults": [f.to_dict() for f in self.faults],
-            "figures": audit_figures(self.scan, self.splits.tolist()),
-        }
+        splits, looked = self.splits.tolist(), traits.of(self.scan)
+        with self.console.bar("Auditing: what trivial models score", 1.0) as done:
+            figures = audit_figures(self.scan, splits, looked, seed=self.config.seed, done=done)
+        self.faults = audit_films(self.scan, splits, looked, figures)
+        audit = {"faults": [fault.to_dict() for fault in self.faults], "figures": figures}
         replace_file(self.out / "audit.json", _json(audit))
         for severity in ("error", "warning"):
             if count := sum(fault.severity == severity for fault in self.faults):
                 self.console.say(f"The audit found {count} fault(s) of severity {severity}; see audit.json.")
         history = self._fit_part("model", self.splits == "train", self.splits == "validation")
         crossed = self._cross_validate()
-        metrics = self._judge(history, crossed)
+        held_out, self.source_verdicts = judge_held_out(self, self.sources)
+        if crossed:
+            fold_of = dict(zip((record.path for record in self._records), self.folds.tolist(), strict=True))
+            set_cross_conformal(self.out / "model.onnx", crossed[0], fold_of)
+        metrics = self._judge(history, crossed, held_out)
         shutil.rmtree(self.work)
         return Run(self.out, metrics, tuple(self.faults), len(self.scan.unread))
 
@@ -176,6 +179,8 @@ class _Training:
             self.folds = assign_folds(
                 self.scan.dataset, splits, self.scan.groups, num_folds=self.config.folds, seed=seed
             )
+        by_source = self.config.by_source
+        self.sources = hold_out_sources(self._records, splits, self.scan.groups) if by_source else []
 
     def _open_folder(self) -> None:
         """Start the run's folder, or go on with the unfinished run in it."""
@@ -196,7 +201,7 @@ class _Training:
             if is_same:
                 self.console.say(f"Going on with the unfinished run in {self.out}.")
                 return
-        _remove_run(self.out)
+        remove_run(self.out)
         self.work.mkdir(parents=True)
         replace_file(self.out / "config.toml", to_toml(self.config))
         write_splits(self.out / "splits.csv", self._records, self.splits.tolist(), self.scan.groups)
@@ -206,8 +211,19 @@ class _Training:
     def _records(self) -> Any:
         return self.scan.dataset.records
 
-    def _fit_part(self, name: str, train: np.ndarray, validation: np.ndarray, *, seed_shift: int = 0) -> list[dict]:
+    def _fit_part(
+        self,
+        name: str,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        seed_shift: int = 0,
+        findings: tuple[str, ...] | None = None,
+    ) -> list[dict]:
         """Fit, seal and calibrate one network, unless an earlier try of this run has done so; return its history."""
+        findings = findings or self.findings
+        numbers = np.array([findings.index(one) if one in findings else -1 for one in self.findings])
+        part = Films(self.films.pixels, numbers[self.films.labels])
         folder = self.out if name == "model" else self.out / "folds"
         target, log = folder / f"{name}.onnx", self.work / f"{name}.history.json"
         if target.exists() and log.exists():
@@ -218,7 +234,7 @@ class _Training:
         keras.utils.set_random_seed(seed)
         network = build_network(
             config.backbone,
-            num_findings=len(self.findings),
+            num_findings=len(findings),
             size_px=config.preprocessing.size_px,
             weights=config.weights,
             dropout=config.fit.dropout,
@@ -240,8 +256,8 @@ class _Training:
 
             history = fit(
                 network,
-                self.films.subset(np.flatnonzero(train)),
-                self.films.subset(np.flatnonzero(validation)),
+                part.subset(np.flatnonzero(train)),
+                part.subset(np.flatnonzero(validation)),
                 config.fit,
                 config.augmentation,
                 seed=seed,
@@ -251,9 +267,13 @@ class _Training:
         unsealed = self.work / f"{name}.onnx"
         checked = np.flatnonzero(validation)[:_CHECKED_FILMS]
         films = self.films.batch(checked).transpose(0, 3, 1, 2)  # (n, 1, S, S)
-        metadata = self._metadata(train | validation)
+        metadata = self._metadata(train | validation, findings)
         agreed = seal(network, films, metadata, unsealed)
-        self._calibrate(unsealed, dataclasses.replace(metadata, agreement=agreed), validation)
+        metadata = dataclasses.replace(metadata, agreement=agreed)
+        if name == "model":
+            parts = [self.films.subset(np.flatnonzero(part)) for part in (train, validation)]
+            metadata = dataclasses.replace(metadata, gate=gate_statistics(unsealed, *parts, seed=config.seed))
+        write_metadata(unsealed, calibrated(metadata, self._verdicts(Classifier(unsealed), validation)))
         if name == "model":
             network.model.save(self.work / "model.keras")
             (self.work / "model.keras").replace(self.out / "model.keras")
@@ -262,40 +282,30 @@ class _Training:
         (self.work / f"{name}.npz").unlink(missing_ok=True)
         return history
 
-    def _metadata(self, seen: np.ndarray) -> Metadata:
+    def _metadata(self, seen: np.ndarray, findings: tuple[str, ...]) -> Metadata:
         hashes = sorted(self.scan.fingerprints[i].file_sha256 for i in np.flatnonzero(seen))
-        counts = np.bincount(self.films.labels[seen], minlength=len(self.findings))
-        codes = {name: finding.snomed_ct for name in self.findings if (finding := finding_named(name))}
+        counts = Counter(self._records[i].finding for i in np.flatnonzero(seen))
+        codes = {name: finding.snomed_ct for name in findings if (finding := finding_named(name))}
         return Metadata(
             name=f"{self.scan.dataset.name}-{self.config.backbone}",
-            findings=self.findings,
+            findings=findings,
             preprocessing=self.config.preprocessing,
             snomed_ct=codes,
             training_data={
                 "name": self.scan.dataset.name,
-                "num_films": dict(zip(self.findings, counts.tolist(), strict=True)),
+                "num_films": {name: counts[name] for name in findings},
+                "dhash256": imprint_of([self.scan.fingerprints[i] for i in np.flatnonzero(seen)]),
                 "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),
             },
             hilum_version=hilum.__version__,
         )
 
-    def _calibrate(self, path: Path, metadata: Metadata, validation: np.ndarray) -> None:
-        """Set temperature, thresholds and conformal sets from validation films, as the engine sees them."""
-        verdicts = self._verdicts(Classifier(path), validation)
-        temperature = fit_temperature(verdicts.logits, verdicts.truth)
-        probabilities = softmax(verdicts.logits, temperature)
-        calibrated = dataclasses.replace(
-            metadata,
-            temperature=temperature,
-            operating_thresholds=operating_thresholds(probabilities, verdicts.truth, self.findings),
-            conformal=conformal_thresholds(probabilities, verdicts.truth, self.findings, metadata.coverage),
-        )
-        write_metadata(path, calibrated)
-
-    def _verdicts(self, classifier: Classifier, chosen: np.ndarray, label: str = "") -> Verdicts:
+    def _verdicts(
+        self, classifier: Classifier, chosen: np.ndarray, label: str = "", *, known_only: bool = True
+    ) -> Verdicts:
         records = [self._records[position] for position in np.flatnonzero(chosen)]
         if not label:
-            return judge_records(classifier, self.scan.dataset.root, records)
+            return judge_records(classifier, self.scan.dataset.root, records, known_only=known_only)
         with self.console.bar(label, 1.0) as done:
             return judge_records(classifier, self.scan.dataset.root, records, done=done)
 
@@ -348,7 +358,9 @@ class _Training:
         chosen[rest[folds == 0]] = True
         return chosen
 
-    def _judge(self, history: list[dict], crossed: tuple[Verdicts, dict[str, Any]] | None) -> dict[str, Any]:
+    def _judge(
+        self, history: list[dict], crossed: tuple[Verdicts, dict[str, Any]] | None, held_out: dict[str, Any]
+    ) -> dict[str, Any]:
         """Measure the sealed file, write every result, and put the figures into the file."""
         path, seed, groups = self.out / "model.onnx", self.config.seed, self.scan.groups
         classifier = Classifier(path)
@@ -362,30 +374,51 @@ class _Training:
             "test_clean": figures_of(test_clean, groups[clean], classifier, seed=seed),
             "validation": figures_of(validation, groups[validated], classifier, seed=seed),
             "cross_validation": crossed[1] if crossed else None,
+            **held_out,
         }
         facts = self._facts(classifier.metadata)
-        card = model_card_text(metadata=_metadata_dict(classifier.metadata), metrics=metrics, facts=facts)
+        faults = [fault.to_dict() for fault in self.faults]
+        metadata = _metadata_dict(classifier.metadata)
+        card = model_card_text(metadata=metadata, metrics=metrics, facts=facts, faults=faults)
         write_metadata(path, dataclasses.replace(classifier.metadata, figures=metrics, model_card=card))
         parts = {"test": test, "test_clean": test_clean, "validation": validation}
         if crossed:
             parts["cross_validation"] = crossed[0]
         replace_file(self.out / "model-card.md", card)
-        replace_file(self.out / "history.csv", _history_csv(history))
+        replace_file(self.out / "claim.md", claim_text(self._claim_facts(metadata, metrics, dict(facts), len(history))))
+        replace_file(self.out / "history.csv", history_csv(history))
         listed = [(name, verdicts) for name, verdicts in parts.items() if name != "test_clean"]
+        listed += [("leave_one_source_out", verdicts) for verdicts in self.source_verdicts]
         replace_file(self.out / "predictions.csv", predictions_csv(listed))
+        section = sources_section(metrics)
         shown = ReportData(
             title=f"{self.config.backbone} on {self.scan.dataset.name}",
             findings=self.findings,
             metrics=metrics,
-            parts={name: Scored(verdicts.truth, verdicts.probabilities) for name, verdicts in parts.items()},
+            parts={name: scored_of(verdicts) for name, verdicts in parts.items()},
             history=history,
             mistakes=worst_mistakes(test, classifier, self.scan.dataset.root),
             facts=facts,
-            faults=[fault.to_dict() for fault in self.faults],
+            faults=faults,
+            sections=[*([section] if section else []), answers_section(parts, classifier.metadata)],
         )
         replace_file(self.out / "report.html", report_page(shown))
         replace_file(self.out / "metrics.json", _json(metrics))  # last: its presence says that the run is finished
         return metrics
+
+    def _claim_facts(
+        self, metadata: dict[str, Any], metrics: dict[str, Any], facts: dict[str, str], num_epochs: int
+    ) -> ClaimFacts:
+        return ClaimFacts(
+            metadata=metadata,
+            metrics=metrics,
+            settings=dataclasses.asdict(self.config),
+            audit=json.loads((self.out / "audit.json").read_text(encoding="utf-8")),
+            data_name=self.scan.dataset.name,
+            has_test=self.scan.dataset.has_test,
+            num_epochs=num_epochs,
+            software=f"{facts['Versions']}, Python {platform.python_version()}, numpy {np.__version__}",
+        )
 
     def _facts(self, metadata: Metadata) -> list[tuple[str, str]]:
         config = self.config
@@ -400,6 +433,7 @@ class _Training:
             ("Input", f"{config.preprocessing.size_px} x {config.preprocessing.size_px} pixels, grey"),
             ("Seed", str(config.seed)),
             ("Temperature", f"{metadata.temperature:.3f}"),
+            ("Conformal sets", sets_fact(metadata)),
             (
                 "Engine against Keras",
                 f"at most {metadata.agreement['largest_difference']:.1e} apart in logits on "
@@ -409,47 +443,9 @@ class _Training:
         ]
 
 
-def _check_folder(out: Path, data: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds anything but a run of hilum's, or a finished run that is not to be replaced."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write the run into `{out}`: it is a file.", fix="Choose another folder.")
-    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
-        raise InputError(f"The run's folder `{out}` lies in the data folder.", fix="Choose another folder for --out.")
-    if not out.exists() or not any(out.iterdir()):
-        return
-    is_run = (out / ".work" / "run.json").exists() or all(
-        (out / name).exists() for name in ("config.toml", "splits.csv")
-    )
-    if not is_run and any(path for path in out.rglob("*") if path != out / ".work"):  # one killed at once left .work
-        raise InputError(
-            f"`{out}` is not empty and holds no run of hilum's; nothing in it was touched.",
-            fix="Choose another folder.",
-        )
-    if (out / "metrics.json").exists() and not overwrite:
-        raise InputError(
-            f"`{out}` holds a finished run; it was not touched.", fix="Choose another folder, or add --overwrite."
-        )
-
-
-def _remove_run(out: Path) -> None:
-    """Remove what hilum left in a run's folder, and nothing else."""
-    for name in _RUN_FILES:
-        (out / name).unlink(missing_ok=True)
-    for name in (".work", "folds"):
-        shutil.rmtree(out / name, ignore_errors=True)
-
-
 def _metadata_dict(metadata: Metadata) -> dict[str, Any]:
     return json.loads(metadata.to_json())
 
 
 def _json(values: Any) -> str:
     return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
-
-
-def _history_csv(history: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _HISTORY_COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
