@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hilum.judge.page import html_page
-from hilum.judge.report import NOTICE, Section
+from hilum.judge.page import NOTICE, Section, html_page
 
 
 def test_a_page_is_whole_and_escaped() -> None:

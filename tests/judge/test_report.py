@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from hilum.judge.metrics import performance
-from hilum.judge.report import NOTICE, Mistake, ReportData, Scored, Section, report_page
+from hilum.judge.page import NOTICE, Section
+from hilum.judge.report import Mistake, ReportData, Scored, report_page
 from hilum.run.answer import softmax
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hilum.judge.calibrate import LEAST_SPLIT_FILMS, set_figures
 from hilum.judge.metrics import wilson_interval
-from hilum.judge.report import Section
+from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent
 from hilum.run.modelfile import Metadata
 

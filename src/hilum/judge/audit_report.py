@@ -14,8 +14,7 @@ from typing import Any
 from hilum.judge.audit import Audit
 from hilum.judge.audit_pictures import accuracy_scale, film_image, printable, seen_image
 from hilum.judge.kinds import PAIRED_KINDS, PICTURED_KINDS, group_faults, kind_text, summary_of
-from hilum.judge.page import html_page
-from hilum.judge.report import Section
+from hilum.judge.page import Section, html_page
 from hilum.judge.tables import percent, range_text
 from hilum.judge.trivial import TRIVIAL_MODELS
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import InputError
 from hilum.files import replace_file
 from hilum.judge.compare import p_text
-from hilum.judge.report import NOTICE
+from hilum.judge.page import Section, html_page
 from hilum.judge.tables import PARTS, percent
 
 __all__ = ["comparison_page", "comparison_text", "write_comparison"]
@@ -59,8 +58,6 @@ def comparison_text(result: Mapping[str, Any], *, width: int | None = None) -> s
 
 def comparison_page(result: Mapping[str, Any]) -> str:
     """Return the comparison as one self-contained HTML page; all names are escaped."""
-    style = (files("hilum.judge") / "templates" / "report.css").read_text(encoding="utf-8")
-    title = escape(f"{result['first']} against {result['second']}")
     sections = []
     for part, compared in result["parts"].items():
         heads = "".join(
@@ -71,24 +68,17 @@ def comparison_page(result: Mapping[str, Any]) -> str:
             f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
             for row in _rows(compared)
         )
-        sections.append(
-            f'<section id="{part}"><h2>{PARTS[part][0]}</h2><p class="lede">{escape(_films(compared))}: '
-            f"{PARTS[part][1]}.</p><p>{escape(compared['verdict'])}</p>"
+        content = (
+            f'<p class="lede">{escape(_films(compared))}: {PARTS[part][1]}.</p><p>{escape(compared["verdict"])}</p>'
             f'<div class="scroll" role="region" tabindex="0" aria-label="{PARTS[part][0]}"><table class="wide">'
-            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>"
+            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
+        sections.append(Section(part, PARTS[part][0], content))
     notes = "".join(f"<li>{escape(note)}</li>" for note in result["notes"])
-    listing = f'<ul class="notes">{notes}</ul>' if notes else ""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{title}</title>\n<style>\n{style}</style></head>\n<body>"
-        f'<p class="notice" role="note">{NOTICE}</p>\n<main><header><p class="kicker">hilum comparison</p>'
-        f'<h1>{title}</h1></header><section aria-label="Verdict"><p>{escape(result["verdict"])}</p></section>\n'
-        f"{''.join(sections)}{listing}</main>\n"
-        f'<footer><p class="fine">{_EXPLANATION}</p></footer></body></html>\n'
-    )
+    opening = f'<section aria-label="Verdict"><p>{escape(result["verdict"])}</p>'
+    opening += f'<ul class="notes">{notes}</ul></section>' if notes else "</section>"
+    title = f"{result['first']} against {result['second']}"
+    return html_page(title, "hilum comparison", opening, sections, styles=("report.css",), footer=_EXPLANATION)
 
 
 def write_comparison(result: Mapping[str, Any], out: Path, *, overwrite: bool = False) -> None:

@@ -31,8 +31,9 @@ from hilum.judge.external import (
 )
 from hilum.judge.external_page import external_section
 from hilum.judge.metrics import performance
+from hilum.judge.page import Section
 from hilum.judge.plots import Scored
-from hilum.judge.report import Mistake, ReportData, Section, report_page
+from hilum.judge.report import Mistake, ReportData, report_page
 from hilum.judge.shortcuts import find_shortcuts
 from hilum.judge.shortcuts_page import shortcuts_sections, summary_line
 from hilum.judge.subgroups import manifest_columns, traits_of

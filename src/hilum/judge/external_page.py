@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from hilum.judge.report import Section
+from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent, range_text
 
 __all__ = ["external_lines", "external_section"]

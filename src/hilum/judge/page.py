@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
-from hilum.judge.report import NOTICE, Section
+__all__ = ["NOTICE", "Section", "html_page"]
 
-__all__ = ["html_page"]
+NOTICE = "Research software, not a medical device."
 
 
-def html_page(title: str, kicker: str, opening: str, sections: Sequence[Section], *, styles: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Section:
+    """A section of the page that another module has written.
+
+    Attributes:
+        anchor: Its id on the page.
+        heading: Plain text.
+        html: Its content; whatever comes from the data is escaped already.
+    """
+
+    anchor: str
+    heading: str
+    html: str
+
+
+def html_page(
+    title: str, kicker: str, opening: str, sections: Sequence[Section], *, styles: Sequence[str], footer: str = ""
+) -> str:
     """Return a whole page.
 
     Args:
@@ -20,6 +38,7 @@ def html_page(title: str, kicker: str, opening: str, sections: Sequence[Section]
         opening: HTML between the heading and the first section, escaped by the caller.
         sections: Those without content are left out.
         styles: Names of style sheets in templates/.
+        footer: HTML below everything, escaped by the caller.
 
     Returns:
         HTML whose own content policy forbids it to load anything.
@@ -33,6 +52,7 @@ def html_page(title: str, kicker: str, opening: str, sections: Sequence[Section]
         f'<h2 id="{one.anchor}-heading">{escape(one.heading)}</h2>{one.html}</section>\n'
         for one in shown
     )
+    ending = f'<footer><p class="fine">{footer}</p></footer>' if footer else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -41,5 +61,5 @@ def html_page(title: str, kicker: str, opening: str, sections: Sequence[Section]
         f"<title>{escape(title)}</title>\n<style>\n{style}</style></head>\n<body>"
         f'<p class="notice" role="note">{NOTICE}</p>\n<main><header><p class="kicker">{escape(kicker)}</p>'
         f'<h1>{escape(title)}</h1><nav aria-label="Sections"><ul>{links}</ul></nav></header>\n'
-        f"{opening}\n{body}</main>\n</body></html>\n"
+        f"{opening}\n{body}</main>\n{ending}</body></html>\n"
     )

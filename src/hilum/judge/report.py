@@ -10,17 +10,16 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from hilum.judge import plots
 from hilum.judge.calibrate import expected_calibration_error
+from hilum.judge.page import Section, html_page
 from hilum.judge.plots import Scored
 from hilum.judge.tables import PARTS, correct_films, figures_section, headline_parts, judged_parts, percent, range_text
 
-__all__ = ["DEFINITIONS", "NOTICE", "Mistake", "ReportData", "Scored", "Section", "report_page"]
+__all__ = ["DEFINITIONS", "Mistake", "ReportData", "Scored", "report_page"]
 
-NOTICE = "Research software, not a medical device."
 DEFINITIONS: tuple[tuple[str, str], ...] = (
     ("Accuracy", "Films whose most probable finding is the true one, of all films."),
     (
@@ -41,6 +40,11 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
 )
 _SEVERITIES = {"error": "Error", "warning": "Warning", "note": "Note"}
 _MAX_PATHS = 50
+_STYLES = ("report.css",)
+_LIMITS = (
+    "Figures are per cent with 95&nbsp;% intervals, and hold for films like those judged here; another hospital's may "
+    "be answered worse."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +66,6 @@ class Mistake:
     probability: float
     image_png: bytes
     heatmap_png: bytes
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the page that another module has written.
-
-    Attributes:
-        anchor: Its id on the page.
-        heading: Plain text.
-        html: Its content; whatever comes from the data is escaped already.
-    """
-
-    anchor: str
-    heading: str
-    html: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,34 +99,17 @@ class ReportData:
 
 def report_page(data: ReportData) -> str:
     """Return the report as one self-contained HTML page; everything in the data is escaped."""
-    style = (files("hilum.judge") / "templates" / "report.css").read_text(encoding="utf-8")
     sections = [
-        ("figures", "Figures", figures_section(data.metrics)),
-        ("curves", "Curves", _curves(data)),
-        *((section.anchor, escape(section.heading), section.html) for section in data.sections),
-        ("training", "Training", _training(data.history)),
-        ("mistakes", "Worst mistakes", _mistakes(data.mistakes)),
-        ("facts", "What was trained", _facts(data)),
-        ("terms", "Terms", _terms("terms", DEFINITIONS)),
+        Section("figures", "Figures", figures_section(data.metrics)),
+        Section("curves", "Curves", _curves(data)),
+        *data.sections,
+        Section("training", "Training", _training(data.history)),
+        Section("mistakes", "Worst mistakes", _mistakes(data.mistakes)),
+        Section("facts", "What was trained", _facts(data)),
+        Section("terms", "Terms", _terms("terms", DEFINITIONS)),
     ]
-    sections = [section for section in sections if section[2]]
-    links = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name, _ in sections)
-    body = "".join(
-        f'<section id="{anchor}" aria-labelledby="{anchor}-heading">'
-        f'<h2 id="{anchor}-heading">{name}</h2>{content}</section>\n'
-        for anchor, name, content in sections
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{escape(data.title)}</title>\n<style>\n{style}</style></head>\n<body>"
-        f'<p class="notice" role="note">{NOTICE}</p>\n<main><header><p class="kicker">hilum report</p>'
-        f'<h1>{escape(data.title)}</h1><nav aria-label="Sections"><ul>{links}</ul></nav></header>\n'
-        f"{_faults(data.faults)}{_headline(data)}\n{body}</main>\n"
-        '<footer><p class="fine">Figures are per cent with 95&nbsp;% intervals, and hold for films like those judged '
-        "here; another hospital's may be answered worse.</p></footer></body></html>\n"
+    return html_page(
+        data.title, "hilum report", _faults(data.faults) + _headline(data), sections, footer=_LIMITS, styles=_STYLES
     )
 
 

@@ -15,7 +15,7 @@ from hilum.judge import plots
 from hilum.judge.cues import CUES
 from hilum.judge.heatmaps_page import heatmaps_html
 from hilum.judge.markup import cell, headings, points, points_range, scroll, signed_cell
-from hilum.judge.report import Section
+from hilum.judge.page import Section
 from hilum.judge.robustness import DAMAGES
 from hilum.judge.shortcuts import Example, Shortcuts
 from hilum.judge.tables import percent, range_text

@@ -11,7 +11,7 @@ import numpy as np
 from hilum.judge.evaluate import Verdicts
 from hilum.judge.external import pneumonia_figures, unknown_figures
 from hilum.judge.external_page import external_lines
-from hilum.judge.report import Section
+from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent, range_text
 
 __all__ = ["source_facts", "source_lines", "sources_section", "sources_table"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import hilum
-from hilum.judge.report import Section
+from hilum.judge.page import Section
 from hilum.judge.tables import percent, range_text
 from hilum.run.modelfile import Metadata
 from hilum.train.members import Films
