@@ -27,6 +27,7 @@ from hilum.run.modelfile import METADATA_KEY, Metadata
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
 
 TINY_FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
 TINY_SIZE_PX = 32
