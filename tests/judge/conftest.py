@@ -10,15 +10,26 @@ import cv2
 import numpy as np
 import pytest
 
+from hilum.data.folder import read_dataset
 from hilum.data.phantom import draw_phantom
+from hilum.data.scan import Scan, scan_films
 from hilum.film.lungs import lung_mask
 from hilum.film.radiograph import Radiograph
+from hilum.judge.traits import FilmTraits, TraitCollector
 
 CELLS = 8  # a side: the network sees means of 4 x 4 pixels
 CORNER = ((0, 0),)
 LUNGS = tuple((row, column) for row in (2, 3, 4) for column in (2, 5))
 Plant = Callable[[np.ndarray, str], np.ndarray]
 NUM_EACH = 40
+
+
+def looked_at(data: Path) -> tuple[Scan, list[str], tuple[FilmTraits, ...]]:
+    """Return a data set scanned, the split of each film, and its traits."""
+    dataset = read_dataset(data)
+    look = TraitCollector(len(dataset.records))
+    scan = scan_films(dataset, look=look)
+    return scan, [record.split or "train" for record in scan.dataset.records], look.of(scan)
 
 
 @pytest.fixture(scope="session")

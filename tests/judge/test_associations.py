@@ -8,22 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.data.folder import FilmRecord, read_dataset
-from hilum.data.scan import Scan, scan_films
+from hilum.data.folder import FilmRecord
 from hilum.judge.associations import associate_traits, association_faults, cramers_v, source_of
 from hilum.judge.fault import Fault
-from hilum.judge.traits import FilmTraits, TraitCollector
 
-from .conftest import mark_corner, shrink
+from .conftest import looked_at, mark_corner, shrink
 
 PlantSet = Callable[..., Path]
-
-
-def looked_at(data: Path) -> tuple[Scan, list[str], tuple[FilmTraits, ...]]:
-    dataset = read_dataset(data)
-    look = TraitCollector(len(dataset.records))
-    scan = scan_films(dataset, look=look)
-    return scan, [record.split or "train" for record in scan.dataset.records], look.of(scan)
 
 
 def faults_of(data: Path) -> list[Fault]:

@@ -8,24 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.data.folder import read_dataset
 from hilum.data.phantom import write_phantoms
-from hilum.data.scan import Scan, scan_films
 from hilum.judge.fault import Fault
-from hilum.judge.traits import FilmTraits, TraitCollector
 from hilum.judge.trivial import TRIVIAL_MODELS
 from hilum.judge.trivial_scores import _macro_f1, excess_of, score_trivial_models, trivial_faults
 
-from .conftest import mark_corner, shrink, tilt
+from .conftest import looked_at, mark_corner, shrink, tilt
 
 PlantSet = Callable[..., Path]
-
-
-def looked_at(data: Path) -> tuple[Scan, list[str], tuple[FilmTraits, ...]]:
-    dataset = read_dataset(data)
-    look = TraitCollector(len(dataset.records))
-    scan = scan_films(dataset, look=look)
-    return scan, [record.split or "train" for record in scan.dataset.records], look.of(scan)
 
 
 def faults_in(data: Path) -> dict[str, Fault]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ import pytest
 
 from hilum.run.classifier import Classifier
 from hilum.serve.schema import ErrorBody, ModelCard, Predictions
+
+from .conftest import HeldClassifier
 
 PREDICTIONS = "/v1/predictions"
 
@@ -128,25 +129,10 @@ def test_every_error_has_the_one_shape(  # noqa: PLR0917 - a row a case
         assert "`heatmap`" in answer.json()["error"]["fix"]
 
 
-class SlowClassifier:
-    """A classifier that decodes nothing until it is told to."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
-        self.go = threading.Event()
-
-    def decode(self, data: bytes, name: str) -> Any:
-        self.go.wait(30)
-        return self._classifier.decode(data, name)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._classifier, name)
-
-
 def test_a_full_queue_says_when_to_come_back(
     open_client: Callable[..., Any], tiny_classifier: Classifier, films: list[Path]
 ) -> None:
-    slow = SlowClassifier(tiny_classifier)
+    slow = HeldClassifier(tiny_classifier)
     client = open_client(classifier=slow, queue_films=3, answer_seconds=0.2, decoders=1)
     too_many = client.post(PREDICTIONS, files=parts(films))
     late = client.post(PREDICTIONS, files=parts(films[:1]))

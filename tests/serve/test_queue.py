@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from hilum.serve.httperror import HttpError
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
 from hilum.serve.queue import FilmQueue, Pictures, Upload, where_it_failed
+
+from .conftest import HeldClassifier
 
 
 @pytest.fixture
@@ -36,21 +37,6 @@ def make_queue(tiny_classifier: Classifier) -> Iterator[Callable[..., FilmQueue]
     yield make
     for queue in made:
         queue.close()
-
-
-class HeldClassifier:
-    """A classifier that decodes nothing until it is told to."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
-        self.go = threading.Event()
-
-    def decode(self, data: bytes, name: str) -> Any:
-        self.go.wait(30)
-        return self._classifier.decode(data, name)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._classifier, name)
 
 
 def test_company_does_not_change_an_answer(
