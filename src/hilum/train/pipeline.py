@@ -21,15 +21,11 @@ import numpy as np
 
 import hilum
 from hilum.console import Console
-from hilum.data.folder import read_dataset
 from hilum.data.imprint import imprint_of
-from hilum.data.scan import scan_films
 from hilum.data.sources import hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
-from hilum.errors import HilumError, InconsistentDataset, InputError
+from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
-from hilum.film.preprocess import preprocess
-from hilum.film.radiograph import Radiograph
 from hilum.findings import finding_named
 from hilum.judge.answers import answers_section, sets_fact
 from hilum.judge.audit import audit_figures, audit_films
@@ -53,11 +49,11 @@ from hilum.run.modelfile import Metadata
 from hilum.train.batches import Films
 from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.fit import fit
 from hilum.train.held_out import judge_held_out
-from hilum.train.networks import build_network
+from hilum.train.prepared import draw_validation, prepare_films
 from hilum.train.run_folder import check_folder, history_csv, remove_run
 from hilum.train.seal import seal, write_metadata
+from hilum.train.trial import fit_network
 
 __all__ = ["Run", "train_model"]
 
@@ -119,33 +115,14 @@ class _Training:
 
     def run(self) -> Run:
         check_folder(self.out, self.data, overwrite=self.overwrite)
-        dataset = read_dataset(self.data)
-        size_px = self.config.preprocessing.size_px
-        pixels = np.zeros((len(dataset.records), size_px, size_px), np.float16)
-
-        def keep(position: int, radiograph: Radiograph) -> None:
-            pixels[position] = preprocess(radiograph, self.config.preprocessing)[0]
-
-        with self.console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
-            traits = TraitCollector(len(dataset.records))
-            self.scan = scan_films(dataset, min_side_px=size_px, visit=keep, look=traits, done=done)
-        unread = {path for path, _ in self.scan.unread}
-        by_path = {record.path: record.finding for record in dataset.records}
-        for path in sorted(unread):
-            self.console.say(f"Left out, cannot be read: {path}")
-        if lost := [name for name in dataset.findings if name not in self.scan.dataset.findings]:
-            raise InconsistentDataset(
-                f"No film of `{self.data}` with the finding `{lost[0]}` can be read, the first because: "
-                f"{next(error for path, error in self.scan.unread if by_path[path] == lost[0]).message}",
-                fix="Mend its films, or leave the finding out.",
-            )
-        readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
-        self.findings = dataset.findings
-        labels = np.array([self.findings.index(record.finding) for record in self.scan.dataset.records])
-        self.films = Films(pixels[readable], labels)
+        prepared = prepare_films(
+            self.data, self.config.preprocessing, console=self.console, make_look=self._make_traits
+        )
+        self.prepared, self.scan, self.films = prepared, prepared.scan, prepared.films
+        self.findings = prepared.findings
         self._split()
         self._open_folder()
-        splits, looked = self.splits.tolist(), traits.of(self.scan)
+        splits, looked = self.splits.tolist(), self.traits.of(self.scan)
         with self.console.bar("Auditing: what trivial models score", 1.0) as done:
             figures = audit_figures(self.scan, splits, looked, seed=self.config.seed, done=done)
         self.faults = audit_films(self.scan, splits, looked, figures)
@@ -163,6 +140,10 @@ class _Training:
         metrics = self._judge(history, crossed, held_out)
         shutil.rmtree(self.work)
         return Run(self.out, metrics, tuple(self.faults), len(self.scan.unread))
+
+    def _make_traits(self, num_films: int) -> TraitCollector:
+        self.traits = TraitCollector(num_films)
+        return self.traits
 
     def _split(self) -> None:
         data, seed = self.config.data, self.config.seed
@@ -230,15 +211,6 @@ class _Training:
             return json.loads(log.read_text(encoding="utf-8"))
         folder.mkdir(exist_ok=True)
         config, seed = self.config, self.config.seed + seed_shift
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(seed)
-        network = build_network(
-            config.backbone,
-            num_findings=len(findings),
-            size_px=config.preprocessing.size_px,
-            weights=config.weights,
-            dropout=config.fit.dropout,
-        )
         label = f"Training {config.backbone}" + ("" if name == "model" else f", {name.replace('-', ' ')}")
         with self.console.bar(label, config.fit.epochs + 1) as done:
             shown = 0.0
@@ -254,12 +226,11 @@ class _Training:
                         f"{row['validation_accuracy']:.1%} right"
                     )
 
-            history = fit(
-                network,
+            network, history = fit_network(
                 part.subset(np.flatnonzero(train)),
                 part.subset(np.flatnonzero(validation)),
-                config.fit,
-                config.augmentation,
+                config,
+                num_findings=len(findings),
                 seed=seed,
                 checkpoint=self.work / f"{name}.npz",
                 progress=progress,
@@ -345,18 +316,8 @@ class _Training:
 
     def _fold_validation(self, rest: np.ndarray, fold: int) -> np.ndarray:
         """Return the validation films of one fold's training part (n,), by groups."""
-        records = tuple(dataclasses.replace(self._records[i], split="train") for i in rest)
-        part = dataclasses.replace(self.scan.dataset, records=records)
-        folds = assign_folds(
-            part,
-            ["train"] * len(rest),
-            self.scan.groups[rest],
-            num_folds=max(2, round(1 / self.config.data.validation_fraction)),
-            seed=self.config.seed + fold + 1,
-        )
-        chosen = np.zeros(len(self._records), dtype=bool)
-        chosen[rest[folds == 0]] = True
-        return chosen
+        fraction = self.config.data.validation_fraction
+        return draw_validation(self.prepared, rest, fraction=fraction, seed=self.config.seed + fold + 1)
 
     def _judge(
         self, history: list[dict], crossed: tuple[Verdicts, dict[str, Any]] | None, held_out: dict[str, Any]

@@ -1,0 +1,116 @@
+"""A data set read once for training: which films it has, what groups them, and their preprocessed pixels in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hilum.console import Console
+from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.scan import Scan, scan_films
+from hilum.data.split import assign_folds
+from hilum.errors import InconsistentDataset
+from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.radiograph import Radiograph
+from hilum.train.batches import Films
+
+__all__ = ["PreparedFilms", "draw_validation", "prepare_films"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFilms:
+    """The readable films of a data set, ready to be learned from.
+
+    Attributes:
+        scan: Records, fingerprints, twins and groups, one entry a film.
+        films: Their pixels and labels, in the same order.
+        findings: What the labels count into.
+    """
+
+    scan: Scan
+    films: Films
+    findings: tuple[str, ...]
+
+    @property
+    def records(self) -> tuple[FilmRecord, ...]:
+        """Return the films' records."""
+        return self.scan.dataset.records
+
+
+def prepare_films(
+    data: Path,
+    preprocessing: Preprocessing,
+    *,
+    console: Console | None = None,
+    make_look: Callable[[int], Callable[[int, bytes, Radiograph], None]] | None = None,
+) -> PreparedFilms:
+    """Return a data set read once; films that cannot be read are left out, and said.
+
+    Args:
+        data: What read_dataset takes.
+        preprocessing: The one definition, the same as at serving.
+        console: Where messages and progress go.
+        make_look: Given the number of films, returns what else is to be done with each film while it is at hand.
+
+    Returns:
+        The films.
+
+    Raises:
+        InconsistentDataset: The data set cannot be used, or no film of a finding can be read.
+    """
+    console = console or Console()
+    dataset = read_dataset(data)
+    size_px = preprocessing.size_px
+    pixels = np.zeros((len(dataset.records), size_px, size_px), np.float16)
+
+    def keep(position: int, radiograph: Radiograph) -> None:
+        pixels[position] = preprocess(radiograph, preprocessing)[0]
+
+    look = make_look(len(dataset.records)) if make_look else None
+    with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
+        scan = scan_films(dataset, min_side_px=size_px, visit=keep, look=look, done=done)
+    unread = {path for path, _ in scan.unread}
+    for path in sorted(unread):
+        console.say(f"Left out, cannot be read: {path}")
+    by_path = {record.path: record.finding for record in dataset.records}
+    if lost := [name for name in dataset.findings if name not in scan.dataset.findings]:
+        raise InconsistentDataset(
+            f"No film of `{data}` with the finding `{lost[0]}` can be read, the first because: "
+            f"{next(error for path, error in scan.unread if by_path[path] == lost[0]).message}",
+            fix="Mend its films, or leave the finding out.",
+        )
+    readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
+    labels = np.array([dataset.findings.index(record.finding) for record in scan.dataset.records])
+    return PreparedFilms(scan, Films(pixels[readable], labels), dataset.findings)
+
+
+def draw_validation(prepared: PreparedFilms, rest: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
+    """Return which of some films to validate on, drawn by groups and stratified by finding.
+
+    Args:
+        prepared: The data set.
+        rest: (m,) int, positions of the films to divide.
+        fraction: The share to validate on.
+        seed: Decides the draw.
+
+    Returns:
+        (n,) bool over all films of the data set.
+
+    Raises:
+        InconsistentDataset: A finding has too few groups.
+    """
+    records = tuple(dataclasses.replace(prepared.records[i], split="train") for i in rest)
+    folds = assign_folds(
+        dataclasses.replace(prepared.scan.dataset, records=records),
+        ["train"] * len(rest),
+        prepared.scan.groups[rest],
+        num_folds=max(2, round(1 / fraction)),
+        seed=seed,
+    )
+    chosen = np.zeros(len(prepared.records), dtype=bool)
+    chosen[rest[folds == 0]] = True
+    return chosen

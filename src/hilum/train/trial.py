@@ -1,0 +1,146 @@
+"""Settings judged by grouped cross-validation, without sealing anything: what studies and searches compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from hilum.data.split import assign_folds
+from hilum.judge.calibrate import fit_temperature
+from hilum.train.batches import Films
+from hilum.train.config import RunConfig
+from hilum.train.fit import Progress, compute_logits, fit
+from hilum.train.networks import Network, build_network
+from hilum.train.prepared import PreparedFilms, draw_validation
+
+__all__ = ["Crossed", "cross_fit", "draw_folds", "fit_network"]
+
+
+@dataclass(frozen=True, eq=False)
+class Crossed:
+    """Answers on films that the answering network did not learn from.
+
+    Attributes:
+        positions: (m,) int, the films.
+        truth: (m,) int, their findings.
+        logits: (m, K), divided by the temperature of each fold's validation films, so that folds can be put together.
+        groups: (m,) int, for intervals.
+    """
+
+    positions: np.ndarray
+    truth: np.ndarray
+    logits: np.ndarray
+    groups: np.ndarray
+
+
+def fit_network(
+    train: Films,
+    validation: Films,
+    config: RunConfig,
+    *,
+    num_findings: int,
+    seed: int,
+    checkpoint: Path,
+    progress: Progress = lambda *_: None,
+) -> tuple[Network, list[dict[str, Any]]]:
+    """Return a newly built and fitted network, and its history.
+
+    Args:
+        train: Films to learn from.
+        validation: Films for early stopping.
+        config: The settings.
+        num_findings: K.
+        seed: Decides first weights, order, augmentation and dropout.
+        checkpoint: From which the fitting goes on where it exists.
+        progress: Told after every step and epoch.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    network = build_network(
+        config.backbone,
+        num_findings=num_findings,
+        size_px=config.preprocessing.size_px,
+        weights=config.weights,
+        dropout=config.fit.dropout,
+    )
+    history = fit(
+        network,
+        train,
+        validation,
+        config.fit,
+        config.augmentation,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return network, history
+
+
+def draw_folds(prepared: PreparedFilms, *, num_folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each film (n,): grouped, stratified; -1 for films of a given test part."""
+    splits = [record.split or "train" for record in prepared.records]
+    return assign_folds(prepared.scan.dataset, splits, prepared.scan.groups, num_folds=num_folds, seed=seed)
+
+
+def cross_fit(
+    prepared: PreparedFilms,
+    folds: np.ndarray,
+    config: RunConfig,
+    *,
+    work: Path,
+    answer: Callable[[Network, Films], np.ndarray] = lambda network, films: compute_logits(network.model, films),
+    after_fold: Callable[[int, Crossed], None] = lambda *_: None,
+    progress: Progress = lambda *_: None,
+) -> Crossed:
+    """Return answers on every film of the folds, each from a network that saw nothing of its group.
+
+    Args:
+        prepared: The data set, read with ``config.preprocessing``.
+        folds: (n,) int from draw_folds; a film of fold -1 is neither learned from nor answered.
+        config: The settings.
+        work: An existing folder for checkpoints; a finished fold leaves its answers there, and is not repeated.
+        answer: How a network answers films, (n, K) logits.
+        after_fold: Told the number of folds that are done and the answers so far; may raise to end the trial early.
+        progress: Told after every step and epoch.
+    """
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for fold in range(int(folds.max()) + 1):
+        held = np.flatnonzero(folds == fold)
+        kept = work / f"fold-{fold + 1}.npy"
+        if not kept.exists():
+            rest = np.flatnonzero((folds >= 0) & (folds != fold))
+            seed = config.seed + fold + 1
+            validating = draw_validation(prepared, rest, fraction=config.data.validation_fraction, seed=seed)
+            validation = prepared.films.subset(np.flatnonzero(validating))
+            train = prepared.films.subset(rest[~validating[rest]])
+            checkpoint = work / f"fold-{fold + 1}.npz"
+            network, _ = fit_network(
+                train,
+                validation,
+                config,
+                num_findings=len(prepared.findings),
+                seed=seed,
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+            temperature = fit_temperature(answer(network, validation), validation.labels)
+            partial = kept.with_suffix(".partial")
+            with partial.open("wb") as file:
+                np.save(file, answer(network, prepared.films.subset(held)) / temperature)
+            partial.replace(kept)
+            checkpoint.unlink(missing_ok=True)
+        parts.append((held, np.load(kept, allow_pickle=False)))
+        so_far = _together(prepared, parts)
+        after_fold(fold + 1, so_far)
+    return so_far
+
+
+def _together(prepared: PreparedFilms, parts: list[tuple[np.ndarray, np.ndarray]]) -> Crossed:
+    positions = np.concatenate([held for held, _ in parts])
+    logits = np.concatenate([answers for _, answers in parts])
+    return Crossed(positions, prepared.films.labels[positions], logits, prepared.scan.groups[positions])
