@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["FINDINGS", "Finding", "finding_named", "sorted_findings", "standard_name"]
+__all__ = ["FINDINGS", "Finding", "finding_named", "open_kinds", "sorted_findings", "standard_name"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,9 @@ def _key(name: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
+_EITHER = "|"  # between the findings of which a film shows one
+_ANY_PNEUMONIA = "Pneumonia (type not stated)"
+_PNEUMONIAS = ("Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
 _BY_KEY = {_key(alias): finding for finding in FINDINGS for alias in (finding.name, *finding.aliases)}
 _ORDER = {finding.name: position for position, finding in enumerate(FINDINGS)}
 
@@ -86,7 +89,11 @@ def standard_name(name: str) -> str:
     Example:
         >>> standard_name("COVID"), standard_name("No_finding"), standard_name("Pleural effusion")
         ('Covid-19', 'Normal', 'Pleural effusion')
+        >>> standard_name("bacterial | viral")  # one of the two, it is not known which
+        'Viral Pneumonia|Bacterial Pneumonia'
     """
+    if _EITHER in name:
+        return _EITHER.join(sorted_findings(standard_name(part.strip()) for part in name.split(_EITHER)))
     finding = finding_named(name)
     return finding.name if finding else name
 
@@ -94,3 +101,21 @@ def standard_name(name: str) -> str:
 def sorted_findings(names: Iterable[str]) -> tuple[str, ...]:
     """Return distinct finding names in the one order used everywhere: the vocabulary's, then the alphabet's."""
     return tuple(sorted(set(names), key=lambda name: (_ORDER.get(name, len(_ORDER)), name)))
+
+
+def open_kinds(name: str, findings: Iterable[str]) -> tuple[str, ...]:
+    """Return the findings one of which a film shows whose finding leaves it open; nothing where it is stated.
+
+    ``Viral Pneumonia|Bacterial Pneumonia`` leaves open which of the two. Pneumonia whose type is not stated does so in
+    a data set that tells viral from bacterial pneumonia; elsewhere it is a finding like others.
+
+    Args:
+        name: A standard name.
+        findings: All findings of the data set.
+    """
+    if _EITHER in name:
+        return tuple(name.split(_EITHER))
+    names = set(findings)
+    if name == _ANY_PNEUMONIA and {"Viral Pneumonia", "Bacterial Pneumonia"} <= names:
+        return tuple(kind for kind in _PNEUMONIAS if kind in names)
+    return ()

@@ -12,7 +12,7 @@ from hilum.errors import UndecodableFilm
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.train.augment import Augmentation
-from hilum.train.batches import Films, epoch_batches, load_films
+from hilum.train.batches import Films, epoch_batches, load_films, source_chances
 
 PLAIN = Augmentation(flip_probability=0.0, photometric_probability=0.0, rotation_degrees=0.0, zoom_fraction=0.0,
                      stretch_fraction=0.0, shift_fraction=0.0)  # fmt: skip
@@ -31,7 +31,8 @@ def told(batch: np.ndarray, num: int) -> list[int]:
 @pytest.mark.parametrize(("num", "batch_size"), [(20, 4), (21, 4), (23, 8), (5, 32), (2, 2)])
 def test_an_epoch_holds_every_film_once_with_its_label(num: int, batch_size: int) -> None:
     films, seen = marked(num), []
-    for batch, labels in epoch_batches(films, PLAIN, batch_size=batch_size, seed=0, epoch=0):
+    for batch, shown in epoch_batches(films, PLAIN, batch_size=batch_size, seed=0, epoch=0):
+        labels = films.labels[shown]
         assert batch.dtype == np.float32
         assert batch.shape == (len(labels), 8, 8, 1)
         assert 2 <= len(labels) <= 1.5 * batch_size
@@ -84,3 +85,47 @@ def test_films_are_loaded_in_order_as_they_will_be_served(tmp_path: Path, write_
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(UndecodableFilm, match=r"3\.png"):
         load_films(paths, np.arange(6), preprocessing)
+
+
+def _many(counts: dict[tuple[int, int], int]) -> Films:
+    """Return films of (finding, source): number; finding 9 shows one of 1 and 2."""
+    labels, sources, kinds = [], [], []
+    for (finding, source), count in counts.items():
+        labels += [finding if finding < 9 else -1] * count
+        sources += [source] * count
+        kinds += [[finding == k or (finding == 9 and k > 0) for k in range(3)]] * count
+    pixels = np.zeros((len(labels), 32, 32), np.float16)
+    return Films(pixels, np.array(labels), np.array(sources), np.array(kinds))
+
+
+def test_sources_are_drawn_by_the_square_root_of_their_films() -> None:
+    films = _many({(0, 0): 100, (0, 1): 4, (1, 0): 30, (2, 0): 7, (9, 1): 9})
+    chances = source_chances(films, 3)
+    shares = {
+        name: chances[np.flatnonzero((films.kinds == kinds).all(axis=1) & (films.sources == source))].sum()
+        for name, kinds, source in (("big", [1, 0, 0], 0), ("small", [1, 0, 0], 1), ("open", [0, 1, 1], 1))
+    }
+    assert chances.sum() == pytest.approx(1)
+    assert shares["big"] == pytest.approx(0.25 * 10 / 12)
+    assert shares["small"] == pytest.approx(0.25 * 2 / 12)
+    assert shares["open"] == pytest.approx(0.25)
+    drawn = np.concatenate(
+        [shown for _, shown in epoch_batches(films, Augmentation(), batch_size=16, seed=1, epoch=1, chances=chances)]
+    )
+    assert len(drawn) == len(films)
+    counts = np.bincount(drawn, minlength=len(films))
+    assert np.abs(counts - chances * len(films)).max() < 1
+    again = next(epoch_batches(films, Augmentation(), batch_size=16, seed=1, epoch=1, chances=chances))[1]
+    assert np.array_equal(again, drawn[: len(again)])
+
+
+def test_films_keep_what_they_may_show() -> None:
+    stated = Films(np.zeros((2, 32, 32), np.float16), np.array([2, 0]), np.array([0, 0]))
+    together = stated.joined(_many({(9, 1): 2, (1, 1): 1}))
+    assert together.labels.tolist() == [2, 0, -1, -1, 1]
+    assert together.targets(3).astype(int).tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 1], [0, 1, 1], [0, 1, 0]]
+    taught = together.told_apart([2, 1])
+    assert taught.labels.tolist() == [0, -1, -1, 1]
+    assert taught.targets(2).astype(int).tolist() == [[1, 0], [1, 1], [1, 1], [0, 1]]
+    assert len(together.told_apart([0, 1])) == 2  # what shows 1 or 2 says nothing to a network without 2
+    assert together.told_apart([0, 1, 2]) is together

@@ -14,7 +14,15 @@ import pytest
 from hilum.train.augment import Augmentation
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings
-from hilum.train.fit import _film_weights, _Fitting, _learning_rate, _State, compute_logits, fit
+from hilum.train.fit import (
+    _finding_weights,
+    _Fitting,
+    _learning_rate,
+    _State,
+    compute_logits,
+    fit,
+    partial_cross_entropy,
+)
 from hilum.train.networks import Network, build_network
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, patience=10, dropout=0.3)
@@ -235,12 +243,12 @@ def test_the_head_alone_leaves_the_backbone_as_it_was(tmp_path: Path) -> None:
 
 def test_findings_weigh_alike_and_a_film_one_on_average() -> None:
     labels = np.array([0] * 6 + [1] * 3 + [2])
-    weights = _film_weights(labels, 3, "balanced")
+    weights = _finding_weights(labels, 3, "balanced")
     sums = [weights[labels[labels == k]].sum() for k in range(3)]
     np.testing.assert_allclose(sums, sums[0])
     assert weights[labels].mean() == pytest.approx(1)
-    np.testing.assert_array_equal(_film_weights(labels, 3, "none"), np.ones(3))
-    assert np.isfinite(_film_weights(np.array([0, 0]), 3, "balanced")).all()
+    np.testing.assert_array_equal(_finding_weights(labels, 3, "none"), np.ones(3))
+    assert np.isfinite(_finding_weights(np.array([0, 0]), 3, "balanced")).all()
 
 
 def test_the_learning_rate_warms_up_and_falls() -> None:
@@ -260,3 +268,35 @@ def test_logits_are_computed_in_order_whatever_the_number() -> None:
     logits = compute_logits(net.model, many)
     assert logits.shape == (70, 2)
     np.testing.assert_allclose(logits[65:], compute_logits(net.model, many.subset(np.arange(65, 70))), atol=1e-5)
+
+
+def test_the_loss_of_a_stated_film_is_cross_entropy_and_of_an_open_one_that_of_the_sum() -> None:
+    logits = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32) * 3
+    stated = np.eye(4, dtype=np.float32)[[0, 3, 1, 1, 2]]
+    usual = keras.losses.categorical_crossentropy(stated, logits, from_logits=True, label_smoothing=0.1)
+    np.testing.assert_allclose(partial_cross_entropy(0.1)(stated, logits), usual, rtol=1e-5)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    open_ = np.array([[0, 1, 1, 0]] * 5, np.float32)
+    wanted = -np.log(probabilities[:, 1] + probabilities[:, 2])
+    np.testing.assert_allclose(partial_cross_entropy(0.0)(open_, logits), wanted, rtol=1e-4)
+
+
+def test_films_of_several_possible_findings_teach_their_sum(tmp_path: Path) -> None:
+    """Without films of the second and third finding stated apart, only their sum can be learnt, and is."""
+    rng = np.random.default_rng(5)
+    shown = np.arange(48) % 2
+    pixels = rng.random((48, 32, 32)) * 0.6
+    pixels[shown == 0, :16] += 0.3
+    pixels[shown == 1, 16:] += 0.3
+    kinds = np.array([[True, False, False], [False, True, True]])[shown]
+    train = Films(pixels.astype(np.float16), np.where(shown == 0, 0, -1), np.zeros(48, int), kinds)
+    none = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
+    validation = Films(pixels[:12].astype(np.float16), np.array([0, 1, 0, 2] * 3))
+    for sampling in ("films", "sources"):
+        keras.utils.set_random_seed(0)
+        net = build_network("plain-cnn", num_findings=3, size_px=32, weights="none", dropout=0.0)
+        settings = dataclasses.replace(SETTINGS, epochs=10, learning_rate=3e-3, sampling=sampling)
+        fit(net, train, validation, settings, none, seed=1, checkpoint=tmp_path / f"{sampling}.npz")
+        logits = compute_logits(net.model, train)
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        assert ((probabilities[:, 1:].sum(axis=1) > 0.5) == (shown == 1)).mean() > 0.9

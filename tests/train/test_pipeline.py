@@ -485,3 +485,25 @@ def test_phantoms_are_no_twins(tiny_data: Path) -> None:
 
     scan = scan_films(read_dataset(tiny_data), min_side_px=64)
     assert find_twins(scan.fingerprints) == []
+
+
+def test_films_of_pneumonia_of_no_stated_type_teach_but_are_not_judged(
+    tmp_path: Path, write_film: Callable[..., Path], config: RunConfig
+) -> None:
+    kinds = ("Normal", "Viral Pneumonia", "Bacterial Pneumonia")
+    for finding in (*kinds, "Pneumonia"):
+        for number in range(8):
+            drawn = "Viral Pneumonia" if finding == "Pneumonia" else finding
+            write_film(tmp_path / "set" / finding / f"{number}.png", seed=len(finding) * 50 + number, finding=drawn)
+    said = Console()
+    heard: list[str] = []
+    said.say = heard.append  # type: ignore[method-assign]
+    config = dataclasses.replace(config, folds=0, fit=dataclasses.replace(config.fit, epochs=1, sampling="sources"))
+    run = train_model(tmp_path / "set", tmp_path / "run", config, console=said)
+    assert any(line.startswith("8 films show one of several findings") for line in heard)
+    told = Classifier(run.folder / "model.onnx").metadata
+    assert told.findings == kinds
+    assert told.training_data["num_partly_stated"] == 8
+    assert {row["finding"] for row in rows(run.folder / "splits.csv")} == set(kinds)
+    assert sum(run.metrics[part]["n"] for part in ("test", "validation")) < 24
+    assert "Pneumonia (type not stated)" not in (run.folder / "predictions.csv").read_text("utf-8")

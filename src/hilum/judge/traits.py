@@ -78,9 +78,16 @@ class TraitCollector:
         """Keep one film's traits."""
         self._traits[position] = read_traits(data, radiograph)
 
-    def of(self, scan: Scan) -> tuple[FilmTraits, ...]:
-        """Return the traits of the films that could be read, in the scan's order."""
+    def of(self, scan: Scan, positions: np.ndarray | None = None) -> tuple[FilmTraits, ...]:
+        """Return the traits of a scan's films, in its order.
+
+        Args:
+            scan: Of the films that could be read, or of some of them.
+            positions: (n,) int, where these stand among those that could be read; None for all.
+        """
         kept = tuple(one for one in self._traits if one is not None)
+        if positions is not None:
+            kept = tuple(kept[position] for position in positions)
         if len(kept) != len(scan.dataset.records):
             raise ValueError(f"Traits of {len(kept)} films were kept, but {len(scan.dataset.records)} were read.")
         return kept

@@ -13,7 +13,7 @@ from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.train.augment import Augmentation, augment
 
-__all__ = ["Films", "epoch_batches", "load_films"]
+__all__ = ["Films", "epoch_batches", "load_films", "source_chances"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +22,15 @@ class Films:
 
     Attributes:
         pixels: (N, S, S) float16 in [0, 1]; half precision halves the memory and is used in training only.
-        labels: (N,) int, index into the findings.
+        labels: (N,) int, index into the findings; -1 where a film shows one of several.
+        sources: (N,) int, the hospital or public set; None where nobody asks.
+        kinds: (N, K) bool, the findings one of which a film shows; None where all are stated.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
+    sources: np.ndarray | None = None
+    kinds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,7 +41,40 @@ class Films:
 
     def subset(self, indices: np.ndarray) -> Films:
         """Return some of the films."""
-        return Films(self.pixels[indices], self.labels[indices])
+        sources = None if self.sources is None else self.sources[indices]
+        kinds = None if self.kinds is None else self.kinds[indices]
+        return Films(self.pixels[indices], self.labels[indices], sources, kinds)
+
+    def targets(self, num_findings: int) -> np.ndarray:
+        """Return which findings each film may show, (N, K) bool: one, or several where that is all that is known."""
+        if self.kinds is not None:
+            return self.kinds
+        return np.eye(num_findings, dtype=bool)[self.labels]
+
+    def told_apart(self, taught: Sequence[int]) -> Films:
+        """Return the films for a network that tells only some findings apart: those that show one of these.
+
+        Args:
+            taught: The findings' numbers here, in the network's order.
+        """
+        targets = self.targets(int(max(*taught, self.labels.max())) + 1)
+        if list(taught) == list(range(targets.shape[1])):
+            return self
+        kept = self.subset(np.flatnonzero(targets.sum(axis=1) == targets[:, taught].sum(axis=1)))
+        numbers = np.array([taught.index(label) if label in taught else -1 for label in range(targets.shape[1])])
+        labels = np.where(kept.labels >= 0, numbers[kept.labels], -1)
+        return Films(kept.pixels, labels, kept.sources, None if kept.kinds is None else kept.kinds[:, taught])
+
+    def joined(self, others: Films) -> Films:
+        """Return these films and others, whose kinds say how many findings there are."""
+        if others.kinds is None or self.sources is None or others.sources is None:
+            raise ValueError("Expected films with sources, and others with kinds.")
+        return Films(
+            np.concatenate([self.pixels, others.pixels]),
+            np.concatenate([self.labels, others.labels]),
+            np.concatenate([self.sources, others.sources]),
+            np.concatenate([self.targets(others.kinds.shape[1]), others.kinds]),
+        )
 
 
 def load_films(
@@ -78,17 +115,56 @@ def load_films(
 
 
 def epoch_batches(
-    films: Films, policy: Augmentation, *, batch_size: int, seed: int, epoch: int
+    films: Films,
+    policy: Augmentation,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    chances: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield one epoch of shuffled, augmented batches; seed and epoch decide all of it.
 
+    Args:
+        films: N films.
+        policy: How each is changed.
+        batch_size: Films in a batch.
+        seed: With the epoch, decides the order and every change.
+        epoch: Its number.
+        chances: (N,) how likely each film is drawn, with replacement; without, each film comes once.
+
     Yields:
-        Films (n, S, S, 1) float32 in [0, 1] and labels (n,) int. A last batch of one film joins the one before it.
+        Films (n, S, S, 1) float32 in [0, 1] and their positions (n,) int. A last batch of one film joins the one before
+        it.
     """
-    order = np.random.default_rng((seed, epoch)).permutation(len(films))
+    rng = np.random.default_rng((seed, epoch))
+    order = rng.permutation(len(films) if chances is None else _draw(chances / chances.sum(), rng))
     num_batches = max(1, round(len(order) / batch_size))
+    start = 0
     for indices in np.array_split(order, num_batches):
         batch = films.batch(indices)
-        for film, index in zip(batch, indices, strict=True):
-            film[..., 0] = augment(film[..., 0], policy, np.random.default_rng((seed, epoch, int(index))))
-        yield batch, films.labels[indices]
+        for place, (film, index) in enumerate(zip(batch, indices, strict=True)):
+            drawn = (seed, epoch, int(index)) if chances is None else (seed, epoch, int(index), int(start + place))
+            film[..., 0] = augment(film[..., 0], policy, np.random.default_rng(drawn))
+        start += len(indices)
+        yield batch, indices
+
+
+def source_chances(films: Films, num_findings: int) -> np.ndarray:
+    """Return how likely each film is to be drawn (N,), summing to 1, so that no large source drowns the small ones.
+
+    Every finding has the same share (films that show one of several findings count as a finding of their own); within
+    a finding a source has the share of the square root of its films, so that twenty films are not repeated sixty-fold.
+    """
+    keys = np.column_stack([films.targets(num_findings), films.sources if films.sources is not None else films.labels])
+    _, which, counts = np.unique(keys[:, :-1], axis=0, return_inverse=True, return_counts=True)
+    _, cell, in_cell = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    chances = 1 / np.sqrt(in_cell[cell.ravel()])
+    shares = np.bincount(which.ravel(), weights=chances, minlength=len(counts))
+    return chances / shares[which.ravel()] / len(counts)
+
+
+def _draw(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return as many positions as there are chances, each as often as its chance says, to the next whole number."""
+    points = (np.arange(len(chances)) + rng.random()) / len(chances)  # systematic sampling
+    return np.minimum(np.searchsorted(np.cumsum(chances), points), len(chances) - 1)

@@ -20,6 +20,7 @@ __all__ = ["OPTIMISERS", "DataSettings", "FitSettings", "RunConfig", "default_co
 
 OPTIMISERS = ("adam", "adamw", "sgd", "lion", "rmsprop")
 CLASS_WEIGHTS = ("balanced", "none")
+SAMPLINGS = ("films", "sources")
 WEIGHTS = ("imagenet", "none")
 
 MOST_AUGMENTATION = {
@@ -67,6 +68,8 @@ class FitSettings:
         dropout: Share of features dropped before the last layer.
         label_smoothing: Share of the label spread over all findings.
         class_weights: ``balanced`` lets every finding weigh the same, ``none`` every film.
+        sampling: ``films`` shows every film once an epoch; ``sources`` draws as many films, each finding alike and
+            within a finding each source by the square root of its films.
         patience: Epochs without a better validation loss before the fitting stops.
     """
 
@@ -79,6 +82,7 @@ class FitSettings:
     dropout: float = 0.3
     label_smoothing: float = 0.05
     class_weights: str = "balanced"
+    sampling: str = "films"
     patience: int = 3
 
 
@@ -229,6 +233,7 @@ def _check(config: RunConfig) -> None:
     choices = [
         ("fit.optimiser", fit.optimiser, OPTIMISERS),
         ("fit.class_weights", fit.class_weights, CLASS_WEIGHTS),
+        ("fit.sampling", fit.sampling, SAMPLINGS),
         ("weights", config.weights, WEIGHTS),
     ]
     for name, choice, allowed in choices:

@@ -25,11 +25,11 @@ from sklearn.linear_model import LogisticRegression
 
 from hilum.judge.calibrate import fit_temperature
 from hilum.train.augment import Augmentation
-from hilum.train.batches import Films, epoch_batches
+from hilum.train.batches import Films, epoch_batches, source_chances
 from hilum.train.config import FitSettings
 from hilum.train.networks import Network, freeze_below
 
-__all__ = ["Progress", "compute_logits", "fit"]
+__all__ = ["Progress", "compute_logits", "fit", "partial_cross_entropy"]
 
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
 Progress = Callable[[str, int, int, float, "dict[str, Any] | None"], None]
@@ -39,6 +39,7 @@ _HEAD_ITERATIONS = 3000
 _LEAST_DEVIATION = 1e-6
 _NOISE = 2.0  # standard errors by which fine-tuning must beat the first stage
 _PREDICT_BATCH = 64
+_NEVER = -1e9  # a logit whose probability is 0
 
 
 @dataclass
@@ -82,7 +83,7 @@ def fit(
         One row an epoch: stage, epoch, loss, validation_loss, validation_accuracy, learning_rate.
     """
     keras.utils.set_random_seed(seed)
-    weights = _film_weights(train.labels, network.head.output_shape[-1], settings.class_weights)
+    weights = _finding_weights(train.labels, network.head.output_shape[-1], settings.class_weights)
     job = _Fitting(
         network=network,
         train=train,
@@ -106,8 +107,27 @@ def compute_logits(model: keras.Model, films: Films) -> np.ndarray:
     return np.concatenate(parts)  # (N, K)
 
 
-def _film_weights(labels: np.ndarray, num_findings: int, class_weights: str) -> np.ndarray:
-    """Return each finding's weight (K,): a film's mean weight is 1."""
+def partial_cross_entropy(label_smoothing: float) -> Callable[[Any, Any], Any]:
+    """Return the loss of logits (n, K) against the findings (n, K) one of which each film shows.
+
+    It is the negative logarithm of the sum of their probabilities: of one finding, the usual cross-entropy.
+
+    Args:
+        label_smoothing: The share of the label that is spread over all findings.
+    """
+
+    def loss(targets: Any, logits: Any) -> Any:
+        whole = keras.ops.logsumexp(logits, axis=-1)
+        shown = keras.ops.logsumexp(keras.ops.where(targets > 0, logits, _NEVER), axis=-1)
+        smooth = keras.ops.mean(logits, axis=-1)
+        return whole - (1 - label_smoothing) * shown - label_smoothing * smooth
+
+    return loss
+
+
+def _finding_weights(labels: np.ndarray, num_findings: int, class_weights: str) -> np.ndarray:
+    """Return each finding's weight (K,): the mean weight of a film whose finding is stated is 1."""
+    labels = labels[labels >= 0]
     counts = np.bincount(labels, minlength=num_findings)
     if class_weights == "none":
         return np.ones(num_findings, np.float32)
@@ -134,7 +154,11 @@ class _Fitting:
         self.num_findings = network.head.output_shape[-1]
         self.state = _State()
         self.best: list[np.ndarray] = []
-        self.loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+        self.targets = train.targets(self.num_findings)
+        self.chances = source_chances(train, self.num_findings) if settings.sampling == "sources" else None
+        shares = self.targets / self.targets.sum(axis=1, keepdims=True)
+        self.film_weights = np.ones(len(train), np.float32) if self.chances is not None else shares @ weights  # (N,)
+        self.loss = partial_cross_entropy(settings.label_smoothing)
 
     def run(self) -> list[dict[str, Any]]:
         self._prepare_backbone()
@@ -167,11 +191,16 @@ class _Fitting:
         penalties the one with the smallest validation loss is taken. Where the augmentation flips films, every film is
         learned from as it is and as its mirror image.
         """
-        x, y = self._features(self.train), self.train.labels  # (N, D), (N,)
+        stated = np.flatnonzero(self.train.labels >= 0)
+        films = self.train if len(stated) == len(self.train) else self.train.subset(stated)
+        x, y = self._features(films), films.labels  # (N, D), (N,)
+        film_weights = self.film_weights[stated]
+        if self.chances is not None:
+            film_weights = self.chances[stated] / self.chances[stated].mean()
         if self.augmentation.flip_probability > 0:
-            mirrored = Films(self.train.pixels[:, :, ::-1], self.train.labels)
+            mirrored = Films(films.pixels[:, :, ::-1], films.labels)
             x, y = np.concatenate([x, self._features(mirrored)]), np.tile(y, 2)  # (2N, D), (2N,)
-        film_weights = self.weights[y] * (len(self.train) / len(y))
+            film_weights = np.tile(film_weights, 2) / 2
         mean, deviation = x.mean(axis=0), x.std(axis=0)
         deviation[deviation < _LEAST_DEVIATION] = np.inf  # a feature that never changes says nothing
         x, held = (x - mean) / deviation, (self._features(self.validation) - mean) / deviation
@@ -224,16 +253,21 @@ class _Fitting:
         settings, epoch = self.settings, self.state.epoch
         losses, seen = 0.0, 0
         batches = epoch_batches(
-            self.train, self.augmentation, batch_size=settings.batch_size, seed=self.seed, epoch=epoch
+            self.train,
+            self.augmentation,
+            batch_size=settings.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+            chances=self.chances,
         )
-        for films, labels in batches:
+        for films, shown in batches:
             done = seen / len(self.train)
             rate = _learning_rate(settings, epoch + done)
             self.optimizer.learning_rate.assign(rate)
-            one_hot = np.eye(self.num_findings, dtype=np.float32)[labels]
+            targets = self.targets[shown].astype(np.float32)
             self.network.model.reset_metrics()
-            loss = self.network.model.train_on_batch(films, one_hot, sample_weight=self.weights[labels])
-            losses, seen = losses + float(np.asarray(loss).ravel()[0]) * len(labels), seen + len(labels)
+            loss = self.network.model.train_on_batch(films, targets, sample_weight=self.film_weights[shown])
+            losses, seen = losses + float(np.asarray(loss).ravel()[0]) * len(shown), seen + len(shown)
             self.progress("backbone", epoch, settings.epochs, seen / len(self.train), None)
         self.state.epoch += 1
         self._validate("backbone", loss=losses / max(seen, 1), learning_rate=rate)

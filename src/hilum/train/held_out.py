@@ -42,7 +42,14 @@ def judge_held_out(training: _Training, sources: Sequence[HeldSource]) -> tuple[
             shift = _SEED_SHIFT + number
             validation = training._fold_validation(np.flatnonzero(part.rest), shift)
             train = part.rest & ~validation
-            training._fit_part(f"source-{number}", train, validation, seed_shift=shift, findings=part.findings)
+            training._fit_part(
+                f"source-{number}",
+                train,
+                validation,
+                seed_shift=shift,
+                findings=part.findings,
+                without_source=part.source,
+            )
             classifier = Classifier(training.out / "folds" / f"source-{number}.onnx")
             known = part.held & np.array([record.finding in part.findings for record in records])
             strange = part.held & ~known

@@ -46,7 +46,6 @@ from hilum.judge.sources import sources_section
 from hilum.judge.traits import TraitCollector
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
-from hilum.train.batches import Films
 from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.held_out import judge_held_out
@@ -122,7 +121,8 @@ class _Training:
         self.findings = prepared.findings
         self._split()
         self._open_folder()
-        splits, looked = self.splits.tolist(), self.traits.of(self.scan)
+        splits = self.splits.tolist()
+        looked = self.traits.of(self.scan, prepared.positions)
         with self.console.bar("Auditing: what trivial models score", 1.0) as done:
             figures = audit_figures(self.scan, splits, looked, seed=self.config.seed, done=done)
         self.faults = audit_films(self.scan, splits, looked, figures)
@@ -165,7 +165,9 @@ class _Training:
 
     def _open_folder(self) -> None:
         """Start the run's folder, or go on with the unfinished run in it."""
-        hashes = sorted(f"{p.file_sha256} {r.path}" for p, r in zip(self.scan.fingerprints, self._records, strict=True))
+        partial = self.prepared.partial
+        prints, records = (*self.scan.fingerprints, *partial.fingerprints), (*self._records, *partial.records)
+        hashes = sorted(f"{p.file_sha256} {r.path}" for p, r in zip(prints, records, strict=True))
         identity = {
             "config": to_toml(self.config),
             "films": hashlib.sha256("\n".join(hashes).encode("utf-8", "surrogateescape")).hexdigest(),
@@ -200,11 +202,11 @@ class _Training:
         *,
         seed_shift: int = 0,
         findings: tuple[str, ...] | None = None,
+        without_source: str | None = None,
     ) -> list[dict]:
         """Fit, seal and calibrate one network, unless an earlier try of this run has done so; return its history."""
         findings = findings or self.findings
-        numbers = np.array([findings.index(one) if one in findings else -1 for one in self.findings])
-        part = Films(self.films.pixels, numbers[self.films.labels])
+        taught = [self.findings.index(one) for one in findings]
         folder = self.out if name == "model" else self.out / "folds"
         target, log = folder / f"{name}.onnx", self.work / f"{name}.history.json"
         if target.exists() and log.exists():
@@ -227,8 +229,8 @@ class _Training:
                     )
 
             network, history = fit_network(
-                part.subset(np.flatnonzero(train)),
-                part.subset(np.flatnonzero(validation)),
+                self.prepared.training(train, without_source=without_source).told_apart(taught),
+                self.films.subset(np.flatnonzero(validation)).told_apart(taught),
                 config,
                 num_findings=len(findings),
                 seed=seed,
@@ -238,7 +240,8 @@ class _Training:
         unsealed = self.work / f"{name}.onnx"
         checked = np.flatnonzero(validation)[:_CHECKED_FILMS]
         films = self.films.batch(checked).transpose(0, 3, 1, 2)  # (n, 1, S, S)
-        metadata = self._metadata(train | validation, findings)
+        partly = self.prepared.partial.teaching(self.scan.groups[~train], without_source=without_source)
+        metadata = self._metadata(train | validation, findings, partly)
         agreed = seal(network, films, metadata, unsealed)
         metadata = dataclasses.replace(metadata, agreement=agreed)
         if name == "model":
@@ -253,8 +256,10 @@ class _Training:
         (self.work / f"{name}.npz").unlink(missing_ok=True)
         return history
 
-    def _metadata(self, seen: np.ndarray, findings: tuple[str, ...]) -> Metadata:
-        hashes = sorted(self.scan.fingerprints[i].file_sha256 for i in np.flatnonzero(seen))
+    def _metadata(self, seen: np.ndarray, findings: tuple[str, ...], partly: np.ndarray) -> Metadata:
+        prints = [self.scan.fingerprints[i] for i in np.flatnonzero(seen)]
+        prints += [self.prepared.partial.fingerprints[i] for i in np.flatnonzero(partly)]
+        hashes = sorted(one.file_sha256 for one in prints)
         counts = Counter(self._records[i].finding for i in np.flatnonzero(seen))
         codes = {name: finding.snomed_ct for name in findings if (finding := finding_named(name))}
         return Metadata(
@@ -265,7 +270,8 @@ class _Training:
             training_data={
                 "name": self.scan.dataset.name,
                 "num_films": {name: counts[name] for name in findings},
-                "dhash256": imprint_of([self.scan.fingerprints[i] for i in np.flatnonzero(seen)]),
+                **({"num_partly_stated": int(partly.sum())} if partly.any() else {}),
+                "dhash256": imprint_of(prints),
                 "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),
             },
             hilum_version=hilum.__version__,

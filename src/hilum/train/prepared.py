@@ -11,6 +11,7 @@ import numpy as np
 
 from hilum.console import Console
 from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.partial import PartlyStated, set_apart
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset
@@ -26,19 +27,36 @@ class PreparedFilms:
     """The readable films of a data set, ready to be learned from.
 
     Attributes:
-        scan: Records, fingerprints, twins and groups, one entry a film.
+        scan: Records, fingerprints, twins and groups, one entry a film whose finding is stated.
         films: Their pixels and labels, in the same order.
         findings: What the labels count into.
+        partial: Films whose finding is one of several; they may only be learned from.
+        partial_films: Their pixels.
+        positions: (n,) int, where the stated films stand among all that were read.
     """
 
     scan: Scan
     films: Films
     findings: tuple[str, ...]
+    partial: PartlyStated
+    partial_films: Films
+    positions: np.ndarray
 
     @property
     def records(self) -> tuple[FilmRecord, ...]:
         """Return the films' records."""
         return self.scan.dataset.records
+
+    def training(self, chosen: np.ndarray, *, without_source: str | None = None) -> Films:
+        """Return films to learn from: the chosen ones, and those stated in part that have nothing to do with the rest.
+
+        Args:
+            chosen: (n,) bool.
+            without_source: The source that is held out.
+        """
+        part = self.films.subset(np.flatnonzero(chosen))
+        teaching = self.partial.teaching(self.scan.groups[~chosen], without_source=without_source)
+        return part.joined(self.partial_films.subset(np.flatnonzero(teaching))) if teaching.any() else part
 
 
 def prepare_films(
@@ -84,8 +102,29 @@ def prepare_films(
             fix="Mend its films, or leave the finding out.",
         )
     readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
-    labels = np.array([dataset.findings.index(record.finding) for record in scan.dataset.records])
-    return PreparedFilms(scan, Films(pixels[readable], labels), dataset.findings)
+    pixels = pixels if readable.all() else pixels[readable]
+    stated, partial = set_apart(scan)
+    positions = np.setdiff1d(np.arange(len(scan.dataset.records)), partial.positions)
+    findings, records = stated.dataset.findings, stated.dataset.records
+    if len(findings) < 2:
+        raise InconsistentDataset(f"The films of `{data}` state one finding only: {', '.join(findings)}.")
+    sources = sorted({record.source or "" for record in (*records, *partial.records)})
+    labels = np.array([findings.index(record.finding) for record in records])
+    films = Films(
+        pixels if not len(partial) else pixels[positions],
+        labels,
+        np.array([sources.index(record.source or "") for record in records]),
+    )
+    kinds = np.array([[name in kinds for name in findings] for kinds in partial.kinds], bool)
+    partial_films = Films(
+        pixels[partial.positions],
+        np.full(len(partial), -1),
+        np.array([sources.index(record.source or "") for record in partial.records], dtype=np.int64),
+        kinds.reshape(-1, len(findings)),
+    )
+    if len(partial):
+        console.say(f"{len(partial)} films show one of several findings: they are learned from, not judged by.")
+    return PreparedFilms(stated, films, findings, partial, partial_films, positions)
 
 
 def draw_validation(prepared: PreparedFilms, rest: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:

@@ -117,7 +117,8 @@ def cross_fit(
             seed = config.seed + fold + 1
             validating = draw_validation(prepared, rest, fraction=config.data.validation_fraction, seed=seed)
             validation = prepared.films.subset(np.flatnonzero(validating))
-            train = prepared.films.subset(rest[~validating[rest]])
+            chosen = (folds >= 0) & (folds != fold) & ~validating
+            train = prepared.training(chosen)
             checkpoint = work / f"fold-{fold + 1}.npz"
             network, _ = fit_network(
                 train,
