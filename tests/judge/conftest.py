@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import read_dataset
-from hilum.data.phantom import draw_phantom
+from hilum.data.phantom import draw_phantom, phantom_lungs
 from hilum.data.scan import Scan, scan_films
-from hilum.film.lungs import lung_mask
-from hilum.film.radiograph import Radiograph
 from hilum.judge.traits import FilmTraits, TraitCollector
 
 CELLS = 8  # a side: the network sees means of 4 x 4 pixels
@@ -126,8 +124,9 @@ def marked_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / finding).mkdir(parents=True)
         for number in range(8):
             pixels = draw_phantom("Normal", np.random.default_rng(number), size_px=96).astype(np.float32) / 255
-            lungs = lung_mask(Radiograph(pixels, "png", pixels.shape, 8))
-            pixels[lungs] = 0.35 if finding == "Covid-19" else 0.1  # not so bright that they are taken for no lung
+            lungs = phantom_lungs(np.random.default_rng(number), size_px=96)
+            texture = 0.25 * (pixels[lungs] - pixels[lungs].mean())  # flat, they would be taken for no lung
+            pixels[lungs] = (0.35 if finding == "Covid-19" else 0.1) + texture
             pixels[:12, :12] = 0.5
             pixels[:9, :9] = 1.0 if finding == "Covid-19" else 0.6  # in the border
             pixels[-3:, -3:], pixels[-3:, :3] = 1.0, 0.0  # every film spans the range

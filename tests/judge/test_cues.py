@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from hilum.data.phantom import draw_phantom
-from hilum.film.lungs import lung_mask
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.cues import (
@@ -23,6 +22,7 @@ from hilum.judge.cues import (
 )
 from hilum.judge.variants import judge_variants
 from hilum.run.classifier import Classifier
+from hilum.run.lungs import lung_mask
 
 CORNER = ((0, 0),)
 LUNGS = tuple((row, column) for row in (2, 3, 4) for column in (2, 5))

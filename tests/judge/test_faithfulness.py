@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hilum.data.phantom import draw_phantom
-from hilum.film.lungs import lung_mask
 from hilum.film.radiograph import Radiograph
 from hilum.judge.faithfulness import FRACTIONS, order_films, score_mass, score_orders, share_in_lungs
 from hilum.run.classifier import Classifier
+from hilum.run.lungs import lung_mask
 
 
 @pytest.fixture(scope="module")

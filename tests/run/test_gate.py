@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom
+from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom, phantom_lungs
 from hilum.errors import ModelFileError
 from hilum.film.decode import read_film
 from hilum.film.radiograph import Radiograph
@@ -133,6 +133,19 @@ def test_the_message_says_which_way_a_film_is_turned() -> None:
     assert "top lies at the right" in reason.message
     (reason,) = refusals(film(np.rot90(phantom(), 1)))
     assert "top lies at the left" in reason.message
+
+
+def test_a_film_without_two_lungs_is_refused_where_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = phantom(2, 192)
+    lungs = np.flatnonzero(phantom_lungs(np.random.default_rng(2), size_px=192).any(axis=0))
+    one_lung = pixels[:, : int(lungs[0] + lungs[-1]) // 2]
+    assert codes(film(one_lung)) == ["cut-off"]
+    monkeypatch.setattr("hilum.run.gate.GateNetwork.reason", lambda *_: None)  # takes everything for a chest film
+    for picture in (one_lung, np.random.default_rng(0).random((90, 120))):
+        (reason,) = refusals(film(picture))
+        assert reason.code == "no-lungs"
+        assert "Two lungs" in reason.message
+    assert codes(film(pixels)) == []
 
 
 def test_pictures_of_something_else_are_refused() -> None:

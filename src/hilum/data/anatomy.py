@@ -93,12 +93,14 @@ class Chest:
         lungs: The outlines of the lung at the image's left and of the one at its right, each (n, 2) x and y.
         air: (H, W) float32, 1 in the lungs.
         attenuation: (H, W) float32, from 0 in air to about 2.5 behind the heart.
+        ribs: (H, W) float32, what the ribs add to it.
     """
 
     frame: Frame
     lungs: tuple[np.ndarray, np.ndarray]
     air: Image
     attenuation: Image
+    ribs: Image
 
 
 def draw_chest(chance: np.random.Generator, size_px: int) -> Chest:
@@ -114,9 +116,11 @@ def draw_chest(chance: np.random.Generator, size_px: int) -> Chest:
     attenuation = _draw_soft_tissue(frame, chance, air)
     _add_mediastinum(frame, chance, attenuation, dome)
     _add_vessels(frame, chance, attenuation, air)
+    without_ribs = attenuation.copy()
     _add_ribs(frame, chance, attenuation)
+    ribs = attenuation - without_ribs
     _add_other_bones(frame, chance, attenuation)
-    return Chest(frame, lungs, air, attenuation)
+    return Chest(frame, lungs, air, attenuation, ribs)
 
 
 def curve(points: ArrayLike, *, closed: bool = False) -> np.ndarray:

@@ -20,7 +20,7 @@ from hilum.data.scan import FINGERPRINT_SIDE_PX
 from hilum.errors import InputError, nearest_name
 from hilum.film.decode import decode
 
-__all__ = ["PHANTOM_FINDINGS", "draw_phantom", "write_phantoms"]
+__all__ = ["PHANTOM_FINDINGS", "draw_phantom", "phantom_lungs", "write_phantoms"]
 
 _MOST_ATTEMPTS = 20
 
@@ -51,6 +51,12 @@ def draw_phantom(finding: str, rng: np.random.Generator, *, size_px: int = 256) 
     chest = draw_chest(chance, size_px)
     _OPACITIES[finding](chest, np.random.default_rng(opacity_seed))
     return _expose(chest, chance)
+
+
+def phantom_lungs(rng: np.random.Generator, *, size_px: int = 256) -> np.ndarray:
+    """Return where the lungs lie on the phantom that `draw_phantom` draws from the same state, (H, W) bool."""
+    chest = draw_chest(np.random.default_rng(rng.integers(2**63, size=2)[0]), size_px)
+    return chest.frame.fill(chest.lungs, 0.0) > 0.5
 
 
 def write_phantoms(

@@ -31,14 +31,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.film.lungs import lung_mask
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import grouped_mean
 from hilum.judge.metrics import performance
 from hilum.run.answer import softmax
+from hilum.run.lungs import lung_mask
 
-__all__ = ["CUES", "Cue", "chance_of", "cue_films", "lung_cover", "score_cues", "share_in_border", "without_shift"]
+__all__ = [
+    "CUES",
+    "FILL",
+    "Cue",
+    "centre_of",
+    "chance_of",
+    "cue_films",
+    "lung_cover",
+    "score_cues",
+    "share_in_border",
+    "without_shift",
+]
 
 CENTRE_FRACTION = 0.81  # of each side: the border is the third of the film outside it
 FILL = np.float32(0.5)
@@ -87,7 +98,7 @@ def cue_films(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[n
     whole = preprocess(radiograph, preprocessing)[0]  # (S, S)
     cover = lung_cover(radiograph)
     lungs = cv2.resize(cover.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST).astype(bool)
-    centre = _centre((size, size))
+    centre = centre_of((size, size))
     films = (
         whole,
         np.where(lungs, FILL, whole),
@@ -97,7 +108,7 @@ def cue_films(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[n
         *(preprocess(_with(radiograph, _thumbnail(radiograph.pixels, side)), preprocessing)[0] for side in (16, 8)),
         *(
             preprocess(_with(radiograph, np.where(hidden, np.float32(0), radiograph.pixels)), preprocessing)[0]
-            for hidden in (cover, _centre(radiograph.pixels.shape))
+            for hidden in (cover, centre_of(radiograph.pixels.shape))
         ),
     )
     return np.stack(films)[:, np.newaxis]  # (V, 1, S, S)
@@ -167,7 +178,7 @@ def without_shift(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def share_in_border(radiograph: Radiograph) -> float:
     """Return how much of the lungs lies in the border; NaN where there are none."""
     lungs = lung_mask(radiograph)
-    return float((lungs & ~_centre(lungs.shape)).sum() / lungs.sum()) if lungs.any() else float("nan")
+    return float((lungs & ~centre_of(lungs.shape)).sum() / lungs.sum()) if lungs.any() else float("nan")
 
 
 def chance_of(truth: NDArray[np.int64], num_findings: int) -> dict[str, float]:
@@ -177,7 +188,8 @@ def chance_of(truth: NDArray[np.int64], num_findings: int) -> dict[str, float]:
     return {"accuracy": most, "balanced_accuracy": 1 / max(present, 1), "auroc_macro": 0.5}
 
 
-def _centre(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def centre_of(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return where a film's central 81 % x 81 % lies: bool, of the shape (H, W)."""
     inside = np.zeros(shape, dtype=bool)
     rows, columns = (round(side * (1 - CENTRE_FRACTION) / 2) for side in shape)
     inside[rows : shape[0] - rows, columns : shape[1] - columns] = True

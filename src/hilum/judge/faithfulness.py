@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.film.lungs import lung_mask
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import grouped_mean
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.heatmap import heat
+from hilum.run.lungs import lung_mask
 
 __all__ = ["FRACTIONS", "ORDERS", "order_films", "score_mass", "score_orders", "share_in_lungs"]
 

@@ -40,8 +40,8 @@ def _mass(figures: Mapping[str, Any]) -> str:
         + scroll(
             "Share of heat maps inside the lungs",
             f'<table class="wide"><caption>Share of the heat inside the lungs, per cent of each film, beside the '
-            "share that an even map would have (the lungs' area). Lungs are found by a simple shape model; on diseased "
-            "films it may miss what is dense.</caption>"
+            "share that an even map would have (the lungs' area). Lungs are found by a small network; of lungs "
+            "that are white it may miss a part.</caption>"
             f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>",
         )
     )

@@ -12,8 +12,8 @@ __all__ = ["KINDS", "PAIRED_KINDS", "PICTURED_KINDS", "KindText", "group_faults"
 
 _REPAIR = "hilum audit DATA --repair OUT.csv writes a data set without them."
 PICTURED_KINDS = (  # faults of single films, which are best seen
-    *("source-label", "not-chest", "lateral", "rotated", "inverted", "cut-off", "overexposed", "underexposed"),
-    *("constant", "low-resolution"),
+    *("source-label", "not-chest", "lateral", "rotated", "inverted", "cut-off", "no-lungs", "overexposed"),
+    *("underexposed", "constant", "low-resolution"),
 )
 PAIRED_KINDS = ("leak", "duplicate", "label-conflict", "patient-overlap")
 
@@ -123,6 +123,7 @@ KINDS: dict[str, KindText] = {
     "rotated": KindText("Turned films", "The head is not at the top.", "Turn them."),
     "inverted": KindText("Negatives", "Bone is dark and air bright.", "Invert their grey values."),
     "cut-off": KindText("Parts of a chest", "Both lungs must lie on the film.", "Get the whole films."),
+    "no-lungs": KindText("Films without two lungs", "Both lungs must lie on the film and be seen.", "Look at them."),
     "overexposed": KindText("Overexposed films", "Part of the picture is lost.", "Export them anew."),
     "underexposed": KindText("Underexposed films", "Part of the picture is lost.", "Export them anew."),
     "constant": KindText(

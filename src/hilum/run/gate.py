@@ -5,6 +5,7 @@ that ships with hilum: it has seen chest films upright, turned, inverted, cut of
 are no chest film, photographed and drawn (train/gate_training.py). A film is let through where the network holds it
 for an upright chest film; else the likeliest of the other kinds is the reason. Whether a film is cut off is a matter
 of degree, and children's films are framed more tightly than adults': that reason takes more evidence than the others.
+On a film that passes both lungs must be found (run/lungs.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from hilum.errors import ModelFileError
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Reason, softmax
+from hilum.run.lungs import has_two_lungs, lung_scores
 
 __all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_view", "load_gate", "refusals"]
 
@@ -54,6 +56,7 @@ _REASONS = {
     "rotated-270": Reason("rotated", _TURNED.format("270") + " Its top lies at the left."),
     "inverted": Reason("inverted", "The film looks like a negative: bone dark, air bright; invert its grey values."),
     "cut-off": Reason("cut-off", "The film shows a part of the chest only; both lungs must lie on it."),
+    "no-lungs": Reason("no-lungs", "Two lungs cannot be found on the film; both must lie on it and hold some air."),
     "overexposed": Reason(
         "overexposed", "Most of the film is black, as by too much radiation; the lungs cannot be seen."
     ),
@@ -83,8 +86,11 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
         reasons.append(_REASONS["overexposed"])
     elif low > _BRIGHTEST:
         reasons.append(_REASONS["underexposed"])
-    elif not reasons and (reason := load_gate().reason(_window(small, low, high))):
-        reasons.append(reason)
+    elif not reasons:
+        reason = load_gate().reason(_window(small, low, high))
+        if reason is None and not has_two_lungs(lung_scores(radiograph)):
+            reason = _REASONS["no-lungs"]
+        reasons += [reason] if reason else []
     return tuple(reasons)
 
 

@@ -18,7 +18,7 @@ from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom
 from hilum.run.gate import KINDS, VIEW_PX, gate_view
 from hilum.train.gate_drawings import draw_lateral, draw_other
 
-__all__ = ["SIDE_PX", "GateFilms", "draw_bank", "make_view"]
+__all__ = ["SIDE_PX", "GateFilms", "add_opacities", "draw_bank", "make_view", "mark_film", "vary_film"]
 
 SIDE_PX = 128
 Image = NDArray[Any]  # (S, S) float32 in [0, 1]
@@ -85,7 +85,7 @@ def make_view(films: GateFilms, rng: np.random.Generator) -> tuple[Image, int, s
     if kind == "not-chest":
         film, origin = _other_film(films, rng)
     elif kind == "lateral":
-        film = _vary(_pick(films.laterals, rng), rng)
+        film = vary_film(_pick(films.laterals, rng), rng)
         film, origin = _place(film, rng, quarter_turns=int(rng.choice([0, 0, 0, 1, 2, 3]))), _DRAWN
     else:
         film, origin = _chest_film(films, kind, rng)
@@ -106,12 +106,12 @@ def _chest_film(films: GateFilms, kind: str, rng: np.random.Generator) -> tuple[
         film, origin = _pick(films.phantoms, rng), _DRAWN
     else:
         film, origin = _pick_source(films.chest, rng)
-    film = _add_opacities(film, rng) if rng.random() < 0.25 else film
-    film = _vary(film, rng)
+    film = add_opacities(film, rng) if rng.random() < 0.25 else film
+    film = vary_film(film, rng)
     if kind in ("overexposed", "underexposed"):
         film = _burn(film, rng, dark=kind == "overexposed")
     film = 1 - film if kind == "inverted" else film
-    film = _mark(film, rng) if rng.random() < 0.3 else film
+    film = mark_film(film, rng) if rng.random() < 0.3 else film
     if kind == "cut-off":
         return _place(_cut(film, rng), rng), origin
     turns = {"rotated-90": 1, "rotated-180": 2, "rotated-270": 3}.get(kind, 0)
@@ -122,13 +122,13 @@ def _other_film(films: GateFilms, rng: np.random.Generator) -> tuple[Image, str]
     chance = rng.random()
     if chance < 0.4 and films.other:
         film, origin = _pick_source(films.other, rng)
-        film = _vary(film, rng)
+        film = vary_film(film, rng)
     elif chance < 0.85:
         film, origin = _pick(films.drawings, rng), _DRAWN
-        film = _vary(film, rng) if rng.random() < 0.5 else film
+        film = vary_film(film, rng) if rng.random() < 0.5 else film
     else:
         film, origin = _pick_source(films.chest, rng)
-        film = _vary(_in_pieces(film, rng), rng)
+        film = vary_film(_in_pieces(film, rng), rng)
     film = 1 - film if rng.random() < 0.15 else film
     if rng.random() < 0.3:
         film = _crop(film, *rng.uniform(0, 0.3, 2), *rng.uniform(0.7, 1, 2))
@@ -138,7 +138,7 @@ def _other_film(films: GateFilms, rng: np.random.Generator) -> tuple[Image, str]
 # --- what leaves a chest film a chest film ----------------------------------------------------------------------------
 
 
-def _vary(film: Image, rng: np.random.Generator) -> Image:
+def vary_film(film: Image, rng: np.random.Generator) -> Image:
     """Return the film under another exposure, window, sharpness and grain."""
     if rng.random() < 0.25:
         levels = np.rint(film * 255).astype(np.uint8)
@@ -165,7 +165,7 @@ def _vary(film: Image, rng: np.random.Generator) -> Image:
     return np.clip(film, 0, 1).astype(np.float32)
 
 
-def _add_opacities(film: Image, rng: np.random.Generator) -> Image:
+def add_opacities(film: Image, rng: np.random.Generator) -> Image:
     """Return the film with lungs more or less white: patches, an effusion, a whole side, both."""
     y, x = np.mgrid[0 : 1 : SIDE_PX * 1j, 0 : 1 : SIDE_PX * 1j]
     chance, white = rng.random(), np.zeros_like(film)
@@ -184,7 +184,7 @@ def _add_opacities(film: Image, rng: np.random.Generator) -> Image:
     return np.clip(film * (1 - strength) + bright * strength, 0, 1).astype(np.float32)
 
 
-def _mark(film: Image, rng: np.random.Generator) -> Image:
+def mark_film(film: Image, rng: np.random.Generator) -> Image:
     """Return the film with letters, arrows or wires over it."""
     levels = np.rint(film * 255).astype(np.uint8)
     for _ in range(int(rng.integers(1, 4))):

@@ -1,0 +1,170 @@
+"""Where the lungs lie on a frontal film, told by a small network that ships with hilum.
+
+The network has learned from manual outlines of one hospital's films, from drawn chests and from pictures without lungs
+(train/lung_films.py); it sees films through hilum's own preprocessing, 128 pixels a side. Lungs are what the gate asks
+for, what is hidden when a score is tested, and where heat maps are expected to point. A lung that is white all over
+may be missed: ask for the convex hull where nothing of it may stay in view (judge/cues.py).
+
+Source: films and masks are the Shenzhen set of the US National Library of Medicine, judged on its Montgomery set:
+    Jaeger, Candemir, Antani, Wang, Lu, Thoma 2014, Two public chest X-ray datasets for computer-aided screening of
+    pulmonary diseases.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import cv2
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from hilum.errors import ModelFileError
+from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.radiograph import Radiograph
+
+__all__ = [
+    "LUNGS_KEY",
+    "LUNGS_PREPROCESSING",
+    "LUNGS_PX",
+    "LungNetwork",
+    "has_two_lungs",
+    "load_lungs",
+    "lung_box",
+    "lung_mask",
+    "lung_scores",
+    "outline",
+]
+
+LUNGS_PX = 128
+LUNGS_KEY = "hilum-lungs"  # where the network's file says what it learned from
+LUNGS_PREPROCESSING = Preprocessing(size_px=LUNGS_PX)  # its own, so that the mask does not depend on a model
+_FEWEST_PIXELS = 0.01  # of the film: smaller regions are no lung
+_LEVELS = (0.0, -2.0)  # of the scores: where the second lung is white it is less sure
+
+
+@dataclass(frozen=True, eq=False)
+class LungNetwork:
+    """The segmenter's network, safe to use from several threads.
+
+    Attributes:
+        facts: What its file says of itself: training films, licence, agreement.
+    """
+
+    facts: dict[str, Any]
+    _compiled: Any
+    _requests: threading.local
+
+    def scores(self, view: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return logits (128, 128) of lung, from a preprocessed film (1, 128, 128)."""
+        request = getattr(self._requests, "request", None)
+        if request is None:
+            request = self._requests.request = self._compiled.create_infer_request()
+        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(view[np.newaxis])))
+        request.infer()
+        return np.array(request.get_output_tensor().data[0, 0], np.float32)
+
+
+@functools.cache
+def load_lungs(data: bytes | None = None) -> LungNetwork:
+    """Return the segmenter's network, loaded once.
+
+    Args:
+        data: The bytes of a segmenter's file; by default the one that ships with hilum.
+
+    Raises:
+        ModelFileError: It cannot be used.
+    """
+    data = data or (files("hilum.run") / "lungs.onnx").read_bytes()
+    try:
+        core = openvino.Core()
+        graph = core.read_model(data)
+        facts = json.loads(graph.get_rt_info(["framework", LUNGS_KEY]).astype(str))
+        if facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():
+            raise ValueError("other preprocessing")
+        graph.reshape([1, 1, LUNGS_PX, LUNGS_PX])
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+        return LungNetwork(facts, core.compile_model(graph, "CPU", settings), threading.local())
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError("The lung segmenter's network cannot be used.", fix="Install hilum anew.") from error
+
+
+def lung_scores(radiograph: Radiograph) -> NDArray[np.float32]:
+    """Return logits of lung, (128, 128) float32, over the film stretched to a square."""
+    return load_lungs().scores(preprocess(radiograph, LUNGS_PREPROCESSING))
+
+
+def lung_mask(radiograph: Radiograph) -> NDArray[np.bool_]:
+    """Return where the lungs lie on a frontal chest film.
+
+    Args:
+        radiograph: A film of any size.
+
+    Returns:
+        (H, W) bool, as large as the film; may be empty where nothing on it looks like a lung.
+    """
+    height, width = radiograph.pixels.shape
+    return outline(lung_scores(radiograph), (height, width))
+
+
+def outline(scores: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask that scores draw on a film.
+
+    Args:
+        scores: (h, w) float32, above 0 where lung is likelier than not.
+        size_px: Height and width of the film.
+
+    Returns:
+        (H, W) bool: the two largest regions, without holes and without specks.
+    """
+    large = cv2.resize(_two_regions(scores), size_px[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large > 0)
+
+
+def _two_regions(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the scores with the two largest regions above 0 kept and their holes filled; the rest speaks against."""
+    num, labels, stats, _ = cv2.connectedComponentsWithStats((scores > 0).astype(np.uint8), connectivity=4)
+    largest = sorted(range(1, num), key=lambda label: -stats[label, cv2.CC_STAT_AREA])[:2]
+    kept = [label for label in largest if stats[label, cv2.CC_STAT_AREA] >= _FEWEST_PIXELS * scores.size]
+    inside = np.isin(labels, kept).astype(np.uint8)
+    outside = np.pad(1 - inside, 1, constant_values=1)
+    cv2.floodFill(outside, None, (0, 0), 0)  # what is left of the outside now is a hole
+    holes = outside[1:-1, 1:-1].astype(bool)
+    kept_scores = np.where(inside.astype(bool), scores, np.minimum(scores, -1))
+    return np.asarray(np.where(holes, np.maximum(scores, 1), kept_scores), np.float32)
+
+
+def has_two_lungs(scores: NDArray[np.float32]) -> bool:
+    """Return whether scores (128, 128) show two lungs: two regions of at least 1 % of the film, surely or less so."""
+    for level in _LEVELS:
+        _, _, stats, _ = cv2.connectedComponentsWithStats((scores > level).astype(np.uint8), connectivity=4)
+        if (stats[1:, cv2.CC_STAT_AREA] >= _FEWEST_PIXELS * scores.size).sum() >= 2:
+            return True
+    return False
+
+
+def lung_box(mask: NDArray[np.bool_], *, margin_fraction: float = 0.05) -> tuple[float, float, float, float]:
+    """Return the part of a film that holds the lungs.
+
+    Args:
+        mask: (H, W) bool, as lung_mask returns it.
+        margin_fraction: What stays around them, of the film's sides.
+
+    Returns:
+        Where it begins and ends, as fractions of the film's height and width: top, bottom, left, right. The whole film
+        where the mask is empty.
+    """
+    if not mask.any():
+        return 0.0, 1.0, 0.0, 1.0
+    ends: list[float] = []
+    for axis in (1, 0):
+        places = np.flatnonzero(mask.any(axis=axis))
+        side = mask.shape[1 - axis]
+        ends += [places[0] / side - margin_fraction, (places[-1] + 1) / side + margin_fraction]
+    top, bottom, left, right = (float(min(max(end, 0.0), 1.0)) for end in ends)
+    return top, bottom, left, right
