@@ -96,7 +96,7 @@ def run_hilum(classifier: Any, folder: Path, out: Path) -> None:
     with out.open("w", encoding="utf-8", newline="") as stream:
         writer = open_writer("csv", stream, out, classifier.findings)
         for answer in judge_films(classifier, film_paths([folder])):
-            writer.write(answer)
+            writer.write(answer.to_dict())
         writer.close()
 
 

@@ -15,8 +15,13 @@ from typing import Annotated, Any
 
 import typer
 
+from hilum.commands.data import data_app
+from hilum.commands.predict import ModelOption, predict
+from hilum.commands.study import study
+from hilum.commands.tune import tune
 from hilum.console import TerminalConsole, hushed
 from hilum.errors import HilumError, InputError, MissingExtra
+from hilum.run.models import DEFAULT_MODEL
 
 __all__ = ["app", "main"]
 
@@ -31,7 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Public sets of chest radiographs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 
@@ -43,15 +47,6 @@ class Method(StrEnum):
     stack = "stack"
 
 
-class Format(StrEnum):
-    """How `predict` writes its answers."""
-
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
-    parquet = "parquet"
-
-
 DataArgument = Annotated[
     Path,
     typer.Argument(
@@ -60,7 +55,6 @@ DataArgument = Annotated[
         "path, finding and optionally split, patient, source, group, age.",
     ),
 ]
-ModelOption = Annotated[Path, typer.Option("--model", metavar="FILE", help="A model.onnx made by `hilum train`.")]
 
 
 @app.callback()
@@ -168,6 +162,11 @@ def train(  # noqa: PLR0917 - typer hands them over by name
         raise typer.Exit(1)
 
 
+app.command()(tune)
+app.command()(study)
+app.command()(predict)
+
+
 @app.command()
 def ensemble(  # noqa: PLR0917 - typer hands them over by name
     runs: Annotated[
@@ -270,43 +269,8 @@ def compare(
 
 
 @app.command()
-def predict(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Films, or folders that are read recursively.")
-    ],
-    model: ModelOption,
-    format_: Annotated[Format, typer.Option("--format", help="How the answers are written.")] = Format.table,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write there and not to standard output.")
-    ] = None,
-    heatmaps: Annotated[
-        Path | None,
-        typer.Option("--heatmaps", metavar="DIR", help="Also write a heat map of each film. Where, not why."),
-    ] = None,
-) -> None:
-    """Say what films show. PNG, JPEG and DICOM are told by their content.
-
-    A film that may not be judged is refused with its reasons; one that cannot be read is listed with its error, and
-    the exit code is then 1.
-
-    Example: hilum predict --model run/model.onnx films/ --format csv --out answers.csv
-    """
-    from hilum.run.predict import predict_films
-
-    try:
-        num_unread = predict_films(
-            paths, model=model, output_format=format_.value, out=out, heatmaps=heatmaps, console=_console()
-        )
-    except BrokenPipeError:  # whoever read the answers has left; typer would call that a failure
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
-    if num_unread:
-        raise typer.Exit(1)
-
-
-@app.command()
 def serve(
-    model: ModelOption,
+    model: ModelOption = Path(DEFAULT_MODEL),
     host: Annotated[
         str, typer.Option("--host", metavar="HOST", help="The address; any but this computer's own needs a token.")
     ] = "127.0.0.1",
@@ -324,7 +288,7 @@ def serve(
 ) -> None:
     """Answer over HTTP: a page for people at /, a REST service for programs at /v1/predictions.
 
-    Example: hilum serve --model run/model.onnx
+    Example: hilum serve
     """
     try:
         from hilum.serve.server import run_server
@@ -338,9 +302,9 @@ def serve(
 
 @app.command()
 def node(  # noqa: PLR0917 - typer hands them over by name
-    model: ModelOption,
     ae_title: Annotated[str, typer.Option("--ae-title", metavar="TITLE", help="This node's own AE title.")],
     port: Annotated[int, typer.Option("--port", metavar="PORT", help="Where it listens; 0 for any free port.")],
+    model: ModelOption = Path(DEFAULT_MODEL),
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="The address it listens on; 0.0.0.0 for all.")
     ] = "127.0.0.1",
@@ -355,7 +319,7 @@ def node(  # noqa: PLR0917 - typer hands them over by name
 
     Runs until SIGTERM or Ctrl-C. What waits stays in the spool, and the next run goes on with it.
 
-    Example: hilum node --model run/model.onnx --ae-title HILUM --port 11112 --send-to ORTHANC@localhost:4242
+    Example: hilum node --ae-title HILUM --port 11112 --send-to ORTHANC@localhost:4242
     """
     try:
         import highdicom  # noqa: F401
@@ -367,37 +331,6 @@ def node(  # noqa: PLR0917 - typer hands them over by name
 
     archive = parse_archive(send_to) if send_to else None
     run_node(model, NodeSettings(ae_title, port, host, archive), spool=spool, console=_console())
-
-
-@data_app.command("list")
-def data_list() -> None:
-    """List the public sets that hilum knows."""
-    from hilum.data.fetch import PUBLIC_SETS
-
-    for known in PUBLIC_SETS.values():
-        typer.echo(f"{known.name:32} {known.num_films:>7,} films  {known.title}  ({known.licence})")
-
-
-@data_app.command("get")
-def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `hilum data list`.")]) -> None:
-    """Download a public set with its own client and print the folder it lies in."""
-    from hilum.data.fetch import fetch
-
-    typer.echo(str(fetch(name)))
-
-
-@data_app.command("index")
-def data_index(
-    table: Annotated[Path, typer.Argument(metavar="CSV", help="Fingerprints, findings and files of known films.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the index goes, .npz.")],
-    patients: Annotated[
-        Path | None, typer.Option("--patients", metavar="CSV", help="Patients of films: set, file, patient.")
-    ] = None,
-) -> None:
-    """Write the index by which films of public sets are recognised."""
-    from hilum.data.known import write_index
-
-    typer.echo(f"{write_index(table, out, patients=patients)} films in {out}")
 
 
 def _console() -> TerminalConsole:
@@ -451,5 +384,8 @@ def main() -> None:
         typer.echo(f"hilum: {error.format_message()}", err=True)
         code = 2
     if code == _INTERRUPTED:  # typer makes this of Ctrl-C, without a word
-        typer.echo("hilum: interrupted. Repeat the command: a training run goes on where it stood.", err=True)
+        typer.echo(
+            "hilum: interrupted. Repeat the command: a training run goes on where it stood, predict with --resume.",
+            err=True,
+        )
     sys.exit(code if isinstance(code, int) else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,9 +22,16 @@ class Console:
         """Show a progress bar; the function yielded takes how much more is done."""
         yield lambda _: None
 
+    @contextmanager
+    def films(self, label: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """Show the progress of counted films; the function yielded takes how many more are done."""
+        yield lambda _: None
+
 
 class TerminalConsole(Console):
     """A console on standard error, with bars where that is a terminal."""
+
+    line_seconds = 30.0  # between two lines of progress, where there is no terminal
 
     def __init__(self) -> None:
         import rich.console
@@ -54,6 +62,69 @@ class TerminalConsole(Console):
         with Progress(*columns, console=self._rich) as progress:
             task = progress.add_task(label, total=total)
             yield lambda amount: progress.advance(task, amount)
+
+    @contextmanager
+    def films(self, label: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """Show films done, films a second and the time left: a bar, or a line now and then where that is no terminal.
+
+        Args:
+            label: What is done with them.
+            total: How many there are.
+            done: How many of them an earlier run did; they do not count in the speed.
+        """
+        if not sys.stderr.isatty():
+            with self._lines_of_films(label, total, done) as advance:
+                yield advance
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Speed(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.finished_speed or task.speed or 0:.1f} films/s")
+
+        columns = (
+            TextColumn("{task.description}"),
+            *(BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn(), TextColumn("left")),
+        )
+        with Progress(*columns, console=self._rich) as progress:
+            task = progress.add_task(label, total=total, completed=done)
+            yield lambda number: progress.advance(task, number)
+
+    @contextmanager
+    def _lines_of_films(self, label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+        self.say(label)
+        start = told = time.monotonic()
+        at_start = done
+
+        def advance(number: int) -> None:
+            nonlocal done, told
+            done += number
+            now = time.monotonic()
+            if now - told >= self.line_seconds and done < total:
+                told = now
+                speed = (done - at_start) / (now - start)
+                left = (total - done) / speed
+                self.say(f"{done:,} of {total:,} films, {speed:.1f} films/s, {_clock(left)} left")
+
+        yield advance
+        seconds = time.monotonic() - start
+        if seconds >= self.line_seconds:
+            self.say(f"{done - at_start:,} films in {_clock(seconds)}, {(done - at_start) / seconds:.1f} films/s")
+
+
+def _clock(seconds: float) -> str:
+    """Return a time as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 @contextmanager

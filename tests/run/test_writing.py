@@ -50,7 +50,7 @@ def text_of(output_format: str, films: list[Answer | UnreadFilm] = FILMS) -> str
     stream = io.StringIO()
     writer = open_writer(output_format, stream, None, FINDINGS)
     for film in films:
-        writer.write(film)
+        writer.write(film.to_dict())
     writer.close()
     stream.getvalue().encode("utf-8")  # whatever a file was called, the output is text
     return stream.getvalue()
@@ -76,7 +76,7 @@ def test_json_lines_are_written_film_by_film() -> None:
     stream = io.StringIO()
     writer = open_writer("jsonl", stream, None, FINDINGS)
     for number, film in enumerate(FILMS, start=1):
-        writer.write(film)
+        writer.write(film.to_dict())
         assert stream.getvalue().count("\n") == number
 
 
@@ -102,7 +102,7 @@ def test_parquet_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "answers.parquet"
     writer = open_writer("parquet", io.StringIO(), path, FINDINGS)
     for film in FILMS * 1500:  # more than one row group
-        writer.write(film)
+        writer.write(film.to_dict())
     writer.close()
     table = parquet.read_table(path)
     assert table.column_names == COLUMNS
@@ -144,6 +144,15 @@ def test_the_table_says_it_in_words() -> None:
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
+def test_a_long_table_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilum.run.writing._TABLE_ROWS", 2)
+    films: list[Answer | UnreadFilm] = [answer(f"{number}.png") for number in range(5)]
+    text = text_of("table", films)
+    assert text.count("may be") == 3
+    assert [line.split(".png")[0].strip() for line in text.splitlines() if ".png" in line] == list("01234")
+    assert text_of("table", films[:4]).count("may be") == 2  # no empty part at the end
+
+
 def test_a_name_cannot_colour_the_table() -> None:
     text = text_of("table", [answer("[red]x[/red].png")])
     assert "[red]x[/red].png" in text
@@ -161,7 +170,7 @@ def test_an_ensemble_has_one_column_more(output_format: str) -> None:
     stream = io.StringIO()
     writer = open_writer(output_format, stream, None, FINDINGS, has_members=True)
     for film in (answer("a.png", disagreement=0.125), FILMS[2]):
-        writer.write(film)
+        writer.write(film.to_dict())
     writer.close()
     if output_format == "table":
         assert "12.5 %" in stream.getvalue()

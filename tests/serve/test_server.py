@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from hilum.errors import ConfigError
-from hilum.serve.server import check_token, keep_memory_flat
+from hilum.serve.server import check_token
 
 TOKEN = "a-token-of-the-tests"
 
@@ -268,18 +268,3 @@ def test_headers_that_do_not_come_are_not_waited_for(tiny_model: Path) -> None:
         return left
 
     assert asyncio.run(run()) == b""
-
-
-def test_the_c_library_is_asked_to_give_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[int, int] = {}
-
-    class Library:
-        @staticmethod
-        def mallopt(what: int, value: int) -> None:
-            asked[what] = value
-
-    monkeypatch.setattr("ctypes.CDLL", lambda _: Library)
-    keep_memory_flat()
-    assert set(asked) == {-1, -3, -8}
-    monkeypatch.setattr("ctypes.CDLL", lambda _: object())  # a library without it
-    keep_memory_flat()

@@ -1,21 +1,25 @@
-"""Judging the films a person names: from paths to answers in a format, with heat maps beside them."""
+"""Judging the films a person names: from paths to answers in a format, with heat maps and lungs beside them."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
+import hilum
 from hilum.console import Console
-from hilum.data.walk import film_paths
+from hilum.data.filmlist import FilmList, check_paths, list_films
 from hilum.errors import InputError
-from hilum.run.answer import Answer, UnreadFilm
+from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
-from hilum.run.heatmap import free_path, overlay, write_png
+from hilum.run.cluster import Cluster, predict_on_cluster
+from hilum.run.journal import Journal
+from hilum.run.pictures import Pictures
 from hilum.run.stream import judge_films
-from hilum.run.writing import open_writer
+from hilum.run.writing import check_format, open_writer
 
 __all__ = ["predict_films"]
 
@@ -27,94 +31,132 @@ def predict_films(
     output_format: str = "table",
     out: Path | None = None,
     heatmaps: Path | None = None,
+    lungs: Path | None = None,
+    resume: bool = False,
+    standard_input: IO[bytes] | None = None,
+    cluster: Cluster | None = None,
     console: Console | None = None,
 ) -> int:
     """Judge films and write the answers in input order.
 
     Args:
-        paths: Films, or folders that are read recursively.
+        paths: Films, folders that are read recursively, CSV files, ``-``: see `list_films`.
         model: The model file.
         output_format: ``table``, ``jsonl``, ``csv`` or ``parquet``.
-        out: The file to write, replaced when all is done; standard output when not given.
+        out: The file to write, replaced when all is done; standard output when not given. Until then the answers are
+            kept in a journal beside it, which stays where the run does not come to its end.
         heatmaps: The folder for heat maps, made where it does not exist; none are written when not given.
+        lungs: The folder for masks of the lungs, as large as the films; as for heat maps, and not the same folder.
+        resume: Go on with the journal of an earlier run with the same ``out``; begin anew where there is none.
+        standard_input: What ``-`` reads.
+        cluster: Where to judge, for more films than one computer can; ``out`` is then a folder of Parquet files, and
+            what is missing there is computed. This process alone when not given.
         console: Where progress goes; nowhere by default.
 
     Returns:
-        How many films could not be read.
+        How many films could not be read, those of the earlier run included.
 
     Raises:
-        InputError: A path does not exist, no film is found, or the output cannot be written.
+        InputError: A path does not exist, no film is found, the output cannot be written, or the earlier run had
+            another model or other films.
+        MissingExtra: Parquet without pyarrow, a cluster without Ray.
         ModelFileError: The model file cannot be used.
     """
-    named = list(paths)
-    for path in named:
-        if not os.path.exists(path):  # noqa: PTH110 - unlike Path.exists it answers False to every OSError
-            raise InputError(f"Cannot read `{path}`: it does not exist.", fix="Check the path.")
+    named, console = list(paths), console or Console()
+    check_paths(named)
+    if cluster is not None:
+        folder = _folder_for_cluster(output_format, out, heatmaps or lungs)
+        films = list_films(named, standard_input=standard_input)
+        return predict_on_cluster(films, model=model, out=folder, cluster=cluster, console=console)
+    check_format(output_format, out)
+    if resume and out is None:
+        raise InputError("--resume goes on with an output file, and none is named.", fix="Name it: --out FILE")
+    if out is not None and out.is_dir():
+        raise InputError(f"Cannot write `{out}`: it is a folder.", fix="Name a file.")
     classifier = Classifier(model)
-    films = list(film_paths(named))
-    if not films:
-        raise InputError(f"No film was found in {', '.join(f'`{path}`' for path in named)}.", fix="Check the path.")
+    films = list_films(named, standard_input=standard_input)
     try:
-        if heatmaps is not None:
-            heatmaps.mkdir(parents=True, exist_ok=True)
+        pictures = Pictures(classifier, heatmaps, lungs)
         if out is None:
-            return _judge(
-                classifier,
-                films,
-                output_format=output_format,
-                out=None,
-                heatmaps=heatmaps,
-                console=console or Console(),
-            )
-        partial = out.with_name(f".{out.name}.partial")
-        try:
-            num_unread = _judge(
-                classifier,
-                films,
-                output_format=output_format,
-                out=partial,
-                heatmaps=heatmaps,
-                console=console or Console(),
-            )
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
-        return num_unread
+            return _to_standard_output(classifier, films, output_format, pictures, console)
+        run = {
+            "model": classifier.identity["sha256"],
+            "films": films.sha256,
+            "heatmaps": None if heatmaps is None else str(heatmaps),
+            "lungs": None if lungs is None else str(lungs),
+            "hilum": hilum.__version__,
+        }
+        with Journal(out, run, films, resume=resume, pass_by=pictures.pass_by) as journal:
+            if journal.num_done:
+                console.say(f"{journal.num_done:,} of {films.num_films:,} films were judged by an earlier run.")
+            for answer in _answers(classifier, films, pictures, console, journal.num_done):
+                journal.add(answer)
+            _write_whole(out, journal, output_format, classifier)
+            journal.remove()
+            return journal.num_unread
     except BrokenPipeError:
         raise
     except OSError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"Cannot write `{out or heatmaps}`: {error.strerror}.", fix="Choose another place.") from error
+        fix = "Choose another place, or make room and repeat the command with --resume." if out else ""
+        raise InputError(
+            f"Cannot write `{out or heatmaps or lungs}`: {error.strerror}.", fix=fix or "Choose another place."
+        ) from error
 
 
-def _judge(
-    classifier: Classifier,
-    films: list[Path],
-    *,
-    output_format: str,
-    out: Path | None,
-    heatmaps: Path | None,
-    console: Console,
+def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | None) -> Path:
+    """Return where the answers of a cluster go; refuse what a cluster does not write."""
+    if output_format != "parquet" or out is None:
+        raise InputError(
+            f"A cluster writes Parquet files into a folder; received the format {output_format}"
+            f"{'' if out else ' and no folder'}.",
+            fix="Add --format parquet --out DIR",
+        )
+    if pictures is not None:
+        raise InputError("A cluster writes no pictures.", fix="Leave out --heatmaps and --lungs, or --cluster.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"Cannot write to `{out}`: it is a file; a cluster writes into a folder.", fix="Name another.")
+    return out
+
+
+def _to_standard_output(
+    classifier: Classifier, films: FilmList, output_format: str, pictures: Pictures, console: Console
 ) -> int:
-    num_unread, taken = 0, set[str]()
-    stream = sys.stdout if out is None else out.open("w", encoding="utf-8", newline="")
-    try:
-        writer = open_writer(output_format, stream, out, classifier.findings, has_members=classifier.engine.has_members)
-        with console.bar(f"Judging {len(films)} films", 1.0) as done:
-            for path, answer in zip(films, judge_films(classifier, films), strict=True):
-                shown: Answer | UnreadFilm = answer
-                if isinstance(answer, UnreadFilm):
-                    num_unread += 1
-                elif heatmaps is not None:
-                    picture = free_path(heatmaps, answer.file, taken)
-                    evidence = answer.activation[classifier.findings.index(answer.likeliest)]
-                    write_png(picture, overlay(classifier.read_for_display(path), evidence))
-                    shown = dataclasses.replace(answer, heatmap=str(picture))
-                writer.write(shown)
-                done(1 / len(films))
-        writer.close()
-    finally:
-        if out is not None:
-            stream.close()
+    num_unread = 0
+    writer = open_writer(
+        output_format, sys.stdout, None, classifier.findings, has_members=classifier.engine.has_members
+    )
+    for answer in _answers(classifier, films, pictures, console):
+        num_unread += "error" in answer
+        writer.write(answer)
+    writer.close()
     return num_unread
+
+
+def _answers(
+    classifier: Classifier, films: FilmList, pictures: Pictures, console: Console, first: int = 0
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the JSON objects of the films from the first one on; write their pictures."""
+    with console.films(f"Judging {films.num_films:,} films", films.num_films, first) as done:
+        for answer in judge_films(classifier, islice(films, first, None)):
+            yield (answer if isinstance(answer, UnreadFilm) else pictures.write(answer)).to_dict()
+            done(1)
+
+
+def _write_whole(out: Path, journal: Journal, output_format: str, classifier: Classifier) -> None:
+    """Write the output from the journal, and put it in its place when it is safe on the disk."""
+    whole = out.with_name(f".{out.name}.whole")
+    try:
+        with whole.open("w", encoding="utf-8", newline="") as stream:
+            writer = open_writer(
+                output_format, stream, whole, classifier.findings, has_members=classifier.engine.has_members
+            )
+            for answer in journal.answers():
+                writer.write(answer)
+            writer.close()
+            stream.flush()
+            os.fsync(stream.fileno())
+        whole.replace(out)
+    finally:
+        whole.unlink(missing_ok=True)

@@ -5,28 +5,46 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from hilum.errors import InputError, MissingExtra
-from hilum.run.answer import Answer, UnreadFilm
 
-__all__ = ["FORMATS", "AnswerWriter", "open_writer"]
+__all__ = ["FORMATS", "AnswerWriter", "check_format", "open_writer"]
 
 FORMATS = ("table", "jsonl", "csv", "parquet")
 _PARQUET_ROWS = 4096
+_TABLE_ROWS = 500
 _TABLE_WIDTH = 180  # characters, where the output is no terminal
+_NO_FILM = {"file": "", "error": {"type": "", "message": "", "fix": ""}}  # for the columns
 
 
 class AnswerWriter(Protocol):
     """Takes answers in order; `close` finishes the output."""
 
-    def write(self, answer: Answer | UnreadFilm) -> None:
-        """Add one film."""
+    def write(self, answer: Mapping[str, Any]) -> None:
+        """Add one film: the JSON object of an `Answer` or `UnreadFilm`."""
 
     def close(self) -> None:
         """Finish the output."""
+
+
+def check_format(output_format: str, out: Path | None) -> None:
+    """Refuse, before any film is judged, an output that cannot be written in a format.
+
+    Raises:
+        InputError: Parquet without a file to write to.
+        MissingExtra: Parquet without pyarrow.
+    """
+    if output_format != "parquet":
+        return
+    if out is None:
+        raise InputError("Parquet is no text and does not go to standard output.", fix="Name a file: --out FILE")
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("Parquet output", "parquet") from error
 
 
 def open_writer(
@@ -45,9 +63,8 @@ def open_writer(
         InputError: Parquet without a file to write to.
         MissingExtra: Parquet without pyarrow.
     """
-    if output_format == "parquet":
-        if path is None:
-            raise InputError("Parquet is no text and does not go to standard output.", fix="Name a file: --out FILE")
+    check_format(output_format, path)
+    if output_format == "parquet" and path is not None:
         return _ParquetWriter(path, findings, has_members)
     if output_format == "jsonl":
         return _JsonLinesWriter(stream)
@@ -55,25 +72,24 @@ def open_writer(
     return kind(stream, findings, has_members)
 
 
-def _flat(answer: Answer | UnreadFilm, findings: Sequence[str], has_members: bool) -> dict[str, Any]:
+def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool) -> dict[str, Any]:
     """Return one film as one row; what an unread film does not have is None."""
-    judged = answer if isinstance(answer, Answer) else None
-    error = answer.error if isinstance(answer, UnreadFilm) else None
+    error, judged = answer.get("error"), "error" not in answer
     row: dict[str, Any] = {
-        "file": answer.file,
-        "finding": judged and judged.finding,
-        "accepted": judged and judged.accepted,
-        "set": judged and "; ".join(judged.set),
-        "above_threshold": judged and "; ".join(judged.above_threshold),
-        "reasons": judged and "; ".join(f"{reason.code}: {reason.message}" for reason in judged.reasons),
+        "file": answer["file"],
+        "finding": answer.get("finding"),
+        "accepted": answer.get("accepted"),
+        "set": "; ".join(answer["set"]) if judged else None,
+        "above_threshold": "; ".join(answer["above_threshold"]) if judged else None,
+        "reasons": "; ".join(f"{one['code']}: {one['message']}" for one in answer["reasons"]) if judged else None,
     }
-    row |= {f"probability_{name}": judged and judged.probabilities[name] for name in findings}
+    row |= {f"probability_{name}": answer["probabilities"][name] if judged else None for name in findings}
     if has_members:
-        row["disagreement"] = judged and judged.disagreement
-    row["heatmap"] = judged and judged.heatmap
-    row["model_name"] = judged and judged.model["name"]
-    row["model_sha256"] = judged and judged.model["sha256"]
-    row["error"] = error and f"{type(error).__name__}: {error}"
+        row["disagreement"] = answer.get("disagreement")
+    row["heatmap"] = answer.get("heatmap")
+    row["model_name"] = answer["model"]["name"] if judged else None
+    row["model_sha256"] = answer["model"]["sha256"] if judged else None
+    row["error"] = error and f"{error['type']}: {error['message']} {error['fix']}".rstrip()
     return {column: _printable(value) if isinstance(value, str) else value for column, value in row.items()}
 
 
@@ -86,8 +102,8 @@ class _JsonLinesWriter:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def write(self, answer: Answer | UnreadFilm) -> None:
-        self._stream.write(_printable(json.dumps(answer.to_dict(), ensure_ascii=False)) + "\n")
+    def write(self, answer: Mapping[str, Any]) -> None:
+        self._stream.write(_printable(json.dumps(answer, ensure_ascii=False)) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -97,11 +113,11 @@ class _JsonLinesWriter:
 class _CsvWriter:
     def __init__(self, stream: IO[str], findings: Sequence[str], has_members: bool) -> None:
         self._stream, self._findings, self._has_members = stream, findings, has_members
-        columns = list(_flat(UnreadFilm("", InputError("")), findings, has_members))
+        columns = list(_flat(_NO_FILM, findings, has_members))
         self._writer = csv.DictWriter(stream, columns, lineterminator="\n")
         self._writer.writeheader()
 
-    def write(self, answer: Answer | UnreadFilm) -> None:
+    def write(self, answer: Mapping[str, Any]) -> None:
         row = _flat(answer, self._findings, self._has_members)
         if row["accepted"] is not None:
             row["accepted"] = str(row["accepted"]).lower()
@@ -113,62 +129,72 @@ class _CsvWriter:
 
 class _TableWriter:
     def __init__(self, stream: IO[str], findings: Sequence[str], has_members: bool) -> None:
+        self._stream, self._findings, self._has_members = stream, findings, has_members
+        self._is_shown = False
+        self._begin()
+
+    def _begin(self) -> None:
         from rich import box
         from rich.table import Table
 
-        self._stream, self._findings, self._has_members = stream, findings, has_members
         self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         self._table.add_column("file", overflow="fold", min_width=16)
         self._table.add_column("finding")
-        for name in findings:
+        for name in self._findings:
             self._table.add_column(name, justify="right")
-        if has_members:
+        if self._has_members:
             self._table.add_column("apart", justify="right")
         self._table.add_column("may be")
         self._table.add_column("remarks", overflow="fold")
 
-    def write(self, answer: Answer | UnreadFilm) -> None:
+    def write(self, answer: Mapping[str, Any]) -> None:
         from rich.text import Text
 
-        if isinstance(answer, UnreadFilm):
-            cells = ["cannot be read", *("" for _ in self._findings), "", answer.error.message]
+        if "error" in answer:
+            cells = ["cannot be read", *("" for _ in self._findings), "", answer["error"]["message"]]
             apart = ""
         else:
-            shares = (f"{100 * answer.probabilities[name]:.1f} %" for name in self._findings)
-            remarks = " ".join(reason.message for reason in answer.reasons)
-            apart = f"{100 * (answer.disagreement or 0):.1f} %"
-            cells = [answer.finding or "refused", *shares, ", ".join(answer.set) or "none of them", remarks]
+            shares = (f"{100 * answer['probabilities'][name]:.1f} %" for name in self._findings)
+            remarks = " ".join(reason["message"] for reason in answer["reasons"])
+            apart = f"{100 * (answer.get('disagreement') or 0):.1f} %"
+            cells = [answer["finding"] or "refused", *shares, ", ".join(answer["set"]) or "none of them", remarks]
         if self._has_members:
             cells.insert(1 + len(self._findings), apart)
-        self._table.add_row(*(Text(_printable(cell)) for cell in (answer.file, *cells)))
+        self._table.add_row(*(Text(_printable(cell)) for cell in (answer["file"], *cells)))
+        if self._table.row_count == _TABLE_ROWS:  # a table needs all its rows to know its widths
+            self._flush()
+            self._begin()
 
     def close(self) -> None:
+        if self._table.row_count or not self._is_shown:
+            self._flush()
+
+    def _flush(self) -> None:
         from rich.console import Console
 
         width = None if self._stream.isatty() else _TABLE_WIDTH
         console = Console(file=io.StringIO(), width=width, color_system=None)
         console.print(self._table)
         text = console.file.getvalue()  # type: ignore[attr-defined]
+        self._is_shown = True
         self._stream.write("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
         self._stream.flush()
 
 
 class _ParquetWriter:
     def __init__(self, path: Path, findings: Sequence[str], has_members: bool) -> None:
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            raise MissingExtra("Parquet output", "parquet") from error
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         self._findings, self._has_members, self._rows = findings, has_members, []  # type: ignore[var-annotated]
         numbers = ["disagreement", *(f"probability_{name}" for name in findings)]
         types = {"accepted": pa.bool_()} | dict.fromkeys(numbers, pa.float64())
-        columns = _flat(UnreadFilm("", InputError("")), findings, has_members)
+        columns = _flat(_NO_FILM, findings, has_members)
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in columns])
         self._table = pa.Table
         self._writer = pq.ParquetWriter(path, self._schema)
 
-    def write(self, answer: Answer | UnreadFilm) -> None:
+    def write(self, answer: Mapping[str, Any]) -> None:
         self._rows.append(_flat(answer, self._findings, self._has_members))
         if len(self._rows) == _PARQUET_ROWS:
             self._flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import signal
 import socket
@@ -19,19 +18,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hilum.console import Console
 from hilum.errors import ConfigError, InputError
 from hilum.run.classifier import Classifier
+from hilum.run.memory import keep_memory_flat
 from hilum.serve.api import Service
 from hilum.serve.guard import is_loopback
 from hilum.serve.httperror import HttpError, error_body
 from hilum.serve.limits import Limits
 
-__all__ = ["DEFAULT_PORT", "check_token", "keep_memory_flat", "run_server"]
+__all__ = ["DEFAULT_PORT", "check_token", "run_server"]
 
 DEFAULT_PORT = 8000
 _SHORTEST_TOKEN = 16
 _KEEP_ALIVE_SECONDS = 30
 _SHUTDOWN_SECONDS = 60
 _SILENCE_SECONDS = 2.0  # how long a connection without a request is kept when the server ends
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 
 
 def run_server(
@@ -73,21 +72,6 @@ def run_server(
         console.say("The page is at /, the service at /v1/predictions. Ctrl-C ends it.")
         server.run_until_told(listener)
         console.say("The server has ended; every request it took was answered.")
-
-
-def keep_memory_flat() -> None:
-    """Ask the C library to give large blocks back to the system when they are freed; glibc only, else nothing happens.
-
-    By default it learns from each large block that is freed to keep the next one, in an arena for each thread: a server
-    that decodes films of many sizes then grows for hours towards several times what it needs.
-    """
-    try:
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_ARENA_MAX, 2)
-        library.mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
-        library.mallopt(_M_TRIM_THRESHOLD, 1024 * 1024)
-    except (OSError, AttributeError):
-        return
 
 
 def check_token(host: str, token: str | None) -> None:

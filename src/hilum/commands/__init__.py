@@ -1,0 +1,1 @@
+"""Commands with many options, a module each; the others stand in cli.py."""

@@ -1,0 +1,103 @@
+"""The command `hilum predict`: its options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.console import TerminalConsole
+from hilum.errors import InputError
+from hilum.run.models import DEFAULT_MODEL
+
+__all__ = ["ModelOption", "predict"]
+
+ModelOption = Annotated[
+    Path,
+    typer.Option("--model", metavar="MODEL", help="A model.onnx made by `hilum train`, or `chest`, which ships."),
+]
+
+
+class Format(StrEnum):
+    """How `predict` writes its answers."""
+
+    table = "table"
+    jsonl = "jsonl"
+    csv = "csv"
+    parquet = "parquet"
+
+
+def predict(  # noqa: PLR0917 - typer hands them over by name
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="Films, folders that are read recursively, CSV files with a column `path`, or - for a list of paths "
+            "on standard input.",
+        ),
+    ],
+    model: ModelOption = Path(DEFAULT_MODEL),
+    format_: Annotated[Format, typer.Option("--format", help="How the answers are written.")] = Format.table,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write there and not to standard output.")
+    ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option("--heatmaps", metavar="DIR", help="Also write a heat map of each film. Where, not why."),
+    ] = None,
+    lungs: Annotated[
+        Path | None,
+        typer.Option("--lungs", metavar="DIR", help="Also write a mask of each film's lungs, white on black."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with FILE where an earlier run of the same command was ended.")
+    ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Judge on a Ray cluster, or `local`; FILE is then a folder of Parquet files, of which those missing "
+            "are computed.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, help="Of the cluster; one a core unless given.")
+    ] = None,
+) -> None:
+    """Say what films show. PNG, JPEG and DICOM are told by their content.
+
+    A film that may not be judged is refused with its reasons; one that cannot be read is listed with its error, and
+    the exit code is then 1.
+
+    Example: hilum predict films/ --format csv --out answers.csv
+    """
+    from hilum.run.cluster import Cluster
+    from hilum.run.memory import keep_memory_flat
+    from hilum.run.predict import predict_films
+
+    if workers and not cluster:
+        raise InputError("--workers is a matter of a cluster, and none is named.", fix="Add --cluster local")
+    keep_memory_flat()
+    try:
+        num_unread = predict_films(
+            paths,
+            model=model,
+            output_format=format_.value,
+            out=out,
+            heatmaps=heatmaps,
+            lungs=lungs,
+            resume=resume,
+            standard_input=sys.stdin.buffer,
+            cluster=Cluster(cluster, workers) if cluster else None,
+            console=TerminalConsole(),
+        )
+    except BrokenPipeError:  # whoever read the answers has left; typer would call that a failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    if num_unread:
+        raise typer.Exit(1)

@@ -1,0 +1,96 @@
+"""The command `hilum study`: ways of doing something, compared."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hilum.console import TerminalConsole, hushed
+
+__all__ = ["study"]
+
+
+class StudyKind(StrEnum):
+    """What `study` compares."""
+
+    noise = "noise"
+    augmentation = "augmentation"
+    backbones = "backbones"
+
+
+def study(  # noqa: PLR0917 - typer hands them over by name
+    kind: Annotated[StudyKind, typer.Argument(metavar="noise|augmentation|backbones", help="What to compare.")],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="As `hilum train` takes it; its test part takes no part."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where it goes; a study that was killed goes on.")],
+    external: Annotated[
+        Path | None,
+        typer.Option("--external", metavar="OTHER", help="Films of other sources, to judge on the findings in common."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How often the cross-validation is repeated with other folds.")] = 1,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the networks that learn: fewer take less time and show less.")
+    ] = None,
+    backbone: Annotated[
+        list[str] | None, typer.Option("--backbone", metavar="NAME", help="Train this network alone; repeatable.")
+    ] = None,
+    size_px: Annotated[
+        list[int] | None, typer.Option("--size-px", metavar="S", help="Side of the networks' input; repeatable.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Compare this one alone; repeatable.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier study in DIR.")] = False,
+) -> None:
+    """Choose by evidence: compare ways of doing something by cross-validation of the training films, never on the test.
+
+    noise: ways of taking noise out of films. augmentation: random changes of training films. backbones: networks, with
+    what they cost. Leaves report.html and study.json in DIR.
+
+    Example: hilum study noise films/ --out noise --external other-hospital/
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with hushed():  # TensorFlow greets
+        from hilum.train.study import StudySettings
+    from hilum.judge.page import NOTICE
+
+    settings = StudySettings(
+        seeds=seeds,
+        folds=folds,
+        epochs=epochs,
+        only=tuple(only or ()),
+        backbones=tuple(backbone or ()),
+        sizes_px=tuple(size_px or ()),
+    )
+    console = TerminalConsole()
+    run, text = _study_of(kind)
+    figures = run(data, out, settings, external=external, overwrite=overwrite, console=console)
+    typer.echo(text(figures, width=None if sys.stdout.isatty() else 200), nl=False)
+    console.say(f"Report: {out / 'report.html'}    {NOTICE}")
+
+
+def _study_of(kind: StudyKind) -> tuple[Callable[..., dict[str, Any]], Callable[..., str]]:
+    """Return what runs a study, and what writes its table."""
+    if kind is StudyKind.noise:
+        from hilum.judge.noise_table import noise_text
+        from hilum.train.noise_study import study_noise
+
+        return study_noise, noise_text
+    if kind is StudyKind.augmentation:
+        from hilum.judge.augmentation_page import augmentation_text
+        from hilum.train.augmentation_study import study_augmentation
+
+        return study_augmentation, augmentation_text
+    from hilum.judge.backbone_page import backbone_text
+    from hilum.train.backbone_study import study_backbones
+
+    return study_backbones, backbone_text

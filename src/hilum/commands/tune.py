@@ -1,0 +1,79 @@
+"""The command `hilum tune`: its options, and what it says when the search is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.console import TerminalConsole, hushed
+from hilum.errors import ConfigError
+
+__all__ = ["tune"]
+
+
+def tune(  # noqa: PLR0917 - typer hands them over by name
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="As `hilum train` takes it; its test part takes no part."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The search's folder; one that was killed goes on.")
+    ],
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier runs in DIR included.")] = 30,
+    minutes: Annotated[
+        float | None, typer.Option(help="After so many, no trial goes on; the best is judged anew all the same.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Folds of the grouped cross-validation that judges a trial.")] = 5,
+    confirmations: Annotated[int, typer.Option(help="How often the best trial and the defaults are judged anew.")] = 2,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings to start from; trial 0.")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="As `hilum train` takes it; its defaults are trial 0.")] = None,
+    weights: Annotated[str | None, typer.Option(help="imagenet (default), or none for random ones.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the trials, their folds and first weights.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="ADDRESS", help="Spread the trials over Ray: an address, or `local`."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes of the cluster, one thread each; as many as cores if not given.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another search in DIR.")] = False,
+) -> None:
+    """Search for better settings by cross-validation of the training films; the test part takes no part.
+
+    Leaves run.toml for `hilum train --config`, trials.csv and report.html in DIR. Where the best trial beats the
+    defaults by no more than noise, run.toml holds the defaults.
+
+    Example: hilum tune films/ --out search --backbone plain-cnn --minutes 60
+    """
+    if workers is not None and cluster is None:
+        raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with hushed():  # TensorFlow greets
+        from hilum.train.tune import tune_settings
+    from hilum.judge.page import NOTICE
+    from hilum.train.config import read_config
+    from hilum.train.tune_table import LiveTable
+    from hilum.train.tune_worker import TuneSettings
+
+    console = TerminalConsole()
+    tuned = tune_settings(
+        data,
+        out,
+        read_config(config, {"backbone": backbone, "weights": weights, "seed": seed}),
+        TuneSettings(trials, minutes, folds, confirmations),
+        cluster=cluster,
+        num_workers=workers,
+        overwrite=overwrite,
+        console=console,
+        table=LiveTable(),
+    )
+    typer.echo(tuned.verdict)
+    console.say(f"Settings: {out / 'run.toml'}    Report: {out / 'report.html'}    {NOTICE}")
+    if tuned.num_unread:
+        console.say(f"{tuned.num_unread} film(s) could not be read and were left out.")
+        raise typer.Exit(1)

@@ -1,0 +1,187 @@
+"""The films that a person names, in order: folders, files, CSV files, a list on standard input; any number of them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from hilum.data.walk import film_paths
+from hilum.errors import InconsistentDataset, InputError
+
+__all__ = ["STANDARD_INPUT", "FilmList", "check_paths", "list_films"]
+
+STANDARD_INPUT = Path("-")
+_IN_MEMORY_BYTES = 4 * 2**20  # some 50,000 paths; a longer list waits in a temporary file
+_PIECE_BYTES = 2**16
+_LONGEST_LINE_BYTES = 2**15  # eight times the longest path that Linux takes
+_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"PK\x03\x04")
+
+
+class FilmList:
+    """Paths of films, in order. The same list however often it is read, even if folders change meanwhile.
+
+    Args:
+        paths: Taken once.
+
+    Attributes:
+        num_films: How many.
+        sha256: Of all paths, each ended by NUL: two lists of the same films in the same order have the same.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - it lives as long as the list
+        weakref.finalize(self, self._file.close)
+        self.num_films = 0
+        digest = hashlib.sha256()
+        for path in paths:
+            entry = os.fsencode(path) + b"\0"
+            digest.update(entry)
+            self._file.write(entry)
+            self.num_films += 1
+        self.sha256 = digest.hexdigest()
+
+    def __iter__(self) -> Iterator[Path]:
+        """Yield all paths; several readers do not disturb each other."""
+        position, rest = 0, b""
+        while True:
+            self._file.seek(position)
+            piece = self._file.read(_PIECE_BYTES)
+            if not piece:
+                return
+            position += len(piece)
+            *entries, rest = (rest + piece).split(b"\0")
+            for entry in entries:
+                yield Path(os.fsdecode(entry))
+
+
+def check_paths(paths: Iterable[Path]) -> None:
+    """Refuse what a person named where there is no such file or folder.
+
+    Raises:
+        InputError: A path does not exist.
+    """
+    for path in paths:
+        if path != STANDARD_INPUT and not os.path.exists(path):  # noqa: PTH110 - False to every OSError
+            raise InputError(f"Cannot read `{path}`: it does not exist.", fix="Check the path.")
+
+
+def list_films(paths: Iterable[Path], *, standard_input: IO[bytes] | None = None) -> FilmList:
+    """Return the list of films that paths stand for.
+
+    Whether a film can be read, and even whether it exists, is not looked at here: reading it will tell, and the films
+    after it are still done.
+
+    Args:
+        paths: Folders, read recursively; CSV files with a column ``path``, relative to the CSV file; ``-`` for a list
+            on standard input, one path a line, or each ended by NUL as `find -print0` writes them; else films.
+        standard_input: What ``-`` reads.
+
+    Raises:
+        InputError: A folder or a list may not be read, or a list is no list; or there is no film at all.
+        InconsistentDataset: A line of a CSV file names no film.
+    """
+    named = list(paths)
+    if named.count(STANDARD_INPUT) > 1:
+        raise InputError("Standard input (`-`) is named twice and can be read once.", fix="Name it once.")
+    films = FilmList(path for name in named for path in _films_of(name, standard_input))
+    if not films.num_films:
+        raise InputError(f"No film was found in {', '.join(f'`{path}`' for path in named)}.", fix="Check the path.")
+    return films
+
+
+def _films_of(name: Path, standard_input: IO[bytes] | None) -> Iterator[Path]:
+    if name == STANDARD_INPUT:
+        if standard_input is None:
+            raise InputError("There is no standard input to read a list of films from.", fix="Name files or folders.")
+        return _listed(standard_input)
+    if name.suffix.lower() == ".csv" and os.path.isfile(name):  # noqa: PTH113 - see film_paths
+        return _in_csv(name)
+    return film_paths([name])
+
+
+def _listed(stream: IO[bytes]) -> Iterator[Path]:
+    """Yield the paths on a stream; empty lines are left out."""
+    rest, separator, number = b"", b"", 0
+    while piece := stream.read(_PIECE_BYTES):
+        if not number and not rest:
+            if piece.startswith(_MAGICS) or piece[128:132] == b"DICM":
+                raise InputError(
+                    "Standard input holds a file, not a list; expected one path a line.",
+                    fix="Name the film itself: hilum predict film.png",
+                )
+            piece = piece.removeprefix(b"\xef\xbb\xbf")
+        rest += piece
+        separator = separator or (b"\0" if b"\0" in rest else b"\n" if len(rest) >= _PIECE_BYTES else b"")
+        if separator:
+            *entries, rest = rest.split(separator)
+            for entry in entries:
+                number += 1
+                yield from _entry(entry, number, separator)
+            _check_length(rest, number + 1)
+    for entry in rest.split(separator or b"\n"):
+        number += 1
+        yield from _entry(entry, number, separator)
+
+
+def _entry(entry: bytes, number: int, separator: bytes) -> Iterator[Path]:
+    if separator != b"\0":
+        entry = entry.removesuffix(b"\r")
+    _check_length(entry, number)
+    if entry.strip():
+        yield Path(os.fsdecode(entry))
+
+
+def _check_length(entry: bytes, number: int) -> None:
+    if len(entry) > _LONGEST_LINE_BYTES:
+        raise InputError(
+            f"Line {number} of standard input has {_LONGEST_LINE_BYTES:,} bytes or more; expected a path.",
+            fix="Give one path a line.",
+        )
+
+
+def _in_csv(table: Path) -> Iterator[Path]:
+    """Yield the paths in the column `path` of a CSV file; its other columns are not looked at."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as lines:
+            reader = csv.reader(lines, strict=True)
+            header = [name.strip().lower() for name in next(reader, [])]
+            _check_header(table, header)
+            column = header.index("path")
+            for row in reader:
+                if not any(cell.strip() for cell in row):
+                    continue
+                if len(row) != len(header):
+                    raise InconsistentDataset(
+                        f"Line {reader.line_num} of `{table}` has {len(row)} cells; expected {len(header)}, as in its "
+                        "first line.",
+                        fix="Put cells that hold a comma in quotes.",
+                    )
+                if not row[column].strip() or "\0" in row[column]:
+                    raise InconsistentDataset(
+                        f"Line {reader.line_num} of `{table}` names no film.", fix="Fill in its path, or remove it."
+                    )
+                yield table.parent / row[column].strip()
+    except OSError as error:
+        raise InputError(f"Cannot read the list `{table}`: {error.strerror}.", fix="Check it.") from error
+    except csv.Error as error:
+        raise InconsistentDataset(
+            f"Cannot read the list `{table}`: line {reader.line_num}: {error}.",
+            fix="Save it as CSV, separated by commas, in UTF-8.",
+        ) from error
+
+
+def _check_header(table: Path, header: list[str]) -> None:
+    if header.count("path") == 1:
+        return
+    alone = len(header) == 1 and any(sign in header[0] for sign in ";\t")
+    found = f"received {', '.join(header)}" if any(header) else "its first line is empty"
+    raise InconsistentDataset(
+        f"The list `{table}` has {'two columns' if header.count('path') else 'no column'} `path`: {found}.",
+        fix="Save it separated by commas." if alone else "Name one column `path` in its first line.",
+    )

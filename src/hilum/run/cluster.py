@@ -1,0 +1,289 @@
+"""Judging films on many computers: shards of the list of films, spread by Ray Data, each a Parquet file in a folder.
+
+    DIR/_plan.json            which model and which films; readers of Parquet folders leave out names with an underscore
+    DIR/part-00000.parquet    the answers of the first shard, in the order of the films
+
+A shard's file appears in one step when all of it is on the disk, and what is there is not computed again. So a run
+that was ended goes on, with as many workers as there are then. Workers read films and model by their paths, and write
+to DIR: all computers must see these under the same names.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import hilum
+from hilum.console import Console, hushed
+from hilum.data.filmlist import FilmList
+from hilum.errors import HilumError, InputError, MissingExtra, ModelFileError
+from hilum.files import replace_file
+from hilum.run.classifier import Classifier
+from hilum.run.memory import keep_memory_flat
+from hilum.run.modelfile import read_model_file
+from hilum.run.stream import judge_films
+from hilum.run.writing import check_format, open_writer
+
+__all__ = ["LOCAL", "SHARD_FILMS", "Cluster", "predict_on_cluster"]
+
+LOCAL = "local"
+SHARD_FILMS = 256  # a minute's work of one core, so that a kill costs little and a worker is seldom idle at the end
+_PLAN = "_plan.json"
+_STARTS = 3
+_LOCAL_STORE_BYTES = 128 * 2**20  # paths and counts are all that Ray carries
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where shards are judged.
+
+    Attributes:
+        address: ``local`` for processes on this computer, or the address of a Ray cluster.
+        num_workers: How many workers judge at once; one a core of the cluster when None.
+    """
+
+    address: str
+    num_workers: int | None = None
+
+
+def predict_on_cluster(
+    films: FilmList,
+    *,
+    model: Path,
+    out: Path,
+    cluster: Cluster,
+    shard_films: int = SHARD_FILMS,
+    console: Console | None = None,
+) -> int:
+    """Judge films on a cluster; write the answers as Parquet files, those that are missing.
+
+    Args:
+        films: The films.
+        model: The model file; every worker must see it under this path.
+        out: The folder for the Parquet files, made where it does not exist.
+        cluster: Where.
+        shard_films: How many films make a file; not to be changed between runs.
+        console: Where progress goes; nowhere by default.
+
+    Returns:
+        How many of all films could not be read.
+
+    Raises:
+        InputError: The folder holds answers of another model or list of films, or cannot be written; or the cluster
+            cannot be reached.
+        MissingExtra: Ray is not installed.
+        ModelFileError: The model file cannot be used.
+    """
+    check_format("parquet", out)
+    sha256 = read_model_file(model).sha256
+    plan = {
+        "model": sha256,
+        "films": films.sha256,
+        "num_films": films.num_films,
+        "shard_films": shard_films,
+        "hilum": hilum.__version__,
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write to `{out}`: {error.strerror}.", fix="Give another --out.") from error
+    _agree(out, plan)
+    num_shards = -(-films.num_films // shard_films)
+    missing = [number for number in range(num_shards) if not _part(out, number).exists()]
+    if missing:
+        num_done = sum(_size(number, plan) for number in set(range(num_shards)) - set(missing))
+        task = {
+            "model": str(model.absolute()),
+            "sha256": sha256,
+            "out": str(out.absolute()),
+            "hilum": hilum.__version__,
+            "folder": str(Path.cwd()),
+        }
+        ray, console = _ray(cluster), console or Console()
+        shards = _shards(films, shard_films, set(missing))
+        console.say(f"Starting Ray ({cluster.address}).")
+        num_workers = _connect(ray, cluster)
+        try:
+            with console.films(f"Judging {films.num_films:,} films", films.num_films, num_done) as done:
+                for row in _results(ray, shards, task, num_workers):
+                    _check(row)
+                    done(int(row["num_films"]))
+        finally:
+            ray.shutdown()
+    return sum(_num_unread(_part(out, number)) for number in range(num_shards))
+
+
+def _part(out: Path, number: int) -> Path:
+    return out / f"part-{number:05}.parquet"
+
+
+def _size(number: int, plan: Mapping[str, Any]) -> int:
+    return min(plan["shard_films"], plan["num_films"] - number * plan["shard_films"])
+
+
+def _agree(out: Path, plan: Mapping[str, Any]) -> None:
+    """Leave the plan in the folder; refuse a folder of another one."""
+    try:
+        earlier = json.loads((out / _PLAN).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if next(out.glob("part-*.parquet"), None) is not None:
+            raise InputError(
+                f"`{out}` holds Parquet files and no plan: nobody knows of which films.", fix="Give an empty folder."
+            ) from None
+        replace_file(out / _PLAN, json.dumps(plan, indent=2) + "\n")
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot read `{out / _PLAN}`: it is damaged.", fix="Give an empty folder.") from error
+    words = {
+        "model": "model file",
+        "films": "list of films",
+        "shard_films": "number of films in a file",
+        "hilum": "version of hilum",
+    }
+    for key, other in words.items():
+        if not isinstance(earlier, dict) or earlier.get(key) != plan[key]:
+            raise InputError(
+                f"Cannot go on in `{out}`: the earlier run had another {other}.",
+                fix="Repeat the earlier command, or give an empty folder.",
+            )
+
+
+def _shards(films: FilmList, shard_films: int, missing: set[int]) -> list[dict[str, Any]]:
+    """Return number and paths of the shards that are missing; relative paths keep their names and get their folder."""
+    paths = iter(films)
+    found: list[dict[str, Any]] = []
+    number = 0
+    while shard := list(islice(paths, shard_films)):
+        if number in missing:  # bytes, as names need not be UTF-8
+            found.append({"shard": number, "paths": b"\0".join(os.fsencode(path) for path in shard)})
+        number += 1
+    return found
+
+
+def _num_unread(part: Path) -> int:
+    import pyarrow.parquet as pq
+
+    errors = pq.read_table(part, columns=["error"]).column("error")
+    return len(errors) - errors.null_count
+
+
+# --- on the workers -------------------------------------------------------------------------------------------------
+
+
+class _ShardJudge:
+    """One worker: loads the model once, then judges shard after shard on one core."""
+
+    def __init__(self, model: str, sha256: str, out: str, hilum: str, folder: str) -> None:
+        self._model, self._sha256, self._out, self._hilum, self._folder = model, sha256, Path(out), hilum, folder
+        self._classifier: Classifier | None = None
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Judge a shard and write its file; return how many films it has, or what went wrong."""
+        try:
+            paths = [Path(os.fsdecode(entry)) for entry in row["paths"].split(b"\0")]
+            self._write(_part(self._out, row["shard"]), paths)
+        except (HilumError, OSError) as error:
+            return {"num_films": 0, "error": str(error)}
+        return {"num_films": len(paths), "error": ""}
+
+    def _load(self) -> Classifier:
+        import cv2
+
+        if hilum.__version__ != self._hilum:
+            raise InputError(f"A worker has hilum {hilum.__version__}, the command {self._hilum}.", fix="Install one.")
+        os.chdir(self._folder)  # paths are as the command got them
+        cv2.setNumThreads(1)
+        keep_memory_flat()
+        classifier = Classifier(Path(self._model), num_threads=1)
+        if classifier.identity["sha256"] != self._sha256:
+            raise ModelFileError(f"A worker sees another model file under `{self._model}`.")
+        return classifier
+
+    def _write(self, part: Path, paths: list[Path]) -> None:
+        classifier = self._classifier = self._classifier or self._load()
+        partial = part.with_name(f".{part.name}-{os.getpid()}-{time.time_ns()}")
+        try:
+            writer = open_writer(
+                "parquet", io.StringIO(), partial, classifier.findings, has_members=classifier.engine.has_members
+            )
+            for answer in judge_films(classifier, paths, num_threads=1):
+                writer.write(answer.to_dict())
+            writer.close()
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(part)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+# --- Ray ------------------------------------------------------------------------------------------------------------
+
+
+def _check(row: Mapping[str, Any]) -> None:
+    """Refuse to go on where a worker failed."""
+    if row["error"]:
+        raise InputError(
+            f"A worker of the cluster failed: {row['error']}",
+            fix="All computers need hilum and must see films, model and --out under the same paths.",
+        )
+
+
+def _ray(cluster: Cluster) -> Any:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning at each start
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own words go to its own files
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    if cluster.address == LOCAL:  # Ray looks at it when it is imported
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # one computer: it listens on 127.0.0.1, as it does there
+    return _import_ray()
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtra("Judging on a cluster", "cluster") from error
+    return ray
+
+
+def _connect(ray: Any, cluster: Cluster) -> int:
+    """Start or join a cluster; return the number of workers."""
+    words: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
+    if cluster.address == LOCAL:
+        words |= {
+            "num_cpus": cluster.num_workers or os.cpu_count() or 1,
+            "object_store_memory": _LOCAL_STORE_BYTES,
+        }
+    for attempt in range(_STARTS if cluster.address == LOCAL else 1):  # it waits 30 s, too little on a busy computer
+        try:
+            with hushed():  # Ray says that it was told to be quiet
+                ray.init(address=cluster.address, **words)
+            return cluster.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        except Exception as error:  # noqa: BLE001 - Ray raises plain exceptions too
+            ray.shutdown()
+            failure = error
+        time.sleep(attempt)
+    raise InputError(
+        f"Cannot reach a Ray cluster at `{cluster.address}`: {type(failure).__name__}.",
+        fix="Give the address that `ray start --head` has shown, or `local`.",
+    ) from failure
+
+
+def _results(
+    ray: Any, shards: list[dict[str, Any]], task: Mapping[str, str], num_workers: int
+) -> Iterator[dict[str, Any]]:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    pool = ray.data.ActorPoolStrategy(size=min(num_workers, len(shards)), max_tasks_in_flight_per_actor=2)
+    dataset = ray.data.from_items(shards, override_num_blocks=len(shards))
+    judged = dataset.map(_ShardJudge, fn_constructor_kwargs=dict(task), compute=pool, num_cpus=1)
+    yield from judged.iter_rows()

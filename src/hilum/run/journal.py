@@ -1,0 +1,166 @@
+"""The journal of a run: its answers so far, kept so that a run that was killed goes on where it stood.
+
+It lies beside the output file, as `.NAME.partial`, whatever the output's format: a first line that says which model
+and which films the run is about, then the JSON object of each film, a line each. Only when all films are in it the
+output is written from it, at once; so a finished file is always whole, and a kill costs the films under way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import InputError
+
+__all__ = ["Journal", "journal_path"]
+
+_FORMAT = 1
+
+
+def journal_path(out: Path) -> Path:
+    """Return where the journal of an output file lies."""
+    return out.with_name(f".{out.name}.partial")
+
+
+class Journal:
+    """The answers of one run, open for more; locked as long as it is open.
+
+    Args:
+        out: The output file that it stands for.
+        run: What must be the same for answers to belong together: ``model`` and ``films`` are SHA-256 sums,
+            ``heatmaps`` a folder or None, ``hilum`` the version.
+        films: The paths of all films, in order.
+        resume: Keep the answers of an earlier run; else they are dropped.
+        pass_by: Called with the JSON object of each film that is kept.
+
+    Attributes:
+        num_done: How many films are in it.
+        num_unread: How many of them could not be read.
+
+    Raises:
+        InputError: The earlier run had another model or other films, or still goes on; or the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        run: Mapping[str, Any],
+        films: Iterable[Path],
+        *,
+        resume: bool,
+        pass_by: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self.path = journal_path(out)
+        self.num_done, self.num_unread = 0, 0
+        self._file = self.path.open("a+b")
+        try:
+            _lock(self._file.fileno(), out)
+            self._start = self._read_header(out, run) if resume else 0
+            if self._start:
+                self._file.truncate(self._read_answers(films, pass_by))
+            else:
+                self._file.truncate(0)
+                self._append({"journal": _FORMAT, **run})
+                self._start = self._file.tell()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, answer: Mapping[str, Any]) -> None:
+        """Add the JSON object of the next film. It outlives this process at once."""
+        self._append(answer)
+        self.num_done += 1
+        self.num_unread += "error" in answer
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """Yield the JSON objects of all films in it; add none meanwhile."""
+        self._file.seek(self._start)
+        for line in self._file:
+            yield json.loads(line)
+
+    def close(self) -> None:
+        """Close it; it stays until it is removed."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Close and remove it: the output is written."""
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def _append(self, content: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(content).encode("ascii") + b"\n")
+        self._file.flush()
+
+    def _read_header(self, out: Path, run: Mapping[str, Any]) -> int:
+        """Return where the answers begin; 0 where there is no earlier run to go on with."""
+        self._file.seek(0)
+        earlier = _object(self._file.readline())
+        if earlier is None or earlier.get("journal") != _FORMAT:
+            return 0
+        words = {
+            "model": "another model file",
+            "films": "another list of films",
+            "heatmaps": "another folder for heat maps",
+            "lungs": "another folder for lungs",
+            "hilum": "another version of hilum",
+        }
+        for key, other in words.items():
+            if earlier.get(key) != run[key]:
+                raise InputError(
+                    f"Cannot go on with `{out}`: the earlier run had {other}; {key} then {_shown(earlier.get(key))}, "
+                    f"now {_shown(run[key])}.",
+                    fix="Repeat the earlier command, or leave out --resume to begin anew.",
+                )
+        return self._file.tell()
+
+    def _read_answers(self, films: Iterable[Path], pass_by: Callable[[dict[str, Any]], None]) -> int:
+        """Count the films that are done; return where their lines end. What follows, half a line too, is dropped."""
+        end = self._start
+        for path, line in zip(films, self._file, strict=False):
+            answer = _object(line)
+            if answer is None or answer.get("file") != str(path):
+                break
+            self.num_done += 1
+            self.num_unread += "error" in answer
+            pass_by(answer)
+            end += len(line)
+        return end
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in a line, None where it was cut off or is damaged."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else f"`{str(value)[:12]}`"
+
+
+def _lock(handle: int, out: Path) -> None:
+    """Lock the journal until this process ends, so that two runs do not write one; systems without flock do without."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"Another run is writing `{out}`.", fix="Wait until it ends, or give another --out."
+        ) from error
+    except OSError:  # a network folder without locks
+        return

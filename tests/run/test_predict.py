@@ -1,0 +1,209 @@
+"""Judging what a person names: any input, any output, and a run that is killed goes on as if it never had been."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hilum.run.predict
+from hilum.console import Console
+from hilum.errors import InputError, MissingExtra
+from hilum.run.answer import Answer, UnreadFilm
+from hilum.run.journal import journal_path
+from hilum.run.predict import predict_films
+
+FORMATS = ["jsonl", "csv", "parquet", "table"]
+
+
+class Killed(BaseException):
+    """Stands for an end at any moment."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, write_film: Callable[..., Path]) -> Path:
+    """300 links to two films and one that cannot be read."""
+    base = tmp_path_factory.mktemp("many")
+    originals = [write_film(base / "originals" / f"{seed}.png", seed=seed) for seed in range(2)]
+    originals.append(base / "originals" / "broken.png")
+    originals[2].write_bytes(originals[0].read_bytes()[:500])
+    (base / "films").mkdir()
+    for number in range(300):
+        (base / "films" / f"{number:03}.png").symlink_to(originals[number % 3])
+    return base / "films"
+
+
+def content(path: Path) -> Any:
+    if path.suffix != ".parquet":
+        return path.read_bytes()
+    return pytest.importorskip("pyarrow.parquet").read_table(path)
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, num_films: int) -> list[str]:
+    """Let a run end after some films; return the names of the films that it asks for."""
+    judged: list[str] = []
+    judge = hilum.run.predict.judge_films
+
+    def judge_some(*words: Any, **options: Any) -> Iterator[Answer | UnreadFilm]:
+        for number, answer in enumerate(judge(*words, **options)):
+            if number == num_films:
+                raise Killed
+            judged.append(answer.file)
+            yield answer
+
+    monkeypatch.setattr(hilum.run.predict, "judge_films", judge_some)
+    return judged
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_run_that_ended_goes_on(
+    tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output_format: str
+) -> None:
+    if output_format == "parquet":
+        pytest.importorskip("pyarrow")
+    whole, out = (tmp_path / f"{name}.{output_format}" for name in ("whole", "out"))
+    assert predict_films([folder], model=tiny_model, output_format=output_format, out=whole) == 100
+    out.write_text("earlier")
+    judged: list[str] = []
+    for num_films in (0, 7, 130):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            judged = stop_after(patch, num_films)
+            predict_films([folder], model=tiny_model, output_format=output_format, out=out, resume=num_films > 0)
+        assert len(judged) == num_films
+        assert out.read_text() == "earlier"
+        if num_films == 7:
+            with journal_path(out).open("ab") as journal:
+                journal.write(b'{"file": "half of a li')
+    assert Path(judged[0]).name == "007.png"
+    judged = stop_after(monkeypatch, 1000)
+    assert predict_films([folder], model=tiny_model, output_format=output_format, out=out, resume=True) == 100
+    assert [Path(name).name for name in judged] == [f"{number:03}.png" for number in range(137, 300)]
+    assert content(out) == content(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, out.name])
+
+
+@pytest.mark.parametrize("output_format", ["jsonl", "parquet"])
+def test_a_process_that_is_killed_goes_on(tiny_model: Path, folder: Path, tmp_path: Path, output_format: str) -> None:
+    if output_format == "parquet":
+        pytest.importorskip("pyarrow")
+    whole, out = (tmp_path / f"{name}.{output_format}" for name in ("whole", "out"))
+    predict_films([*[folder] * 4], model=tiny_model, output_format=output_format, out=whole)
+    command = [sys.executable, "-m", "hilum", "predict", "--model", tiny_model, *[folder] * 4]
+    command += ["--format", output_format, "--out", out, "--resume"]
+    journal = journal_path(out)
+    for least_bytes in (1, 100_000):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while not journal.exists() or journal.stat().st_size < least_bytes:
+                assert process.poll() is None
+                time.sleep(0.001)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+        assert not out.exists()
+    num_done = journal.read_bytes().count(b"\n") - 1
+    assert 200 < num_done < 1200
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert f"{num_done:,} of 1,200 films were judged by an earlier run." in done.stderr
+    assert content(out) == content(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, out.name])
+
+
+def test_heat_maps_go_on_too(tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, maps = tmp_path / "answers.jsonl", tmp_path / "maps"
+    films = [folder / "000.png", folder / "001.png", folder / "002.png"] * 2
+    options: dict[str, Any] = {"model": tiny_model, "output_format": "jsonl", "out": out, "heatmaps": maps}
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        stop_after(patch, 3)
+        predict_films(films, **options)
+    assert sorted(path.name for path in maps.iterdir()) == ["000.png", "001.png"]
+    with pytest.raises(InputError, match="another folder for heat maps"):
+        predict_films(films, **options | {"heatmaps": None}, resume=True)
+    predict_films(films, **options, resume=True)
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [Path(line["heatmap"]).name for line in lines if "error" not in line] == [
+        *("000.png", "001.png", "000-2.png", "001-2.png")
+    ]
+    assert len(list(maps.iterdir())) == 4
+
+
+def test_another_model_or_other_films_are_refused(
+    tiny_model: Path,
+    write_model: Callable[..., Path],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, films = tmp_path / "answers.csv", [folder / "000.png", folder / "001.png"]
+    options: dict[str, Any] = {"output_format": "csv", "out": out}
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        stop_after(patch, 1)
+        predict_films(films, model=tiny_model, **options)
+    other = write_model(tmp_path / "other.onnx", name="other")
+    with pytest.raises(InputError, match="the earlier run had another model file"):
+        predict_films(films, model=other, **options, resume=True)
+    with pytest.raises(InputError, match="the earlier run had another list of films"):
+        predict_films(films[::-1], model=tiny_model, **options, resume=True)
+    assert not out.exists()
+    predict_films(films, model=tiny_model, **options, resume=True)
+    assert [row["file"] for row in csv.DictReader(io.StringIO(out.read_text()))] == [str(film) for film in films]
+
+
+def test_resume_without_a_file_and_outputs_that_cannot_be(
+    tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="Name it: --out FILE"):
+        predict_films([folder], model=tiny_model, output_format="jsonl", resume=True)
+    with pytest.raises(InputError, match="it is a folder"):
+        predict_films([folder], model=tiny_model, output_format="jsonl", out=tmp_path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(hilum.run.predict, "judge_films", None)  # it is told before any film is judged
+    with pytest.raises(MissingExtra):
+        predict_films([folder], model=tiny_model, output_format="parquet", out=tmp_path / "answers.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_of_films_and_a_list_on_standard_input(
+    tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list.csv").write_text(f"age,path\n40,{folder / '000.png'}\n41,missing.png\n")
+    command = [sys.executable, "-m", "hilum", "predict", "--model", tiny_model, "--format", "jsonl"]
+    given = b"\0".join(str(folder / name).encode() for name in ("001.png", "002.png"))
+    done = subprocess.run([*command, tmp_path / "list.csv", "-"], input=given, capture_output=True, check=False)
+    assert done.returncode == 1, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(line["file"]).name for line in lines] == ["000.png", "missing.png", "001.png", "002.png"]
+    assert ["error" in line for line in lines] == [False, True, False, True]
+    assert lines[1]["error"]["message"] == f"Cannot read the film `{tmp_path / 'missing.png'}`: it does not exist."
+
+
+def test_progress_is_told(tiny_model: Path, folder: Path, tmp_path: Path) -> None:
+    class Counting(Console):
+        def __init__(self) -> None:
+            self.done, self.bars = 0, list[tuple[str, int, int]]()
+
+        def films(self, label: str, total: int, done: int = 0) -> Any:
+            from contextlib import contextmanager
+
+            self.bars.append((label, total, done))
+
+            @contextmanager
+            def bar() -> Iterator[Callable[[int], None]]:
+                yield self.advance
+
+            return bar()
+
+        def advance(self, number: int) -> None:
+            self.done += number
+
+    console = Counting()
+    predict_films([folder], model=tiny_model, output_format="csv", out=tmp_path / "answers.csv", console=console)
+    assert (console.done, console.bars) == (300, [("Judging 300 films", 300, 0)])
