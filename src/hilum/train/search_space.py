@@ -1,0 +1,125 @@
+"""What a search varies: names, ranges around the settings it starts from, and the way back to settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hilum.errors import MissingExtra
+from hilum.train.augment import Augmentation
+from hilum.train.config import MOST_AUGMENTATION, OPTIMISERS, SCHEDULES, RunConfig
+
+try:
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+except ImportError as error:  # pragma: no cover - seen only without the extra
+    raise MissingExtra("A search for settings", "train") from error
+
+__all__ = ["SearchSpace", "search_space"]
+
+# Rates at which the optimisers move weights about as far as Adam does at 1, so that one range serves all of them.
+_RATE_OF = {"adam": 1.0, "adamw": 1.0, "rmsprop": 1.0, "lion": 0.2, "sgd": 30.0}
+_RATE_FACTOR = 10.0  # the range reaches from a tenth of the rate it starts from to ten times as much
+_MOST_RATE = 10.0
+_EMA_MOMENTUMS = (0.0, 0.9, 0.98)
+_PLAIN_CNN_SIZES = (64, 96, 128)
+_SIZE_STEP_PX = 64  # of pretrained backbones, whose sizes are multiples of 32
+_LEAST_SIZE_PX, _MOST_SIZE_PX = 96, 512
+_SCALED = (
+    *("rotation_degrees", "zoom_fraction", "stretch_fraction", "shift_fraction", "gamma", "contrast_fraction"),
+    *("brightness_fraction", "blur_sigma_px", "noise_sigma_fraction", "lost_resolution_fraction"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSpace:
+    """What a search varies.
+
+    Attributes:
+        base: The settings it starts from; trial 0, to the last digit.
+        distributions: Name to range or choices.
+        start: Name to the value of the base.
+    """
+
+    base: RunConfig
+    distributions: Mapping[str, BaseDistribution]
+    start: Mapping[str, Any]
+
+    def config(self, values: Mapping[str, Any]) -> RunConfig:
+        """Return the settings of a point of the space; of the start, the base itself."""
+        if dict(values) == dict(self.start):
+            return self.base
+        fit, preprocessing = self.base.fit, self.base.preprocessing
+        rate = values["learning_rate"] * _RATE_OF[values["optimiser"]]
+        changes: dict[str, Any] = {name: values[name] for name in ("optimiser", "schedule")}
+        changes |= {name: _rounded(values[name]) for name in ("dropout", "label_smoothing", "weight_decay")}
+        changes["learning_rate"] = min(_rounded(rate), _MOST_RATE)
+        if "trainable_fraction" in values:
+            changes["trainable_fraction"] = _rounded(values["trainable_fraction"])
+        if "ema_momentum" in values:
+            changes["ema_momentum"] = values["ema_momentum"]
+        return dataclasses.replace(
+            self.base,
+            fit=dataclasses.replace(fit, **changes),
+            preprocessing=dataclasses.replace(preprocessing, size_px=values["size_px"]),
+            augmentation=_scaled(self.base.augmentation, values["augmentation_strength"]),
+        )
+
+
+def search_space(base: RunConfig) -> SearchSpace:
+    """Return what is varied around some settings; every value of theirs lies inside.
+
+    The learning rate is that of Adam; other optimisers get it in their own measure. One strength multiplies all
+    changes of the augmentation but the flip, which is there or not. A pretrained backbone also gets the share of its
+    layers that train, one from scratch the momentum of the weights' average.
+
+    Args:
+        base: The settings to start from.
+    """
+    fit, size_px = base.fit, base.preprocessing.size_px
+    rate = fit.learning_rate / _RATE_OF[fit.optimiser]
+    if base.backbone == "plain-cnn":
+        sizes = {*_PLAIN_CNN_SIZES, size_px}
+    else:
+        near = (size_px - _SIZE_STEP_PX, size_px + _SIZE_STEP_PX)
+        sizes = {size_px, *(size for size in near if _LEAST_SIZE_PX <= size <= _MOST_SIZE_PX)}
+    distributions: dict[str, BaseDistribution] = {
+        "learning_rate": FloatDistribution(rate / _RATE_FACTOR, rate * _RATE_FACTOR, log=True),
+        "optimiser": CategoricalDistribution(OPTIMISERS),
+        "schedule": CategoricalDistribution(SCHEDULES),
+        "dropout": FloatDistribution(0.0, max(0.6, fit.dropout)),
+        "label_smoothing": FloatDistribution(0.0, max(0.2, fit.label_smoothing)),
+        "weight_decay": FloatDistribution(min(1e-5, fit.weight_decay or 1e-5), max(0.1, fit.weight_decay), log=True),
+        "size_px": CategoricalDistribution(sorted(sizes)),
+        "augmentation_strength": FloatDistribution(0.0, 2.0),
+    }
+    start = {
+        "learning_rate": rate,
+        "optimiser": fit.optimiser,
+        "schedule": fit.schedule,
+        "dropout": fit.dropout,
+        "label_smoothing": fit.label_smoothing,
+        "weight_decay": fit.weight_decay or 1e-5,
+        "size_px": size_px,
+        "augmentation_strength": 1.0,
+    }
+    if base.weights == "none" or base.backbone == "plain-cnn":
+        momentums = sorted({*_EMA_MOMENTUMS, fit.ema_momentum})
+        distributions["ema_momentum"], start["ema_momentum"] = CategoricalDistribution(momentums), fit.ema_momentum
+    else:
+        distributions["trainable_fraction"] = FloatDistribution(0.0, 1.0)
+        start["trainable_fraction"] = fit.trainable_fraction
+    return SearchSpace(base, distributions, start)
+
+
+def _scaled(policy: Augmentation, strength: float) -> Augmentation:
+    values: dict[str, Any] = {
+        name: min(_rounded(getattr(policy, name) * strength), MOST_AUGMENTATION[name]) for name in _SCALED
+    }
+    return dataclasses.replace(policy, **values)
+
+
+def _rounded(value: float) -> float:
+    """Return three digits of a value: what run.toml shows is what was tried."""
+    return float(f"{value:.3g}")
