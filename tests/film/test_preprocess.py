@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from hilum.errors import ConfigError
 from hilum.film.decode import read_film
-from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.denoise import denoise
+from hilum.film.preprocess import Preprocessing, equalized, preprocess
 from hilum.film.radiograph import Radiograph
 
 
@@ -165,3 +166,27 @@ def test_equalising_makes_a_film_look_the_same_under_another_exposure() -> None:
 def test_equalize_must_be_true_or_false() -> None:
     with pytest.raises(ConfigError, match="equalize"):
         Preprocessing.from_dict({"equalize": "yes"})
+
+
+def test_noise_is_taken_out_before_equalising_and_only_of_noisy_films() -> None:
+    chance = np.random.default_rng(0)
+    smooth = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
+    noisy = np.clip(smooth + chance.normal(0, 0.05, smooth.shape), 0, 1).astype(np.float32)
+    plain, cleaned = (Preprocessing(size_px=64, denoise=name) for name in ("none", "median"))
+    assert np.array_equal(preprocess(film(smooth), plain), preprocess(film(smooth), cleaned))
+    before, after = (preprocess(film(noisy), one)[0] for one in (plain, cleaned))
+    assert np.abs(np.diff(after, axis=0)).mean() < 0.5 * np.abs(np.diff(before, axis=0)).mean()
+    window = preprocess(film(noisy), Preprocessing(size_px=64, equalize=False))[0]
+    assert np.array_equal(after, equalized(denoise(window, "median")))
+
+
+def test_the_way_of_denoising_travels_and_files_without_it_still_load() -> None:
+    chosen = Preprocessing(denoise="bilateral")
+    assert chosen.to_dict()["denoise"] == "bilateral"
+    assert Preprocessing.from_dict(chosen.to_dict()) == chosen
+    assert "denoise" not in Preprocessing().to_dict()
+    old = {"size_px": 224, "window_percentiles": [0.5, 99.5], "equalize": True}
+    assert Preprocessing.from_dict(old).denoise == "none"
+    for name in ("medain", "wavelet", 3):
+        with pytest.raises(ConfigError, match="denoise"):
+            Preprocessing.from_dict({"denoise": name})

@@ -159,3 +159,25 @@ def test_strip_marks_chance() -> None:
     tick = next(part for part in root if part.attrib["class"] == "tick-mark")
     assert float(tick.attrib["x1"]) == pytest.approx(5 + 0.2 * 150)
     assert "tick-mark" not in plots.strip(0.9, 0.8, 0.95, 0.5)
+
+
+def test_a_search_is_drawn_with_its_lowest_loss_so_far() -> None:
+    svg = plots.trials_plot([(0, 0.5), (2, 0.6), (3, 0.3), (5, 0.4)], [(1, 0.9), (4, 5.0)], 6, "six trials")
+    ElementTree.fromstring(svg)
+    heights = [y for _, y in polyline(svg, "accent")]
+    assert heights == sorted(heights)  # down the page the loss is lower
+    assert svg.count('class="point"') == 4
+    assert svg.count('class="muted-end"') == 2
+    dots = [(float(x), float(y)) for x, y in re.findall(r'class="muted-end" cx="([\d.]+)" cy="([\d.]+)"', svg)]
+    assert all(y >= 10 for _, y in dots)  # a loss far above the others stands at the upper edge
+    ElementTree.fromstring(plots.trials_plot([(0, 0.5)], [], 1, "one trial"))
+    ElementTree.fromstring(plots.trials_plot([(0, 0.5), (1, 0.5)], [], 2, "two alike"))
+
+
+def test_shares_are_bars_as_long_as_they_are_large() -> None:
+    svg = plots.share_plot({"dropout": 0.6, "<rate>": 0.3, "size": 0.0}, "what mattered")
+    ElementTree.fromstring(svg)
+    widths = [float(width) for width in re.findall(r'class="share"[^>]* width="([\d.]+)"', svg)]
+    assert widths[0] == pytest.approx(2 * widths[1], abs=0.2)
+    assert widths[2] < 1
+    assert "&lt;rate&gt;" in svg

@@ -1,9 +1,9 @@
 """The one definition of what a network sees, used by training and by the runtime alike.
 
-A film is stretched to a square, its grey values are stretched between two percentiles, and their histogram is
-equalised. The percentiles are taken on the *resized* film: there they hardly depend on whether a JPEG was decoded in
-full or at reduced scale, single hot pixels and thin burnt-in letters have been averaged away, and 50,000 pixels are
-sorted instead of millions.
+A film is stretched to a square, its grey values are stretched between two percentiles, noise is taken out where that
+is asked for, and the histogram is equalised. The percentiles are taken on the *resized* film: there they hardly depend
+on whether a JPEG was decoded in full or at reduced scale, single hot pixels and thin burnt-in letters have been
+averaged away, and 50,000 pixels are sorted instead of millions.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import ConfigError, nearest_name
+from hilum.film.denoise import DENOISERS, denoise
 from hilum.film.radiograph import Radiograph
 
-__all__ = ["Preprocessing", "preprocess"]
+__all__ = ["Preprocessing", "equalized", "preprocess"]
 
 _MAX_SIZE_PX = 4096
 _LEAST_CONTRAST = 1e-3  # of the range from black to white: a window narrower than this would show nothing but noise
@@ -34,6 +35,8 @@ class Preprocessing:
         size_px: Side of the square, 16 to 4096 pixels.
         window_percentiles: Lower and upper percentile of the grey values that become 0 and 1, each 0 to 100. The
             default leaves out half a percent at each end: markers and collimator edges.
+        equalize: Whether the histogram is equalised.
+        denoise: ``none``, or the method by which noise is taken out of films that are noisy; clean ones are left alone.
 
     Raises:
         ConfigError: When a value is out of range.
@@ -42,6 +45,7 @@ class Preprocessing:
     size_px: int = 224
     window_percentiles: tuple[float, float] = (0.5, 99.5)
     equalize: bool = True
+    denoise: str = "none"
 
     def __post_init__(self) -> None:
         size_px: Any = self.size_px  # may come from a file: the declared type is a hope
@@ -62,15 +66,22 @@ class Preprocessing:
         equalize: Any = self.equalize
         if not isinstance(equalize, bool):
             raise ConfigError(f"`equalize` must be true or false; received {equalize!r}.", fix="The default is true.")
+        known = ("none", *DENOISERS)
+        if self.denoise not in known:
+            raise ConfigError(f"`denoise` cannot be {self.denoise!r}.", fix=nearest_name(str(self.denoise), known))
         object.__setattr__(self, "window_percentiles", (low, high))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-ready values, the inverse of from_dict."""
-        return {
+        """Return the settings as JSON-ready values, the inverse of from_dict.
+
+        ``denoise`` is left out where it is ``none``: versions of hilum that do not know it read such a file too.
+        """
+        values = {
             "size_px": self.size_px,
             "window_percentiles": list(self.window_percentiles),
             "equalize": self.equalize,
         }
+        return values if self.denoise == "none" else {**values, "denoise": self.denoise}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
@@ -79,7 +90,7 @@ class Preprocessing:
         Raises:
             ConfigError: On an unknown key, with the nearest known name, or a value out of range.
         """
-        known = ("size_px", "window_percentiles", "equalize")
+        known = ("size_px", "window_percentiles", "equalize", "denoise")
         for key in settings:
             if key not in known:
                 raise ConfigError(f"Unknown preprocessing setting `{key}`.", fix=nearest_name(str(key), known))
@@ -109,10 +120,14 @@ def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[
     black, white = np.float32(low), np.float32(high)
     window = (pixels - black) / (white - black)
     np.clip(window, 0.0, 1.0, out=window)
-    if preprocessing.equalize:
-        levels = cv2.equalizeHist(np.rint(window * np.float32(255)).astype(np.uint8))
-        window = levels.astype(np.float32) / np.float32(255)
-    return window[np.newaxis]  # (1, S, S)
+    window = denoise(window, preprocessing.denoise)
+    return (equalized(window) if preprocessing.equalize else window)[np.newaxis]  # (1, S, S)
+
+
+def equalized(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a film (S, S) float32 in [0, 1] with its histogram equalised, in 256 levels."""
+    levels = cv2.equalizeHist(np.rint(window * np.float32(255)).astype(np.uint8))
+    return levels.astype(np.float32) / np.float32(255)
 
 
 def _resize(film: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:

@@ -118,6 +118,8 @@ def _preprocessing(facts: ClaimFacts) -> str:
     used = facts.metadata["preprocessing"]
     low, high = used["window_percentiles"]
     equalised = ", then histogram equalisation" if used.get("equalize") else ""
+    if used.get("denoise", "none") != "none":
+        equalised = f", noise taken out of noisy films ({used['denoise']}){equalised}"
     return (
         "Each film is decoded to grey (DICOM with its VOI LUT or window and photometric interpretation, bone bright), "
         f"stretched to {used['size_px']} x {used['size_px']} pixels, its grey values between the {low:g}th and "
@@ -201,8 +203,13 @@ def _training(facts: ClaimFacts) -> str:
 
 
 def _augmentation(facts: ClaimFacts) -> str:
-    used = [f"{name.replace('_', ' ')} {value:g}" for name, value in facts.settings["augmentation"].items() if value]
-    return f"Augmentation of training films: {', '.join(used)}." if used else "No augmentation."
+    changes = {name: value for name, value in facts.settings["augmentation"].items() if isinstance(value, float)}
+    policy = str(facts.settings["augmentation"].get("policy", "changes"))
+    if policy == "changes":
+        changes.pop("policy_strength", None)  # of the other policies
+    used = [f"{name.replace('_', ' ')} {value:g}" for name, value in changes.items() if value]
+    named = "" if policy == "changes" else f", by the policy {policy}"
+    return f"Augmentation of training films{named}: {', '.join(used)}." if used else "No augmentation."
 
 
 def _robustness(facts: ClaimFacts) -> str:
@@ -324,7 +331,7 @@ def _refusal(facts: ClaimFacts) -> str:
 
 
 def _initial_weights(facts: ClaimFacts) -> str:
-    weights = "ImageNet" if facts.settings["weights"] == "imagenet" else "random"
+    weights = {"imagenet": "ImageNet", "chest": "chest-film"}.get(facts.settings["weights"], "random")
     return f"Backbone: {weights} weights. Head: random, from seed {facts.settings['seed']}, before its fit."
 
 

@@ -32,7 +32,9 @@ __all__ = [
     "reliability_plot",
     "roc_curve",
     "roc_plot",
+    "share_plot",
     "strip",
+    "trials_plot",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -335,6 +337,62 @@ def order_plot(fractions: Sequence[float], curves: Mapping[str, Sequence[float]]
     kinds = {"random": "muted", "centre": "dotted", "heatmap": "accent"}
     drawn = [panel.line(zip(fractions, curves[order], strict=True), kind) for order, kind in kinds.items()]
     return panel.svg(drawn, description)
+
+
+def trials_plot(
+    finished: Sequence[tuple[int, float]], ended: Sequence[tuple[int, float]], num_trials: int, description: str
+) -> str:
+    """Return the losses of a search's trials: dots, those ended early muted, the lowest so far as a line.
+
+    Losses more than twice as far above the lowest as the first is, or as the middle one is, stand at the upper edge.
+
+    Args:
+        finished: Number and loss of each finished trial, by number.
+        ended: Number of each trial ended early, and its loss until then.
+        num_trials: How many trials there are.
+        description: What the plot shows, in words.
+    """
+    losses = [loss for _, loss in finished]
+    lowest, middle = min(losses), float(np.median(losses))
+    reach = max(2 * (max(losses[0], middle) - lowest), 0.1 * lowest, 1e-6)
+    step = _tidy_step(reach / 3)
+    floor = max(0.0, step * math.floor((lowest - 0.1 * reach) / step))
+    top = step * math.ceil((lowest + reach) / step)
+    y_ticks = [(floor + step * index, f"{floor + step * index:g}") for index in range(round((top - floor) / step) + 1)]
+    last = max(num_trials - 1, 1)
+    spacing = max(1, round(_tidy_step(last / 8)))
+    x_ticks = [(float(number), f"{number}") for number in range(0, last + 1, spacing)]
+    panel = _Panel((0, last), (floor, top), "Trial", "Loss", x_ticks, y_ticks, 620, 260)
+    best: list[Point] = []
+    for number, loss in finished:
+        if best:
+            best.append((number, best[-1][1]))
+        best.append((number, min(loss, best[-1][1]) if best else loss))
+    best.append((last, best[-1][1]))
+    elements = [panel.line([(number, min(loss, top)) for number, loss in best], "accent")]
+    elements += [panel.dot(number, min(loss, top), "muted-end", 3) for number, loss in ended]
+    elements += [panel.dot(number, min(loss, top), "point", 3.5) for number, loss in finished]
+    return panel.svg(elements, description)
+
+
+def share_plot(shares: Mapping[str, float], description: str) -> str:
+    """Return shares of a whole as bars, one beneath the other, as given.
+
+    Args:
+        shares: Name to share, in [0, 1].
+        description: What the plot shows, in words.
+    """
+    ticks = [(step, f"{step * 100:.0f}") for step in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    height = 24.0 * max(len(shares), 1)
+    panel = _Panel((0, 1), (0, 1), "Share, %", "", ticks, (), 520, height + 50, left=150)
+    elements = []
+    for place, (name, share) in enumerate(shares.items()):
+        y = panel.top + 24.0 * place
+        width = max(panel.x(min(max(share, 0.0), 1.0)) - panel.x(0), 0.5)
+        elements.append(f'<rect class="share" x="{panel.x(0):g}" y="{y + 5:g}" width="{width:.1f}" height="14"/>')
+        elements.append(panel.text(panel.left - 8, y + 16, name, anchor="end"))
+        elements.append(panel.text(panel.x(0) + width + 6, y + 16, f"{100 * share:.0f}", anchor="start"))
+    return panel.svg(elements, description)
 
 
 def strip(value: float, low: float, high: float, floor: float, chance: float | None = None) -> str:

@@ -1,0 +1,42 @@
+"""A head on features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hilum.train.head import fit_head, tempered_losses
+
+
+@pytest.mark.parametrize("num_findings", [2, 3])
+def test_a_head_tells_apart_what_features_tell_apart(num_findings: int) -> None:
+    chance = np.random.default_rng(0)
+    labels = np.arange(120) % num_findings
+    features = np.concatenate([np.eye(num_findings)[labels] * 40 + 1000, np.full((120, 1), 7.0)], axis=1)
+    features[:, :-1] += chance.normal(0, 4, (120, num_findings))
+    held, wanted = features[::3], labels[::3]
+    head = fit_head(features, labels, np.ones(120), held, lambda logits: float(tempered_losses(logits, wanted).mean()))
+    logits = head.logits(features)
+    assert head.kernel.shape == (num_findings + 1, num_findings)
+    assert head.kernel.dtype == np.float32
+    assert (logits.argmax(axis=1) == labels).all()
+    assert np.allclose(head.kernel[-1], 0)  # a feature that never changes says nothing
+
+
+def test_the_loss_of_validation_films_decides_the_penalty() -> None:
+    chance = np.random.default_rng(1)
+    features, labels = chance.normal(size=(60, 30)), np.arange(60) % 2
+    seen: list[float] = []
+
+    def loss(logits: np.ndarray) -> float:
+        seen.append(float(np.abs(logits).max()))
+        return seen[-1]
+
+    head = fit_head(features, labels, np.ones(60), features, loss)
+    assert len(seen) == 6
+    assert np.abs(head.logits(features)).max() == pytest.approx(min(seen), rel=1e-4)
+
+
+def test_losses_are_taken_at_the_best_temperature() -> None:
+    logits, labels = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0]]), np.array([0, 1, 1])
+    assert tempered_losses(logits * 3, labels) == pytest.approx(tempered_losses(logits, labels), rel=0.05)
