@@ -21,11 +21,11 @@ __all__ = ["__version__", "load"]
 __version__ = "0.1.0"
 
 
-def load(path: str | Path, *, num_threads: int | None = None) -> Classifier:
+def load(path: str | Path = "chest", *, num_threads: int | None = None) -> Classifier:
     """Return the classifier in a model file; neither Keras nor TensorFlow is imported.
 
     Args:
-        path: A ``model.onnx`` made by ``hilum train``.
+        path: A ``model.onnx`` made by ``hilum train``, or the name of a model that ships with hilum.
         num_threads: Threads of the engine; all cores when not given.
 
     Raises:

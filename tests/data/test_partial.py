@@ -62,8 +62,16 @@ def test_no_patient_of_a_judged_film_teaches(scan: Scan) -> None:
     beside = [i for i, record in enumerate(stated.dataset.records) if record.patient == partial.records[0].patient]
     assert beside
     assert not partial.teaching(stated.groups[beside])[0]
-    held = partial.teaching(np.array([], int), without_source=partial.records[0].source)
+    held = partial.teaching(np.array([], int), without_sources=(partial.records[0].source,))
     assert [one.source != partial.records[0].source for one in partial.records] == held.tolist()
+
+
+def test_sets_without_such_films_are_left_as_they_are(scan: Scan) -> None:
+    stated, _ = set_apart(scan)
+    same, none = set_apart(stated)
+    assert same is stated
+    assert len(none) == 0
+    assert none.teaching(stated.groups).shape == (0,)
 
 
 def test_a_kind_that_no_film_is_stated_to_show_is_an_error(tmp_path: Path, scan: Scan) -> None:

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from hilum.train.augment import Augmentation, augment
+from hilum.train.policies import no_changes
 
-STRENGTHS = [field.name for field in dataclasses.fields(Augmentation) if not field.name.endswith("_probability")]
+STRENGTHS = [
+    field.name
+    for field in dataclasses.fields(Augmentation)
+    if not field.name.endswith("_probability") and not field.name.startswith("policy")  # those: test_policies.py
+]
 GEOMETRY = {"rotation_degrees", "zoom_fraction", "stretch_fraction", "shift_fraction"}
-NONE = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
+NONE = no_changes()
 STRONG = {
     "rotation_degrees": 30.0,
     "zoom_fraction": 0.4,

@@ -31,7 +31,7 @@ def told(batch: np.ndarray, num: int) -> list[int]:
 @pytest.mark.parametrize(("num", "batch_size"), [(20, 4), (21, 4), (23, 8), (5, 32), (2, 2)])
 def test_an_epoch_holds_every_film_once_with_its_label(num: int, batch_size: int) -> None:
     films, seen = marked(num), []
-    for batch, shown in epoch_batches(films, PLAIN, batch_size=batch_size, seed=0, epoch=0):
+    for batch, shown, _ in epoch_batches(films, PLAIN, batch_size=batch_size, seed=0, epoch=0):
         labels = films.labels[shown]
         assert batch.dtype == np.float32
         assert batch.shape == (len(labels), 8, 8, 1)
@@ -47,7 +47,7 @@ def test_seed_and_epoch_decide_order_and_changes() -> None:
     policy = Augmentation(photometric_probability=1.0)
 
     def epoch(seed: int, number: int) -> np.ndarray:
-        return np.concatenate([b for b, _ in epoch_batches(films, policy, batch_size=4, seed=seed, epoch=number)])
+        return np.concatenate([b for b, _, _ in epoch_batches(films, policy, batch_size=4, seed=seed, epoch=number)])
 
     np.testing.assert_array_equal(epoch(1, 2), epoch(1, 2))
     assert not np.array_equal(epoch(1, 2), epoch(1, 3))
@@ -57,7 +57,7 @@ def test_seed_and_epoch_decide_order_and_changes() -> None:
 def test_the_films_in_memory_are_never_augmented() -> None:
     films = marked(10)
     before = films.pixels.copy()
-    for batch, _ in epoch_batches(films, Augmentation(), batch_size=4, seed=0, epoch=0):
+    for batch, _, _ in epoch_batches(films, Augmentation(), batch_size=4, seed=0, epoch=0):
         batch[:] = 0
     np.testing.assert_array_equal(films.pixels, before)
 
@@ -110,7 +110,7 @@ def test_sources_are_drawn_by_the_square_root_of_their_films() -> None:
     assert shares["small"] == pytest.approx(0.25 * 2 / 12)
     assert shares["open"] == pytest.approx(0.25)
     drawn = np.concatenate(
-        [shown for _, shown in epoch_batches(films, Augmentation(), batch_size=16, seed=1, epoch=1, chances=chances)]
+        [shown for _, shown, _ in epoch_batches(films, Augmentation(), batch_size=16, seed=1, epoch=1, chances=chances)]
     )
     assert len(drawn) == len(films)
     counts = np.bincount(drawn, minlength=len(films))

@@ -136,6 +136,7 @@ def test_a_value_of_the_wrong_kind_is_refused(tmp_path: Path, text: str, words: 
         ("[preprocessing]\nwindow_percentiles = [99, 1]", "`window_percentiles` must be two rising numbers"),
         ('weights = "imagnet"', "Did you mean `imagenet`?"),
         ('[fit]\noptimiser = "adamv"', "The setting `fit.optimiser` cannot be `adamv`. Did you mean `adam`"),
+        ('[fit]\nschedule = "cosin"', "The setting `fit.schedule` cannot be `cosin`. Did you mean `cosine`"),
         ('[fit]\nclass_weights = "balance"', "Did you mean `balanced`?"),
     ],
 )

@@ -24,6 +24,7 @@ from hilum.train.fit import (
     partial_cross_entropy,
 )
 from hilum.train.networks import Network, build_network
+from hilum.train.policies import no_changes
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, patience=10, dropout=0.3)
 
@@ -117,6 +118,52 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, whole
         np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("stop_after", [0, 2])
+def test_a_run_with_averaged_weights_resumes_to_the_same(tmp_path: Path, stop_after: int) -> None:
+    settings = dataclasses.replace(SETTINGS, ema_momentum=0.8)
+    history, weights = run(tmp_path / "whole.npz", settings)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "model.npz", settings, stop_after=stop_after)
+    resumed, again = run(tmp_path / "model.npz", settings)
+    assert_alike(resumed, history)
+    for mine, expected in zip(again, weights, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_average_of_all_weights_is_validated_and_kept_and_training_goes_on_without_it(
+    tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[np.ndarray]] = []
+    validated: list[list[np.ndarray]] = []
+    average, validate = _Fitting._average_weights, _Fitting._validate
+
+    def watch(self: _Fitting) -> None:
+        seen.append(self.network.model.get_weights())
+        average(self)
+
+    def note(self: _Fitting, stage: str, **figures: float) -> None:
+        validated.append(self.network.model.get_weights())
+        validate(self, stage, **figures)
+
+    monkeypatch.setattr(_Fitting, "_average_weights", watch)
+    monkeypatch.setattr(_Fitting, "_validate", note)
+    history, kept = run(tmp_path / "model.npz", dataclasses.replace(SETTINGS, ema_momentum=0.5))
+    expected: list[list[np.ndarray]] = []
+    for step, weights in enumerate(seen, start=1):
+        momentum = min(0.5, step / (9 + step))
+        before = expected[-1] if expected else weights
+        expected.append([momentum * old + (1 - momentum) * new for old, new in zip(before, weights, strict=True)])
+    per_epoch = len(seen) // 4
+    for epoch in range(4):
+        for mine, value in zip(validated[epoch + 1], expected[(epoch + 1) * per_epoch - 1], strict=True):
+            np.testing.assert_allclose(mine, value, rtol=1e-4, atol=1e-5)
+    best = int(np.argmin([row["validation_loss"] for row in history]))
+    for mine, value in zip(kept, validated[best], strict=True):
+        np.testing.assert_array_equal(mine, value)
+    assert [row["loss"] for row in history[1:]] == pytest.approx([row["loss"] for row in whole[0][1:]], rel=1e-4)
+    assert history[1]["validation_loss"] != whole[0][1]["validation_loss"]
+
+
 def test_a_finished_run_is_not_fitted_again(tmp_path: Path, whole: Any) -> None:
     checkpoint = tmp_path / "model.npz"
     run(checkpoint)
@@ -165,7 +212,7 @@ def test_fitting_stops_when_it_gets_no_better(tmp_path: Path) -> None:
 
 def test_what_can_be_learnt_is_learnt(tmp_path: Path) -> None:
     net = network()
-    none = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
+    none = no_changes()
     settings = dataclasses.replace(SETTINGS, epochs=15, learning_rate=3e-3)
     fit(net, TRAIN, VALIDATION, settings, none, seed=0, checkpoint=tmp_path / "model.npz")
     logits = compute_logits(net.model, VALIDATION)
@@ -187,9 +234,10 @@ def test_a_pretrained_backbone_is_frozen_first_and_below(tmp_path: Path) -> None
         assert same == (not path.startswith("above")), path
 
 
-def judged(head_losses: np.ndarray, losses: np.ndarray) -> bool:
+def judged(head_losses: np.ndarray, losses: np.ndarray, keep: str = "proven") -> bool:
     """Return whether fine-tuning with such validation losses would be kept over the first stage."""
     job = object.__new__(_Fitting)
+    job.settings = FitSettings(keep=keep)
     job.network, job.validation = small_pretrained(), Films(np.zeros((len(losses), 32, 32)), np.arange(len(losses)) % 2)
     job.weights = np.ones(2, np.float32)
     job.state = _State(best_loss=float(head_losses.mean()), head_losses=head_losses.tolist())
@@ -203,6 +251,15 @@ def test_fine_tuning_is_kept_only_where_it_beats_the_first_stage_by_more_than_no
     assert not judged(head, head + luck)
     assert judged(head, head * 0.8)
     assert not judged(head, head * 1.2)
+
+
+def test_other_rules_for_what_is_kept() -> None:
+    head = np.random.default_rng(0).gamma(1.0, 0.3, size=40)
+    luck = np.zeros(40)
+    luck[0] = -0.5
+    assert judged(head, head + luck, keep="best")
+    assert not judged(head, head * 1.2, keep="best")
+    assert judged(head, head * 1.2, keep="last")
 
 
 def test_losses_are_compared_at_their_own_temperature() -> None:
@@ -262,6 +319,16 @@ def test_the_learning_rate_warms_up_and_falls() -> None:
     assert 0 < rates[0] < 0.2
 
 
+def test_other_schedules_fall_in_a_line_or_not_at_all() -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=11, learning_rate=1.0)
+    epochs = np.linspace(1, 11, 101)
+    linear = [_learning_rate(dataclasses.replace(settings, schedule="linear"), at) for at in epochs]
+    np.testing.assert_allclose(np.diff(linear), -0.99 / 100)
+    assert (linear[0], linear[-1]) == pytest.approx((1.0, 0.01))
+    constant = [_learning_rate(dataclasses.replace(settings, schedule="constant"), at) for at in epochs]
+    np.testing.assert_allclose(constant, 1.0)
+
+
 def test_logits_are_computed_in_order_whatever_the_number() -> None:
     net = network()
     many = films(70, 5)
@@ -290,7 +357,7 @@ def test_films_of_several_possible_findings_teach_their_sum(tmp_path: Path) -> N
     pixels[shown == 1, 16:] += 0.3
     kinds = np.array([[True, False, False], [False, True, True]])[shown]
     train = Films(pixels.astype(np.float16), np.where(shown == 0, 0, -1), np.zeros(48, int), kinds)
-    none = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
+    none = no_changes()
     validation = Films(pixels[:12].astype(np.float16), np.array([0, 1, 0, 2] * 3))
     for sampling in ("films", "sources"):
         keras.utils.set_random_seed(0)

@@ -7,6 +7,7 @@ never counted as a negative of one of them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,15 +42,15 @@ class PartlyStated:
     def __len__(self) -> int:
         return len(self.records)
 
-    def teaching(self, groups: np.ndarray, *, without_source: str | None = None) -> np.ndarray:
+    def teaching(self, groups: np.ndarray, *, without_sources: Collection[str] = ()) -> np.ndarray:
         """Return which films may be learned from (m,) bool.
 
         Args:
             groups: Groups of the films that are judged: no twin of theirs and no film of their patient may teach.
-            without_source: The source that is held out.
+            without_sources: The sources that are held out.
         """
         named = np.array([record.split in (None, "train") for record in self.records], dtype=bool)
-        other = np.array([without_source is None or record.source != without_source for record in self.records])
+        other = np.array([record.source not in without_sources for record in self.records], dtype=bool)
         return named & other & ~np.isin(self.groups, groups)
 
 

@@ -21,6 +21,7 @@ from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.run.familiar import Familiarity
+from hilum.run.models import shipped_model
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
@@ -172,10 +173,15 @@ class ModelFile:
 def read_model_file(path: Path) -> ModelFile:
     """Read a model file and check it before any engine does.
 
+    Args:
+        path: The file, or the name of a model that ships with hilum.
+
     Raises:
-        ModelFileError: It cannot be read, is cut short, is no ONNX file or not hilum's, is too new or too large, or
-            points at data outside itself.
+        ModelFileError: It cannot be read, is cut short, is no ONNX file or not hilum's, is too new or too large,
+            points at data outside itself, or is not the file that shipped under its name.
     """
+    shipped = shipped_model(path)
+    path = shipped.path if shipped else path
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ModelFileError(f"The model file `{path}` is larger than {MAX_FILE_BYTES // 2**20} MB.")
@@ -184,6 +190,11 @@ def read_model_file(path: Path) -> ModelFile:
         raise ModelFileError(
             f"Cannot read the model file `{path}`: {error.strerror}.", fix="Give the path of a model.onnx."
         ) from error
+    if shipped and hashlib.sha256(data).hexdigest() != shipped.sha256:
+        raise ModelFileError(
+            f"The file of the model `{shipped.name}`, `{path}`, is not the one that hilum shipped: another hash.",
+            fix="Install hilum anew, or give a model file by its path.",
+        )
     try:
         _refuse_unsafe_graph(memoryview(data))
         text = _metadata_text(memoryview(data))

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["Augmentation", "augment"]
+__all__ = ["POLICIES", "Augmentation", "augment"]
+
+POLICIES = ("changes", "randaugment", "augmix", "mixup", "cutmix", "erasing")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Augmentation:
         blur_sigma_px: Largest sigma of a Gaussian blur.
         noise_sigma_fraction: Largest sigma of Gaussian noise, as a share of the range.
         lost_resolution_fraction: Largest share of the resolution taken away and filled in again.
+        lungs_only_probability: How often nothing but the lungs is shown.
+        lungs_hidden_probability: How often the lungs are hidden; the film then teaches that nothing is known.
+        frame_probability: How often strips at the film's sides are covered.
+        policy: One of `POLICIES`: all of the changes above, or what policies.py makes of them.
+        policy_strength: How strong the policies other than ``changes`` are, 0 to 1.
     """
 
     flip_probability: float = 0.5
@@ -46,6 +53,16 @@ class Augmentation:
     blur_sigma_px: float = 1.0
     noise_sigma_fraction: float = 0.03
     lost_resolution_fraction: float = 0.5
+    lungs_only_probability: float = 0.0
+    lungs_hidden_probability: float = 0.0
+    frame_probability: float = 0.0
+    policy: str = "changes"
+    policy_strength: float = 0.5
+
+    @property
+    def needs_lungs(self) -> bool:
+        """Return whether the lungs must be found before training."""
+        return self.lungs_only_probability + self.lungs_hidden_probability > 0
 
 
 def augment(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:

@@ -11,9 +11,13 @@ import numpy as np
 
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
-from hilum.train.augment import Augmentation, augment
+from hilum.train.augment import Augmentation
+from hilum.train.lung_views import unpacked_cover, view_lungs
+from hilum.train.policies import change_film
 
 __all__ = ["Films", "epoch_batches", "load_films", "source_chances"]
+
+_VIEWS = 1  # sets the views' random numbers apart from those of the other changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +29,14 @@ class Films:
         labels: (N,) int, index into the findings; -1 where a film shows one of several.
         sources: (N,) int, the hospital or public set; None where nobody asks.
         kinds: (N, K) bool, the findings one of which a film shows; None where all are stated.
+        covers: (N, 64, 8) uint8, where the lungs lie (lung_views.py); None where nobody asks.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     sources: np.ndarray | None = None
     kinds: np.ndarray | None = None
+    covers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,9 +47,8 @@ class Films:
 
     def subset(self, indices: np.ndarray) -> Films:
         """Return some of the films."""
-        sources = None if self.sources is None else self.sources[indices]
-        kinds = None if self.kinds is None else self.kinds[indices]
-        return Films(self.pixels[indices], self.labels[indices], sources, kinds)
+        more = (None if one is None else one[indices] for one in (self.sources, self.kinds, self.covers))
+        return Films(self.pixels[indices], self.labels[indices], *more)
 
     def targets(self, num_findings: int) -> np.ndarray:
         """Return which findings each film may show, (N, K) bool: one, or several where that is all that is known."""
@@ -63,7 +68,8 @@ class Films:
         kept = self.subset(np.flatnonzero(targets.sum(axis=1) == targets[:, taught].sum(axis=1)))
         numbers = np.array([taught.index(label) if label in taught else -1 for label in range(targets.shape[1])])
         labels = np.where(kept.labels >= 0, numbers[kept.labels], -1)
-        return Films(kept.pixels, labels, kept.sources, None if kept.kinds is None else kept.kinds[:, taught])
+        kinds = None if kept.kinds is None else kept.kinds[:, taught]
+        return Films(kept.pixels, labels, kept.sources, kinds, kept.covers)
 
     def joined(self, others: Films) -> Films:
         """Return these films and others, whose kinds say how many findings there are."""
@@ -74,6 +80,7 @@ class Films:
             np.concatenate([self.labels, others.labels]),
             np.concatenate([self.sources, others.sources]),
             np.concatenate([self.targets(others.kinds.shape[1]), others.kinds]),
+            None if self.covers is None or others.covers is None else np.concatenate([self.covers, others.covers]),
         )
 
 
@@ -122,7 +129,7 @@ def epoch_batches(
     seed: int,
     epoch: int,
     chances: np.ndarray | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield one epoch of shuffled, augmented batches; seed and epoch decide all of it.
 
     Args:
@@ -134,20 +141,28 @@ def epoch_batches(
         chances: (N,) how likely each film is drawn, with replacement; without, each film comes once.
 
     Yields:
-        Films (n, S, S, 1) float32 in [0, 1] and their positions (n,) int. A last batch of one film joins the one before
-        it.
+        Films (n, S, S, 1) float32 in [0, 1], their positions (n,) int, and whether their lungs are hidden (n,) bool. A
+        last batch of one film joins the one before it.
+
+    Raises:
+        ValueError: The policy needs lungs, and the films come without.
     """
+    covers = films.covers if policy.needs_lungs else None
+    if policy.needs_lungs and covers is None:
+        raise ValueError("The augmentation shows or hides lungs; expected films with covers.")
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(films) if chances is None else _draw(chances / chances.sum(), rng))
     num_batches = max(1, round(len(order) / batch_size))
     start = 0
     for indices in np.array_split(order, num_batches):
-        batch = films.batch(indices)
+        batch, hidden = films.batch(indices), np.zeros(len(indices), dtype=bool)
         for place, (film, index) in enumerate(zip(batch, indices, strict=True)):
             drawn = (seed, epoch, int(index)) if chances is None else (seed, epoch, int(index), int(start + place))
-            film[..., 0] = augment(film[..., 0], policy, np.random.default_rng(drawn))
+            cover = None if covers is None else unpacked_cover(covers[index], film.shape[0])
+            view, hidden[place] = view_lungs(film[..., 0], cover, policy, np.random.default_rng((*drawn, _VIEWS)))
+            film[..., 0] = change_film(view, policy, np.random.default_rng(drawn))
         start += len(indices)
-        yield batch, indices
+        yield batch, indices, hidden
 
 
 def source_chances(films: Films, num_findings: int) -> np.ndarray:

@@ -14,14 +14,25 @@ from typing import Any, TypeVar
 
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.preprocess import Preprocessing
-from hilum.train.augment import Augmentation
+from hilum.train.augment import POLICIES, Augmentation
 
-__all__ = ["OPTIMISERS", "DataSettings", "FitSettings", "RunConfig", "default_config", "read_config", "to_toml"]
+__all__ = [
+    "OPTIMISERS",
+    "SCHEDULES",
+    "DataSettings",
+    "FitSettings",
+    "RunConfig",
+    "default_config",
+    "read_config",
+    "to_toml",
+]
 
 OPTIMISERS = ("adam", "adamw", "sgd", "lion", "rmsprop")
+SCHEDULES = ("cosine", "linear", "constant")
 CLASS_WEIGHTS = ("balanced", "none")
+KEEP = ("proven", "best", "last")
 SAMPLINGS = ("films", "sources")
-WEIGHTS = ("imagenet", "none")
+WEIGHTS = ("imagenet", "chest", "none")
 
 MOST_AUGMENTATION = {
     "flip_probability": 1,
@@ -36,6 +47,9 @@ MOST_AUGMENTATION = {
     "blur_sigma_px": 20,
     "noise_sigma_fraction": 1,
     "lost_resolution_fraction": 0.95,
+    "lungs_only_probability": 0.8,
+    "lungs_hidden_probability": 0.2,
+    "frame_probability": 1,
 }
 
 Settings = TypeVar("Settings")
@@ -63,7 +77,9 @@ class FitSettings:
         trainable_fraction: Share of the backbone's layers, from the top, that train in the second stage.
         batch_size: Films in a step.
         optimiser: One of `OPTIMISERS`.
-        learning_rate: Highest learning rate; it warms up for one epoch and falls along a cosine.
+        learning_rate: Highest learning rate; it warms up for one epoch.
+        schedule: How the learning rate goes on: down along a ``cosine`` or a straight line (``linear``) to 1 %
+            of the highest, or ``constant``.
         weight_decay: Decoupled weight decay.
         dropout: Share of features dropped before the last layer.
         label_smoothing: Share of the label spread over all findings.
@@ -71,6 +87,10 @@ class FitSettings:
         sampling: ``films`` shows every film once an epoch; ``sources`` draws as many films, each finding alike and
             within a finding each source by the square root of its films.
         patience: Epochs without a better validation loss before the fitting stops.
+        keep: Which weights of a pretrained network are kept: ``proven`` those of the best epoch where they beat the
+            first stage by two standard errors, ``best`` where they beat it at all, ``last`` those of the last epoch.
+        ema_momentum: Of the exponential moving average of the weights, which then is validated and kept in their
+            place; 0 for none.
     """
 
     epochs: int = 6
@@ -78,12 +98,15 @@ class FitSettings:
     batch_size: int = 16
     optimiser: str = "adamw"
     learning_rate: float = 3e-5
+    schedule: str = "cosine"
     weight_decay: float = 1e-3
     dropout: float = 0.3
     label_smoothing: float = 0.05
     class_weights: str = "balanced"
     sampling: str = "films"
     patience: int = 3
+    keep: str = "proven"
+    ema_momentum: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,8 +114,9 @@ class RunConfig:
     """Everything that decides a training run, apart from the films.
 
     Attributes:
-        backbone: ``efficientnet-lite0``, ``plain-cnn`` or a ``keras.applications`` name.
-        weights: ``imagenet``, or ``none`` to start from random weights.
+        backbone: ``efficientnet-lite0``, ``hilum-chest`` (the same network, starting from the chest model that ships),
+            ``plain-cnn`` or a ``keras.applications`` name.
+        weights: ``imagenet``, ``chest`` (of hilum-chest alone), or ``none`` to start from random weights.
         seed: Decides the split, the first weights, the order of films and every augmentation.
         folds: Number of grouped cross-validation folds of the training films beside the final model; 0 for none.
         by_source: Whether each source of the training films is also judged by a model trained without it.
@@ -121,7 +145,7 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
             preprocessing=Preprocessing(size_px=64),
             fit=FitSettings(epochs=40, learning_rate=1e-3, patience=20, batch_size=16, dropout=0.2),
         )
-    return RunConfig(backbone=backbone)
+    return RunConfig(backbone=backbone, weights="chest" if backbone == "hilum-chest" else "imagenet")
 
 
 def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
@@ -223,6 +247,8 @@ def _check(config: RunConfig) -> None:
         ("fit.dropout", fit.dropout, 0, 0.95),
         ("fit.label_smoothing", fit.label_smoothing, 0, 0.5),
         ("fit.patience", fit.patience, 1, 100_000),
+        ("fit.ema_momentum", fit.ema_momentum, 0, 0.9999),
+        ("augmentation.policy_strength", augmentation.policy_strength, 0, 1),
         *((f"augmentation.{name}", getattr(augmentation, name), 0, most) for name, most in MOST_AUGMENTATION.items()),
     ]
     for name, value, low, high in ranges:
@@ -232,10 +258,18 @@ def _check(config: RunConfig) -> None:
         raise ConfigError(f"The setting `folds` must be 0 or between 2 and 20; received {config.folds}.")
     choices = [
         ("fit.optimiser", fit.optimiser, OPTIMISERS),
+        ("fit.schedule", fit.schedule, SCHEDULES),
         ("fit.class_weights", fit.class_weights, CLASS_WEIGHTS),
         ("fit.sampling", fit.sampling, SAMPLINGS),
+        ("fit.keep", fit.keep, KEEP),
         ("weights", config.weights, WEIGHTS),
+        ("augmentation.policy", augmentation.policy, POLICIES),
     ]
     for name, choice, allowed in choices:
         if choice not in allowed:
             raise ConfigError(f"The setting `{name}` cannot be `{choice}`.", fix=nearest_name(choice, allowed))
+    if (config.weights == "chest") != (config.backbone == "hilum-chest") and config.weights != "none":
+        raise ConfigError(
+            f"The backbone `{config.backbone}` does not start from the weights `{config.weights}`.",
+            fix="hilum-chest starts from `chest`, the others from `imagenet` or `none`.",
+        )

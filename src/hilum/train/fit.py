@@ -4,8 +4,13 @@ Validation films decide the head's penalty and whether fine-tuning is kept. Loss
 temperature, as calibration follows anyway, and fine-tuning must beat the head by two standard errors of the
 films' differences: forty films call noise a gain more often than not.
 
+Where the weights are averaged, the average (batch-norm statistics included) stands in for them whenever films are
+validated, and is what is kept; training goes on from the weights themselves.
+
 After every epoch all that decides the rest of the run is in one checkpoint file, replaced in one step; a run that is
 killed goes on from it and ends with the same weights as one that was not.
+
+Source: Polyak, Juditsky 1992, Acceleration of stochastic approximation by averaging.
 """
 
 from __future__ import annotations
@@ -21,24 +26,22 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
-from hilum.judge.calibrate import fit_temperature
 from hilum.train.augment import Augmentation
 from hilum.train.batches import Films, epoch_batches, source_chances
 from hilum.train.config import FitSettings
+from hilum.train.head import fit_head, tempered_losses
 from hilum.train.networks import Network, freeze_below
+from hilum.train.policies import mixed_batches
 
 __all__ = ["Progress", "compute_logits", "fit", "partial_cross_entropy"]
 
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
 Progress = Callable[[str, int, int, float, "dict[str, Any] | None"], None]
 
-_HEAD_PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-_HEAD_ITERATIONS = 3000
-_LEAST_DEVIATION = 1e-6
 _NOISE = 2.0  # standard errors by which fine-tuning must beat the first stage
 _PREDICT_BATCH = 64
+_MORE_THAN_ONE = 1.5
 _NEVER = -1e9  # a logit whose probability is 0
 
 
@@ -108,9 +111,10 @@ def compute_logits(model: keras.Model, films: Films) -> np.ndarray:
 
 
 def partial_cross_entropy(label_smoothing: float) -> Callable[[Any, Any], Any]:
-    """Return the loss of logits (n, K) against the findings (n, K) one of which each film shows.
+    """Return the loss of logits (n, K) against what is known of each film (n, K).
 
-    It is the negative logarithm of the sum of their probabilities: of one finding, the usual cross-entropy.
+    Ones stand for the findings of which the film shows one; the loss is the negative logarithm of the sum of their
+    probabilities: of one finding, the usual cross-entropy. Shares that sum to one are met by the cross-entropy.
 
     Args:
         label_smoothing: The share of the label that is spread over all findings.
@@ -118,7 +122,9 @@ def partial_cross_entropy(label_smoothing: float) -> Callable[[Any, Any], Any]:
 
     def loss(targets: Any, logits: Any) -> Any:
         whole = keras.ops.logsumexp(logits, axis=-1)
-        shown = keras.ops.logsumexp(keras.ops.where(targets > 0, logits, _NEVER), axis=-1)
+        any_of = keras.ops.logsumexp(keras.ops.where(targets > 0, logits, _NEVER), axis=-1)
+        expected = keras.ops.sum(targets * logits, axis=-1)
+        shown = keras.ops.where(keras.ops.sum(targets, axis=-1) > _MORE_THAN_ONE, any_of, expected)
         smooth = keras.ops.mean(logits, axis=-1)
         return whole - (1 - label_smoothing) * shown - label_smoothing * smooth
 
@@ -154,10 +160,9 @@ class _Fitting:
         self.num_findings = network.head.output_shape[-1]
         self.state = _State()
         self.best: list[np.ndarray] = []
+        self.average: list[np.ndarray] = []  # of the weights over the steps; empty where none is kept
         self.targets = train.targets(self.num_findings)
         self.chances = source_chances(train, self.num_findings) if settings.sampling == "sources" else None
-        shares = self.targets / self.targets.sum(axis=1, keepdims=True)
-        self.film_weights = np.ones(len(train), np.float32) if self.chances is not None else shares @ weights  # (N,)
         self.loss = partial_cross_entropy(settings.label_smoothing)
 
     def run(self) -> list[dict[str, Any]]:
@@ -187,37 +192,21 @@ class _Fitting:
     def _fit_head(self) -> None:
         """Fit the last layer by logistic regression on pooled features that are computed once.
 
-        The features are standardised for the fit; their means and deviations are then folded into the layer. Of a few
-        penalties the one with the smallest validation loss is taken. Where the augmentation flips films, every film is
-        learned from as it is and as its mirror image.
+        Of a few penalties the one with the smallest validation loss is taken. Where the augmentation flips films, every
+        film is learned from as it is and as its mirror image.
         """
         stated = np.flatnonzero(self.train.labels >= 0)
         films = self.train if len(stated) == len(self.train) else self.train.subset(stated)
         x, y = self._features(films), films.labels  # (N, D), (N,)
-        film_weights = self.film_weights[stated]
-        if self.chances is not None:
-            film_weights = self.chances[stated] / self.chances[stated].mean()
+        chances = self.chances if self.chances is not None else self._weights_of(self.targets)
+        film_weights = chances[stated] / chances[stated].mean()
         if self.augmentation.flip_probability > 0:
             mirrored = Films(films.pixels[:, :, ::-1], films.labels)
             x, y = np.concatenate([x, self._features(mirrored)]), np.tile(y, 2)  # (2N, D), (2N,)
             film_weights = np.tile(film_weights, 2) / 2
-        mean, deviation = x.mean(axis=0), x.std(axis=0)
-        deviation[deviation < _LEAST_DEVIATION] = np.inf  # a feature that never changes says nothing
-        x, held = (x - mean) / deviation, (self._features(self.validation) - mean) / deviation
-        found: list[tuple[float, np.ndarray, np.ndarray]] = []
-        for penalty in _HEAD_PENALTIES:
-            regression = LogisticRegression(C=1 / penalty, max_iter=_HEAD_ITERATIONS)
-            regression.fit(x, y, sample_weight=film_weights)
-            weights, intercepts = regression.coef_, regression.intercept_
-            if len(regression.classes_) == 2:  # one row for two findings: half of it for, half of it against
-                weights, intercepts = (
-                    np.concatenate([-weights, weights]) / 2,
-                    np.concatenate([-intercepts, intercepts]) / 2,
-                )
-            found.append((self._mean_loss(self._losses(held @ weights.T + intercepts)), weights, intercepts))
-        _, weights, intercepts = min(found, key=lambda fit: fit[0])
-        kernel = (weights / deviation).T.astype(np.float32)  # (D, K)
-        self.network.head.get_layer("logits").set_weights([kernel, (intercepts - mean @ kernel).astype(np.float32)])
+        held = self._features(self.validation)
+        head = fit_head(x, y, film_weights, held, lambda logits: self._mean_loss(self._losses(logits)))
+        self.network.head.get_layer("logits").set_weights([head.kernel, head.intercepts])
 
     def _features(self, films: Films) -> np.ndarray:
         """Return the pooled features (N, D) of films that are not augmented."""
@@ -231,19 +220,18 @@ class _Fitting:
 
     def _losses(self, logits: np.ndarray) -> np.ndarray:
         """Return each validation film's cross-entropy (n,), at the temperature that suits these logits (n, K) best."""
-        labels = self.validation.labels
-        scaled = logits / fit_temperature(logits, labels)
-        shifted = scaled - scaled.max(axis=1, keepdims=True)
-        return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+        return tempered_losses(logits, self.validation.labels)
 
     def _mean_loss(self, losses: np.ndarray) -> float:
         return float(np.average(losses, weights=self.weights[self.validation.labels]))
 
     def _is_better(self, losses: np.ndarray) -> bool:
         """Return whether these weights are to be kept: better than the best, and than the head by more than noise."""
+        if self.settings.keep == "last":
+            return True
         if self._mean_loss(losses) >= self.state.best_loss:
             return False
-        if not self.network.pretrained:  # the first stage is random weights
+        if not self.network.pretrained or self.settings.keep == "best":  # without, the first stage is random weights
             return True
         weights = self.weights[self.validation.labels]
         gains = (np.asarray(self.state.head_losses) - losses) * weights / weights.mean()
@@ -260,17 +248,45 @@ class _Fitting:
             epoch=epoch,
             chances=self.chances,
         )
-        for films, shown in batches:
+        known = ((films, self._known(shown, hidden)) for films, shown, hidden in batches)
+        for films, targets in mixed_batches(known, self.augmentation, seed=self.seed, epoch=epoch):
             done = seen / len(self.train)
             rate = _learning_rate(settings, epoch + done)
             self.optimizer.learning_rate.assign(rate)
-            targets = self.targets[shown].astype(np.float32)
             self.network.model.reset_metrics()
-            loss = self.network.model.train_on_batch(films, targets, sample_weight=self.film_weights[shown])
-            losses, seen = losses + float(np.asarray(loss).ravel()[0]) * len(shown), seen + len(shown)
+            loss = self.network.model.train_on_batch(films, targets, sample_weight=self._weights_of(targets))
+            self._average_weights()
+            losses, seen = losses + float(np.asarray(loss).ravel()[0]) * len(films), seen + len(films)
             self.progress("backbone", epoch, settings.epochs, seen / len(self.train), None)
         self.state.epoch += 1
+        current = self.network.model.get_weights() if self.average else []
+        if current:
+            self.network.model.set_weights(self.average)
         self._validate("backbone", loss=losses / max(seen, 1), learning_rate=rate)
+        if current:
+            self.network.model.set_weights(current)
+
+    def _known(self, shown: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        """Return what is known of films (n, K): which findings each may show; equal shares where lungs are hidden."""
+        targets = self.targets[shown].astype(np.float32)
+        targets[hidden] = 1 / self.num_findings
+        return targets
+
+    def _weights_of(self, targets: np.ndarray) -> np.ndarray:
+        """Return how much each film of a batch weighs (n,); films that are drawn by source weigh the same."""
+        if self.chances is not None:
+            return np.ones(len(targets), np.float32)
+        return (targets / targets.sum(axis=1, keepdims=True)) @ self.weights
+
+    def _average_weights(self) -> None:
+        """Take one step's weights into their average; the first steps count more, or random weights would linger."""
+        if not self.settings.ema_momentum:
+            return
+        weights, step = self.network.model.get_weights(), int(self.optimizer.iterations)
+        momentum = np.float32(min(self.settings.ema_momentum, step / (9 + step)))
+        if not self.average:
+            self.average = weights
+        self.average = [momentum * old + (1 - momentum) * new for old, new in zip(self.average, weights, strict=True)]
 
     def _validate(self, stage: str, *, loss: float = math.nan, learning_rate: float = math.nan) -> None:
         logits = compute_logits(self.network.model, self.validation)
@@ -301,6 +317,7 @@ class _Fitting:
         arrays = {f"model-{i}": np.asarray(v) for i, v in enumerate(self.network.model.variables)}
         arrays |= {f"optimizer-{i}": np.asarray(v) for i, v in enumerate(self.optimizer.variables)}
         arrays |= {f"best-{i}": value for i, value in enumerate(self.best)}
+        arrays |= {f"average-{i}": value for i, value in enumerate(self.average)}
         state = np.frombuffer(json.dumps(vars(self.state)).encode(), np.uint8)
         partial = self.checkpoint.with_suffix(".partial")
         with partial.open("wb") as file:
@@ -316,15 +333,18 @@ class _Fitting:
                 variable.assign(saved[f"model-{i}"])
             for i, variable in enumerate(self.optimizer.variables):
                 variable.assign(saved[f"optimizer-{i}"])
-            self.best = [saved[f"best-{i}"] for i in range(len(self.network.model.weights))]
+            numbers = range(len(self.network.model.weights))
+            self.best = [saved[f"best-{i}"] for i in numbers]
+            self.average = [saved[f"average-{i}"] for i in numbers if f"average-{i}" in saved]
 
 
 def _learning_rate(settings: FitSettings, epochs_done: float) -> float:
-    """Return the rate: a linear warm-up over the first epoch, then a cosine down to 1 % of the highest."""
+    """Return the rate: a linear warm-up over the first epoch, then by the schedule down to 1 % of the highest."""
     if epochs_done < 1:
         return settings.learning_rate * max(epochs_done, 0.1)
-    along = (epochs_done - 1) / max(settings.epochs - 1, 1)
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(along, 1.0))))
+    along = min((epochs_done - 1) / max(settings.epochs - 1, 1), 1.0)
+    left = {"cosine": 0.5 * (1 + math.cos(math.pi * along)), "linear": 1 - along, "constant": 1.0}[settings.schedule]
+    return settings.learning_rate * (0.01 + 0.99 * left)
 
 
 def _optimizer(settings: FitSettings) -> keras.optimizers.Optimizer:

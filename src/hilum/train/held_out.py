@@ -48,7 +48,7 @@ def judge_held_out(training: _Training, sources: Sequence[HeldSource]) -> tuple[
                 validation,
                 seed_shift=shift,
                 findings=part.findings,
-                without_source=part.source,
+                without_sources=(part.source,),
             )
             classifier = Classifier(training.out / "folds" / f"source-{number}.onnx")
             known = part.held & np.array([record.finding in part.findings for record in records])

@@ -1,5 +1,7 @@
 """The networks hilum trains, in Keras 3: ``plain-cnn``, ``efficientnet-lite0`` and any ``keras.applications`` backbone.
 
+``hilum-chest`` is ``efficientnet-lite0`` with the weights of the chest model that ships with hilum.
+
 Every network takes ``film`` (N, S, S, 1) float32 in [0, 1] and returns logits (N, K). Its scaling of the input is
 part of the network, so that nobody has to remember it.
 """
@@ -10,6 +12,7 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,11 @@ except ImportError as error:  # pragma: no cover - seen only without the extra
 
 from hilum.train.torch_weights import read_torch_weights
 
-__all__ = ["BACKBONES", "Network", "application_names", "build_network", "freeze_below"]
+__all__ = ["BACKBONES", "Network", "application_names", "build_network", "freeze_below", "weight_key"]
 
-BACKBONES = ("efficientnet-lite0", "plain-cnn")
+BACKBONES = ("efficientnet-lite0", "hilum-chest", "plain-cnn")
+
+_CHEST_WEIGHTS = "chest_backbone.npz"  # in this package, half precision; made by recipes/chest.py
 
 # EfficientNet-Lite0: repeats, kernel, stride, expansion, output channels of each stage (Tan and Le 2019; Lite: no
 # squeeze-and-excitation, ReLU6, stem not scaled). The seventh stage and the last convolution, which tell photographs'
@@ -88,10 +93,11 @@ def build_network(name: str, *, num_findings: int, size_px: int, weights: str, d
     """Return a new network, ready to train.
 
     Args:
-        name: ``plain-cnn``, ``efficientnet-lite0`` or a name of `application_names` (case and dashes do not matter).
+        name: One of `BACKBONES`, or a name of `application_names` (case and dashes do not matter).
         num_findings: K, at least 2.
         size_px: S, the side of the square input.
-        weights: ``imagenet`` to start from ImageNet where the network has such weights, ``none`` for random ones.
+        weights: ``imagenet`` to start from ImageNet where the network has such weights, ``chest`` (of hilum-chest) from
+            chest films, ``none`` for random ones.
         dropout: Share of features dropped before the last layer in training, 0 to below 1.
 
     Returns:
@@ -104,13 +110,15 @@ def build_network(name: str, *, num_findings: int, size_px: int, weights: str, d
         backbone, pretrained = _plain_cnn(size_px), False
         head = _fully_connected_head(backbone.output_shape[1:], num_findings, dropout)
     else:
-        if name == "efficientnet-lite0":
+        if name in ("efficientnet-lite0", "hilum-chest"):
             backbone = _efficientnet_lite0(size_px)
             if weights == "imagenet":
                 _load_lite0(backbone)
+            elif weights == "chest":
+                _load_chest(backbone)
         else:
             backbone = _application(name, size_px, weights)
-        pretrained = weights == "imagenet"
+        pretrained = weights != "none"
         head = _pooled_head(backbone.output_shape[1:], num_findings, dropout)
     film = keras.Input((size_px, size_px, 1), name="film")
     model = keras.Model(film, head(backbone(film)), name=name.replace("-", "_"))
@@ -224,6 +232,17 @@ def _load_lite0(backbone: keras.Model) -> None:
         else:
             kernel = kernel.transpose(2, 3, 1, 0)  # (out, in, h, w) -> (h, w, in, out)
             layer.set_weights([kernel.sum(axis=2, keepdims=True) if layer.name == "stem" else kernel])
+
+
+def _load_chest(backbone: keras.Model) -> None:
+    with (files("hilum.train") / _CHEST_WEIGHTS).open("rb") as file, np.load(file, allow_pickle=False) as saved:
+        for weight in backbone.weights:
+            weight.assign(saved[weight_key(weight)].astype(np.float32))
+
+
+def weight_key(weight: Any) -> str:
+    """Return under which name a backbone's weight is kept in a file, the same for every backbone of the kind."""
+    return "/".join(weight.path.split("/")[-2:])
 
 
 def _lite0_tensor_name(layer_name: str) -> str:

@@ -12,6 +12,7 @@ import json
 import platform
 import shutil
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,14 @@ from hilum.train.calibration import calibrated, gate_statistics, set_cross_confo
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.held_out import judge_held_out
 from hilum.train.prepared import draw_validation, prepare_films
+from hilum.train.pretrained import films_seen_before, seen_before_fault
 from hilum.train.run_folder import check_folder, history_csv, remove_run
 from hilum.train.seal import seal, write_metadata
 from hilum.train.trial import fit_network
 
 __all__ = ["Run", "train_model"]
 
+_STARTS = {"imagenet": "ImageNet weights", "chest": "weights of the chest model", "none": "from scratch"}
 _CHECKED_FILMS = 64  # real films on which engine and Keras are compared before sealing
 
 
@@ -115,7 +118,11 @@ class _Training:
     def run(self) -> Run:
         check_folder(self.out, self.data, overwrite=self.overwrite)
         prepared = prepare_films(
-            self.data, self.config.preprocessing, console=self.console, make_look=self._make_traits
+            self.data,
+            self.config.preprocessing,
+            with_lungs=self.config.augmentation.needs_lungs,
+            console=self.console,
+            make_look=self._make_traits,
         )
         self.prepared, self.scan, self.films = prepared, prepared.scan, prepared.films
         self.findings = prepared.findings
@@ -125,7 +132,11 @@ class _Training:
         looked = self.traits.of(self.scan, prepared.positions)
         with self.console.bar("Auditing: what trivial models score", 1.0) as done:
             figures = audit_figures(self.scan, splits, looked, seed=self.config.seed, done=done)
-        self.faults = audit_films(self.scan, splits, looked, figures)
+        self.seen = films_seen_before(self.config.weights, self.scan.fingerprints, self.scan.groups)
+        self.faults = [
+            *audit_films(self.scan, splits, looked, figures),
+            *seen_before_fault(self.seen, self._records),
+        ]
         audit = {"faults": [fault.to_dict() for fault in self.faults], "figures": figures}
         replace_file(self.out / "audit.json", _json(audit))
         for severity in ("error", "warning"):
@@ -202,7 +213,7 @@ class _Training:
         *,
         seed_shift: int = 0,
         findings: tuple[str, ...] | None = None,
-        without_source: str | None = None,
+        without_sources: Collection[str] = (),
     ) -> list[dict]:
         """Fit, seal and calibrate one network, unless an earlier try of this run has done so; return its history."""
         findings = findings or self.findings
@@ -229,7 +240,7 @@ class _Training:
                     )
 
             network, history = fit_network(
-                self.prepared.training(train, without_source=without_source).told_apart(taught),
+                self.prepared.training(train, without_sources=without_sources).told_apart(taught),
                 self.films.subset(np.flatnonzero(validation)).told_apart(taught),
                 config,
                 num_findings=len(findings),
@@ -240,7 +251,7 @@ class _Training:
         unsealed = self.work / f"{name}.onnx"
         checked = np.flatnonzero(validation)[:_CHECKED_FILMS]
         films = self.films.batch(checked).transpose(0, 3, 1, 2)  # (n, 1, S, S)
-        partly = self.prepared.partial.teaching(self.scan.groups[~train], without_source=without_source)
+        partly = self.prepared.partial.teaching(self.scan.groups[~train], without_sources=without_sources)
         metadata = self._metadata(train | validation, findings, partly)
         agreed = seal(network, films, metadata, unsealed)
         metadata = dataclasses.replace(metadata, agreement=agreed)
@@ -249,6 +260,8 @@ class _Training:
             metadata = dataclasses.replace(metadata, gate=gate_statistics(unsealed, *parts, seed=config.seed))
         write_metadata(unsealed, calibrated(metadata, self._verdicts(Classifier(unsealed), validation)))
         if name == "model":
+            usual = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
+            network.model.compile(optimizer=network.model.optimizer, loss=usual)  # Keras alone must be able to load it
             network.model.save(self.work / "model.keras")
             (self.work / "model.keras").replace(self.out / "model.keras")
         replace_file(log, _json(history))
@@ -290,6 +303,9 @@ class _Training:
         """Train one model a fold and judge each on the films it did not see."""
         if not self.config.folds:
             return None
+        if self.seen[self.folds >= 0].all():
+            self.console.say("No cross-validation: the starting weights have seen every film to train on.")
+            return None
         parts, positions, thresholds = [], [], []
         for fold in range(self.config.folds):
             held = self.folds == fold
@@ -298,8 +314,9 @@ class _Training:
             train = (self.folds >= 0) & ~held & ~validation
             self._fit_part(f"fold-{fold + 1}", train, validation, seed_shift=fold + 1)
             classifier = Classifier(self.out / "folds" / f"fold-{fold + 1}.onnx")
-            parts.append(self._verdicts(classifier, held))
-            positions.append(np.flatnonzero(held))
+            judged = held & ~self.seen
+            parts.append(self._verdicts(classifier, judged))
+            positions.append(np.flatnonzero(judged))
             thresholds.append(classifier.metadata.operating_thresholds)
         verdicts = Verdicts(
             tuple(record for part in parts for record in part.records),
@@ -331,10 +348,10 @@ class _Training:
         """Measure the sealed file, write every result, and put the figures into the file."""
         path, seed, groups = self.out / "model.onnx", self.config.seed, self.scan.groups
         classifier = Classifier(path)
-        tested, validated = self.splits == "test", self.splits == "validation"
+        tested, validated = (self.splits == "test") & ~self.seen, self.splits == "validation"
         test = self._verdicts(classifier, tested, f"Judging {tested.sum()} test films")
         validation = self._verdicts(classifier, validated)
-        clean = clean_test(self._records, self.splits.tolist(), groups)
+        clean = clean_test(self._records, self.splits.tolist(), groups) & ~self.seen
         test_clean = test.part(clean[tested])
         metrics: dict[str, Any] = {
             "test": figures_of(test, groups[tested], classifier, seed=seed),
@@ -393,7 +410,7 @@ class _Training:
         return [
             (
                 "Backbone",
-                f"{config.backbone}, {'ImageNet weights' if config.weights == 'imagenet' else 'from scratch'}",
+                f"{config.backbone}, {_STARTS[config.weights]}",
             ),
             ("Films", ", ".join(f"{count} {name}" for name, count in counts.items())),
             ("Groups", f"{len(np.unique(self.scan.groups))}: twins and films of one patient stay together"),

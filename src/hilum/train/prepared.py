@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hilum.errors import InconsistentDataset
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.train.batches import Films
+from hilum.train.lung_views import COVER_PX, packed_cover
 
 __all__ = ["PreparedFilms", "draw_validation", "prepare_films"]
 
@@ -47,15 +48,15 @@ class PreparedFilms:
         """Return the films' records."""
         return self.scan.dataset.records
 
-    def training(self, chosen: np.ndarray, *, without_source: str | None = None) -> Films:
+    def training(self, chosen: np.ndarray, *, without_sources: Collection[str] = ()) -> Films:
         """Return films to learn from: the chosen ones, and those stated in part that have nothing to do with the rest.
 
         Args:
             chosen: (n,) bool.
-            without_source: The source that is held out.
+            without_sources: The sources that are held out.
         """
         part = self.films.subset(np.flatnonzero(chosen))
-        teaching = self.partial.teaching(self.scan.groups[~chosen], without_source=without_source)
+        teaching = self.partial.teaching(self.scan.groups[~chosen], without_sources=without_sources)
         return part.joined(self.partial_films.subset(np.flatnonzero(teaching))) if teaching.any() else part
 
 
@@ -63,6 +64,7 @@ def prepare_films(
     data: Path,
     preprocessing: Preprocessing,
     *,
+    with_lungs: bool = False,
     console: Console | None = None,
     make_look: Callable[[int], Callable[[int, bytes, Radiograph], None]] | None = None,
 ) -> PreparedFilms:
@@ -71,6 +73,7 @@ def prepare_films(
     Args:
         data: What read_dataset takes.
         preprocessing: The one definition, the same as at serving.
+        with_lungs: Whether the lungs are to be found, for augmentation that shows or hides them.
         console: Where messages and progress go.
         make_look: Given the number of films, returns what else is to be done with each film while it is at hand.
 
@@ -84,9 +87,12 @@ def prepare_films(
     dataset = read_dataset(data)
     size_px = preprocessing.size_px
     pixels = np.zeros((len(dataset.records), size_px, size_px), np.float16)
+    covers = np.zeros((len(dataset.records), COVER_PX, COVER_PX // 8), np.uint8)
 
     def keep(position: int, radiograph: Radiograph) -> None:
         pixels[position] = preprocess(radiograph, preprocessing)[0]
+        if with_lungs:
+            covers[position] = packed_cover(radiograph)
 
     look = make_look(len(dataset.records)) if make_look else None
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
@@ -102,7 +108,7 @@ def prepare_films(
             fix="Mend its films, or leave the finding out.",
         )
     readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
-    pixels = pixels if readable.all() else pixels[readable]
+    pixels, covers = (pixels, covers) if readable.all() else (pixels[readable], covers[readable])
     stated, partial = set_apart(scan)
     positions = np.setdiff1d(np.arange(len(scan.dataset.records)), partial.positions)
     findings, records = stated.dataset.findings, stated.dataset.records
@@ -114,6 +120,7 @@ def prepare_films(
         pixels if not len(partial) else pixels[positions],
         labels,
         np.array([sources.index(record.source or "") for record in records]),
+        covers=covers[positions] if with_lungs else None,
     )
     kinds = np.array([[name in kinds for name in findings] for kinds in partial.kinds], bool)
     partial_films = Films(
@@ -121,6 +128,7 @@ def prepare_films(
         np.full(len(partial), -1),
         np.array([sources.index(record.source or "") for record in partial.records], dtype=np.int64),
         kinds.reshape(-1, len(findings)),
+        covers[partial.positions] if with_lungs else None,
     )
     if len(partial):
         console.say(f"{len(partial)} films show one of several findings: they are learned from, not judged by.")

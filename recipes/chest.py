@@ -1,0 +1,81 @@
+"""The chest model that ships, from films to the files in the package, by hilum's own commands.
+
+    HILUM_DATA=... python recipes/chest.py --out DIR            list the films, train in two parts
+    HILUM_DATA=... python recipes/chest.py --out DIR --ship     the same, then put the result into the package
+
+The second part (chest_second.toml) starts from the first's weights, which are therefore put into the package between
+the two. The figures of chest_figures.py belong into the model card: write them to DIR/second/figures.txt before --ship.
+A run that was ended goes on when the command is repeated. What is held out: 12 % of the groups of every source and
+finding, and the test parts of covid19-image-dataset and four-class with all that is near them (chest_films.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from hilum.run.modelfile import read_model_file
+from hilum.run.models import SHIPPED
+from hilum.train.networks import weight_key
+from hilum.train.seal import write_metadata
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "src" / "hilum"
+
+
+def ship(run: Path) -> None:
+    """Put a run's model file and its backbone's weights into the package, and the hash into the registry."""
+    model = PACKAGE / "run" / SHIPPED["chest"].file
+    shutil.copyfile(run / "model.onnx", model)
+    metadata = read_model_file(model).metadata
+    card = [metadata.model_card.replace(f"# Model card: {metadata.name}", "# Model card: hilum-chest", 1)]
+    card += [(HERE / "chest_card.md").read_text(encoding="utf-8")]
+    if (figures := run.parent / "figures.txt").exists():
+        card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")
+    write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card="".join(card)))
+    network = keras.models.load_model(run / "model.keras", compile=False)
+    backbone = next(
+        layer for layer in network.layers if isinstance(layer, keras.Model) and layer.name.endswith("backbone")
+    )
+    weights = {weight_key(weight): np.asarray(weight).astype(np.float16) for weight in backbone.weights}
+    if len(weights) != len(backbone.weights):
+        raise SystemExit("Two weights of the backbone have one name.")
+    np.savez_compressed(PACKAGE / "train" / "chest_backbone.npz", allow_pickle=False, **weights)
+    registry = PACKAGE / "run" / "models.py"
+    text = registry.read_text(encoding="utf-8")
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    registry.write_text(re.sub(r'("chest\.onnx",\s*)"[0-9a-f]*"', rf'\1"{digest}"', text), encoding="utf-8")
+    print(f"{model} is shipped, SHA-256 {digest}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="where the manifest and the run go")
+    parser.add_argument("--ship", action="store_true", help="put the model into the package")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    films = options.out / "chest.csv"
+    if not films.exists():
+        subprocess.run([sys.executable, HERE / "chest_films.py", "--out", films], check=True)
+    for part in ("first", "second"):
+        run = options.out / part / "run"
+        if not (run / "metrics.json").exists():
+            words = ["train", films, "--out", run, "--config", HERE / f"chest_{part}.toml"]
+            subprocess.run([sys.executable, "-m", "hilum", *map(str, words)], check=True)
+            if part == "first":
+                ship(run)  # the second part starts from these weights
+    if options.ship:
+        ship(run)
+
+
+if __name__ == "__main__":
+    main()

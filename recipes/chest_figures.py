@@ -1,0 +1,155 @@
+"""What the chest model scores on films that it has not learned from, by source.
+
+    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL]
+
+The held-out films of the manifest (chest_films.py); the test parts of covid19-image-dataset, with the findings of their
+sources, and of four-class; the answers with the lungs hidden. Intervals: Wilson for shares, a bootstrap of films for
+AUROC. Needs the extra `train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from chest_films import FINDING_AT_SOURCE, four_class_films
+from sklearn.metrics import roc_auc_score
+
+from hilum.data.folder import FilmRecord
+from hilum.film.decode import read_film
+from hilum.findings import standard_name
+from hilum.judge.cues import CUES, cue_films, without_shift
+from hilum.judge.evaluate import Verdicts, judge_records
+from hilum.judge.metrics import wilson_interval
+from hilum.run.classifier import Classifier
+
+COVID, NORMAL, VIRAL, BACTERIAL = "Covid-19", "Normal", "Viral Pneumonia", "Bacterial Pneumonia"
+RESAMPLES = 1000
+SEED_SET = "covid19-image-dataset"
+
+
+def share(right: int, films: int) -> str:
+    """Return a share with its interval."""
+    if not films:
+        return "no films"
+    low, high = wilson_interval(right, films)
+    return f"{right} of {films} = {right / films:.1%} ({low:.1%} to {high:.1%})"
+
+
+def area(positive: np.ndarray, scores: np.ndarray) -> str:
+    """Return an AUROC with its interval."""
+    rng = np.random.default_rng(0)
+    sides = np.flatnonzero(positive), np.flatnonzero(~positive)
+    if not all(len(side) for side in sides):
+        return "one side only"
+    drawn = [np.concatenate([rng.choice(side, len(side)) for side in sides]) for _ in range(RESAMPLES)]
+    low, high = np.quantile([roc_auc_score(positive[one], scores[one]) for one in drawn], (0.025, 0.975))
+    return f"{roc_auc_score(positive, scores):.3f} ({low:.3f} to {high:.3f}, {len(sides[0])} against {len(sides[1])})"
+
+
+def judge(classifier: Classifier, records: Sequence[FilmRecord]) -> Verdicts:
+    """Return the model's answers."""
+    return judge_records(classifier, Path("/"), records, known_only=False)
+
+
+def held_out(films: Path) -> list[FilmRecord]:
+    """Return the films of the manifest that were held out."""
+    with films.open(encoding="utf-8", newline="") as lines:
+        return [
+            FilmRecord(row["path"], row["finding"], None, row["patient"] or None, row["source"])
+            for row in csv.DictReader(lines)
+            if row["split"] == "test"
+        ]
+
+
+def seed_test(data: Path) -> list[tuple[FilmRecord, str]]:
+    """Return the test films of the seed set: the record with its source's finding, and the finding by its folder."""
+    found = []
+    with (data / "provenance" / f"{SEED_SET}.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["path"].startswith("test/"):
+                nominal = standard_name(row["path"].split("/")[1])
+                said = FINDING_AT_SOURCE.get(row["source_finding"], "") if row["matched"] == "1" else ""
+                record = FilmRecord(str(data / SEED_SET / row["path"]), said or nominal, None)
+                found.append((record, nominal))
+    return found
+
+
+def by_source(verdicts: Verdicts) -> None:
+    """Print the figures of each source and those across sources."""
+    sources = np.array([record.source for record in verdicts.records])
+    names, findings = list(verdicts.findings), np.array([record.finding for record in verdicts.records])
+    scores, likeliest = verdicts.probabilities, verdicts.probabilities.argmax(axis=1)
+    for source in sorted(set(sources)):
+        here = (sources == source) & (verdicts.truth >= 0)
+        print(f"{source}: {share(int((likeliest[here] == verdicts.truth[here]).sum()), int(here.sum()))} right")
+        covid_or_normal = here & np.isin(findings, (COVID, NORMAL))
+        if len(set(findings[covid_or_normal])) == 2:
+            log_ratio = np.log(scores[:, names.index(COVID)]) - np.log(scores[:, names.index(NORMAL)])
+            found = area(findings[covid_or_normal] == COVID, log_ratio[covid_or_normal])
+            print(f"  Covid-19 against Normal, AUROC: {found}")
+        normal = here & (findings == NORMAL)
+        if normal.any():
+            called = int((likeliest[normal] == names.index(COVID)).sum())
+            print(f"  Normal films called Covid-19: {share(called, int(normal.sum()))}")
+    kermany = sources == "kermany"
+    found = area(findings[kermany] != NORMAL, 1 - scores[kermany, names.index(NORMAL)])
+    print(f"kermany, pneumonia against Normal, AUROC: {found}")
+    typed = kermany & np.isin(findings, (VIRAL, BACTERIAL))
+    ratio = np.log(scores[:, names.index(BACTERIAL)]) - np.log(scores[:, names.index(VIRAL)])
+    print(f"kermany, bacterial against viral, AUROC: {area(findings[typed] == BACTERIAL, ratio[typed])}")
+
+
+def hidden_lungs(classifier: Classifier, verdicts: Verdicts) -> None:
+    """Print balanced accuracy for each way of showing less, as answered and without the shift common to all films."""
+    known = np.flatnonzero(verdicts.truth >= 0)
+    preprocessing = classifier.metadata.preprocessing
+    logits = np.stack(
+        [
+            classifier.engine.run(cue_films(read_film(Path(verdicts.records[i].path)), preprocessing)).logits
+            for i in known
+        ]
+    )  # (n, V, K)
+    truth = verdicts.truth[known]
+    for position, cue in enumerate(CUES):
+        balanced = [
+            float(
+                np.mean(
+                    [(values[:, position].argmax(axis=1) == truth)[truth == label].mean() for label in np.unique(truth)]
+                )
+            )
+            for values in (logits.astype(float), without_shift(logits.astype(float)))
+        ]
+        aligned = f"without the common shift {balanced[1]:.3f}"
+        print(f"{cue.name}: balanced accuracy {balanced[0]:.3f}, {aligned} (n = {len(truth)})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=Path, required=True, help="the manifest of chest_films.py")
+    parser.add_argument("--model", default="chest", help="a model.onnx or a model's name")
+    options = parser.parse_args()
+    data, classifier = Path(os.environ["HILUM_DATA"]).resolve(), Classifier(Path(options.model))
+    verdicts = judge(classifier, held_out(options.films))
+    by_source(verdicts)
+    seeds = seed_test(data)
+    answers = judge(classifier, [record for record, _ in seeds])
+    right = int((answers.probabilities.argmax(axis=1) == answers.truth).sum())
+    print(f"{SEED_SET} test, findings of the sources, four findings: {share(right, len(seeds))} right")
+    told = [classifier.findings[i] for i in answers.probabilities.argmax(axis=1)]
+    nominal = sum(
+        finding == name or {finding, name} == {VIRAL, BACTERIAL} for (_, name), finding in zip(seeds, told, strict=True)
+    )
+    print(f"  by its folders, viral and bacterial taken together: {share(nominal, len(seeds))} right")
+    four = judge(classifier, four_class_films(data, "test"))
+    right = int((four.probabilities.argmax(axis=1) == four.truth).sum())
+    print(f"four-class test: {share(right, len(four.truth))} right")
+    hidden_lungs(classifier, verdicts)
+
+
+if __name__ == "__main__":
+    main()

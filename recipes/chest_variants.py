@@ -1,0 +1,114 @@
+"""Which way of training holds on a source that was left out: the variants of the chest model's recipe, one by one.
+
+    HILUM_DATA=... python recipes/chest_variants.py --films DIR/chest.csv --out DIR/variants
+
+Every variant is trained at 128 px without each source in turn (its twins and patients left out too), three epochs, and
+asked about all films of that source. What is finished is not repeated. A few minutes for each, on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from hilum.console import TerminalConsole
+from hilum.film.preprocess import Preprocessing
+from hilum.run.answer import softmax
+from hilum.train.config import RunConfig, read_config
+from hilum.train.fit import compute_logits
+from hilum.train.prepared import PreparedFilms, draw_validation, prepare_films
+from hilum.train.trial import fit_network
+
+SIZE_PX, EPOCHS = 128, 3
+CHEST = read_config(Path(__file__).parent / "chest_first.toml")
+NO_VIEWS = {"lungs_only_probability": 0.0, "lungs_hidden_probability": 0.0}
+
+
+def _config(*, fit: dict[str, Any] | None = None, augmentation: dict[str, Any] | None = None) -> RunConfig:
+    return dataclasses.replace(
+        CHEST,
+        preprocessing=Preprocessing(size_px=SIZE_PX),
+        fit=dataclasses.replace(CHEST.fit, epochs=EPOCHS, **(fit or {})),
+        augmentation=dataclasses.replace(CHEST.augmentation, **(augmentation or {})),
+    )
+
+
+VARIANTS = {
+    "chest": _config(),
+    "no lung views": _config(augmentation=NO_VIEWS),
+    "no lung views, no frame": _config(augmentation={**NO_VIEWS, "frame_probability": 0.0}),
+    "films drawn alike": _config(fit={"sampling": "films"}),
+    "no average of weights": _config(fit={"ema_momentum": 0.0}),
+    "upper part trained": _config(fit={"trainable_fraction": 0.6}),
+    "head alone": _config(fit={"epochs": 0}),
+}
+
+
+def judge(prepared: PreparedFilms, held: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Return the figures of one held-out source."""
+    names = list(prepared.findings)
+    truth = prepared.films.labels[held]
+    probabilities = softmax(logits)
+    covid, normal = names.index("Covid-19"), names.index("Normal")
+    figures: dict[str, float] = {"n": float(len(truth))}
+
+    def area(positive: np.ndarray, scores: np.ndarray, name: str) -> None:
+        if 0 < positive.sum() < len(positive):
+            figures[name] = float(roc_auc_score(positive, scores))
+
+    area(truth == covid, probabilities[:, covid], "Covid-19 against the rest")
+    two = np.isin(truth, (covid, normal))
+    area(truth[two] == covid, (logits[:, covid] - logits[:, normal])[two], "Covid-19 against Normal")
+    area(truth != normal, -probabilities[:, normal], "any finding against Normal")
+    kinds = [names.index("Viral Pneumonia"), names.index("Bacterial Pneumonia")]
+    typed = np.isin(truth, kinds)
+    area(truth[typed] == kinds[1], (logits[:, kinds[1]] - logits[:, kinds[0]])[typed], "bacterial against viral")
+    if (truth == normal).any():
+        called = probabilities[truth == normal].argmax(axis=1) == covid
+        figures["Normal called Covid-19"] = float(called.mean())
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=Path, required=True, help="the manifest of chest_films.py")
+    parser.add_argument("--out", type=Path, required=True, help="where figures and checkpoints go")
+    parser.add_argument("--variant", action="append", choices=list(VARIANTS))
+    parser.add_argument("--held", action="append", help="a source; several with + are held out together")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    prepared = prepare_films(options.films, Preprocessing(size_px=SIZE_PX), with_lungs=True, console=TerminalConsole())
+    sources = np.array([record.source for record in prepared.records])
+    test = np.array([record.split == "test" for record in prepared.records])
+    for name in options.held or ["radiography-db", "ieee8023+figure1", "nih-ozturk", "montgomery+shenzhen", "kermany"]:
+        held = np.isin(sources, name.split("+"))
+        rest = ~held & ~test & ~np.isin(prepared.scan.groups, prepared.scan.groups[held])
+        validating = draw_validation(prepared, np.flatnonzero(rest), fraction=0.1, seed=0)
+        for variant in options.variant or VARIANTS:
+            kept = options.out / f"{name} - {variant}.json"
+            if not kept.exists():
+                config = VARIANTS[variant]
+                network, _ = fit_network(
+                    prepared.training(rest & ~validating, without_sources=name.split("+")),
+                    prepared.films.subset(np.flatnonzero(validating)),
+                    config,
+                    num_findings=len(prepared.findings),
+                    seed=0,
+                    checkpoint=kept.with_suffix(".npz"),
+                )
+                logits = compute_logits(network.model, prepared.films.subset(np.flatnonzero(held)))
+                kept.write_text(json.dumps(judge(prepared, held, logits), indent=1), encoding="utf-8")
+                kept.with_suffix(".npz").unlink()
+            figures = json.loads(kept.read_text(encoding="utf-8"))
+            told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if key != "n")
+            print(f"without {name} ({figures['n']:.0f} films), {variant}: {told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

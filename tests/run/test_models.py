@@ -1,0 +1,54 @@
+"""Models by name: the shipped ones are found and checked, paths stay paths, unknown names get the near ones."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+import hilum
+from hilum.errors import ModelFileError
+from hilum.run import models
+from hilum.run.modelfile import read_model_file
+from hilum.run.models import DEFAULT_MODEL, SHIPPED, ShippedModel, shipped_model
+
+
+def test_the_shipped_files_are_those_of_the_registry() -> None:
+    assert DEFAULT_MODEL in SHIPPED
+    for name, model in SHIPPED.items():
+        assert hashlib.sha256(model.path.read_bytes()).hexdigest() == model.sha256
+        assert read_model_file(Path(name)).metadata.findings
+        assert read_model_file(Path(name)).metadata.model_card.startswith("#")
+
+
+def test_an_unknown_name_gets_the_near_ones() -> None:
+    with pytest.raises(ModelFileError, match="Did you mean `chest`"):
+        shipped_model("chets")
+
+
+def test_paths_stay_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shipped_model(tmp_path / "chest") is None
+    assert shipped_model("chest.onnx") is None
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chest").write_bytes(b"a file of the user's")
+    assert shipped_model("chest") is None
+
+
+def test_a_file_with_another_hash_is_refused(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(tiny_model, tmp_path / "small.onnx")
+
+    class Placed(ShippedModel):
+        @property
+        def path(self) -> Path:
+            return tmp_path / self.file
+
+    digest = hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+    monkeypatch.setattr(models, "SHIPPED", {"small": Placed("small", "small.onnx", digest, "")})
+    assert hilum.load("small").findings == hilum.load(tiny_model).findings
+    with (tmp_path / "small.onnx").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ModelFileError, match="is not the one that hilum shipped") as caught:
+        hilum.load("small")
+    assert caught.value.exit_code == 3

@@ -1,0 +1,48 @@
+"""Films that the starting weights have seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hilum.data.folder import read_dataset
+from hilum.data.imprint import imprint_of
+from hilum.data.phantom import write_phantoms
+from hilum.data.scan import Scan, scan_films
+from hilum.train import pretrained
+from hilum.train.pretrained import films_seen_before, seen_before_fault
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    write_phantoms(tmp_path, num_per_finding=4, num_test_per_finding=1, seed=9, findings=("Normal", "Covid-19"))
+    return scan_films(read_dataset(tmp_path))
+
+
+def test_only_films_of_the_weights_and_their_groups_count(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = SimpleNamespace(
+        metadata=SimpleNamespace(training_data={"dhash256": imprint_of([scan.fingerprints[i] for i in (1, 6)])})
+    )
+    monkeypatch.setattr(pretrained, "read_model_file", lambda path: told)
+    groups = np.arange(10)
+    assert np.flatnonzero(films_seen_before("chest", scan.fingerprints, groups)).tolist() == [1, 6]
+    groups[3] = 1
+    assert np.flatnonzero(films_seen_before("chest", scan.fingerprints, groups)).tolist() == [1, 3, 6]
+    for weights in ("imagenet", "none"):
+        assert not films_seen_before(weights, scan.fingerprints, groups).any()
+
+
+def test_the_fault_names_them(scan: Scan) -> None:
+    seen = np.zeros(10, bool)
+    assert seen_before_fault(seen, scan.dataset.records) == []
+    seen[[2, 5]] = True
+    (fault,) = seen_before_fault(seen, scan.dataset.records)
+    assert fault.kind == "seen-before"
+    assert fault.severity == "warning"
+    assert fault.figure == pytest.approx(0.2)
+    assert fault.paths == tuple(scan.dataset.records[i].path for i in (2, 5))
+    assert dataclasses.asdict(fault)["message"].startswith("2 of 10 films")
