@@ -34,7 +34,7 @@ def _config(*, fit: dict[str, Any] | None = None, augmentation: dict[str, Any] |
     return dataclasses.replace(
         CHEST,
         preprocessing=Preprocessing(size_px=SIZE_PX),
-        fit=dataclasses.replace(CHEST.fit, epochs=EPOCHS, **(fit or {})),
+        fit=dataclasses.replace(CHEST.fit, **{"epochs": EPOCHS, **(fit or {})}),
         augmentation=dataclasses.replace(CHEST.augmentation, **(augmentation or {})),
     )
 
