@@ -21,15 +21,15 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hilum.train.config import default_config
-from hilum.train.search_space import search_space
-from hilum.train.search_store import SearchStore
+from hilum.train.tune.search_space import search_space
+from hilum.train.tune.search_store import SearchStore
 
 WORKER = """
 import time
 from pathlib import Path
 from hilum.train.config import default_config
-from hilum.train.search_space import search_space
-from hilum.train.search_store import SearchStore
+from hilum.train.tune.search_space import search_space
+from hilum.train.tune.search_store import SearchStore
 store = SearchStore(Path(folder), search_space(default_config("plain-cnn")), {})
 while True:
     with store.claim(num_trials) as claim:
@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     server, chance = multiprocessing.get_context("forkserver"), random.Random(options.seed)
-    server.set_forkserver_preload(["hilum.train.search_store"])
+    server.set_forkserver_preload(["hilum.train.tune.search_store"])
 
     def started(folder: Path) -> Any:
         names = {"folder": str(folder), "num_trials": options.trials}

@@ -22,9 +22,9 @@ from sklearn.metrics import roc_auc_score
 from hilum.data.folder import FilmRecord
 from hilum.film.decode import read_film
 from hilum.findings import standard_name
-from hilum.judge.cues import CUES, cue_films, without_shift
 from hilum.judge.evaluate import Verdicts, judge_records
 from hilum.judge.metrics import wilson_interval
+from hilum.judge.shortcuts.cues import CUES, cue_films, without_shift
 from hilum.run.classifier import Classifier
 
 COVID, NORMAL, VIRAL, BACTERIAL = "Covid-19", "Normal", "Viral Pneumonia", "Bacterial Pneumonia"

@@ -96,10 +96,10 @@ def audit(
 
     Example: hilum audit films/ --out audit --repair mended.csv
     """
-    from hilum.judge.audit import audit_data
-    from hilum.judge.audit_files import check_audit_folder, write_audit
-    from hilum.judge.audit_table import audit_table
-    from hilum.judge.repair import check_place, dropped_path, write_repair
+    from hilum.judge.audit.all_faults import audit_data
+    from hilum.judge.audit.files import check_audit_folder, write_audit
+    from hilum.judge.audit.repair import check_place, dropped_path, write_repair
+    from hilum.judge.audit.table import audit_table
 
     console = _console()
     if out is not None:
@@ -147,7 +147,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     Example: hilum train films/ --out run --folds 5
     """
     _load_training()
-    from hilum.judge.sources import source_lines
+    from hilum.judge.external.sources import source_lines
     from hilum.train.config import read_config
     from hilum.train.pipeline import train_model
 
@@ -193,8 +193,8 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
     """
-    from hilum.train.ensemble import ensemble_runs
-    from hilum.train.ensemble_page import gain_text
+    from hilum.train.ensemble.build import ensemble_runs
+    from hilum.train.ensemble.page import gain_text
 
     console = _console()
     made = ensemble_runs(runs, out, method=method.value, mirror=mirror, data=data, overwrite=overwrite, console=console)
@@ -232,7 +232,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     Example: hilum evaluate --model run/model.onnx other-hospital/ --out other --shortcuts
     """
     from hilum.judge.evaluate import evaluate_model
-    from hilum.judge.external_page import external_lines
+    from hilum.judge.external.page import external_lines
 
     console = _console()
     metrics, num_unread = evaluate_model(
@@ -259,8 +259,8 @@ def compare(
 
     Example: hilum compare run-a run-b
     """
-    from hilum.judge.compare import compare_runs
-    from hilum.judge.compare_page import comparison_text, write_comparison
+    from hilum.judge.compare.page import comparison_text, write_comparison
+    from hilum.judge.compare.runs import compare_runs
 
     result = compare_runs(first, second)
     if out is not None:

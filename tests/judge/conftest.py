@@ -13,7 +13,7 @@ import pytest
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import draw_phantom, phantom_lungs
 from hilum.data.scan import Scan, scan_films
-from hilum.judge.traits import FilmTraits, TraitCollector
+from hilum.judge.audit.traits import FilmTraits, TraitCollector
 
 CELLS = 8  # a side: the network sees means of 4 x 4 pixels
 CORNER = ((0, 0),)

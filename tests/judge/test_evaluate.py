@@ -20,7 +20,7 @@ from hilum.data.imprint import imprint_of
 from hilum.errors import HilumError, InconsistentDataset, InputError
 from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph
-from hilum.judge.compare import read_judged
+from hilum.judge.compare.runs import read_judged
 from hilum.judge.evaluate import evaluate_model, judge_records, predictions_csv, worst_mistakes
 from hilum.run.classifier import Classifier
 

@@ -13,7 +13,7 @@ import pytest
 from hilum.console import Console
 from hilum.data.split import read_splits
 from hilum.errors import InconsistentDataset
-from hilum.judge.compare import compare_runs
+from hilum.judge.compare.runs import compare_runs
 from hilum.run.classifier import Classifier
 from hilum.train import held_out
 from hilum.train.config import RunConfig, read_config

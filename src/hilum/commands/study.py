@@ -60,7 +60,7 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hushed():  # TensorFlow greets
-        from hilum.train.study import StudySettings
+        from hilum.train.study.common import StudySettings
     from hilum.judge.page import NOTICE
 
     settings = StudySettings(
@@ -81,16 +81,16 @@ def study(  # noqa: PLR0917 - typer hands them over by name
 def _study_of(kind: StudyKind) -> tuple[Callable[..., dict[str, Any]], Callable[..., str]]:
     """Return what runs a study, and what writes its table."""
     if kind is StudyKind.noise:
-        from hilum.judge.noise_table import noise_text
-        from hilum.train.noise_study import study_noise
+        from hilum.judge.study.noise_table import noise_text
+        from hilum.train.study.noise import study_noise
 
         return study_noise, noise_text
     if kind is StudyKind.augmentation:
-        from hilum.judge.augmentation_page import augmentation_text
-        from hilum.train.augmentation_study import study_augmentation
+        from hilum.judge.study.augmentation_page import augmentation_text
+        from hilum.train.study.augmentation import study_augmentation
 
         return study_augmentation, augmentation_text
-    from hilum.judge.backbone_page import backbone_text
-    from hilum.train.backbone_study import study_backbones
+    from hilum.judge.study.backbone_page import backbone_text
+    from hilum.train.study.backbones import study_backbones
 
     return study_backbones, backbone_text

@@ -54,11 +54,11 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
         raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hushed():  # TensorFlow greets
-        from hilum.train.tune import tune_settings
+        from hilum.train.tune.search import tune_settings
     from hilum.judge.page import NOTICE
     from hilum.train.config import read_config
-    from hilum.train.tune_table import LiveTable
-    from hilum.train.tune_worker import TuneSettings
+    from hilum.train.tune.table import LiveTable
+    from hilum.train.tune.worker import TuneSettings
 
     console = TerminalConsole()
     tuned = tune_settings(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hilum.judge.external.sources import sources_table
 from hilum.judge.markdown import figure_text, inline, table
-from hilum.judge.sources import sources_table
 from hilum.judge.tables import OVERALL, PARTS, PER_FINDING, correct_films, judged_parts, percent
 
 __all__ = ["TO_FILL_IN", "model_card_text"]

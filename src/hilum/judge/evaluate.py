@@ -22,20 +22,20 @@ from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_file
 from hilum.film.radiograph import Radiograph
 from hilum.judge.answers import answers_section
-from hilum.judge.external import (
+from hilum.judge.external.figures import (
     in_house_comparison,
     name_hints,
     pneumonia_figures,
     rename_findings,
     unknown_figures,
 )
-from hilum.judge.external_page import external_section
+from hilum.judge.external.page import external_section
 from hilum.judge.metrics import performance
 from hilum.judge.page import Section
 from hilum.judge.plots import Scored
 from hilum.judge.report import Mistake, ReportData, report_page
-from hilum.judge.shortcuts import find_shortcuts
-from hilum.judge.shortcuts_page import shortcuts_sections, summary_line
+from hilum.judge.shortcuts.measure import find_shortcuts
+from hilum.judge.shortcuts.page import shortcuts_sections, summary_line
 from hilum.judge.subgroups import manifest_columns, traits_of
 from hilum.run.answer import Answer, UnreadFilm, softmax
 from hilum.run.classifier import Classifier

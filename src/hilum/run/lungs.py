@@ -1,9 +1,9 @@
 """Where the lungs lie on a frontal film, told by a small network that ships with hilum.
 
 The network has learned from manual outlines of one hospital's films, from drawn chests and from pictures without lungs
-(train/lung_films.py); it sees films through hilum's own preprocessing, 128 pixels a side. Lungs are what the gate asks
+(train/lungs/films.py); it sees films through hilum's own preprocessing, 128 pixels a side. Lungs are what the gate asks
 for, what is hidden when a score is tested, and where heat maps are expected to point. A lung that is white all over
-may be missed: ask for the convex hull where nothing of it may stay in view (judge/cues.py).
+may be missed: ask for the convex hull where nothing of it may stay in view (judge/shortcuts/cues.py).
 
 Source: films and masks are the Shenzhen set of the US National Library of Medicine, judged on its Montgomery set:
     Jaeger, Candemir, Antani, Wang, Lu, Thoma 2014, Two public chest X-ray datasets for computer-aided screening of

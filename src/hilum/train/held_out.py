@@ -9,7 +9,7 @@ import numpy as np
 
 from hilum.data.sources import HeldSource
 from hilum.judge.evaluate import Verdicts, figures_of
-from hilum.judge.sources import source_facts
+from hilum.judge.external.sources import source_facts
 from hilum.run.classifier import Classifier
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hilum.film.radiograph import Radiograph
-from hilum.judge.cues import lung_cover
+from hilum.judge.shortcuts.cues import lung_cover
 from hilum.train.augment import Augmentation
 
 __all__ = ["COVER_PX", "packed_cover", "unpacked_cover", "view_lungs"]

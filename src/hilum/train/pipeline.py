@@ -29,7 +29,9 @@ from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
 from hilum.findings import finding_named
 from hilum.judge.answers import answers_section, sets_fact
-from hilum.judge.audit import audit_figures, audit_films
+from hilum.judge.audit.all_faults import audit_figures, audit_films
+from hilum.judge.audit.fault import Fault
+from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.card import model_card_text
 from hilum.judge.claim import ClaimFacts, claim_text
 from hilum.judge.evaluate import (
@@ -40,11 +42,9 @@ from hilum.judge.evaluate import (
     scored_of,
     worst_mistakes,
 )
-from hilum.judge.fault import Fault
+from hilum.judge.external.sources import sources_section
 from hilum.judge.metrics import performance
 from hilum.judge.report import ReportData, report_page
-from hilum.judge.sources import sources_section
-from hilum.judge.traits import TraitCollector
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal

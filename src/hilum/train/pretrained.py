@@ -10,7 +10,7 @@ import numpy as np
 from hilum.data.fingerprint import Fingerprint
 from hilum.data.folder import FilmRecord
 from hilum.data.imprint import seen_films
-from hilum.judge.fault import Fault
+from hilum.judge.audit.fault import Fault
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import DEFAULT_MODEL
 

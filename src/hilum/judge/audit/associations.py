@@ -1,0 +1,271 @@
+"""How far what is not the picture goes with the finding: one trait at a time, by Cramér's V.
+
+Where a trait goes with the finding, a model can answer the trait: which scanner, which publication, which encoder. One
+film a group is counted, so that a patient with many films does not pass for many.
+
+Sources:
+    Cramér 1946, Mathematical methods of statistics, chapter 21.
+    Bergsma 2013, A bias-correction for Cramér's V and Tschuprow's T.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hilum.data.folder import SPLIT_NAMES, FilmRecord
+from hilum.data.scan import Scan
+from hilum.errors import MissingExtra
+from hilum.findings import standard_name
+from hilum.judge.audit.fault import Fault
+from hilum.judge.audit.traits import CORNERS, SIDES, FilmTraits
+
+__all__ = ["associate_traits", "association_faults", "cramers_v", "source_of"]
+
+ERROR_V, WARNING_V = 0.8, 0.3
+_MOST_P = 0.001  # a trait that goes with the finding by chance as rarely as this is reported
+_MOST_P_ALONE = 0.01  # noted: a category that one finding has for itself, where the trait on the whole says little
+_LEAST_FILMS = 5  # rarer categories are counted as one
+_LEAST_SHARE = 0.02
+_EXACT_SIZE_SHARE = 0.05  # a pixel size that so many films share is a category of its own
+_OTHER = "other"
+_PLAIN = (_OTHER, "no sign", "no margin", "no JPEG", "not stated")
+_TITLES = {
+    "source": "Source",
+    "file_format": "File format",
+    "pixel_size": "Pixel size",
+    "bit_depth": "Bit depth",
+    "colour_mode": "Colour mode",
+    "jpeg_quality": "JPEG quality",
+    "margin": "Margin",
+    "corner_signs": "Corner signs",
+}
+
+
+def associate_traits(
+    scan: Scan, splits: Sequence[str], traits: Sequence[FilmTraits], sets: Sequence[str | None] = ()
+) -> list[dict[str, Any]]:
+    """Return how far each trait goes with the finding among the training films, the most telling first.
+
+    Args:
+        scan: The films.
+        splits: The split of each; those of the test part are left out.
+        traits: Of each.
+        sets: The public set each film was recognised as, where that is known.
+
+    Returns:
+        One a trait that varies: {"trait", "title", "n", "cramers_v": {"value", "low", "high"}, "p", "table":
+        {category: {finding: n}}, "telling": {"category", "finding", "share", "share_of_others"}}.
+
+    Raises:
+        MissingExtra: scikit-learn, which brings scipy, is not installed.
+    """
+    records = scan.dataset.records
+    rows = np.array([row for row, split in enumerate(splits) if split != "test"], dtype=np.int64)
+    if not len(rows):
+        return []
+    _, counted = np.unique(scan.groups[rows], return_index=True)  # one film a group
+    findings = scan.dataset.findings
+    columns = np.array([findings.index(records[row].finding) for row in rows[counted]], dtype=np.int64)
+    found = []
+    for name, words in _categories(records, traits, rows.tolist(), sets).items():
+        labels, codes = np.unique(np.array(words)[counted], return_inverse=True)
+        table = np.zeros((len(labels), len(findings)), np.int64)
+        np.add.at(table, (codes, columns), 1)
+        if min((table.sum(axis=1) > 0).sum(), (table.sum(axis=0) > 0).sum()) < 2:
+            continue
+        value, p = cramers_v(table)
+        low, high = _interval(table)
+        shares = table / np.maximum(table.sum(axis=0), 1)
+        others = (table.sum(axis=1, keepdims=True) - table) / np.maximum(len(counted) - table.sum(axis=0), 1)
+        plain = np.isin(labels, _PLAIN)[:, None]  # of two that tell as much, the one that stands out is named
+        category, finding = np.unravel_index(
+            np.argmax(shares - others - 0.01 * (others > 0) - 0.02 * plain), table.shape
+        )
+        found.append(
+            {
+                "trait": name,
+                "title": _TITLES[name],
+                "n": len(counted),
+                "cramers_v": {"value": value, "low": min(low, value), "high": max(high, value)},
+                "p": p,
+                "table": {
+                    str(label): dict(zip(findings, line.tolist(), strict=True))
+                    for label, line in zip(labels, table, strict=True)
+                },
+                "telling": {
+                    "category": str(labels[category]),
+                    "finding": findings[finding],
+                    "share": float(shares[category, finding]),
+                    "share_of_others": float(others[category, finding]),
+                },
+            }
+        )
+    return sorted(found, key=lambda one: -one["cramers_v"]["value"])
+
+
+def association_faults(
+    associations: Sequence[dict[str, Any]],
+    scan: Scan,
+    splits: Sequence[str],
+    traits: Sequence[FilmTraits],
+    sets: Sequence[str | None] = (),
+) -> list[Fault]:
+    """Return a fault of each trait that goes with the finding; its paths are the films that give it away."""
+    records = scan.dataset.records
+    rows = [row for row, split in enumerate(splits) if split != "test"]
+    words = _categories(records, traits, rows, sets) if associations else {}
+    faults = []
+    for one in associations:
+        value, telling = one["cramers_v"]["value"], one["telling"]
+        is_alone = any(
+            sum(counts.values()) >= _LEAST_FILMS and sum(1 for n in counts.values() if n) == 1
+            for category, counts in one["table"].items()
+            if category != _OTHER
+        )
+        if value >= WARNING_V and one["p"] < _MOST_P:
+            severity = "error" if value >= ERROR_V else "warning"
+        elif is_alone and one["p"] < _MOST_P_ALONE:
+            severity = "note"
+        else:
+            continue
+        message = (
+            f"{one['title']} and finding go together (Cramér's V {value:.2f}, 95 % interval "
+            f"{one['cramers_v']['low']:.2f}-{one['cramers_v']['high']:.2f}): `{telling['category']}` stands on "
+            f"{telling['share']:.0%} of the {telling['finding']} films and on {telling['share_of_others']:.0%} of the "
+            f"others."
+        )
+        paths = tuple(
+            records[row].path
+            for row, word in zip(rows, words[one["trait"]], strict=True)
+            if word == telling["category"] and records[row].finding == telling["finding"]
+        )
+        faults.append(Fault("class-by-source", severity, message, paths, value))
+    return faults
+
+
+def cramers_v(table: np.ndarray) -> tuple[float, float]:
+    """Return the bias-corrected Cramér's V of a table of counts, and the p-value of its chi-squared test.
+
+    Args:
+        table: (r, c) int; rows and columns without a count are left out.
+
+    Returns:
+        V in [0, 1], and p in [0, 1]; (0, 1) where nothing varies.
+
+    Raises:
+        MissingExtra: scikit-learn, which brings scipy, is not installed.
+    """
+    try:
+        from scipy.stats import chi2
+    except ImportError as error:
+        raise MissingExtra("The audit", "train") from error
+    kept = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
+    rows, columns = kept.shape
+    if min(rows, columns) < 2:
+        return 0.0, 1.0
+    squared, n = _chi_squared(kept), float(kept.sum())
+    return _corrected(squared, n, rows, columns), float(chi2.sf(squared, (rows - 1) * (columns - 1)))
+
+
+def _chi_squared(table: np.ndarray) -> float:
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    return float((np.square(table - expected) / expected).sum())
+
+
+def _corrected(squared: float, n: float, rows: int, columns: int) -> float:
+    if n < 2:
+        return 0.0
+    phi = max(0.0, squared / n - (rows - 1) * (columns - 1) / (n - 1))
+    least = min(rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)) - 1
+    return min(1.0, math.sqrt(phi / least)) if least > 0 else 0.0
+
+
+def _interval(table: np.ndarray, num_resamples: int = 400) -> tuple[float, float]:
+    """Return the 95 % percentile interval of V over resampled tables."""
+    rng, n = np.random.default_rng(0), int(table.sum())
+    values = []
+    for drawn in rng.multinomial(n, (table / n).ravel(), num_resamples).reshape(num_resamples, *table.shape):
+        kept = drawn[drawn.sum(axis=1) > 0][:, drawn.sum(axis=0) > 0]
+        values.append(_corrected(_chi_squared(kept), n, *kept.shape) if min(kept.shape) > 1 else 0.0)
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+# --- categories -----------------------------------------------------------------------------------------------------
+
+
+def source_of(record: FilmRecord, known_set: str | None = None) -> str | None:
+    """Return where a film comes from: the manifest's source, the public set it was recognised as, or its folder.
+
+    Of the folders on its path those count that are neither a finding nor a part of the split.
+    """
+    if record.source or known_set:
+        return record.source or known_set
+    folders = [
+        name
+        for name in record.path.split("/")[:-1]
+        if name.lower() not in SPLIT_NAMES and standard_name(name) != record.finding
+    ]
+    return "/".join(folders) or None
+
+
+def _categories(
+    records: Sequence[FilmRecord], traits: Sequence[FilmTraits], rows: Sequence[int], sets: Sequence[str | None]
+) -> dict[str, list[str]]:
+    """Return the category of each chosen film, by trait."""
+    chosen = [traits[row] for row in rows]
+    raw = {
+        "source": [source_of(records[row], sets[row] if sets else None) or "not stated" for row in rows],
+        "file_format": [one.file_format.upper() for one in chosen],
+        "pixel_size": _sizes(chosen),
+        "bit_depth": [f"{one.bit_depth} bits" for one in chosen],
+        "colour_mode": [one.colour_mode for one in chosen],
+        "jpeg_quality": [f"quality {one.jpeg_quality}" if one.jpeg_quality else "no JPEG" for one in chosen],
+        "margin": [_margin(one) for one in chosen],
+        "corner_signs": [
+            ", ".join(name for name, flag in zip(CORNERS, one.markers, strict=True) if flag) or "no sign"
+            for one in chosen
+        ],
+    }
+    return {name: _without_rare(words) for name, words in raw.items()}
+
+
+def _without_rare(words: list[str]) -> list[str]:
+    counts = Counter(words)
+    least = max(_LEAST_FILMS, _LEAST_SHARE * len(words))
+    return [word if counts[word] >= least else _OTHER for word in words]
+
+
+def _sizes(traits: Sequence[FilmTraits]) -> list[str]:
+    """Return a word for each film's size: the size itself where many share it, else a third of the others."""
+    counts = Counter(one.size_px for one in traits)
+    least = max(_LEAST_FILMS, _EXACT_SIZE_SHARE * len(traits))
+    shorter = [min(one.size_px) for one in traits if counts[one.size_px] < least]
+    low, high = np.percentile(shorter, [100 / 3, 200 / 3]).round().astype(int) if shorter else (0, 0)
+    words = []
+    for one in traits:
+        if counts[one.size_px] >= least:
+            words.append(f"{one.size_px[1]}x{one.size_px[0]} pixels")
+        elif min(one.size_px) <= low:
+            words.append(f"shorter side up to {low} pixels")
+        else:
+            words.append(
+                f"shorter side {low + 1} to {high} pixels"
+                if min(one.size_px) <= high
+                else f"shorter side above {high} pixels"
+            )
+    return words
+
+
+def _margin(one: FilmTraits) -> str:
+    parts = [
+        f"{colour} at {', '.join(named)}"
+        for colour, sign in (("black", 1), ("white", -1))
+        if (named := [side for side, depth in zip(SIDES, one.margins, strict=True) if depth * sign > 0])
+    ]
+    return "; ".join(parts) or "no margin"

@@ -1,0 +1,1 @@
+"""Two judged runs on the same films: `hilum compare`."""

@@ -1,0 +1,1 @@
+"""Films of other hospitals, and each source held out."""

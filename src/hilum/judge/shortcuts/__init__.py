@@ -1,0 +1,1 @@
+"""What a model answers from, if not from the lungs: `hilum evaluate --shortcuts`."""

@@ -1,0 +1,1 @@
+"""Figures, verdicts and pages of studies: `hilum study`."""

@@ -1,0 +1,93 @@
+"""By how much one way of doing something changes a classifier, on the same films, and whether that is no worse.
+
+No worse: the lower limit of the 95 % interval of the change in macro AUROC lies above minus one point. Better and worse
+are said only where the whole interval lies on one side of nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference
+from hilum.judge.metrics import performance
+
+__all__ = ["MARGIN", "VERDICTS", "change_of", "figures_of_answers", "judge_change"]
+
+MARGIN = 0.01  # of macro AUROC: what a change may cost and still count as no worse
+VERDICTS = {
+    "better": "better",
+    "no worse": "no worse",
+    "open": "cannot be told",
+    "slightly worse": "worse, by less than a point",
+    "worse": "worse",
+}
+
+
+def change_of(
+    truth: NDArray[np.int64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    groups: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Return by how much the second way's figures are higher, with its verdict.
+
+    Args:
+        truth: (n,) int.
+        first: (n, K) probabilities of the way that is compared with.
+        second: (n, K) of the way in question, on the same films.
+        groups: (n,) films of equal number are not independent.
+
+    Returns:
+        {"n", "auroc": I, "accuracy": I, "macro_f1": I, "verdict": a key of VERDICTS}; differences, as fractions.
+    """
+    present = np.unique(truth)
+    positive = truth[:, np.newaxis] == present
+    areas = delong(positive, first[:, present], second[:, present], groups)
+    auroc: dict[str, float | None] = {"value": None, "low": None, "high": None}
+    if areas is not None:
+        auroc = dict(areas.difference)
+        if auroc["low"] is None:  # no film moved: nothing is known beyond that
+            auroc |= {"low": auroc["value"], "high": auroc["value"]}
+    first_right, second_right = first.argmax(axis=1) == truth, second.argmax(axis=1) == truth
+    return {
+        "n": len(truth),
+        "auroc": auroc,
+        "accuracy": accuracy_difference(first_right, second_right, groups),
+        "macro_f1": macro_f1_difference(truth, first.argmax(axis=1), second.argmax(axis=1), groups),
+        "verdict": judge_change(auroc),
+    }
+
+
+def judge_change(auroc: Mapping[str, float | None]) -> str:
+    """Return the verdict on a change in macro AUROC, a key of VERDICTS."""
+    low, high = auroc["low"], auroc["high"]
+    if low is None or high is None:
+        return "open"
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "slightly worse" if low > -MARGIN else "worse"
+    return "no worse" if low > -MARGIN else "open"
+
+
+def figures_of_answers(
+    truth: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    findings: Sequence[str],
+) -> dict[str, Any]:
+    """Return {"n", "accuracy": I, "macro_f1": I, "auroc": I} of answers (n, K)."""
+    thresholds = dict.fromkeys(findings, 0.5)
+    judged = performance(
+        truth, probabilities, findings, operating_thresholds=thresholds, groups=groups, num_resamples=500
+    )
+    return {
+        "n": judged["n"],
+        "accuracy": judged["accuracy"],
+        "macro_f1": judged["macro_f1"],
+        "auroc": judged["auroc_macro"],
+    }

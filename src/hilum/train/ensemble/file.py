@@ -1,0 +1,171 @@
+"""Sealing an ensemble: the merged graph and its metadata as one model file, checked against its members on films."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino
+
+import hilum
+from hilum.data.phantom import draw_phantom
+from hilum.errors import ModelFileError
+from hilum.files import replace_file
+from hilum.film.decode import read_film
+from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.radiograph import Radiograph
+from hilum.run.answer import softmax
+from hilum.run.engine import Engine
+from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
+from hilum.train.ensemble.combination import Combination
+from hilum.train.ensemble.members import Films, Member
+from hilum.train.ensemble.merge import GraphPart, input_graph, merge_graphs
+from hilum.train.ensemble.out_of_bag import Calibration, HeldOut
+
+__all__ = ["LARGEST_DIFFERENCE", "seal_ensemble", "write_model"]
+
+LARGEST_DIFFERENCE = 1e-5  # in probability, between the sealed graph and its members
+_CHECKED_FILMS = 32
+
+
+def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, mirror: bool, root: Path | None) -> Metadata:
+    """Write the members as one model file, and return what it says of itself.
+
+    Args:
+        path: The file to write.
+        held: The members, and how they are combined.
+        calibration: Of the ensemble.
+        mirror: Whether every member also judges the mirror image.
+        root: The folder of the films, on which graph and members are then compared; drawn films where there is none.
+
+    Raises:
+        ModelFileError: The members cannot be merged, or the merged graph says something else than they do.
+    """
+    members = [member for source in held.sources for member in source.members]
+    parts = [member.graph_part(held.films.findings) for member in members]
+    preprocessing = max((member.metadata.preprocessing for member in members), key=lambda one: one.size_px)
+    graph = merge_graphs(
+        parts, held.combination, size_px=preprocessing.size_px, equalize=preprocessing.equalize, mirror=mirror
+    )
+    first = members[0].metadata
+    metadata = Metadata(
+        name=f"{first.training_data.get('name', 'films')}-ensemble",
+        findings=held.films.findings,
+        preprocessing=preprocessing,
+        temperature=calibration.temperature,
+        operating_thresholds=calibration.operating_thresholds,
+        conformal=calibration.conformal,
+        coverage=first.coverage,
+        snomed_ct=first.snomed_ct,
+        training_data=_training_data(held),
+        ensemble=_facts(held, calibration, mirror=mirror),
+        hilum_version=hilum.__version__,
+    )
+    write_model(path, graph, metadata)
+    films = _films_to_check(preprocessing, held.films, root)
+    largest = _largest_difference(path, members, parts, held.combination, films, mirror=mirror)
+    if not largest <= LARGEST_DIFFERENCE:
+        raise ModelFileError(
+            f"Not sealed: the merged graph and its members differ by {largest:.2g} in probability on {len(films)} "
+            f"films; at most {LARGEST_DIFFERENCE:g} is allowed.",
+            fix="Please report these backbones together with the versions of onnx and openvino.",
+        )
+    agreement = {"largest_difference": largest, "n": len(films), "unit": "probability, against the members"}
+    metadata = dataclasses.replace(metadata, agreement=agreement)
+    write_model(path, graph, metadata)
+    return metadata
+
+
+def write_model(path: Path, graph: onnx.ModelProto, metadata: Metadata) -> None:
+    """Write a graph with its metadata as a model file."""
+    graph.producer_name, graph.producer_version = "hilum", hilum.__version__
+    onnx.helper.set_model_props(graph, {METADATA_KEY: metadata.to_json()})
+    replace_file(path, graph.SerializeToString())
+
+
+def _training_data(held: HeldOut) -> dict[str, Any]:
+    films = held.films
+    learned = ~films.mask("test")
+    counts = np.bincount(films.truth[learned], minlength=len(films.findings))
+    fingerprints = sorted({source.fingerprint for source in held.sources})
+    return {
+        "name": held.sources[0].members[0].metadata.training_data.get("name", ""),
+        "num_films": dict(zip(films.findings, counts.tolist(), strict=True)),
+        "fingerprint": "+".join(fingerprints),
+    }
+
+
+def _facts(held: HeldOut, calibration: Calibration, *, mirror: bool) -> dict[str, Any]:
+    combination = held.combination
+    facts: dict[str, Any] = {
+        "method": combination.method,
+        "mirror": mirror,
+        "members": [
+            {
+                "name": member.name,
+                "sha256": member.sha256,
+                "backbone": source.backbone,
+                "seed": source.seed,
+                "size_px": member.metadata.preprocessing.size_px,
+                "temperature": member.metadata.temperature,
+            }
+            for source in held.sources
+            for member in source.members
+        ],
+        "calibration": calibration.facts,
+    }
+    if combination.coefficients is not None:
+        facts["stack"] = {"coefficients": combination.coefficients.tolist(), "penalty": combination.penalty}
+    return facts
+
+
+def _largest_difference(
+    path: Path,
+    members: list[Member],
+    parts: list[GraphPart],
+    combination: Combination,
+    films: np.ndarray,
+    *,
+    mirror: bool,
+) -> float:
+    """Return how far the sealed graph is from its members, each run on its own and combined outside the graph."""
+    found = Engine(read_model_file(path)).run(films)
+    sizes = [part.size_px for part in parts]
+    entry = input_graph(
+        sizes, size_px=films.shape[-1], equalize=members[0].metadata.preprocessing.equalize, mirror=False
+    )
+    core = openvino.Core()
+    reduced = core.compile_model(core.read_model(entry.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    views = reduced(films)
+    answers = []
+    for index, (member, part) in enumerate(zip(members, parts, strict=True)):
+        engine, view = Engine(read_model_file(member.path)), np.array(views[f"film_{index}"])
+        logits = engine.run(view).logits
+        if mirror:
+            logits = (logits + engine.run(view[..., ::-1]).logits) / 2
+        answers.append(softmax(logits[:, list(part.order)], part.temperature))
+    probabilities = np.stack(answers)  # (M, N, K)
+    return float(
+        max(
+            np.abs(np.asarray(found.members).transpose(1, 0, 2) - probabilities).max(),
+            np.abs(softmax(found.logits) - softmax(combination.logits(probabilities))).max(),
+        )
+    )
+
+
+def _films_to_check(preprocessing: Preprocessing, films: Films, root: Path | None) -> np.ndarray:
+    """Return (N, 1, S, S) real films, or drawn ones where there are none."""
+    if root is None:
+        drawn = [draw_phantom("Normal", np.random.default_rng(seed), size_px=256) for seed in range(_CHECKED_FILMS)]
+        radiographs = [
+            Radiograph(np.float32(1 / 255) * film.astype(np.float32), "png", (film.shape[0], film.shape[1]), 8)
+            for film in drawn
+        ]
+    else:
+        step = max(1, len(films.rows) // _CHECKED_FILMS)
+        paths = [root / row.path for row in films.rows[::step]][:_CHECKED_FILMS]
+        radiographs = [read_film(path, min_side_px=preprocessing.size_px) for path in paths]
+    return np.stack([preprocess(radiograph, preprocessing) for radiograph in radiographs])

@@ -1,0 +1,204 @@
+"""What an ensemble is calibrated on and measured by before any test: answers to films that no answering model knew.
+
+Members of different seeds have different validation films, so a film may be in train for one and held out for another.
+A film's held-out answer is the combination of those members that had not learned from it, as for the out-of-bag films
+of a bagged model. With the out-of-fold answers of every member that is all of them, on every film of train and
+validation; without, it is fewer, and then the calibration is a stand-in: fewer members are less sure than all, so
+probabilities come out too cautious rather than too bold. Test films are never among these.
+
+Source: Breiman 1996, Out-of-bag estimation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hilum.errors import InputError
+from hilum.judge.calibrate import conformal_thresholds, fit_temperature, operating_thresholds
+from hilum.judge.compare.paired import accuracy_difference, macro_f1_difference
+from hilum.judge.metrics import performance
+from hilum.run.answer import softmax
+from hilum.train.ensemble.combination import Combination, fit_stack, grouped_folds, stack_out_of_fold
+from hilum.train.ensemble.members import Films, Source
+
+__all__ = ["Calibration", "HeldOut", "gather_held_out", "paired_gain"]
+
+_LEAST_FILMS = 10  # of each finding, to be content with the films that every run has held out
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What turns the ensemble's logits into probabilities, sets and thresholds, and what that was learned from.
+
+    Attributes:
+        temperature: Logits are divided by it.
+        operating_thresholds: A probability for each finding.
+        conformal: As in the model file.
+        facts: {"method": "out-of-fold", "validation" or "held-out", "n", "mean_members", "num_members", "is_stand_in"}.
+    """
+
+    temperature: float
+    operating_thresholds: dict[str, float]
+    conformal: dict[str, dict[str, Any]]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The held-out answers of the runs behind an ensemble.
+
+    Attributes:
+        films: All n films.
+        sources: The S runs.
+        probabilities: (S, n, K), NaN where a run has no held-out answer.
+        combination: How the members are combined.
+        logits: (n, K) of the combination, NaN where no run has an answer; of a stack each from one that was fitted on
+            other films.
+        crossed: (n,) bool, the films with an out-of-fold answer of every run.
+    """
+
+    films: Films
+    sources: tuple[Source, ...]
+    probabilities: np.ndarray
+    combination: Combination
+    logits: np.ndarray
+    crossed: np.ndarray
+
+    def calibrate(self, coverage: float) -> Calibration:
+        """Return the ensemble's calibration."""
+        films, chosen, method = self.films, self._calibrating(), "held-out"
+        if self.crossed[chosen].all() and chosen.any():
+            method = "out-of-fold"
+        elif films.mask("validation")[chosen].all() and chosen.any():
+            method = "validation"
+        logits, truth = self.logits[chosen], films.truth[chosen]
+        temperature = fit_temperature(logits, truth)
+        probabilities = softmax(logits, temperature)
+        num_members = sum(len(source.members) for source in self.sources)
+        voices = np.isfinite(self.probabilities[:, chosen, 0]).sum(axis=0)
+        mean_members = float(voices.mean()) if chosen.any() else 0.0
+        return Calibration(
+            temperature,
+            operating_thresholds(probabilities, truth, films.findings),
+            conformal_thresholds(probabilities, truth, films.findings, coverage),
+            {
+                "method": method,
+                "n": int(chosen.sum()),
+                "mean_members": round(mean_members, 3),
+                "num_members": num_members,
+                "is_stand_in": mean_members < num_members,
+            },
+        )
+
+    def _calibrating(self) -> np.ndarray:
+        """Return the films to calibrate on (n,): those that all runs have held out, or where too few, that any has."""
+        answered = np.isfinite(self.probabilities[:, :, 0])
+        complete = answered.all(axis=0) & np.isfinite(self.logits[:, 0])
+        counts = np.bincount(self.films.truth[complete], minlength=len(self.films.findings))
+        if counts.min() >= _LEAST_FILMS or self.combination.method == "stack":
+            return complete
+        return answered.any(axis=0)
+
+    def cross_validation(self, *, seed: int) -> tuple[np.ndarray, dict[str, Any]] | None:
+        """Return probabilities (m, K) and figures on the m films that every run has answered out of fold.
+
+        Temperature and operating thresholds come from other films than they are used on, by grouped folds.
+        """
+        chosen = np.flatnonzero(self.crossed)
+        if not chosen.size:
+            return None
+        logits, truth, groups = self.logits[chosen], self.films.truth[chosen], self.films.groups[chosen]
+        probabilities, thresholds = np.full(logits.shape, np.nan), []
+        for held in grouped_folds(truth, groups, seed=seed):
+            temperature = fit_temperature(logits[~held], truth[~held])
+            probabilities[held] = softmax(logits[held], temperature)
+            others = softmax(logits[~held], temperature)
+            thresholds.append(operating_thresholds(others, truth[~held], self.films.findings))
+        if not thresholds:
+            return None
+        mean_thresholds = {name: float(np.mean([one[name] for one in thresholds])) for name in self.films.findings}
+        figures = performance(
+            truth,
+            probabilities,
+            self.films.findings,
+            operating_thresholds=mean_thresholds,
+            groups=groups,
+            seed=seed,
+        )
+        return probabilities, figures
+
+
+def gather_held_out(
+    films: Films, sources: Sequence[Source], probabilities: np.ndarray, method: str, *, seed: int = 0
+) -> HeldOut:
+    """Return the held-out answers of runs, combined.
+
+    Args:
+        films: All n films.
+        sources: The S runs.
+        probabilities: (S, n, K), NaN where a run has no held-out answer.
+        method: One of `METHODS`.
+        seed: Of a stack's folds.
+
+    Raises:
+        InputError: A stack is asked for, and a run has no out-of-fold answers, or folds are members.
+    """
+    crossed = np.isfinite(probabilities[:, :, 0]).all(axis=0)
+    crossed &= all(source.has_folds for source in sources)
+    if method == "stack":
+        for source in sources:
+            if source.is_folds:
+                raise InputError(
+                    f"A stack cannot have the folds of one run as members (`{source.name}`): every film has an "
+                    "out-of-fold answer of one of them only, and a stack learns from those of all.",
+                    fix="Take --method average, or several runs.",
+                )
+            if not source.has_folds:
+                raise InputError(
+                    f"A stack learns from out-of-fold answers, and `{source.name}` has none.",
+                    fix="Train it with --folds 5, or take --method average.",
+                )
+        if not crossed.any():
+            raise InputError(
+                "A stack learns from films that every member has answered out of fold; these members have none.",
+                fix="Train the members on the same split of the same data set.",
+            )
+        stacked = probabilities[:, crossed], films.truth[crossed], films.groups[crossed]
+        logits = np.full(probabilities.shape[1:], np.nan)
+        logits[crossed] = stack_out_of_fold(*stacked, seed=seed)
+        return HeldOut(films, tuple(sources), probabilities, fit_stack(*stacked, seed=seed), logits, crossed)
+    combination = Combination(method)
+    logits = np.full(probabilities.shape[1:], np.nan)
+    answered = np.isfinite(probabilities[:, :, 0]).any(axis=0)
+    weights = [len(source.members) for source in sources]
+    logits[answered] = combination.logits(probabilities[:, answered], weights)
+    return HeldOut(films, tuple(sources), probabilities, combination, logits, crossed)
+
+
+def paired_gain(
+    truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray, *, seed: int
+) -> dict[str, Any]:
+    """Return by how much the second of two models is better on the same films, with 95 % intervals.
+
+    Args:
+        truth: (n,) int.
+        first: (n, K) probabilities or logits.
+        second: The same of the second model.
+        groups: (n,) int, the bootstrap draws whole groups.
+        seed: Of the bootstrap.
+
+    Returns:
+        {"n", "right": [films right of the first, of the second], "accuracy": I, "macro_f1": I}.
+    """
+    answers = [scores.argmax(axis=1) for scores in (first, second)]
+    right = [answer == truth for answer in answers]
+    return {
+        "n": len(truth),
+        "right": [int(one.sum()) for one in right],
+        "accuracy": accuracy_difference(right[0], right[1], groups, seed=seed),
+        "macro_f1": macro_f1_difference(truth, answers[0], answers[1], groups, seed=seed),
+    }

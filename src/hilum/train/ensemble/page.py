@@ -1,0 +1,174 @@
+"""An ensemble in words: its section of the report, its facts and notes, config.toml and predictions.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+import hilum
+from hilum.judge.page import Section
+from hilum.judge.tables import percent, range_text
+from hilum.run.modelfile import Metadata
+from hilum.train.ensemble.members import Films
+
+__all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_toml", "gain_text", "predictions_text"]
+
+_METHODS = {
+    "average": "mean of the members' probabilities",
+    "geometric": "mean of the members' logits, each at its own temperature",
+    "stack": "logistic regression on the members' answers",
+}
+_CALIBRATIONS = {
+    "out-of-fold": "out-of-fold answers, by models of the same settings that had learned from fewer films",
+    "validation": "validation films of every member",
+    "held-out": "films that some members had held out, answered by those members alone",
+}
+
+
+def gain_text(gain: Mapping[str, Any], what: str) -> str:
+    """Return one sentence about a paired difference.
+
+    Args:
+        gain: From out_of_bag.paired_gain.
+        what: What is compared with what, as the sentence's subject.
+    """
+    difference = gain["macro_f1"]
+    low, high = difference["low"], difference["high"]
+    told = low is not None and (low > 0 or high < 0)
+    interval = "" if low is None else f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    return (
+        f"{what}: {gain['right'][1]} of {gain['n']} films right against {gain['right'][0]}, macro F1 "
+        f"{100 * (difference['value'] or 0):+.1f} points{interval}"
+        f"{'' if told else '; these films cannot tell the two apart'}."
+    )
+
+
+def ensemble_section(metadata: Metadata, metrics: Mapping[str, Any]) -> Section:
+    """Return the report's section: the members, each with its figures, and what the ensemble gains."""
+    gains, facts = metrics["ensemble"], metadata.ensemble
+    rows = []
+    for member in gains["members"]:
+        figures = (_interval(member.get(figure)) for figure in ("accuracy", "macro_f1"))
+        rows.append((member["name"], f"{member['backbone']}, seed {member['seed']}", *figures))
+    crossed = metrics.get("cross_validation")
+    if crossed:
+        figures = (_interval(crossed[figure]) for figure in ("accuracy", "macro_f1"))
+        rows.append(("The ensemble", facts["method"], *figures))
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for name, *cells in rows
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Run", "Kind", "Accuracy", "Macro F1"))
+    said = []
+    if gains["best_member"]:
+        said.append(
+            gain_text(gains["best_member"], f"The ensemble against its best member, {gains['best_member']['name']}")
+        )
+        said.append("That member is the best on these very films, which is to its advantage.")
+    elif not crossed:
+        said.append("Not every member has out-of-fold answers, so what the ensemble gains cannot be measured.")
+    if gains.get("mirror"):
+        said.append(gain_text(gains["mirror"], "Each film together with its mirror image against the film alone"))
+    lede = "Films of train and validation, each answered by models that saw neither it nor its group. "
+    return Section(
+        "ensemble",
+        "Members",
+        f'<p class="lede">{lede if crossed else ""}{escape(" ".join(said))}</p>'
+        f'<div class="scroll"><table class="wide"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>',
+    )
+
+
+def ensemble_facts(metadata: Metadata, splits: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what was put together, as (name, value) pairs."""
+    facts, calibration = metadata.ensemble, metadata.ensemble["calibration"]
+    counts = {name: splits.count(name) for name in ("train", "validation", "test")}
+    rows = [
+        ("Method", _METHODS[facts["method"]]),
+        ("Mirror images", "judged too, and averaged" if facts["mirror"] else "not judged"),
+        *(
+            (f"Member {number}", f"{one['name']}: {one['backbone']}, seed {one['seed']}, {one['size_px']} px")
+            for number, one in enumerate(facts["members"], start=1)
+        ),
+        ("Films", ", ".join(f"{count} {name}" for name, count in counts.items()) + " (as all members have them)"),
+        ("Input", f"{metadata.preprocessing.size_px} x {metadata.preprocessing.size_px} pixels, grey"),
+        ("Calibrated on", f"{calibration['n']} films: {_CALIBRATIONS[calibration['method']]}"),
+        ("Temperature", f"{metadata.temperature:.3f}"),
+        (
+            "Sealed graph against members",
+            f"at most {metadata.agreement['largest_difference']:.1e} apart in probability on "
+            f"{metadata.agreement['n']} films",
+        ),
+        ("Versions", f"hilum {hilum.__version__}"),
+    ]
+    if "stack" in facts:
+        rows.insert(1, ("Regularisation of the stack", f"C = {facts['stack']['penalty']:g}"))
+    return rows
+
+
+def ensemble_notes(metadata: Metadata, *, has_films: bool) -> list[str]:
+    """Return what the reader of the figures must know."""
+    calibration = metadata.ensemble["calibration"]
+    notes = ["The audit is that of the first member's run."]
+    if calibration["is_stand_in"]:
+        notes.append(
+            f"The calibration is a stand-in: a film's held-out answer came from {calibration['mean_members']:g} of the "
+            f"{calibration['num_members']} members on average, since the others had learned from it. Probabilities and "
+            "sets of the whole ensemble are likely to be too cautious."
+        )
+    if not has_films:
+        notes.append(
+            "The figures were computed from the members' own answers; the films were not judged again. The sealed "
+            "graph was compared with its members on drawn films."
+        )
+    sizes = {member["size_px"] for member in metadata.ensemble["members"]}
+    if len(sizes) > 1:
+        notes.append(
+            f"Members of {', '.join(f'{size} px' for size in sorted(sizes)[:-1])} get their films reduced from "
+            f"{max(sizes)} px inside the graph, which is not quite what they were trained on."
+        )
+    return notes
+
+
+def ensemble_toml(metadata: Metadata) -> str:
+    """Return config.toml: the method and the members with their SHA-256."""
+    facts = metadata.ensemble
+    lines = [f"method = {json.dumps(facts['method'])}", f"mirror = {str(facts['mirror']).lower()}"]
+    for member in facts["members"]:
+        lines += ["", "[[members]]"]
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in member.items()]
+    return "\n".join(lines) + "\n"
+
+
+def predictions_text(films: Films, answered: Mapping[str, tuple[np.ndarray, np.ndarray, list[str]]]) -> str:
+    """Return predictions.csv, as a run has it.
+
+    Args:
+        films: All films.
+        answered: Part to positions (m,), probabilities (m, K) and the codes why each film is refused, "" if it is not.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = films.findings
+    head = ["path", "part", "finding", "predicted", "accepted", "reasons"]
+    writer.writerow([*head, *(f"probability_{name}" for name in names)])
+    for part in ("test", "validation", "cross_validation"):
+        if part not in answered:
+            continue
+        for position, values, reasons in zip(*answered[part], strict=True):
+            row = films.rows[position]
+            cells = [row.path, part, row.finding, names[int(values.argmax())], str(not reasons).lower(), reasons]
+            writer.writerow([*cells, *(f"{value:.6f}" for value in values)])
+    return text.getvalue()
+
+
+def _interval(figure: Mapping[str, float | None] | None) -> str:
+    if not figure:
+        return "–"
+    limits = range_text(figure)
+    return f"{percent(figure['value'])} ({limits})" if limits else percent(figure["value"])

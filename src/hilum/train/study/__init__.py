@@ -1,0 +1,1 @@
+"""Ways of training, compared by the same folds: `hilum study`."""

@@ -1,0 +1,103 @@
+"""Traits that go with the finding: planted ones are found, chance is left in peace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.data.folder import FilmRecord
+from hilum.judge.audit.associations import associate_traits, association_faults, cramers_v, source_of
+from hilum.judge.audit.fault import Fault
+
+from ..conftest import looked_at, mark_corner, shrink
+
+PlantSet = Callable[..., Path]
+
+
+def faults_of(data: Path) -> list[Fault]:
+    scan, splits, traits = looked_at(data)
+    return association_faults(associate_traits(scan, splits, traits), scan, splits, traits)
+
+
+def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: PlantSet) -> None:
+    assert faults_of(plant_set(tmp_path / "set")) == []
+
+
+def test_a_size_that_only_one_class_has_is_an_error(tmp_path: Path, plant_set: PlantSet) -> None:
+    (fault,) = [one for one in faults_of(plant_set(tmp_path / "set", shrink)) if "Pixel size" in one.message]
+    assert (fault.kind, fault.severity) == ("class-by-source", "error")
+    assert fault.figure == pytest.approx(1, abs=0.05)
+    assert "`140x140 pixels` stands on 100% of the Covid-19 films and on 0% of the others" in fault.message
+    assert len(fault.paths) == 40
+    assert all(path.startswith("Covid-19/") for path in fault.paths)
+
+
+def test_a_letter_in_the_corner_of_one_class_is_found(tmp_path: Path, plant_set: PlantSet) -> None:
+    (fault,) = faults_of(plant_set(tmp_path / "set", mark_corner))
+    assert "Corner signs" in fault.message
+    assert "top right" in fault.message
+    assert fault.severity == "error"
+
+
+def test_a_format_that_one_class_has_for_itself_is_noted_though_rare(tmp_path: Path, plant_set: PlantSet) -> None:
+    data = plant_set(tmp_path / "set", suffix=".jpg")
+    assert faults_of(data) == []
+    import cv2
+
+    for film in sorted((data / "Covid-19").iterdir())[:9]:
+        cv2.imwrite(str(film.with_suffix(".png")), cv2.imread(str(film), cv2.IMREAD_GRAYSCALE))
+        film.unlink()
+    faults = faults_of(data)
+    assert any("File format" in fault.message and "`PNG`" in fault.message for fault in faults)
+    assert all(len(fault.paths) == 9 for fault in faults if "`PNG`" in fault.message)
+
+
+def test_one_patient_with_many_films_is_one_film(tmp_path: Path, plant_set: PlantSet) -> None:
+    """Of one class 20 films have a size of their own, but all are of one patient."""
+    data = plant_set(tmp_path / "set")
+    import cv2
+
+    films = sorted((data / "Covid-19").iterdir())
+    for film in films[:20]:
+        cv2.imwrite(str(film), cv2.resize(cv2.imread(str(film), cv2.IMREAD_GRAYSCALE), (150, 150)))
+    assert any("Pixel size" in fault.message for fault in faults_of(data))
+    lines = ["path,finding,patient"]
+    lines += [f"Covid-19/{film.name},Covid,{'one' if n < 20 else f'c{n}'}" for n, film in enumerate(films)]
+    lines += [f"Normal/{film.name},Normal,n{n}" for n, film in enumerate(sorted((data / "Normal").iterdir()))]
+    (data / "films.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert not any("Pixel size" in fault.message for fault in faults_of(data / "films.csv"))
+
+
+def test_the_test_part_is_not_looked_at(tmp_path: Path, plant_set: PlantSet) -> None:
+    scan, _, traits = looked_at(plant_set(tmp_path / "set", shrink))
+    assert associate_traits(scan, ["test"] * len(traits), traits) == []
+
+
+def test_a_source_is_the_manifest_s_the_known_set_s_or_the_folder_s() -> None:
+    assert source_of(FilmRecord("train/Covid/a.png", "Covid-19", "train")) is None
+    assert source_of(FilmRecord("train/Covid/berlin/a.png", "Covid-19", "train")) == "berlin"
+    assert source_of(FilmRecord("kermany/Normal/a.png", "Normal", None)) == "kermany"
+    assert source_of(FilmRecord("kermany/Normal/a.png", "Normal", None, source="here")) == "here"
+    assert source_of(FilmRecord("Normal/a.png", "Normal", None), "a public set") == "a public set"
+
+
+def test_cramers_v_and_its_p_agree_with_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    table = np.array([[30, 5, 8], [4, 40, 9], [0, 0, 0]])
+    value, p = cramers_v(table)
+    expected = stats.chi2_contingency(table[:2], correction=False)
+    assert p == pytest.approx(expected.pvalue)
+    raw = stats.contingency.association(table[:2], method="cramer")
+    assert raw * 0.95 < value < raw  # Bergsma's correction takes a little away
+
+
+def test_cramers_v_is_one_where_one_gives_the_other_and_nought_by_chance() -> None:
+    assert cramers_v(np.array([[50, 0, 0], [0, 50, 50]]))[0] == pytest.approx(1, abs=0.02)
+    assert cramers_v(np.array([[25, 25], [25, 25]])) == (0.0, 1.0)
+    assert cramers_v(np.array([[25, 25], [0, 0]])) == (0.0, 1.0)
+    rng = np.random.default_rng(0)
+    drawn = [cramers_v(rng.multinomial(60, [1 / 60] * 60).reshape(20, 3))[0] for _ in range(50)]
+    assert np.mean(drawn) < 0.15  # without the correction 20 categories of nothing look like 0.55

@@ -1,0 +1,99 @@
+"""Sources contradict what they should, accuse nobody else, and patients are found on both sides."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.data.folder import Dataset, FilmRecord, read_dataset
+from hilum.data.known import COLLECTIONS, Known
+from hilum.data.scan import Scan, scan_films
+from hilum.judge.audit.fault import Fault
+from hilum.judge.audit.provenance import provenance_faults, source_counts
+
+SPLITS = ("train", "train", "test", "test")
+
+
+def scan_of(*known: Known | None, patients: tuple[str | None, ...] = (None,) * 4, finding: str = "Covid-19") -> Scan:
+    records = tuple(
+        FilmRecord(f"{split}/{number}.png", finding, split, patient)
+        for number, (split, patient) in enumerate(zip(SPLITS, patients, strict=True))
+    )
+    return Scan(Dataset(Path(), "set", records), (), (), np.arange(4), (), known)
+
+
+def source(finding: str, *, name: str = "Origin", ambiguous: bool = False) -> Known:
+    return Known(name, "a.png", finding, None, False, 3, ambiguous)
+
+
+def of_kind(faults: list[Fault], kind: str) -> list[Fault]:
+    return [fault for fault in faults if fault.kind == kind]
+
+
+def test_a_source_that_contradicts_is_an_error_with_its_films() -> None:
+    scan = scan_of(source("ARDS"), source("ARDS"), source("ARDS"), source("Covid-19"))
+    faults = of_kind(provenance_faults(scan, SPLITS), "source-label")
+    assert [(fault.severity, fault.paths) for fault in faults] == [
+        ("error", ("test/2.png",)),
+        ("error", ("train/0.png", "train/1.png")),
+    ]
+    assert faults[1].message == "2 train films filed under Covid-19: the source, Origin, says ARDS."
+
+
+def test_what_is_less_sure_is_a_warning() -> None:
+    scan = scan_of(source("Pneumonia"), source("Normal", name=COLLECTIONS[0]), None, None)
+    faults = of_kind(provenance_faults(scan, SPLITS), "source-label")
+    assert [(fault.severity, fault.paths) for fault in faults] == [
+        ("warning", ("train/1.png",)),
+        ("warning", ("train/0.png",)),
+    ]
+
+
+def test_nobody_is_accused_without_reason() -> None:
+    scan = scan_of(source("Covid-19"), source("Normal", ambiguous=True), source("todo"), None)
+    faults = provenance_faults(scan, SPLITS)
+    assert [(fault.kind, fault.severity, fault.figure) for fault in faults] == [("known-source", "note", 3)]
+    assert faults[0].message == "3 films are recognised as being from Origin."
+
+
+def test_a_patient_on_both_sides_is_an_error() -> None:
+    scan = scan_of(None, None, None, None, patients=("p", "p", "p", "q"))
+    (fault,) = provenance_faults(scan, SPLITS)
+    assert (fault.kind, fault.severity) == ("patient-overlap", "error")
+    assert fault.paths == ("test/2.png", "train/0.png", "train/1.png")
+    assert "p" not in fault.message.split()
+
+
+def test_films_are_counted_by_source() -> None:
+    scan = scan_of(source("ARDS"), source("", name="Alpha"), None, source("ARDS"))
+    assert source_counts(scan) == {"Alpha": {"Covid-19": 1}, "Origin": {"Covid-19": 2}, "unknown": {"Covid-19": 1}}
+    assert list(source_counts(scan)) == ["Alpha", "Origin", "unknown"]
+
+
+@pytest.fixture(scope="module")
+def seed(hilum_data: Path) -> Scan:
+    return scan_films(read_dataset(hilum_data / "covid19-image-dataset"))
+
+
+def test_the_wrong_labels_of_the_seed_set_are_found(hilum_data: Path, seed: Scan) -> None:
+    splits = [record.split or "" for record in seed.dataset.records]
+    accused = {path for fault in of_kind(provenance_faults(seed, splits), "source-label") for path in fault.paths}
+    with (hilum_data / "provenance" / "covid19-image-dataset.csv").open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    names = {"Covid": "COVID-19", "Normal": "Normal", "Viral Pneumonia": "Viral Pneumonia"}
+    wrong = {
+        row["path"]
+        for row in rows
+        if row["matched"] == "1" and row["source_finding"] not in {names[row["path"].split("/")[1]], "unlabelled"}
+    }
+    assert len(wrong) == 17 + 13 + 24
+    assert accused == wrong
+
+
+def test_patients_of_the_seed_set_on_both_sides_are_found(seed: Scan) -> None:
+    splits = [record.split or "" for record in seed.dataset.records]
+    overlap = of_kind(provenance_faults(seed, splits), "patient-overlap")
+    assert len({fault.paths[1:] for fault in overlap}) >= 8

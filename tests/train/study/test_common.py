@@ -1,0 +1,113 @@
+"""What every study shares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.data.phantom import write_phantoms
+from hilum.errors import ConfigError, InconsistentDataset, InputError
+from hilum.film.preprocess import Preprocessing
+from hilum.train.prepared import PreparedFilms, prepare_films
+from hilum.train.study.common import Study, StudySettings, chosen_names, prepare_outside
+
+SMALL = Preprocessing(size_px=32)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own") / "films"
+    write_phantoms(folder, num_per_finding=8, num_test_per_finding=2, findings=("Normal", "Covid-19"), size_px=96)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(own: Path) -> PreparedFilms:
+    return prepare_films(own, SMALL)
+
+
+def test_other_sources_are_judged_on_what_is_common_and_new(own: Path, prepared: PreparedFilms, tmp_path: Path) -> None:
+    findings = ("Normal", "Covid-19", "Bacterial Pneumonia")
+    write_phantoms(tmp_path / "other", num_per_finding=5, num_test_per_finding=0, seed=9, findings=findings, size_px=96)
+    copied = next((own / "train" / "Normal").iterdir())
+    (tmp_path / "other" / "train" / "Normal" / f"copy{copied.suffix}").write_bytes(copied.read_bytes())
+    outside = prepare_outside(tmp_path / "other", prepared, SMALL)
+    assert outside.findings == prepared.findings
+    assert outside.left_out == {"other_findings": 5, "twins": 1}
+    assert len(outside.films) == len(outside.groups) == 10
+    assert np.bincount(outside.films.labels).tolist() == [5, 5]
+    assert [prepared.findings[column] for column in outside.columns] == list(outside.findings)
+
+
+def test_one_finding_in_common_is_not_enough(prepared: PreparedFilms, tmp_path: Path) -> None:
+    findings = ("Normal", "Bacterial Pneumonia")
+    write_phantoms(tmp_path / "other", num_per_finding=3, num_test_per_finding=0, seed=9, findings=findings, size_px=96)
+    with pytest.raises(InconsistentDataset, match="1 findings in common"):
+        prepare_outside(tmp_path / "other", prepared, SMALL)
+
+
+def test_a_killed_study_goes_on_and_another_is_not_mixed_with_it(
+    own: Path, prepared: PreparedFilms, tmp_path: Path
+) -> None:
+    study = Study("noise", own, tmp_path / "out", StudySettings())
+    study.open(prepared, None, {"methods": ["a"]})
+    made: list[int] = []
+
+    def make() -> dict[str, int]:
+        made.append(1)
+        return {"x": len(made)}
+
+    assert study.remembered(make, "part", "one") == {"x": 1}
+    again = Study("noise", own, tmp_path / "out", StudySettings())
+    again.open(prepared, None, {"methods": ["a"]})
+    assert again.remembered(make, "part", "one") == {"x": 1}
+    assert made == [1]
+    with pytest.raises(InputError, match="unfinished study"):
+        Study("noise", own, tmp_path / "out", StudySettings(folds=3)).open(prepared, None, {"methods": ["a"]})
+    anew = Study("noise", own, tmp_path / "out", StudySettings(folds=3), overwrite=True)
+    anew.open(prepared, None, {"methods": ["a"]})
+    assert anew.remembered(make, "part", "one") == {"x": 2}
+    anew.finish({"a": 1}, "<p>page</p>")
+    assert not anew.work.exists()
+    assert json.loads((tmp_path / "out" / "study.json").read_text(encoding="utf-8")) == {"a": 1}
+    with pytest.raises(InputError, match="finished study"):
+        Study("noise", own, tmp_path / "out", StudySettings())
+
+
+def test_folders_that_hold_something_else_are_left_alone(own: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lies in the data set"):
+        Study("noise", own, own / "out", StudySettings())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="was not touched"):
+        Study("noise", own, tmp_path / "run", StudySettings(), overwrite=True)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="it is a file"):
+        Study("noise", own, tmp_path / "file", StudySettings())
+
+
+def test_folds_leave_the_test_part_out_and_differ_by_seed(own: Path, prepared: PreparedFilms, tmp_path: Path) -> None:
+    study = Study("noise", own, tmp_path / "out", StudySettings(seeds=2, folds=2))
+    (zero, first), (one, second) = study.folds(prepared)
+    assert (zero, one) == (0, 1)
+    test = np.array([record.split == "test" for record in prepared.records])
+    assert (first[test] == -1).all()
+    assert (first[~test] >= 0).all()
+    assert not np.array_equal(first, second)
+    facts = study.facts(prepared, None)
+    assert facts["data"]["n"] == 16
+    assert facts["data"]["findings"] == {"Normal": 8, "Covid-19": 8}
+
+
+def test_wrong_numbers_and_names_are_told() -> None:
+    with pytest.raises(ConfigError, match="--seeds"):
+        StudySettings(seeds=0)
+    with pytest.raises(ConfigError, match="--folds"):
+        StudySettings(folds=1)
+    assert chosen_names((), ("a", "b"), "method") == ("a", "b")
+    assert chosen_names(("b",), ("a", "b"), "method") == ("b",)
+    with pytest.raises(ConfigError, match="Did you mean `median`"):
+        chosen_names(("medain",), ("median",), "method")

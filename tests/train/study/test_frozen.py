@@ -1,0 +1,63 @@
+"""Heads on frozen features, cross-validated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.data.phantom import write_phantoms
+from hilum.film.preprocess import Preprocessing
+from hilum.train.prepared import PreparedFilms, prepare_films
+from hilum.train.study.frozen import fit_heads
+from hilum.train.trial import draw_folds
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedFilms:
+    folder = write_phantoms(
+        tmp_path_factory.mktemp("frozen") / "films",
+        num_per_finding=12,
+        num_test_per_finding=2,
+        findings=("Normal", "Covid-19"),
+        size_px=96,
+    )
+    return prepare_films(folder, Preprocessing(size_px=32))
+
+
+def test_a_head_answers_films_it_did_not_see(prepared: PreparedFilms) -> None:
+    labels = prepared.films.labels
+    chance = np.random.default_rng(0)
+    telling = np.eye(2)[labels] * 3 + chance.normal(0, 0.3, (len(labels), 2))
+    naming = np.eye(len(labels))  # every film has a feature of its own: learned by heart, it says nothing of others
+    folds = [(seed, draw_folds(prepared, num_folds=2, seed=seed)) for seed in (0, 1)]
+    used = folds[0][1] >= 0
+    answers = fit_heads(prepared, folds, telling).held_out(telling)
+    assert answers.shape == (2, len(labels), 2)
+    assert (answers[:, used].argmax(axis=2) == labels[used]).all()
+    assert (answers[:, ~used] == 0).all()  # test films
+    blind = fit_heads(prepared, folds, naming).held_out(naming)[:, used]
+    assert (blind.argmax(axis=2) == labels[used]).mean() < 0.8
+
+
+def test_other_films_are_answered_by_all_heads_among_the_common_findings(prepared: PreparedFilms) -> None:
+    features = np.eye(2)[prepared.films.labels] * 3
+    heads = fit_heads(prepared, [(0, draw_folds(prepared, num_folds=2, seed=0))], features, more=features + 0.1)
+    outside = heads.outside(np.array([[3.0, 0.0], [0.0, 3.0]]), np.array([1, 0]))
+    assert np.allclose(outside.sum(axis=1), 1)
+    assert outside[0, 1] > 0.5 > outside[1, 1]
+
+
+def test_the_engine_s_features_are_kept_on_file(prepared: PreparedFilms, tmp_path: Path) -> None:
+    from hilum.train.study.frozen import features_of, frozen_engine
+
+    films = prepared.films.pixels[:3].astype(np.float32)
+    path = tmp_path / "frozen.onnx"
+    engine = frozen_engine("plain-cnn", prepared.findings, Preprocessing(size_px=32), films[:, np.newaxis], path)
+    features = features_of(engine, films)
+    assert features.shape == (3, 64)
+    before = path.stat().st_mtime_ns
+    again = frozen_engine("plain-cnn", prepared.findings, Preprocessing(size_px=32), films[:, np.newaxis], path)
+    assert path.stat().st_mtime_ns == before
+    assert np.allclose(features_of(again, films), features, atol=1e-5)

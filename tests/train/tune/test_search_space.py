@@ -1,0 +1,78 @@
+"""What a search varies."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from hilum.train.augment import Augmentation
+from hilum.train.config import FitSettings, RunConfig, default_config, read_config, to_toml
+from hilum.train.tune.search_space import SearchSpace, search_space
+
+ODD = dataclasses.replace(
+    default_config("plain-cnn"),
+    fit=FitSettings(optimiser="sgd", learning_rate=0.123456, dropout=0.8, label_smoothing=0.4, weight_decay=0.0),
+)
+BASES = (default_config(), default_config("plain-cnn"), default_config("MobileNetV2"), ODD)
+
+
+@pytest.mark.parametrize("base", BASES, ids=["lite0", "plain-cnn", "MobileNetV2", "odd"])
+def test_the_start_is_the_base_itself_and_lies_inside(base: RunConfig) -> None:
+    space = search_space(base)
+    assert space.config(space.start) is base
+    assert list(space.start) == list(space.distributions)
+    for name, one in space.distributions.items():
+        assert one._contains(one.to_internal_repr(space.start[name])), name
+
+
+def corner(space: SearchSpace, end: int) -> dict[str, object]:
+    """Return the first or last value of everything."""
+    values: dict[str, object] = {}
+    for name, one in space.distributions.items():
+        if isinstance(one, CategoricalDistribution):
+            values[name] = one.choices[end]
+        elif isinstance(one, FloatDistribution):
+            values[name] = (one.low, one.high)[end]
+    return values
+
+
+@pytest.mark.parametrize("base", BASES, ids=["lite0", "plain-cnn", "MobileNetV2", "odd"])
+@pytest.mark.parametrize("end", [0, -1])
+def test_every_point_is_settings_that_survive_the_file(base: RunConfig, end: int, tmp_path: Path) -> None:
+    space = search_space(base)
+    config = space.config(corner(space, end))
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert read_config(path) == config
+    assert config.preprocessing.size_px % 32 == 0
+    assert config.seed == base.seed
+
+
+def test_what_varies_depends_on_where_the_weights_come_from() -> None:
+    pretrained, scratch = search_space(default_config()), search_space(default_config("plain-cnn"))
+    assert set(pretrained.distributions) ^ set(scratch.distributions) == {"trainable_fraction", "ema_momentum"}
+    assert "trainable_fraction" in pretrained.distributions
+
+
+def test_one_strength_moves_all_changes_but_the_flip() -> None:
+    space = search_space(default_config())
+    for strength in (0.0, 0.5, 2.0):
+        policy = space.config({**space.start, "augmentation_strength": strength, "dropout": 0.1}).augmentation
+        default = Augmentation()
+        assert policy.flip_probability == default.flip_probability
+        assert policy.photometric_probability == default.photometric_probability
+        assert policy.rotation_degrees == default.rotation_degrees * strength
+        assert policy.gamma == default.gamma * strength
+        assert policy.lost_resolution_fraction == min(default.lost_resolution_fraction * strength, 0.95)
+
+
+def test_each_optimiser_gets_the_rate_in_its_own_measure() -> None:
+    space = search_space(default_config())
+    rates = {
+        name: space.config({**space.start, "optimiser": name, "learning_rate": 1e-4}).fit.learning_rate
+        for name in ("adamw", "lion", "sgd")
+    }
+    assert rates == {"adamw": 1e-4, "lion": 2e-5, "sgd": 3e-3}

@@ -1,0 +1,90 @@
+"""The live table of trials."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+import rich.console
+
+from hilum.train.tune.table import LiveTable, NoTable, trial_table
+from hilum.train.tune.trial_rows import TrialRow
+
+
+def row(number: int, state: str = "finished", loss: float | None = 0.5, **changes: object) -> TrialRow:
+    settings: dict[str, object] = {"dropout": 0.2, "optimiser": "adamw"} | changes
+    done = 5 if loss is not None else 2
+    note = "" if loss is not None else "worse than trial 1 by more than noise"
+    return TrialRow(number, state, loss, loss or 0.7, None if loss is None else 0.9, done, 12.0, settings, note)
+
+
+ROWS = [
+    row(0),
+    row(1, loss=0.4, dropout=0.35),
+    row(2, "ended early", None, optimiser="sgd"),
+    *(row(number, loss=0.6) for number in range(3, 12)),
+    row(12, "running", None),
+]
+
+
+def shown(rows: list[TrialRow], **options: int) -> str:
+    console = rich.console.Console(file=io.StringIO(), width=120)
+    console.print(trial_table(rows, caption="trial 12: backbone, epoch 1 of 40", **options))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_table_shows_the_trials_and_what_goes_on() -> None:
+    text = shown(ROWS)
+    assert text.count("0.6000") == 9
+    assert "trial 12: backbone, epoch 1 of 40" in text
+    best = next(line for line in text.splitlines() if "best" in line)
+    assert best.split()[:3] == ["1", "0.4000", "0.900"]
+    assert "dropout 0.35" in best
+    assert "the defaults" in next(line for line in text.splitlines() if line.strip().startswith("0 "))
+
+
+def test_where_there_is_little_room_the_running_the_first_and_the_best_stay() -> None:
+    lines = [line.split()[0] for line in shown(ROWS, most_rows=5).splitlines()[3:] if line.strip()]
+    assert [number for number in lines if number.isdigit()] == ["0", "1", "10", "11", "12"]
+
+
+def test_without_a_terminal_each_trial_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    table = LiveTable()
+    rows = [ROWS[0], row(1, "running", None)]
+    table.rows = lambda: rows
+    with table:
+        table.doing("a")
+        table._shown = 0.0
+        table.doing("b")
+        rows[1:] = ROWS[1:3]
+        table._shown = 0.0
+        table.doing("c")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["Trial 0", "Trial 1", "Trial 2"]
+    assert "loss 0.4000, macro-F1 0.900 (dropout 0.35)" in lines[1]
+    assert "worse than trial 1" in lines[2]
+
+
+def test_on_a_terminal_the_table_renews_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    table = LiveTable()
+    table.rows = lambda: ROWS
+    with table:
+        table.doing("trial 12: going on")
+    assert "trial 12: going on" in terminal.getvalue()
+
+
+def test_no_table_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with NoTable() as table:
+        table.doing("anything")
+        assert list(table.rows()) == []
+    assert capsys.readouterr() == ("", "")

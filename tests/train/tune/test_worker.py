@@ -1,0 +1,256 @@
+"""One process's part in a search; the networks are stood in for by answers that follow from the settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+
+from hilum.data.phantom import write_phantoms
+from hilum.data.split import assign_splits
+from hilum.errors import ConfigError, InputError
+from hilum.film.preprocess import Preprocessing
+from hilum.train.config import FitSettings, RunConfig, default_config
+from hilum.train.tune.worker import TuneSettings, TuneWorker
+
+BASE = default_config("plain-cnn")
+FINDINGS = ("Normal", "Covid-19")
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_phantoms(
+        tmp_path_factory.mktemp("worker") / "films",
+        num_per_finding=20,
+        num_test_per_finding=2,
+        seed=5,
+        findings=FINDINGS,
+        size_px=64,
+    )
+
+
+def worker(phantoms: Path, out: Path, num_trials: int = 8, base: RunConfig = BASE, **changes: Any) -> TuneWorker:
+    settings = TuneSettings(num_trials, changes.pop("minutes", None), num_folds=4, num_confirmations=2)
+    return TuneWorker(phantoms, out, base, settings, **changes)
+
+
+def ended(one: TuneWorker) -> list[tuple[int, str, float | None]]:
+    return [(trial.number, trial.state.name, trial.value) for trial in one.store.trials()]
+
+
+def test_the_best_trial_is_found_ends_others_early_and_is_judged_anew(
+    phantoms: Path, tmp_path: Path, networks: Any
+) -> None:
+    one = worker(phantoms, tmp_path)
+    one.work()
+    states = [state for _, state, _ in ended(one)]
+    assert len(states) == 8
+    assert states[0] == "COMPLETE"
+    assert "PRUNED" in states
+    number = one.best()
+    dropouts = {trial.number: trial.params["dropout"] for trial in one.store.trials()}
+    finished = [trial.number for trial in one.store.trials() if trial.state == TrialState.COMPLETE]
+    assert number == min(finished, key=lambda trial: abs(dropouts[trial] - 0.5))
+    assert number != 0
+    hopeless = [trial for trial in one.store.trials() if trial.state == TrialState.PRUNED]
+    assert all("worse than trial" in trial.user_attrs["note"] for trial in hopeless)
+    assert all(len(trial.intermediate_values) < 4 for trial in hopeless)
+    confirmed = one.confirmed()
+    assert confirmed is not None
+    assert confirmed.gain.beyond(2)
+    assert len(confirmed.best.positions) == 2 * 40
+    assert np.array_equal(confirmed.best.positions, confirmed.defaults.positions)
+    one.store.close()
+    search, anew = networks.fitted[:-16], networks.fitted[-16:]
+    assert not {seed for _, seed, _ in search} & {seed for _, seed, _ in anew}
+    num_fits = len(networks.fitted)
+    again = worker(phantoms, tmp_path)
+    again.work()
+    assert again.confirmed() is not None
+    assert len(networks.fitted) == num_fits  # a finished search has nothing left to do
+    again.store.close()
+
+
+def test_a_test_film_is_never_learned_from_nor_judged(phantoms: Path, tmp_path: Path, networks: Any) -> None:
+    one = worker(phantoms, tmp_path, num_trials=2)
+    one.work()
+    is_test = np.array([record.split == "test" for record in one.prepared.records])
+    assert is_test.sum() == 4
+    assert not np.isin(one.crossed(0).positions, np.flatnonzero(is_test)).any()
+    kept = {film.tobytes() for film in one.prepared.films.pixels[is_test]}
+    learned = [pixels for pixels in networks.learned if pixels.shape[1] == BASE.preprocessing.size_px]
+    assert learned
+    assert not kept & {film.tobytes() for pixels in learned for film in pixels}
+    one.store.close()
+
+
+def test_a_drawn_test_part_is_the_one_that_train_draws(phantoms: Path, tmp_path: Path) -> None:
+    one = worker(phantoms / "train", tmp_path)
+    scan = one.prepared.scan
+    data = BASE.data
+    expected = assign_splits(
+        scan.dataset,
+        scan.groups,
+        validation_fraction=data.validation_fraction,
+        test_fraction=data.test_fraction,
+        seed=BASE.seed,
+    )
+    assert 4 <= (one.folds < 0).sum() <= 12
+    assert ((one.folds < 0) == (np.array(expected) == "test")).all()
+    one.store.close()
+
+
+def test_films_of_another_size_keep_their_folds(phantoms: Path, tmp_path: Path, networks: Any) -> None:
+    one = worker(phantoms, tmp_path, num_trials=6)
+    one.work()
+    assert {size for _, _, size in networks.fitted} <= {64, 96, 128}
+    assert len({size for _, _, size in networks.fitted}) > 1
+    assert one._films(96).films.pixels.shape == (44, 96, 96)
+    assert one._films(96).scan is one.prepared.scan
+    assert len(one._by_size) <= 2
+    assert 64 in one._by_size
+    one.store.close()
+
+
+def test_settings_that_cannot_be_fitted_end_their_trial_and_not_the_search(
+    phantoms: Path, tmp_path: Path, networks: Any
+) -> None:
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        if len(calls) == 5:  # the first fold of the second trial
+            raise InputError("A logit is not finite.")
+
+    networks.before = fail
+    one = worker(phantoms, tmp_path, num_trials=3)
+    one.work()
+    states = ended(one)
+    assert states[1][1:] == ("PRUNED", None)
+    assert one.store.trials()[1].user_attrs["note"] == "cannot be fitted: A logit is not finite."
+    assert len(states) == 3
+    one.store.close()
+
+
+def test_defaults_that_cannot_be_fitted_are_an_error(phantoms: Path, tmp_path: Path, networks: Any) -> None:
+    def fail() -> None:
+        raise InputError("A logit is not finite.")
+
+    networks.before = fail
+    one = worker(phantoms, tmp_path)
+    with pytest.raises(InputError, match="not finite"):
+        one.work()
+    one.store.close()
+
+
+def test_an_interrupted_search_repeats_no_fold_and_ends_as_a_whole_one(
+    phantoms: Path, tmp_path: Path, networks: Any
+) -> None:
+    whole = worker(phantoms, tmp_path / "whole", num_trials=5)
+    whole.work()
+    fitted, networks.fitted = networks.fitted, []
+    for stop_at in (2, 6, 9):
+
+        def stop(limit: int = stop_at) -> None:
+            if len(networks.fitted) == limit:
+                raise KeyboardInterrupt
+
+        networks.before = stop
+        one = worker(phantoms, tmp_path / "stopped", num_trials=5)
+        with pytest.raises(KeyboardInterrupt):
+            one.work()
+        one.store.close()
+    networks.before = lambda: None
+    one = worker(phantoms, tmp_path / "stopped", num_trials=5)
+    one.work()
+    assert networks.fitted == fitted
+    assert ended(one) == ended(whole)
+    assert one.confirmed() is not None
+    one.store.close()
+    whole.store.close()
+
+
+def test_minutes_end_the_trial_that_goes_on_but_not_the_defaults(phantoms: Path, tmp_path: Path, networks: Any) -> None:
+    one = worker(phantoms, tmp_path, minutes=0)
+    one.work()
+    assert [state for _, state, _ in ended(one)] == ["COMPLETE"]
+    one.store.close()
+    networks.before = lambda: time.sleep(0.02)
+    one = worker(phantoms, tmp_path, num_trials=500, minutes=0.01)
+    one.work()
+    states = [state for _, state, _ in ended(one)]
+    assert set(states[:-1]) <= {"COMPLETE", "PRUNED"}
+    assert 1 <= len(states) < 500
+    one.store.close()
+
+
+def test_several_processes_share_a_search(phantoms: Path, tmp_path: Path, networks: Any) -> None:
+    """While one is in the middle of a trial another takes the next; the second then waits until all is done."""
+    second: list[TuneWorker] = []
+    state = {"begun": False}
+
+    def join() -> None:
+        if not state["begun"] and len(networks.fitted) == 5:
+            state["begun"] = True
+            other = worker(phantoms, tmp_path, num_trials=3)
+            with other.store.claim(3) as claim:
+                assert claim is not None
+                assert claim.trial.number == 2
+                other._judge(claim)
+            second.append(other)
+
+    networks.before = join
+    one = worker(phantoms, tmp_path, num_trials=3)
+    one.work()
+    assert second
+    assert [number for number, _, _ in ended(one)] == [0, 1, 2]
+    assert all(state in ("COMPLETE", "PRUNED") for _, state, _ in ended(one))
+    second[0].store.close()
+    one.store.close()
+
+
+def test_the_defaults_are_judged_whole_even_where_another_process_has_found_better(
+    phantoms: Path, tmp_path: Path, networks: Any
+) -> None:
+    one = worker(phantoms, tmp_path, num_trials=2)
+    with one.store.claim(2) as first, one.store.claim(2) as second:
+        assert first is not None
+        assert second is not None
+        good = dataclasses.replace(second, values={**second.values, "dropout": 0.5})
+        one._judge(good)
+        one._judge(first)
+    assert [state for _, state, _ in ended(one)] == ["COMPLETE", "COMPLETE"]
+    assert one.best() == 1
+    one.store.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_trials": 0}, "number of trials must lie between 1 and"),
+        ({"num_folds": 1}, "number of folds"),
+        ({"num_confirmations": 0}, "number of confirmations"),
+        ({"minutes": -1.0}, "number of minutes"),
+        ({"minutes": float("nan")}, "number of minutes"),
+    ],
+)
+def test_senseless_settings_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TuneSettings(**settings)
+
+
+def test_real_networks_are_fitted_and_answer(phantoms: Path, tmp_path: Path) -> None:
+    base = dataclasses.replace(BASE, preprocessing=Preprocessing(size_px=32), fit=FitSettings(epochs=1, batch_size=32))
+    one = TuneWorker(phantoms, tmp_path, base, TuneSettings(1, num_folds=2, num_confirmations=1))
+    one.work()
+    assert one.best() == 0
+    assert one.confirmed() is None
+    crossed = one.crossed(0)
+    assert len(crossed.positions) == 40
+    assert np.isfinite(crossed.logits).all()
+    one.store.close()
