@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["FINDINGS", "Finding", "finding_named", "open_kinds", "sorted_findings", "standard_name"]
+__all__ = ["FINDINGS", "Finding", "common_kinds", "finding_named", "open_kinds", "sorted_findings", "standard_name"]
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,15 @@ def open_kinds(name: str, findings: Iterable[str]) -> tuple[str, ...]:
     if name == _ANY_PNEUMONIA and {"Viral Pneumonia", "Bacterial Pneumonia"} <= names:
         return tuple(kind for kind in _PNEUMONIAS if kind in names)
     return ()
+
+
+def common_kinds(names: Iterable[str], findings: Iterable[str]) -> tuple[str, ...]:
+    """Return the findings that all of some films may show; nothing where they contradict each other.
+
+    Args:
+        names: Standard names, stated or left open, at least one.
+        findings: All findings of the data set.
+    """
+    known = tuple(findings)
+    kinds = [set(open_kinds(name, known) or (name,)) for name in names]
+    return sorted_findings(set.intersection(*kinds))

@@ -71,6 +71,9 @@ def test_findings_are_compared_as_documented() -> None:
     assert compare_findings("Viral Pneumonia", "Bacterial Pneumonia") == "disagrees"
     assert compare_findings("Viral Pneumonia", "Pneumonia") == "less specific"
     assert compare_findings("Pneumonia", "Lipoid") == "agrees"
+    assert compare_findings("bacterial|viral", "Bacterial Pneumonia") == "agrees"
+    assert compare_findings("bacterial|viral", "Pneumonia") == "less specific"
+    assert compare_findings("bacterial|viral", "Normal") == "disagrees"
     assert compare_findings("Normal", "Pneumonia") == "disagrees"
     for source in ("", "todo", "Something else"):
         assert compare_findings("Normal", source) == "unstated"

@@ -12,7 +12,7 @@ from hilum.data.partial import set_apart
 from hilum.data.phantom import write_phantoms
 from hilum.data.scan import Scan, scan_films
 from hilum.errors import InconsistentDataset
-from hilum.findings import open_kinds, standard_name
+from hilum.findings import common_kinds, open_kinds, standard_name
 
 KINDS = ("Normal", "Viral Pneumonia", "Bacterial Pneumonia")
 
@@ -39,6 +39,14 @@ def test_names_say_what_is_left_open() -> None:
     assert open_kinds("Pneumonia (type not stated)", (*KINDS, "Covid-19"))[0] == "Covid-19"
     assert open_kinds("Pneumonia (type not stated)", ("Normal", "Covid-19", "Viral Pneumonia")) == ()
     assert open_kinds("Normal", KINDS) == ()
+
+
+def test_findings_agree_in_what_all_leave_open() -> None:
+    either = "Viral Pneumonia|Bacterial Pneumonia"
+    assert common_kinds([either, "Viral Pneumonia"], KINDS) == ("Viral Pneumonia",)
+    assert common_kinds([either, "Pneumonia (type not stated)"], KINDS) == ("Viral Pneumonia", "Bacterial Pneumonia")
+    assert common_kinds([either, "Normal"], KINDS) == ()
+    assert common_kinds(["Normal", "Normal"], KINDS) == ("Normal",)
 
 
 def test_they_are_set_apart_and_the_rest_keeps_its_places(scan: Scan) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 
 from hilum.data.fingerprint import Fingerprint
 from hilum.errors import InputError
-from hilum.findings import standard_name
+from hilum.findings import open_kinds, standard_name
 
 __all__ = ["COLLECTIONS", "MAX_KNOWN_DISTANCE", "Known", "compare_findings", "recognise", "write_index"]
 
@@ -45,6 +45,7 @@ _BLOCK_PAIRS = 4_000_000
 _UNSTATED = {"", "todo", "unlabelled", "unknown"}
 _ANY_PNEUMONIA = "Pneumonia (type not stated)"
 _PNEUMONIAS = {"Covid-19", "Viral Pneumonia", "Bacterial Pneumonia", "Pneumocystis", "Lipoid"}
+_RELATIONS = ("agrees", "less specific", "unstated", "disagrees")  # the best first
 _COMPARABLE = {*_PNEUMONIAS, _ANY_PNEUMONIA, "Normal", "Tuberculosis", "ARDS"}
 
 
@@ -123,14 +124,17 @@ def compare_findings(filed: str, source: str) -> str:
         source: The finding there.
 
     Returns:
-        "agrees"; "disagrees"; "less specific" where the source says pneumonia but not of which type; "unstated" where
-        it says nothing, or where one of the two is not in the vocabulary.
+        "agrees", as a finding left open does where it may be the source's; "disagrees"; "less specific" where the
+        source says pneumonia but not of which type; "unstated" where it says nothing, or where one of the two is not
+        in the vocabulary.
 
     Example:
         >>> compare_findings("Viral Pneumonia", "Bacterial Pneumonia"), compare_findings("Covid", "Pneumonia")
         ('disagrees', 'less specific')
     """
     here, there = standard_name(filed), standard_name(source)
+    if kinds := open_kinds(here, ()):  # filed as one of several: as the best of them
+        return min((compare_findings(kind, there) for kind in kinds), key=_RELATIONS.index)
     if there.casefold() in _UNSTATED or here not in _COMPARABLE or there not in _COMPARABLE:
         return "unstated"
     if here == there or (here == _ANY_PNEUMONIA and there in _PNEUMONIAS):

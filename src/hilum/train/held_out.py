@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hilum.data.sources import HeldSource
 from hilum.judge.evaluate import Verdicts, figures_of
 from hilum.judge.external.sources import source_facts
-from hilum.run.classifier import Classifier
-
-if TYPE_CHECKING:
-    from hilum.train.pipeline import _Training
+from hilum.train.parts import PartTrainer
 
 __all__ = ["judge_held_out"]
 
 _SEED_SHIFT = 100  # apart from the folds'
 
 
-def judge_held_out(training: _Training, sources: Sequence[HeldSource]) -> tuple[dict[str, Any], list[Verdicts]]:
+def judge_held_out(trainer: PartTrainer, sources: Sequence[HeldSource]) -> tuple[dict[str, Any], list[Verdicts]]:
     """Train one model without each source and judge it on that source; parts that are finished are not repeated.
 
     Args:
-        training: The run.
+        trainer: Of the run.
         sources: From hold_out_sources; may be empty.
 
     Returns:
@@ -34,28 +31,27 @@ def judge_held_out(training: _Training, sources: Sequence[HeldSource]) -> tuple[
         return {}, []
     judged: dict[str, Any] = {"leave_one_source_out": {}, "left_out_sources": {}}
     behind: list[Verdicts] = []
-    groups, records = training.scan.groups, training.scan.dataset.records
+    scan, seed = trainer.prepared.scan, trainer.config.seed
+    groups, records = scan.groups, scan.dataset.records
     for number, part in enumerate(sources, start=1):
         figures, told = None, {"notes": [f"It was not judged: {part.reason}."]}
         if not part.reason:
-            training.console.say(f"Holding out the source {part.source}, {part.held.sum()} films.")
+            trainer.console.say(f"Holding out the source {part.source}, {part.held.sum()} films.")
             shift = _SEED_SHIFT + number
-            validation = training._fold_validation(np.flatnonzero(part.rest), shift)
-            train = part.rest & ~validation
-            training._fit_part(
+            validation = trainer.draw_validation(np.flatnonzero(part.rest), shift)
+            classifier = trainer.fit(
                 f"source-{number}",
-                train,
+                part.rest & ~validation,
                 validation,
                 seed_shift=shift,
                 findings=part.findings,
                 without_sources=(part.source,),
             )
-            classifier = Classifier(training.out / "folds" / f"source-{number}.onnx")
             known = part.held & np.array([record.finding in part.findings for record in records])
             strange = part.held & ~known
-            verdicts = training._verdicts(classifier, known)
-            unknown = training._verdicts(classifier, strange, known_only=False)
-            figures = figures_of(verdicts, groups[known], classifier, seed=training.config.seed)
+            verdicts = trainer.judge(classifier, known)
+            unknown = trainer.judge(classifier, strange, known_only=False)
+            figures = figures_of(verdicts, groups[known], classifier, seed=seed)
             told = source_facts(verdicts, unknown, np.concatenate((groups[known], groups[strange])))
             behind.append(verdicts)
         judged["leave_one_source_out"][part.source] = figures

@@ -1,7 +1,7 @@
 """A training run from data folder to judged model file: scan, split, fit, seal, calibrate, judge, report.
 
-Every step leaves its result in the run's folder, so that a run that was killed goes on where it stood. The folder
-``.work`` holds what only a resume needs, and is removed when the run is finished.
+Every step leaves its result in the run's folder, so that a run that was killed goes on where it stood. What only a
+resume needs is removed when the run is finished.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import hashlib
 import json
 import platform
 import shutil
-from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,10 @@ import numpy as np
 
 import hilum
 from hilum.console import Console
-from hilum.data.imprint import imprint_of
 from hilum.data.sources import hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
 from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
-from hilum.findings import finding_named
 from hilum.judge.answers import answers_section, sets_fact
 from hilum.judge.audit.all_faults import audit_figures, audit_films
 from hilum.judge.audit.fault import Fault
@@ -37,7 +33,6 @@ from hilum.judge.claim import ClaimFacts, claim_text
 from hilum.judge.evaluate import (
     Verdicts,
     figures_of,
-    judge_records,
     predictions_csv,
     scored_of,
     worst_mistakes,
@@ -47,19 +42,18 @@ from hilum.judge.metrics import performance
 from hilum.judge.report import ReportData, report_page
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
-from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
+from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.held_out import judge_held_out
-from hilum.train.prepared import draw_validation, prepare_films
+from hilum.train.parts import WORK, PartTrainer
+from hilum.train.prepared import prepare_films
 from hilum.train.pretrained import films_seen_before, seen_before_fault
 from hilum.train.run_folder import check_folder, history_csv, remove_run
-from hilum.train.seal import seal, write_metadata
-from hilum.train.trial import fit_network
+from hilum.train.seal import write_metadata
 
 __all__ = ["Run", "train_model"]
 
 _STARTS = {"imagenet": "ImageNet weights", "chest": "weights of the chest model", "none": "from scratch"}
-_CHECKED_FILMS = 64  # real films on which engine and Keras are compared before sealing
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +107,7 @@ def train_model(
 class _Training:
     def __init__(self, data: Path, out: Path, config: RunConfig, overwrite: bool, console: Console) -> None:
         self.data, self.out, self.config, self.overwrite, self.console = data, out, config, overwrite, console
-        self.work = out / ".work"
+        self.work = out / WORK
 
     def run(self) -> Run:
         check_folder(self.out, self.data, overwrite=self.overwrite)
@@ -124,7 +118,7 @@ class _Training:
             console=self.console,
             make_look=self._make_traits,
         )
-        self.prepared, self.scan, self.films = prepared, prepared.scan, prepared.films
+        self.prepared, self.scan = prepared, prepared.scan
         self.findings = prepared.findings
         self._split()
         self._open_folder()
@@ -142,9 +136,11 @@ class _Training:
         for severity in ("error", "warning"):
             if count := sum(fault.severity == severity for fault in self.faults):
                 self.console.say(f"The audit found {count} fault(s) of severity {severity}; see audit.json.")
-        history = self._fit_part("model", self.splits == "train", self.splits == "validation")
+        self.parts = PartTrainer(prepared, self.config, self.out, self.console)
+        self.parts.fit("model", self.splits == "train", self.splits == "validation")
+        history = self.parts.history("model")
         crossed = self._cross_validate()
-        held_out, self.source_verdicts = judge_held_out(self, self.sources)
+        held_out, self.source_verdicts = judge_held_out(self.parts, self.sources)
         if crossed:
             fold_of = dict(zip((record.path for record in self._records), self.folds.tolist(), strict=True))
             set_cross_conformal(self.out / "model.onnx", crossed[0], fold_of)
@@ -205,100 +201,6 @@ class _Training:
     def _records(self) -> Any:
         return self.scan.dataset.records
 
-    def _fit_part(
-        self,
-        name: str,
-        train: np.ndarray,
-        validation: np.ndarray,
-        *,
-        seed_shift: int = 0,
-        findings: tuple[str, ...] | None = None,
-        without_sources: Collection[str] = (),
-    ) -> list[dict]:
-        """Fit, seal and calibrate one network, unless an earlier try of this run has done so; return its history."""
-        findings = findings or self.findings
-        taught = [self.findings.index(one) for one in findings]
-        folder = self.out if name == "model" else self.out / "folds"
-        target, log = folder / f"{name}.onnx", self.work / f"{name}.history.json"
-        if target.exists() and log.exists():
-            return json.loads(log.read_text(encoding="utf-8"))
-        folder.mkdir(exist_ok=True)
-        config, seed = self.config, self.config.seed + seed_shift
-        label = f"Training {config.backbone}" + ("" if name == "model" else f", {name.replace('-', ' ')}")
-        with self.console.bar(label, config.fit.epochs + 1) as done:
-            shown = 0.0
-
-            def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
-                nonlocal shown
-                now = (epoch if row else epoch + fraction) + (stage == "backbone")
-                done(max(now - shown, 0))
-                shown = max(now, shown)
-                if row:
-                    self.console.say(
-                        f"  {stage} epoch {row['epoch']}: validation loss {row['validation_loss']:.4f}, "
-                        f"{row['validation_accuracy']:.1%} right"
-                    )
-
-            network, history = fit_network(
-                self.prepared.training(train, without_sources=without_sources).told_apart(taught),
-                self.films.subset(np.flatnonzero(validation)).told_apart(taught),
-                config,
-                num_findings=len(findings),
-                seed=seed,
-                checkpoint=self.work / f"{name}.npz",
-                progress=progress,
-            )
-        unsealed = self.work / f"{name}.onnx"
-        checked = np.flatnonzero(validation)[:_CHECKED_FILMS]
-        films = self.films.batch(checked).transpose(0, 3, 1, 2)  # (n, 1, S, S)
-        partly = self.prepared.partial.teaching(self.scan.groups[~train], without_sources=without_sources)
-        metadata = self._metadata(train | validation, findings, partly)
-        agreed = seal(network, films, metadata, unsealed)
-        metadata = dataclasses.replace(metadata, agreement=agreed)
-        if name == "model":
-            parts = [self.films.subset(np.flatnonzero(part)) for part in (train, validation)]
-            metadata = dataclasses.replace(metadata, gate=gate_statistics(unsealed, *parts, seed=config.seed))
-        write_metadata(unsealed, calibrated(metadata, self._verdicts(Classifier(unsealed), validation)))
-        if name == "model":
-            usual = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
-            network.model.compile(optimizer=network.model.optimizer, loss=usual)  # Keras alone must be able to load it
-            network.model.save(self.work / "model.keras")
-            (self.work / "model.keras").replace(self.out / "model.keras")
-        replace_file(log, _json(history))
-        unsealed.replace(target)
-        (self.work / f"{name}.npz").unlink(missing_ok=True)
-        return history
-
-    def _metadata(self, seen: np.ndarray, findings: tuple[str, ...], partly: np.ndarray) -> Metadata:
-        prints = [self.scan.fingerprints[i] for i in np.flatnonzero(seen)]
-        prints += [self.prepared.partial.fingerprints[i] for i in np.flatnonzero(partly)]
-        hashes = sorted(one.file_sha256 for one in prints)
-        counts = Counter(self._records[i].finding for i in np.flatnonzero(seen))
-        codes = {name: finding.snomed_ct for name in findings if (finding := finding_named(name))}
-        return Metadata(
-            name=f"{self.scan.dataset.name}-{self.config.backbone}",
-            findings=findings,
-            preprocessing=self.config.preprocessing,
-            snomed_ct=codes,
-            training_data={
-                "name": self.scan.dataset.name,
-                "num_films": {name: counts[name] for name in findings},
-                **({"num_partly_stated": int(partly.sum())} if partly.any() else {}),
-                "dhash256": imprint_of(prints),
-                "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),
-            },
-            hilum_version=hilum.__version__,
-        )
-
-    def _verdicts(
-        self, classifier: Classifier, chosen: np.ndarray, label: str = "", *, known_only: bool = True
-    ) -> Verdicts:
-        records = [self._records[position] for position in np.flatnonzero(chosen)]
-        if not label:
-            return judge_records(classifier, self.scan.dataset.root, records, known_only=known_only)
-        with self.console.bar(label, 1.0) as done:
-            return judge_records(classifier, self.scan.dataset.root, records, done=done)
-
     def _cross_validate(self) -> tuple[Verdicts, dict[str, Any]] | None:
         """Train one model a fold and judge each on the films it did not see."""
         if not self.config.folds:
@@ -310,12 +212,11 @@ class _Training:
         for fold in range(self.config.folds):
             held = self.folds == fold
             rest = np.flatnonzero((self.folds >= 0) & ~held)
-            validation = self._fold_validation(rest, fold)
+            validation = self.parts.draw_validation(rest, fold)
             train = (self.folds >= 0) & ~held & ~validation
-            self._fit_part(f"fold-{fold + 1}", train, validation, seed_shift=fold + 1)
-            classifier = Classifier(self.out / "folds" / f"fold-{fold + 1}.onnx")
+            classifier = self.parts.fit(f"fold-{fold + 1}", train, validation, seed_shift=fold + 1)
             judged = held & ~self.seen
-            parts.append(self._verdicts(classifier, judged))
+            parts.append(self.parts.judge(classifier, judged))
             positions.append(np.flatnonzero(judged))
             thresholds.append(classifier.metadata.operating_thresholds)
         verdicts = Verdicts(
@@ -337,11 +238,6 @@ class _Training:
         )
         return verdicts, figures
 
-    def _fold_validation(self, rest: np.ndarray, fold: int) -> np.ndarray:
-        """Return the validation films of one fold's training part (n,), by groups."""
-        fraction = self.config.data.validation_fraction
-        return draw_validation(self.prepared, rest, fraction=fraction, seed=self.config.seed + fold + 1)
-
     def _judge(
         self, history: list[dict], crossed: tuple[Verdicts, dict[str, Any]] | None, held_out: dict[str, Any]
     ) -> dict[str, Any]:
@@ -349,8 +245,8 @@ class _Training:
         path, seed, groups = self.out / "model.onnx", self.config.seed, self.scan.groups
         classifier = Classifier(path)
         tested, validated = (self.splits == "test") & ~self.seen, self.splits == "validation"
-        test = self._verdicts(classifier, tested, f"Judging {tested.sum()} test films")
-        validation = self._verdicts(classifier, validated)
+        test = self.parts.judge(classifier, tested, label=f"Judging {tested.sum()} test films")
+        validation = self.parts.judge(classifier, validated)
         clean = clean_test(self._records, self.splits.tolist(), groups) & ~self.seen
         test_clean = test.part(clean[tested])
         metrics: dict[str, Any] = {

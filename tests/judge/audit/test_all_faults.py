@@ -103,6 +103,14 @@ def test_one_film_under_two_labels_is_an_error(data: Path) -> None:
     assert "near-identical" in faults[0].message
 
 
+def test_a_finding_left_open_contradicts_none_that_it_allows_and_is_no_class(data: Path) -> None:
+    re_encode(data / "train/Normal/1.png", data / "train/Covid/1 twin.jpg")
+    (data / "train/Covid | Normal").mkdir()
+    (data / "train/Covid/1 twin.jpg").rename(data / "train/Covid | Normal/1 twin.jpg")
+    assert [fault.kind for fault in faults_of(data)] == ["duplicate"]
+    assert "|" not in " ".join(fault.message for fault in faults_of(data, small=True))
+
+
 def test_a_leak_under_another_label_is_both(data: Path) -> None:
     shutil.copy(data / "train/Normal/1.png", data / "test/Covid/swapped.png")
     assert sorted(fault.kind for fault in faults_of(data)) == ["label-conflict", "leak"]

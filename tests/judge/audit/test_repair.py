@@ -123,6 +123,17 @@ def test_a_conflict_is_settled_by_the_majority(data: Path, tmp_path: Path) -> No
     assert "2 times under Normal" in kept["train/Covid/wrong.jpg"]["reason"]
 
 
+def test_one_that_is_left_open_gets_the_finding_of_its_twin(data: Path, tmp_path: Path) -> None:
+    (data / "train/Covid | Normal").mkdir()
+    near_twin(data / "train/Normal/3.png", data / "train/Covid | Normal/open.png")
+    kept, dropped, audit = repaired(data, tmp_path / "mended.csv")
+    assert not dropped
+    assert kept["train/Normal/3.png"]["finding"] == kept["train/Covid | Normal/open.png"]["finding"] == "Normal"
+    assert not kept["train/Normal/3.png"]["reason"]
+    assert "which Normal agrees with" in kept["train/Covid | Normal/open.png"]["reason"]
+    assert all("|" not in name for name in audit.scan.dataset.findings)
+
+
 def test_a_tie_is_dropped_unless_the_source_is_known(data: Path, tmp_path: Path) -> None:
     near_twin(data / "train/Normal/3.png", data / "train/Covid/wrong.png")
     both = {"train/Normal/3.png", "train/Covid/wrong.png"}

@@ -2,7 +2,8 @@
 
 Faults come from four sides: the same picture twice, films that no model should learn from, sizes of the classes, and
 figures of what is not the lung (trivial models, traits of the files, ages). ``figures`` are computed once, and the
-faults are read from them.
+faults are read from them. A film whose finding is one of several is no class of its own: it is looked at and compared
+with its twins, and counts in no figure of findings.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 
 from hilum.console import Console
 from hilum.data.folder import read_dataset
+from hilum.data.partial import set_apart
 from hilum.data.scan import Scan, scan_films
+from hilum.findings import common_kinds
 from hilum.judge.audit.ages import age_confound, age_faults
 from hilum.judge.audit.associations import associate_traits, association_faults
 from hilum.judge.audit.fault import SEVERITIES, Fault
@@ -97,17 +100,18 @@ def audit_films(
         traits: Of each; without them nothing but twins, sizes and unread films is looked at.
         figures: What audit_figures returned for the same films and traits.
     """
+    stated, its_splits, its_traits = _stated(scan, splits, traits)
     faults = [
         *_twins(scan, splits),
         *provenance_faults(scan, splits),
         *_unreadable(scan),
-        *_class_sizes(scan, splits),
+        *_class_sizes(stated, its_splits),
     ]
     if traits and figures:
         faults += [
             *_refusals(scan, traits),
             *trivial_faults(figures["trivial_models"]),
-            *association_faults(figures["traits"], scan, splits, traits, _sets(scan)),
+            *association_faults(figures["traits"], stated, its_splits, its_traits, _sets(stated)),
             *age_faults(figures["ages"]),
         ]
     return sorted(faults, key=lambda fault: (SEVERITIES.index(fault.severity), fault.kind))
@@ -146,10 +150,21 @@ def audit_figures(
         },
     }
     if traits:
-        figures["trivial_models"] = score_trivial_models(scan, splits, traits, seed=seed, done=done)
-        figures["traits"] = associate_traits(scan, splits, traits, _sets(scan))
-        figures["ages"] = age_confound(scan, splits, traits, _sets(scan))
+        stated, its_splits, its_traits = _stated(scan, splits, traits)
+        figures["trivial_models"] = score_trivial_models(stated, its_splits, its_traits, seed=seed, done=done)
+        figures["traits"] = associate_traits(stated, its_splits, its_traits, _sets(stated))
+        figures["ages"] = age_confound(stated, its_splits, its_traits, _sets(stated))
     return figures
+
+
+def _stated(
+    scan: Scan, splits: Sequence[str], traits: Sequence[FilmTraits]
+) -> tuple[Scan, tuple[str, ...], tuple[FilmTraits, ...]]:
+    """Return the films whose finding is stated, with the split and the traits of each."""
+    stated, apart = set_apart(scan)
+    left_out = set(apart.positions.tolist())
+    kept = [position for position in range(len(splits)) if position not in left_out]
+    return stated, tuple(splits[i] for i in kept), tuple(traits[i] for i in kept) if traits else ()
 
 
 def _sets(scan: Scan) -> tuple[str | None, ...]:
@@ -173,7 +188,7 @@ def _twins(scan: Scan, splits: Sequence[str]) -> list[Fault]:
         else:
             message = f"Two films of the {'test' if tested else 'training'} part are {likeness}."
             faults.append(Fault("duplicate", "note", message, paths, twin.correlation))
-        if findings[0] != findings[1]:
+        if not common_kinds(findings, scan.dataset.findings):
             message = f"Two films are {likeness}, but one is filed under {findings[0]}, the other under {findings[1]}."
             faults.append(Fault("label-conflict", "error", message, paths, twin.correlation))
     for test_film, others in leaks.items():

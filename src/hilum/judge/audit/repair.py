@@ -3,8 +3,9 @@
 The rules, in this order, each written down beside every film it touches:
 
 1. A film that cannot be read, shows nothing, or is no frontal chest film is dropped.
-2. One picture under several findings gets the finding that its source states, where that is known for sure; else the
-   finding that more than half of its files have; else all its files are dropped.
+2. One picture under several findings gets the one that they agree in, where some leave it open; else the one that its
+   source states, where that is known for sure; else the one that more than half of its files have; else all its files
+   are dropped.
 3. Films of one group (twins, one patient) on several sides of the split all go to the side that is learnt from: to
    train, or where none of them is in train, to validation. So they leave the test part.
 4. Of files that are the same picture byte for byte or pixel for pixel one is kept: one that no rule has touched, else
@@ -28,6 +29,7 @@ from hilum.data.split import group_films
 from hilum.data.walk import is_inside
 from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_file
+from hilum.findings import common_kinds, open_kinds
 from hilum.judge.audit.all_faults import Audit
 
 __all__ = ["RepairedFilm", "dropped_path", "repair_films", "write_repair"]
@@ -71,7 +73,7 @@ def repair_films(audit: Audit) -> list[RepairedFilm]:
             reasons[position].append(f"dropped: {refused[0].message}")
     pictures = _members(group_films([_bare(record) for record in records], scan.twins).tolist())
     for members in pictures:
-        found, why = _settled([m for m in members if kept[m]], records, stated)
+        found, why = _settled([m for m in members if kept[m]], records, stated, scan.dataset.findings)
         for m in members:
             if why and kept[m] and found is None:
                 kept[m] = False
@@ -116,9 +118,10 @@ def repair_films(audit: Audit) -> list[RepairedFilm]:
 def _source_findings(scan: Scan) -> dict[str, str]:
     """Return path to finding of the films that the set they first came from has under just one of these findings."""
     stated = {}
+    names = [name for name in scan.dataset.findings if not open_kinds(name, scan.dataset.findings)]
     for record, one in zip(scan.dataset.records, scan.known, strict=False):  # a scan may know nothing of sets
         if one and not one.ambiguous and one.set not in COLLECTIONS:
-            same = [name for name in scan.dataset.findings if compare_findings(name, one.finding) == "agrees"]
+            same = [name for name in names if compare_findings(name, one.finding) == "agrees"]
             if len(same) == 1:
                 stated[record.path] = same[0]
     return stated
@@ -186,7 +189,10 @@ def check_place(out: Path, data: Path) -> None:
 
 
 def _settled(
-    members: Sequence[int], records: Sequence[FilmRecord], source_findings: Mapping[str, str]
+    members: Sequence[int],
+    records: Sequence[FilmRecord],
+    source_findings: Mapping[str, str],
+    findings: tuple[str, ...],
 ) -> tuple[str | None, str]:
     """Return the one finding of a picture's files, None to drop them, and why; "" where they agree."""
     filed = Counter(records[m].finding for m in members)
@@ -195,6 +201,10 @@ def _settled(
     stated = {source_findings[records[m].path] for m in members if records[m].path in source_findings}
     often, count = filed.most_common(1)[0]
     told = ", ".join(f"{number} times under {name}" for name, number in sorted(filed.items()))
+    if shared := common_kinds(filed, findings):
+        narrowest = min(filed, key=lambda name: (len(open_kinds(name, findings)), name))
+        found = shared[0] if len(shared) == 1 else narrowest
+        return found, f"the same picture is filed {told}, which {found} agrees with"
     if len(stated) == 1:
         return stated.pop(), f"the same picture is filed {told}; its source states it"
     if not stated and 2 * count > len(members):
