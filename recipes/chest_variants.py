@@ -43,6 +43,9 @@ VARIANTS = {
     "chest": _config(),
     "no lung views": _config(augmentation=NO_VIEWS),
     "no lung views, no frame": _config(augmentation={**NO_VIEWS, "frame_probability": 0.0}),
+    "lungs alone shown more often": _config(
+        augmentation={"lungs_only_probability": 0.6, "lungs_hidden_probability": 0.2}
+    ),
     "films drawn alike": _config(fit={"sampling": "films"}),
     "no average of weights": _config(fit={"ema_momentum": 0.0}),
     "upper part trained": _config(fit={"trainable_fraction": 0.6}),
@@ -51,7 +54,7 @@ VARIANTS = {
 
 
 def judge(prepared: PreparedFilms, held: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-    """Return the figures of one held-out source."""
+    """Return the figures of held-out films (n,) int, most often those of one source."""
     names = list(prepared.findings)
     truth = prepared.films.labels[held]
     probabilities = softmax(logits)
@@ -69,6 +72,12 @@ def judge(prepared: PreparedFilms, held: np.ndarray, logits: np.ndarray) -> dict
     kinds = [names.index("Viral Pneumonia"), names.index("Bacterial Pneumonia")]
     typed = np.isin(truth, kinds)
     area(truth[typed] == kinds[1], (logits[:, kinds[1]] - logits[:, kinds[0]])[typed], "bacterial against viral")
+    origin = np.array([prepared.records[i].source for i in held])
+    for first in sorted(set(origin[truth == covid])):  # two hospitals, neither of which the model has seen
+        for second in sorted(set(origin[truth == normal]) - {first}):
+            pair = ((truth == covid) & (origin == first)) | ((truth == normal) & (origin == second))
+            name = f"Covid-19 of {first} against Normal of {second}"
+            area(truth[pair] == covid, (logits[:, covid] - logits[:, normal])[pair], name)
     if (truth == normal).any():
         called = probabilities[truth == normal].argmax(axis=1) == covid
         figures["Normal called Covid-19"] = float(called.mean())
@@ -103,7 +112,7 @@ def main() -> None:
                     checkpoint=kept.with_suffix(".npz"),
                 )
                 logits = compute_logits(network.model, prepared.films.subset(np.flatnonzero(held)))
-                kept.write_text(json.dumps(judge(prepared, held, logits), indent=1), encoding="utf-8")
+                kept.write_text(json.dumps(judge(prepared, np.flatnonzero(held), logits), indent=1), encoding="utf-8")
                 kept.with_suffix(".npz").unlink()
             figures = json.loads(kept.read_text(encoding="utf-8"))
             told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if key != "n")

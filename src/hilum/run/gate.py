@@ -11,19 +11,15 @@ On a film that passes both lungs must be found (run/lungs.py).
 from __future__ import annotations
 
 import functools
-import json
-import threading
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import cv2
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
-from hilum.errors import ModelFileError
 from hilum.film.radiograph import Radiograph
+from hilum.run.aide import AideNetwork, usable
 from hilum.run.answer import Reason, softmax
 from hilum.run.lungs import has_two_lungs, lung_scores
 
@@ -134,21 +130,16 @@ class GateNetwork:
         least_chest: A film is refused where it is less likely than this to be an upright chest film, being cut off
             apart.
         most_cut_off: A film is refused where it is more likely than this to be cut off.
+        network: What tells the kinds apart.
     """
 
     least_chest: float
     most_cut_off: float
-    _compiled: Any
-    _requests: threading.local
+    network: AideNetwork
 
     def probabilities(self, view: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how likely a film is of each of KINDS, (10,), from its view (1, 64, 64)."""
-        request = getattr(self._requests, "request", None)
-        if request is None:
-            request = self._requests.request = self._compiled.create_infer_request()
-        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(view[np.newaxis])))
-        request.infer()
-        return softmax(request.get_output_tensor().data[0])
+        return softmax(self.network.ask(view))
 
     def reason(self, view: NDArray[np.float32]) -> Reason | None:
         """Return why a film is refused by its look, or None."""
@@ -172,15 +163,8 @@ def load_gate(data: bytes | None = None) -> GateNetwork:
         ModelFileError: It cannot be used.
     """
     data = data or (files("hilum.run") / "gate.onnx").read_bytes()
-    try:
-        core = openvino.Core()
-        graph = core.read_model(data)
-        facts = json.loads(graph.get_rt_info(["framework", GATE_KEY]).astype(str))
-        if tuple(facts["kinds"]) != KINDS:
+    with usable("gate"):
+        network = AideNetwork(data, GATE_KEY, VIEW_PX)
+        if tuple(network.facts["kinds"]) != KINDS:
             raise ValueError("other kinds")
-        graph.reshape([1, 1, VIEW_PX, VIEW_PX])
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
-        limits = float(facts["least_chest"]), float(facts["most_cut_off"])
-        return GateNetwork(*limits, core.compile_model(graph, "CPU", settings), threading.local())
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelFileError("The gate's network cannot be used.", fix="Install hilum anew.") from error
+        return GateNetwork(float(network.facts["least_chest"]), float(network.facts["most_cut_off"]), network)

@@ -13,20 +13,15 @@ Source: films and masks are the Shenzhen set of the US National Library of Medic
 from __future__ import annotations
 
 import functools
-import json
-import threading
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import cv2
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
-from hilum.errors import ModelFileError
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.run.aide import AideNetwork, usable
 
 __all__ = [
     "LUNGS_KEY",
@@ -48,26 +43,12 @@ _FEWEST_PIXELS = 0.01  # of the film: smaller regions are no lung
 _LEVELS = (0.0, -2.0)  # of the scores: where the second lung is white it is less sure
 
 
-@dataclass(frozen=True, eq=False)
-class LungNetwork:
-    """The segmenter's network, safe to use from several threads.
-
-    Attributes:
-        facts: What its file says of itself: training films, licence, agreement.
-    """
-
-    facts: dict[str, Any]
-    _compiled: Any
-    _requests: threading.local
+class LungNetwork(AideNetwork):
+    """The segmenter's network, safe to use from several threads; ``facts`` say what it learned from."""
 
     def scores(self, view: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits (128, 128) of lung, from a preprocessed film (1, 128, 128)."""
-        request = getattr(self._requests, "request", None)
-        if request is None:
-            request = self._requests.request = self._compiled.create_infer_request()
-        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(view[np.newaxis])))
-        request.infer()
-        return np.array(request.get_output_tensor().data[0, 0], np.float32)
+        return self.ask(view)[0]
 
 
 @functools.cache
@@ -81,17 +62,11 @@ def load_lungs(data: bytes | None = None) -> LungNetwork:
         ModelFileError: It cannot be used.
     """
     data = data or (files("hilum.run") / "lungs.onnx").read_bytes()
-    try:
-        core = openvino.Core()
-        graph = core.read_model(data)
-        facts = json.loads(graph.get_rt_info(["framework", LUNGS_KEY]).astype(str))
-        if facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():
+    with usable("lung segmenter"):
+        network = LungNetwork(data, LUNGS_KEY, LUNGS_PX)
+        if network.facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():
             raise ValueError("other preprocessing")
-        graph.reshape([1, 1, LUNGS_PX, LUNGS_PX])
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
-        return LungNetwork(facts, core.compile_model(graph, "CPU", settings), threading.local())
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelFileError("The lung segmenter's network cannot be used.", fix="Install hilum anew.") from error
+        return network
 
 
 def lung_scores(radiograph: Radiograph) -> NDArray[np.float32]:

@@ -1,0 +1,37 @@
+"""Small networks: the same answer from every thread, and one error for whatever is wrong with a file."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from hilum.errors import ModelFileError
+from hilum.run.aide import AideNetwork, usable
+from hilum.run.lungs import LUNGS_KEY, LUNGS_PX
+
+LUNGS = (files("hilum.run") / "lungs.onnx").read_bytes()
+
+
+def test_threads_share_a_network_and_not_its_answers() -> None:
+    network = AideNetwork(LUNGS, LUNGS_KEY, LUNGS_PX)
+    views = np.random.default_rng(0).random((12, 1, LUNGS_PX, LUNGS_PX), dtype=np.float32)
+    alone = [network.ask(view) for view in views]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(network.ask, views))
+    for one, other in zip(alone, together, strict=True):
+        assert np.array_equal(one, other)
+    assert not np.array_equal(alone[0], alone[1])
+
+
+@pytest.mark.parametrize("data", [b"", b"no network", LUNGS[:1000]])
+def test_a_file_that_is_none_is_one_error(data: bytes) -> None:
+    with pytest.raises(ModelFileError, match="The reader's network cannot be used"), usable("reader"):
+        AideNetwork(data, LUNGS_KEY, LUNGS_PX)
+
+
+def test_a_network_of_another_kind_is_the_same_error() -> None:
+    with pytest.raises(ModelFileError), usable("reader"):
+        AideNetwork(LUNGS, "hilum-reader", LUNGS_PX)
