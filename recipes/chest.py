@@ -1,12 +1,12 @@
 """The chest model that ships, from films to the files in the package, by hilum's own commands.
 
-    HILUM_DATA=... python recipes/chest.py --out DIR            list the films, train in two parts
+    HILUM_DATA=... python recipes/chest.py --out DIR            list the films, train in two parts, judge
     HILUM_DATA=... python recipes/chest.py --out DIR --ship     the same, then put the result into the package
 
-The second part (chest_second.toml) starts from the first's weights, which are therefore put into the package between
-the two. The figures of chest_figures.py belong into the model card: write them to DIR/second/figures.txt before --ship.
-A run that was ended goes on when the command is repeated. What is held out: 12 % of the groups of every source and
-finding, and the test parts of covid19-image-dataset and four-class with all that is near them (chest_films.py).
+The second part (chest_second.toml) starts from the first's weights: it runs on a copy of the package in DIR, into which
+they are put. The figures of chest_figures.py go to DIR/figures.txt and into the model card. A run that was ended goes
+on when the command is repeated. What is held out: 12 % of the groups of every source and finding, and the test parts
+of covid19-image-dataset and four-class with all that is near them (chest_films.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -32,14 +33,14 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "hilum"
 
 
-def ship(run: Path) -> None:
-    """Put a run's model file and its backbone's weights into the package, and the hash into the registry."""
-    model = PACKAGE / "run" / SHIPPED["chest"].file
+def ship(run: Path, package: Path) -> None:
+    """Put a run's model file and its backbone's weights into a package, and the hash into its registry."""
+    model = package / "run" / SHIPPED["chest"].file
     shutil.copyfile(run / "model.onnx", model)
     metadata = read_model_file(model).metadata
     card = [metadata.model_card.replace(f"# Model card: {metadata.name}", "# Model card: hilum-chest", 1)]
     card += [(HERE / "chest_card.md").read_text(encoding="utf-8")]
-    if (figures := run.parent / "figures.txt").exists():
+    if (figures := run.parents[1] / "figures.txt").exists():
         card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")
     write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card="".join(card)))
     network = keras.models.load_model(run / "model.keras", compile=False)
@@ -49,8 +50,8 @@ def ship(run: Path) -> None:
     weights = {weight_key(weight): np.asarray(weight).astype(np.float16) for weight in backbone.weights}
     if len(weights) != len(backbone.weights):
         raise SystemExit("Two weights of the backbone have one name.")
-    np.savez_compressed(PACKAGE / "train" / "chest_backbone.npz", allow_pickle=False, **weights)
-    registry = PACKAGE / "run" / "models.py"
+    np.savez_compressed(package / "train" / "chest_backbone.npz", allow_pickle=False, **weights)
+    registry = package / "run" / "models.py"
     text = registry.read_text(encoding="utf-8")
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     registry.write_text(re.sub(r'("chest\.onnx",\s*)"[0-9a-f]*"', rf'\1"{digest}"', text), encoding="utf-8")
@@ -66,15 +67,25 @@ def main() -> None:
     films = options.out / "chest.csv"
     if not films.exists():
         subprocess.run([sys.executable, HERE / "chest_films.py", "--out", films], check=True)
+    environment = dict(os.environ)
     for part in ("first", "second"):
         run = options.out / part / "run"
         if not (run / "metrics.json").exists():
             words = ["train", films, "--out", run, "--config", HERE / f"chest_{part}.toml"]
-            subprocess.run([sys.executable, "-m", "hilum", *map(str, words)], check=True)
-            if part == "first":
-                ship(run)  # the second part starts from these weights
+            subprocess.run([sys.executable, "-m", "hilum", *map(str, words)], check=True, env=environment)
+        if part == "first":
+            copy = (options.out / "package" / "hilum").resolve()
+            if not copy.exists():
+                shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+                ship(run, copy)
+            environment["PYTHONPATH"] = str(copy.parent)
+    figures = options.out / "figures.txt"
+    if not figures.exists():
+        words = [HERE / "chest_figures.py", "--films", films, "--model", run / "model.onnx"]
+        told = subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.PIPE)
+        figures.write_bytes(told.stdout)
     if options.ship:
-        ship(run)
+        ship(run, PACKAGE)
 
 
 if __name__ == "__main__":

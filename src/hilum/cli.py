@@ -1,7 +1,8 @@
 """The command line: one command a job, the words of which are hilum's API.
 
 Data go to standard output, messages and progress to standard error. Exit codes: 0 done; 1 done, but some films could
-not be read, or `audit` found an error; 2 bad input or usage; 3 bad model file; 4 a missing extra; 130 interrupted.
+not be read, or `audit` found an error; 2 bad input or usage; 3 bad model file; 4 a missing extra; 130 interrupted;
+143 ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -128,9 +129,14 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help="efficientnet-lite0 (default), plain-cnn, or one of keras.applications such as MobileNetV2."),
+        typer.Option(
+            help="efficientnet-lite0 (default), plain-cnn, hilum-chest (from the chest model that ships), or one of "
+            "keras.applications such as MobileNetV2."
+        ),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet (default), or none for random ones.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="imagenet (default), chest (of hilum-chest), or none for random ones.")
+    ] = None,
     folds: Annotated[int | None, typer.Option(help="Also cross-validate the training films by groups.")] = None,
     by_source: Annotated[
         bool | None,
@@ -220,7 +226,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
         typer.Option(
             "--shortcuts",
             help="Also measure what the score rests on: lungs hidden, border only, thumbnails, heat maps, damaged "
-            "films, subgroups. About a minute.",
+            "films, subgroups. From half a minute on.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in DIR.")] = False,

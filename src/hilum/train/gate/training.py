@@ -1,4 +1,4 @@
-"""Training the gate's network and sealing it as the file that ships with hilum; bench/gate.py is its command."""
+"""Training the gate's network and sealing it as the file that ships with hilum; recipes/gate.py is its command."""
 
 from __future__ import annotations
 

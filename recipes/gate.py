@@ -3,8 +3,8 @@
 Chest films to learn from: radiography-db, kermany and ieee8023 of the pool. Never learned from: nih-ozturk and
 lung-masks, on which the shipped file is judged (bench/answers.py). Pictures of something else: not-chest, and drawings.
 
-    HILUM_DATA=... python bench/gate.py --out src/hilum/run/gate.onnx     trains the file that ships
-    HILUM_DATA=... python bench/gate.py --leave-out kermany                measures it, trained without a source or kind
+    HILUM_DATA=... python recipes/gate.py --out src/hilum/run/gate.onnx   trains the file that ships
+    HILUM_DATA=... python recipes/gate.py --leave-out kermany              measures it, trained without a source or kind
 """
 
 from __future__ import annotations
