@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from hilum.errors import InputError
 
-__all__ = ["replace_file"]
+__all__ = ["replace_array", "replace_file"]
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
@@ -39,3 +42,18 @@ def replace_file(path: Path, content: str | bytes) -> None:
             f"Cannot write `{path}`: {error.strerror}.",
             fix="Free some space or choose another folder; nothing was lost.",
         ) from error
+
+
+def replace_array(path: Path, values: np.ndarray) -> None:
+    """Write an array as .npy in one step.
+
+    Args:
+        path: The file; its folder must exist.
+        values: Of numbers.
+
+    Raises:
+        InputError: As replace_file.
+    """
+    content = io.BytesIO()
+    np.save(content, values, allow_pickle=False)
+    replace_file(path, content.getvalue())

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from hilum.data.split import assign_folds
+from hilum.files import replace_array
 from hilum.judge.calibrate import fit_temperature
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
@@ -130,10 +131,7 @@ def cross_fit(
                 progress=progress,
             )
             temperature = fit_temperature(answer(network, validation), validation.labels)
-            partial = kept.with_suffix(".partial")
-            with partial.open("wb") as file:
-                np.save(file, answer(network, prepared.films.subset(held)) / temperature)
-            partial.replace(kept)
+            replace_array(kept, answer(network, prepared.films.subset(held)) / temperature)
             checkpoint.unlink(missing_ok=True)
         parts.append((held, np.load(kept, allow_pickle=False)))
         so_far = _together(prepared, parts)

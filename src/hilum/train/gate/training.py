@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 from keras import layers
 from numpy.typing import NDArray
 
-from hilum.console import hushed
-from hilum.errors import ModelFileError
-from hilum.files import replace_file
 from hilum.run.answer import softmax
 from hilum.run.gate import GATE_KEY, KINDS, VIEW_PX, load_gate
+from hilum.train.aide import seal_aide
 
 __all__ = ["build_gate", "fit_gate", "gate_probabilities", "seal_gate"]
 
 _CHANNELS = (24, 32, 48, 64)
 _HIDDEN = 48
-_OPSET = 15
 _LARGEST_DIFFERENCE = 1e-3  # of a probability, between the engine and Keras
 _PREDICT_BATCH = 512
 Views = NDArray[np.float32]
@@ -79,20 +72,10 @@ def seal_gate(model: keras.Model, views: Views, path: Path, *, least_chest: floa
         ModelFileError: Engine and Keras disagree; nothing is written.
     """
     expected = gate_probabilities(model, views)
-    with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "gate.onnx"
-        with hushed(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
-            model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)
-        graph = onnx.load(exported)
-    graph.producer_name = "hilum"
+
+    def difference(data: bytes) -> float:
+        network = load_gate(data)
+        return float(np.abs(np.array([network.probabilities(view) for view in views]) - expected).max())
+
     facts = {"kinds": KINDS, "least_chest": least_chest, "most_cut_off": most_cut_off}
-    onnx.helper.set_model_props(graph, {GATE_KEY: json.dumps(facts)})
-    onnx.checker.check_model(graph)
-    data = graph.SerializeToString()
-    network = load_gate(data)
-    found = np.array([network.probabilities(view) for view in views])
-    if not np.abs(found - expected).max() <= _LARGEST_DIFFERENCE:
-        raise ModelFileError(f"Not sealed: engine and Keras differ by {np.abs(found - expected).max():.2g}.")
-    replace_file(path, data)
-    return len(data)
+    return seal_aide(model, path, facts, key=GATE_KEY, difference=difference, most=_LARGEST_DIFFERENCE)

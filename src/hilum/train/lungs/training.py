@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +12,12 @@ import onnx
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from hilum.console import hushed
-from hilum.errors import ModelFileError
-from hilum.files import replace_file
 from hilum.run.lungs import LUNGS_KEY, LUNGS_PREPROCESSING, LUNGS_PX, load_lungs
+from hilum.train.aide import seal_aide
 
 __all__ = ["build_lungs", "fit_lungs", "lung_logits", "seal_lungs"]
 
 _DEPTHS = (16, 32, 64, 96)  # channels at 64, 32, 16 and 8 pixels a side
-_OPSET = 15
 _LARGEST_DIFFERENCE = 5e-3  # of a probability, between the engine with weights in half precision and Keras
 _SMALLEST_HALVED = 256  # weights; smaller constants stay as they are
 _PREDICT_BATCH = 64
@@ -132,26 +126,16 @@ def seal_lungs(model: keras.Model, views: Views, path: Path, facts: Mapping[str,
     Raises:
         ModelFileError: Engine and Keras disagree; nothing is written.
     """
-    expected = lung_logits(model, views)
-    with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "lungs.onnx"
-        with hushed(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
-            model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)
-        graph = onnx.load(exported)
-    _halve_weights(graph)
-    graph.producer_name = "hilum"
+    expected = _sigmoid(lung_logits(model, views))
+
+    def difference(data: bytes) -> float:
+        network = load_lungs(data)
+        return float(np.abs(_sigmoid(np.array([network.scores(view) for view in views])) - expected).max())
+
     told = {**facts, "preprocessing": LUNGS_PREPROCESSING.to_dict()}
-    onnx.helper.set_model_props(graph, {LUNGS_KEY: json.dumps(told)})
-    onnx.checker.check_model(graph)
-    data = graph.SerializeToString()
-    network = load_lungs(data)
-    found = np.array([network.scores(view) for view in views])
-    difference = np.abs(_sigmoid(found) - _sigmoid(expected)).max()
-    if not difference <= _LARGEST_DIFFERENCE:
-        raise ModelFileError(f"Not sealed: engine and Keras differ by {difference:.2g}.")
-    replace_file(path, data)
-    return len(data)
+    return seal_aide(
+        model, path, told, key=LUNGS_KEY, difference=difference, most=_LARGEST_DIFFERENCE, change=_halve_weights
+    )
 
 
 def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:

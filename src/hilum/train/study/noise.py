@@ -15,6 +15,7 @@ import numpy as np
 
 from hilum.console import Console
 from hilum.errors import ConfigError
+from hilum.files import replace_array
 from hilum.film.denoise import LEAST_NOISE, METHODS, Method, apply_method, estimate_noise
 from hilum.film.preprocess import Preprocessing, equalized
 from hilum.judge.intervals import grouped_mean
@@ -168,7 +169,7 @@ class _NoiseStudy:
         kept = self.study.folder("noise") / f"{part}-{condition}.npy"
         if not kept.exists():
             count = len(self._films_of[part])
-            _save(kept, np.array([estimate_noise(self._film(part, at, condition)) for at in range(count)]))
+            replace_array(kept, np.array([estimate_noise(self._film(part, at, condition)) for at in range(count)]))
         return np.load(kept, allow_pickle=False)
 
     def _engine(self) -> Engine:
@@ -202,7 +203,7 @@ class _NoiseStudy:
                 features[chosen] = np.concatenate(rows) if rows else features[chosen]
             else:
                 features = np.concatenate(rows)
-            _save(kept, features)
+            replace_array(kept, features)
         return np.load(kept, allow_pickle=False)
 
     def _only_noisy(self, name: str, part: str, condition: str) -> bool:
@@ -380,10 +381,3 @@ class _NoiseStudy:
             cleaned = apply_method(noisy, name, estimate_noise(noisy))
             shown.append(Example("With noise" if name == "none" else METHODS[name].title, cleaned, noisy - cleaned))
         return shown
-
-
-def _save(path: Path, values: np.ndarray) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.save(file, values)
-    partial.replace(path)

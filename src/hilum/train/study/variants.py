@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.files import replace_file
+from hilum.files import replace_array, replace_file
 from hilum.judge.calibrate import fit_temperature
 from hilum.judge.study.changes import figures_of_answers
 from hilum.run.answer import softmax
@@ -76,10 +76,7 @@ class _Answering:
             return logits
         if self.outside is not None:
             answers = compute_logits(network.model, self.outside.films)[:, self.outside.columns] / self.temperature
-            partial = self.folder / "outside.partial"
-            with partial.open("wb") as file:
-                np.save(file, answers)
-            partial.replace(self.folder / f"outside-{self.fold}.npy")
+            replace_array(self.folder / f"outside-{self.fold}.npy", answers)
         facts = {"minutes": self.minutes, "num_weights": int(network.model.count_params())}
         replace_file(self.folder / f"facts-{self.fold}.json", json.dumps(facts))
         return logits
