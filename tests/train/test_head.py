@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.train.head import fit_head, tempered_losses
+from hilum.train.head import fit_head, prior_shift, tempered_losses
 
 
 @pytest.mark.parametrize("num_findings", [2, 3])
@@ -40,3 +40,29 @@ def test_the_loss_of_validation_films_decides_the_penalty() -> None:
 def test_losses_are_taken_at_the_best_temperature() -> None:
     logits, labels = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0]]), np.array([0, 1, 1])
     assert tempered_losses(logits * 3, labels) == pytest.approx(tempered_losses(logits, labels), rel=0.05)
+
+
+def test_a_shift_undoes_that_films_were_drawn_unevenly() -> None:
+    chance = np.random.default_rng(2)
+    labels = np.repeat([0, 1, 2], [400, 100, 300])
+    honest = 2 * np.eye(3)[labels] + chance.normal(0, 1, (800, 3))
+    drawn = honest + np.array([0.0, 1.5, -1.0])
+    weights = (1 / np.bincount(labels))[labels]
+    shift = prior_shift(drawn, labels, weights)
+    assert shift.sum() == pytest.approx(0, abs=1e-5)
+    moved = (drawn + shift).argmax(axis=1) == labels
+    right = {
+        name: np.average(hits, weights=weights)
+        for name, hits in (
+            ("drawn", drawn.argmax(axis=1) == labels),
+            ("honest", honest.argmax(axis=1) == labels),
+            ("moved", moved),
+        )
+    }
+    assert right["moved"] == pytest.approx(right["honest"], abs=0.015)
+    assert right["moved"] > right["drawn"] + 0.05
+
+
+def test_few_films_shift_little_and_none_nothing() -> None:
+    assert np.abs(prior_shift(np.array([[3.0, 0.0]]), np.array([1]), np.ones(1))).max() < 1.5
+    assert np.array_equal(prior_shift(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0)), np.zeros(3))

@@ -4,6 +4,9 @@ Validation films decide the head's penalty and whether fine-tuning is kept. Loss
 temperature, as calibration follows anyway, and fine-tuning must beat the head by two standard errors of the
 films' differences: forty films call noise a gain more often than not.
 
+Where films are drawn by source, the last layer's constants are set right on the validation films at the end: drawing
+made some findings of some sources likelier than they are.
+
 Where the weights are averaged, the average (batch-norm statistics included) stands in for them whenever films are
 validated, and is what is kept; training goes on from the weights themselves.
 
@@ -30,7 +33,7 @@ import numpy as np
 from hilum.train.augment import Augmentation
 from hilum.train.batches import Films, epoch_batches, source_chances
 from hilum.train.config import FitSettings
-from hilum.train.head import fit_head, tempered_losses
+from hilum.train.head import fit_head, prior_shift, tempered_losses
 from hilum.train.networks import Network, freeze_below
 from hilum.train.policies import mixed_batches
 
@@ -180,7 +183,16 @@ class _Fitting:
             self.state.stopped = self.state.waited >= self.settings.patience
             self._save()
         self.network.model.set_weights(self.best)
+        if self.chances is not None:
+            self._correct_priors()
         return self.state.history
+
+    def _correct_priors(self) -> None:
+        """Undo in the last layer that films were drawn by finding and source, not as often as they occur."""
+        labels, last = self.validation.labels, self.network.head.get_layer("logits")
+        kernel, intercepts = last.get_weights()
+        logits = compute_logits(self.network.model, self.validation)
+        last.set_weights([kernel, intercepts + prior_shift(logits, labels, self.weights[labels])])
 
     def _prepare_backbone(self) -> None:
         if self.network.pretrained:

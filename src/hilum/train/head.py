@@ -1,4 +1,8 @@
-"""The last layer of a network fitted by logistic regression on features that are computed once."""
+"""The last layer of a network: fitted by logistic regression, and set right where films were drawn unevenly.
+
+Source of the shift: Alexandari, Kundaje, Shrikumar 2020, Maximum likelihood with bias-corrected calibration is hard to
+beat at label shift adaptation.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from hilum.judge.calibrate import fit_temperature
 
-__all__ = ["LinearHead", "fit_head", "tempered_losses"]
+__all__ = ["LinearHead", "fit_head", "prior_shift", "tempered_losses"]
 
 _PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _ITERATIONS = 3000
@@ -76,3 +81,33 @@ def tempered_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     scaled = logits / fit_temperature(logits, labels)
     shifted = scaled - scaled.max(axis=1, keepdims=True)
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+
+
+def prior_shift(logits: np.ndarray, labels: np.ndarray, film_weights: np.ndarray) -> np.ndarray:
+    """Return what to add to a network's logits, whose training films were not drawn as often as they occur.
+
+    Temperature and one constant a finding are fitted together, by the validation films' cross-entropy; the constants
+    are held back by a normal prior of deviation 1, so that few films move them little.
+
+    Args:
+        logits: (n, K) of the validation films.
+        labels: (n,) int, their findings.
+        film_weights: (n,) float, how much each film weighs; their mean is taken as 1.
+
+    Returns:
+        (K,) float32, of mean 0.
+    """
+    num_findings = logits.shape[1]
+    if not len(labels):
+        return np.zeros(num_findings, np.float32)
+    rows, weights = np.arange(len(labels)), film_weights / film_weights.mean()
+
+    def loss(values: np.ndarray) -> float:
+        scaled = logits * np.exp(values[0]) + values[1:]
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        losses = np.log(np.exp(scaled).sum(axis=1)) - scaled[rows, labels]
+        return float(weights @ losses + 0.5 * np.square(values).sum())
+
+    found = minimize(loss, np.zeros(1 + num_findings), method="BFGS").x
+    shift = found[1:] / np.exp(found[0])
+    return np.asarray(shift - shift.mean(), np.float32)

@@ -28,7 +28,9 @@ def augmentation_page(figures: Mapping[str, Any], examples: Mapping[str, Sequenc
     """
     sections = []
     for backbone, part in figures["backbones"].items():
-        sections.append(Section(backbone.lower(), backbone, _backbone(part, elsewhere=bool(figures["external"]))))
+        told = f"<p>{escape(part['verdict']['words'])}</p>" if len(figures["backbones"]) > 1 else ""
+        content = _backbone(part, elsewhere=bool(figures["external"])) + told
+        sections.append(Section(backbone.lower(), backbone, content))
     shown = ""
     for title, films in examples.items():
         pictures = "".join(picture(film, f"{at + 1}") for at, film in enumerate(films))
@@ -74,7 +76,7 @@ def _backbone(part: Mapping[str, Any], *, elsewhere: bool) -> str:
         for place, where in places
     )
     body = "".join(
-        f'<tr><th scope="row">{escape(row["title"])}<small>{escape(row["words"])}</small></th>'
+        f'<tr><th scope="row">{escape(row["title"])}<small class="meaning">{escape(row["words"])}</small></th>'
         + "".join(cell(row["in_house"][key]) for key in ("accuracy", "macro_f1", "auroc"))
         + change_cell(row["against_default"]["in_house"])
         + (cell(row["external"]["auroc"]) + change_cell(row["against_default"]["external"]) if elsewhere else "")
@@ -83,13 +85,9 @@ def _backbone(part: Mapping[str, Any], *, elsewhere: bool) -> str:
     )
     heads = ["Policy", "Accuracy", "Macro-F1", "AUROC", "Against the default, points"]
     heads += ["AUROC elsewhere", "Against the default, points"] if elsewhere else []
-    return (
-        f'<p class="lede">{escape(part["how"])}</p><div class="pair">{plots}</div>'
-        + table(
-            "Policies",
-            (*heads, "Minutes"),
-            body,
-            "Per cent; intervals beneath. Minutes of processor time for all folds.",
-        )
-        + f"<p>{escape(part['verdict']['words'])}</p>"
+    return f'<p class="lede">{escape(part["how"])}</p><div class="pair">{plots}</div>' + table(
+        "Policies",
+        (*heads, "Minutes"),
+        body,
+        "Per cent; intervals beneath. Minutes of processor time for all folds.",
     )

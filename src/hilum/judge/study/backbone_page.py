@@ -73,7 +73,8 @@ def _networks(figures: Mapping[str, Any]) -> str:
     elsewhere, body = bool(figures["external"]), ""
     for row in figures["networks"]:
         name = (
-            f'<th scope="row">{escape(row["backbone"])}<small>{row["size_px"]} px, {escape(row["start"])}</small></th>'
+            f'<th scope="row">{escape(row["backbone"])}<small class="meaning">{row["size_px"]} px, '
+            f"{escape(row['start'])}</small></th>"
         )
         if row["reason"]:
             body += f'<tr>{name}<td colspan="{10 if elsewhere else 8}">{escape(row["reason"])}</td></tr>'
