@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["POLICIES", "Augmentation", "augment"]
+__all__ = ["POLICIES", "SIMPLE", "Augmentation", "augment"]
 
 POLICIES = ("changes", "randaugment", "augmix", "mixup", "cutmix", "erasing")
 
@@ -63,6 +63,18 @@ class Augmentation:
     def needs_lungs(self) -> bool:
         """Return whether the lungs must be found before training."""
         return self.lungs_only_probability + self.lungs_hidden_probability > 0
+
+
+SIMPLE = Augmentation(  # half mirrored, slightly turned, slightly blurred; nothing else
+    zoom_fraction=0.0,
+    stretch_fraction=0.0,
+    shift_fraction=0.0,
+    gamma=0.0,
+    contrast_fraction=0.0,
+    brightness_fraction=0.0,
+    noise_sigma_fraction=0.0,
+    lost_resolution_fraction=0.0,
+)
 
 
 def augment(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.preprocess import Preprocessing
-from hilum.train.augment import POLICIES, Augmentation
+from hilum.train.augment import POLICIES, SIMPLE, Augmentation
 
 __all__ = [
     "OPTIMISERS",
@@ -145,6 +145,7 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
             weights="none",
             preprocessing=Preprocessing(size_px=64),
             fit=FitSettings(epochs=40, learning_rate=1e-3, patience=20, batch_size=16, dropout=0.2),
+            augmentation=SIMPLE,  # by `hilum study augmentation`: see docs/results.md
         )
     return RunConfig(backbone=backbone, weights="chest" if backbone == "hilum-chest" else "imagenet")
 

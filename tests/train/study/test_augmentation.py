@@ -9,6 +9,7 @@ import pytest
 from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError
 from hilum.judge.study.augmentation_page import augmentation_text
+from hilum.train.config import default_config
 from hilum.train.policies import no_changes
 from hilum.train.study.augmentation import POLICY_VARIANTS, study_augmentation
 from hilum.train.study.common import StudySettings
@@ -21,17 +22,17 @@ def test_policies_are_compared_with_none_and_with_the_default(tmp_path: Path) ->
     other = write_phantoms(
         tmp_path / "other", num_per_finding=4, num_test_per_finding=0, seed=7, findings=FINDINGS, size_px=96
     )
-    settings = StudySettings(folds=2, epochs=1, only=("no-flip",), backbones=("plain-cnn",), sizes_px=(32,))
+    settings = StudySettings(folds=2, epochs=1, only=("no-flip", "full"), backbones=("plain-cnn",), sizes_px=(32,))
     figures = study_augmentation(own, tmp_path / "out", settings, external=other)
     rows = {row["name"]: row for row in figures["backbones"]["plain-cnn"]["policies"]}
-    assert list(rows) == ["none", "default", "no-flip"]
+    assert list(rows) == ["none", "simple", "full", "no-flip"]
     assert rows["none"]["against_none"] == {"in_house": None, "external": None}
-    assert rows["default"]["against_default"]["in_house"] is None
+    assert rows["simple"]["against_default"]["in_house"] is None
     assert rows["no-flip"]["against_default"]["external"]["n"] == 8
     assert "Mirroring films" in figures["verdict"]["words"]
     assert figures["verdict"]["words"] in augmentation_text(figures, width=200)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg") == 15
+    assert page.count("data:image/jpeg") == 20
     with pytest.raises(ConfigError, match="one --size-px"):
         study_augmentation(own, tmp_path / "two", StudySettings(sizes_px=(32, 64)))
     with pytest.raises(ConfigError, match="Did you mean `mixup`"):
@@ -42,10 +43,10 @@ def test_each_policy_is_what_its_name_says() -> None:
     policies = {one.name: one.augmentation for one in POLICY_VARIANTS}
     assert policies["none"] == no_changes()
     assert policies["geometric"].gamma == 0
-    assert policies["geometric"].rotation_degrees == policies["default"].rotation_degrees > 0
+    assert policies["geometric"].rotation_degrees == policies["full"].rotation_degrees > 0
     assert policies["photometric"].flip_probability == policies["photometric"].rotation_degrees == 0
-    assert policies["photometric"].gamma == policies["default"].gamma
-    assert policies["no-flip"].flip_probability == 0 < policies["default"].flip_probability
+    assert policies["photometric"].gamma == policies["full"].gamma
+    assert policies["no-flip"].flip_probability == 0 < policies["full"].flip_probability
     assert {policies[name].policy for name in ("randaugment", "augmix", "mixup", "cutmix", "erasing")} == {
         "randaugment",
         "augmix",
@@ -53,3 +54,8 @@ def test_each_policy_is_what_its_name_says() -> None:
         "cutmix",
         "erasing",
     }
+
+
+def test_the_default_of_every_backbone_is_among_them() -> None:
+    for backbone in ("plain-cnn", "efficientnet-lite0"):
+        assert default_config(backbone).augmentation in [one.augmentation for one in POLICY_VARIANTS]

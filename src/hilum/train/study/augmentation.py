@@ -19,7 +19,7 @@ from hilum.errors import ConfigError
 from hilum.judge.study.augmentation_page import augmentation_page
 from hilum.judge.study.augmentation_verdict import choose_policy, flip_words
 from hilum.judge.study.changes import change_of
-from hilum.train.augment import Augmentation
+from hilum.train.augment import SIMPLE, Augmentation
 from hilum.train.batches import Films, epoch_batches
 from hilum.train.config import RunConfig, default_config
 from hilum.train.policies import mixed_batches, no_changes
@@ -30,7 +30,7 @@ from hilum.train.study.variants import VariantAnswers, cross_variant
 __all__ = ["POLICY_VARIANTS", "PolicyVariant", "study_augmentation"]
 
 _BACKBONES = ("plain-cnn", "efficientnet-lite0")
-_DEFAULT = "default"
+_FULL = "full"
 _FINE_TUNING_RATE = 1e-4
 _SHOWN = 5
 
@@ -61,21 +61,22 @@ def _variants() -> tuple[PolicyVariant, ...]:
     )
     part = {name: {one: getattr(default, one) for one in names} for name, names in
             (("geometry", geometry), ("photometry", photometry))}  # fmt: skip
-    seed = replace(nothing, flip_probability=0.5, rotation_degrees=10.0, blur_sigma_px=1.0, photometric_probability=0.5)
     return (
         PolicyVariant("none", "None", "films as they are", nothing),
-        PolicyVariant("simple", "Flip, rotation, blur", "half mirrored, 10 degrees, sigma up to 1 pixel", seed),
-        PolicyVariant("geometric", "Geometric", "the default's geometry alone", replace(nothing, **part["geometry"])),
+        PolicyVariant("simple", "Flip, rotation, blur", "half mirrored, 10 degrees, sigma up to 1 pixel", SIMPLE),
         PolicyVariant(
-            "photometric", "Photometric", "the default's photometry alone", replace(nothing, **part["photometry"])
+            "geometric", "Geometric", "mirrored, turned, stretched, shifted", replace(nothing, **part["geometry"])
         ),
-        PolicyVariant(_DEFAULT, "Default", "geometry and photometry", default),
-        PolicyVariant("no-flip", "Default without flip", "never mirrored", replace(default, flip_probability=0.0)),
+        PolicyVariant(
+            "photometric", "Photometric", "grey values, blur, noise, resolution", replace(nothing, **part["photometry"])
+        ),
+        PolicyVariant(_FULL, "Both", "geometric and photometric", default),
+        PolicyVariant("no-flip", "Both without flip", "never mirrored", replace(default, flip_probability=0.0)),
         PolicyVariant("randaugment", "RandAugment", "2 of 10 changes, strength 0.5", _policy("randaugment")),
         PolicyVariant("augmix", "AugMix", "3 chains of changes, strength 0.5", _policy("augmix")),
-        PolicyVariant("mixup", "MixUp", "behind the default, alpha 0.2", _policy("mixup")),
-        PolicyVariant("cutmix", "CutMix", "behind the default, strength 0.5", _policy("cutmix")),
-        PolicyVariant("erasing", "RandomErasing", "behind the default, half of the films", _policy("erasing")),
+        PolicyVariant("mixup", "MixUp", "behind both, alpha 0.2", _policy("mixup")),
+        PolicyVariant("cutmix", "CutMix", "behind both, strength 0.5", _policy("cutmix")),
+        PolicyVariant("erasing", "RandomErasing", "behind both, half of the films", _policy("erasing")),
     )
 
 
@@ -114,7 +115,8 @@ def study_augmentation(
     """
     known = tuple(one.name for one in POLICY_VARIANTS)
     names = chosen_names(settings.only, known, "policy")
-    names = tuple(name for name in known if name in names or name in {"none", _DEFAULT})
+    kept = {"none", *(_default_name(backbone) for backbone in settings.backbones or _BACKBONES)}
+    names = tuple(name for name in known if name in names or name in kept)
     study = Study("augmentation", data, out, settings, external=external, overwrite=overwrite, console=console)
     configs = [_config(name, settings) for name in settings.backbones or _BACKBONES]
     console = study.console
@@ -155,6 +157,11 @@ def study_augmentation(
     return figures
 
 
+def _default_name(backbone: str) -> str:
+    usual = default_config(backbone).augmentation
+    return next(one.name for one in POLICY_VARIANTS if one.augmentation == usual)
+
+
 def _config(backbone: str, settings: StudySettings) -> RunConfig:
     config = default_config(backbone)
     size_px = settings.sizes_px[0] if settings.sizes_px else config.preprocessing.size_px
@@ -171,7 +178,7 @@ def _config(backbone: str, settings: StudySettings) -> RunConfig:
 def _part(
     config: RunConfig, answers: dict[str, VariantAnswers], findings: tuple[str, ...], outside: OutsideFilms | None
 ) -> dict[str, Any]:
-    rows = []
+    rows, default = [], _default_name(config.backbone)
     for variant in POLICY_VARIANTS:
         if variant.name in answers:
             one = answers[variant.name]
@@ -182,12 +189,12 @@ def _part(
                     "words": variant.words,
                     **one.figures(findings, outside),
                     "against_none": _changes(answers["none"], one, outside),
-                    "against_default": _changes(answers[_DEFAULT], one, outside),
+                    "against_default": _changes(answers[default], one, outside),
                 }
             )
-    verdict = choose_policy(config.backbone, rows, _DEFAULT)
-    if "no-flip" in answers:
-        flip = _changes(answers["no-flip"], answers[_DEFAULT], outside)
+    verdict = choose_policy(config.backbone, rows, default)
+    if {"no-flip", _FULL} <= set(answers):
+        flip = _changes(answers["no-flip"], answers[_FULL], outside)
         told = [flip_words(flip["in_house"], "here")]
         if flip["external"]:
             told.append(flip_words(flip["external"], "on other sources"))
