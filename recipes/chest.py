@@ -24,11 +24,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from hilum.judge.card import TO_FILL_IN
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import SHIPPED
 from hilum.train.networks import weight_key
 from hilum.train.seal import write_metadata
 
+LICENCE = (
+    "Licence of the weights: Apache-2.0, as the package; the films' own licences stand under Sources, and some allow "
+    "research or non-commercial use only"
+)
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "hilum"
 
@@ -38,7 +43,13 @@ def ship(run: Path, package: Path) -> None:
     model = package / "run" / SHIPPED["chest"].file
     shutil.copyfile(run / "model.onnx", model)
     metadata = read_model_file(model).metadata
-    card = [metadata.model_card.replace(f"# Model card: {metadata.name}", "# Model card: hilum-chest", 1)]
+    card = [metadata.model_card]
+    for told, known in (
+        (f"# Model card: {metadata.name}", "# Model card: hilum-chest"),
+        (f"Answerable for the model: {TO_FILL_IN}", "Answerable for the model: the hilum project"),
+        (f"Licence of the weights: {TO_FILL_IN}", LICENCE),
+    ):
+        card = [card[0].replace(told, known, 1)]
     card += [(HERE / "chest_card.md").read_text(encoding="utf-8")]
     if (figures := run.parents[1] / "figures.txt").exists():
         card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")

@@ -46,7 +46,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "1a7bca1781dd11e64f739b65fff2c627e8800adb378bcae26c12bbdac0969af4",
+            "b96d6c191fef1343c93a9af3b473ca677c7b8796462facf74fd606870166cdea",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
