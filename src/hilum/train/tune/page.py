@@ -87,7 +87,8 @@ def verdict_text(result: SearchResult) -> str:
     first, best = mean_loss(confirmed.defaults), mean_loss(confirmed.best)
     return (
         f"{lead}. Judged anew on {repeats} other draw{'s' if repeats > 1 else ''} of folds and first weights its loss "
-        f"is {best:.4f} against {first:.4f}: lower by {gain.value:.4f} with a standard error of {gain.error:.4f}"
+        f"is {best:.4f} against {first:.4f}: {'lower' if gain.value >= 0 else 'higher'} by {abs(gain.value):.4f} with "
+        f"a standard error of {gain.error:.4f}"
         f"{', of which two are asked for' if not told else ''}. Macro-F1 {macro_f1(confirmed.best):.3f} against "
         f"{macro_f1(confirmed.defaults):.3f} ({_f1_difference(confirmed)})."
     )
