@@ -27,7 +27,6 @@ from hilum.data.split import read_splits
 from hilum.errors import InputError
 from hilum.run.classifier import Classifier
 from hilum.run.familiar import Familiarity
-from hilum.train import pipeline
 from hilum.train.config import RunConfig, read_config
 from hilum.train.pipeline import Run, train_model
 
@@ -341,7 +340,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     assert {path.name for path in out.iterdir()} == FILES
 
 
-@pytest.mark.parametrize("step", ["seal", "worst_mistakes"])
+@pytest.mark.parametrize("step", ["hilum.train.parts.seal", "hilum.train.pipeline.worst_mistakes"])
 def test_a_run_stopped_behind_its_fit_does_not_fit_again(
     tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -352,7 +351,7 @@ def test_a_run_stopped_behind_its_fit_does_not_fit_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, step, stop)
+        patch.setattr(step, stop)
         with pytest.raises(KeyboardInterrupt):
             train_model(tiny_data, out, config)
     run = train_model(tiny_data, out, config, console=console)
