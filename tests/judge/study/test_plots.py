@@ -50,3 +50,14 @@ def test_what_is_best_at_its_cost_is_marked() -> None:
     assert svg.count('class="ring"') == 1
     assert "unknown" not in svg
     assert cost_plot([points[2]], "ms", "AUROC", "Cost") == ""
+
+
+def test_names_of_networks_alike_are_not_written_over_each_other() -> None:
+    alike = [
+        CostPoint(name, 4.7, {"value": value, "low": None, "high": None}, best)
+        for name, value, best in (("tuned", 0.825, True), ("frozen", 0.818, False), ("other", 0.82, False))
+    ]
+    svg = cost_plot(alike, "ms", "AUROC", "Costs.")
+    tops = sorted(float(y) for y in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>(?:tuned|frozen|other)<', svg))
+    assert len(tops) == 3
+    assert min(b - a for a, b in zip(tops, tops[1:], strict=False)) >= 12

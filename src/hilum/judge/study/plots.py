@@ -14,6 +14,7 @@ Interval = Mapping[str, float | None]
 
 _ROW_PX = 26.0
 _MOST_POINTS = 25.0  # of a change that a plot shows in full
+_NAME_PX, _LINE_PX = 140, 13  # room that a network's name takes in a plot
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,16 @@ def cost_plot(points: Sequence[CostPoint], cost: str, figure: str, description: 
     panel = _Panel((floor_decade, top_decade), (floor, 1), cost, f"{figure}, %", x_ticks, y_ticks, 620, 330, right=24)
     frontier = sorted((math.log10(one.cost), float(one.figure["value"] or 0.0)) for one in shown if one.best)
     elements = [panel.line(frontier, "muted")]
-    for one in shown:
+    taken: list[tuple[float, float]] = []  # where names begin, so that none is written over another
+    for one in sorted(shown, key=lambda point: -float(point.figure["value"] or 0.0)):
         x, y = math.log10(one.cost), float(one.figure["value"] or 0.0)
         if one.figure["low"] is not None and one.figure["high"] is not None:
             elements.append(panel.line([(x, one.figure["low"]), (x, one.figure["high"])], "whisker"))
         elements.append(panel.dot(x, y, "point" if one.best else "ring", 4))
         end = panel.x(x) > panel.width * 0.72
-        elements.append(
-            panel.text(panel.x(x) + (-7 if end else 7), panel.y(y) - 6, one.name, anchor="end" if end else "start")
-        )
+        across, down = panel.x(x) + (-7 if end else 7), panel.y(y) - 6
+        while any(abs(across - left) < _NAME_PX and abs(down - top) < _LINE_PX for left, top in taken):
+            down += 1
+        taken.append((across, down))
+        elements.append(panel.text(across, down, one.name, anchor="end" if end else "start"))
     return panel.svg(elements, description)
