@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from xml.etree import ElementTree
 
@@ -60,4 +61,4 @@ def test_names_of_networks_alike_are_not_written_over_each_other() -> None:
     svg = cost_plot(alike, "ms", "AUROC", "Costs.")
     tops = sorted(float(y) for y in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>(?:tuned|frozen|other)<', svg))
     assert len(tops) == 3
-    assert min(b - a for a, b in zip(tops, tops[1:], strict=False)) >= 12
+    assert min(b - a for a, b in itertools.pairwise(tops)) >= 12
