@@ -367,3 +367,29 @@ def test_films_of_several_possible_findings_teach_their_sum(tmp_path: Path) -> N
         logits = compute_logits(net.model, train)
         probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         assert ((probabilities[:, 1:].sum(axis=1) > 0.5) == (shown == 1)).mean() > 0.9
+
+
+def test_only_films_drawn_by_source_have_their_priors_set_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def shift(logits: np.ndarray, labels: np.ndarray, film_weights: np.ndarray) -> np.ndarray:
+        assert len(logits) == len(labels) == len(film_weights) == 4
+        asked.append(len(labels))
+        return np.array([3.0, -3.0], np.float32)
+
+    monkeypatch.setattr("hilum.train.fit.prior_shift", shift)
+    pixels = np.random.default_rng(0).random((12, 32, 32)).astype(np.float16)
+    train = Films(pixels, np.arange(12) % 2, np.zeros(12, int))
+    validation = train.subset(np.arange(4))
+    gaps = {}
+    for sampling in ("films", "sources"):
+        net = build_network("plain-cnn", num_findings=2, size_px=32, weights="none", dropout=0.0)
+        settings = dataclasses.replace(SETTINGS, epochs=1, sampling=sampling)
+        fit(net, train, validation, settings, no_changes(), seed=1, checkpoint=tmp_path / f"{sampling}.npz")
+        intercepts = net.head.get_layer("logits").get_weights()[1]
+        gaps[sampling] = float(intercepts[0] - intercepts[1])
+    assert asked == [4]
+    assert gaps["sources"] == pytest.approx(6, abs=0.5)
+    assert abs(gaps["films"]) < 0.5
