@@ -35,3 +35,10 @@ def test_a_file_that_is_none_is_one_error(data: bytes) -> None:
 def test_a_network_of_another_kind_is_the_same_error() -> None:
     with pytest.raises(ModelFileError), usable("reader"):
         AideNetwork(LUNGS, "hilum-reader", LUNGS_PX)
+
+
+def test_half_precision_is_only_asked_for_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = np.random.default_rng(0).random((1, LUNGS_PX, LUNGS_PX), np.float32)
+    exact = AideNetwork(LUNGS, LUNGS_KEY, LUNGS_PX, precision="f32").ask(view)
+    monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32"])
+    np.testing.assert_array_equal(AideNetwork(LUNGS, LUNGS_KEY, LUNGS_PX).ask(view), exact)

@@ -107,13 +107,12 @@ def test_a_refused_film_is_still_answered(
 
 
 def statistics(*, threshold: float, num_features: int = 4) -> dict[str, object]:
-    """Return statistics under which the distance of any film is some number above 0."""
+    """Return statistics under which the strangeness of any film is some number above 0."""
     return Familiarity(
-        center=np.zeros(num_features, np.float32),
-        basis=np.eye(num_features, 2, dtype=np.float32),
-        scaling=np.eye(2, dtype=np.float32),
-        means=np.full((1, 2), -1.0, np.float32),
-        residual_scale=1.0,
+        bank=np.full((5, num_features), -0.5, np.float32),
+        distance=(0.0, 1.0),
+        energy=(-1000.0, 1.0),
+        doubt=(0.0, 1.0),
         threshold=threshold,
         refused_fraction=0.01,
         n=100,

@@ -28,7 +28,7 @@ def test_the_file_answers_as_keras_and_says_what_it_was_told(model: keras.Model,
     view = np.random.default_rng(0).random((1, SIDE_PX, SIDE_PX), dtype=np.float32)
 
     def difference(data: bytes) -> float:
-        told = AideNetwork(data, "hilum-reader", SIDE_PX).ask(view)
+        told = AideNetwork(data, "hilum-reader", SIDE_PX, precision="f32").ask(view)
         return float(np.abs(told - np.asarray(model(view[np.newaxis]))[0]).max())
 
     path = tmp_path / "reader.onnx"

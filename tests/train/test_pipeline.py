@@ -205,9 +205,9 @@ def test_the_features_of_enough_films_tell_what_is_unfamiliar(
     assert classifier.metadata.gate["n"] == run.metrics["validation"]["n"]
     film = next(path for path in (data / "train" / "Normal").iterdir())
     far = np.full((1, 1, 64, 64), 1.0, np.float32)
-    features = classifier.engine.run(np.concatenate([classifier.preprocess(classifier.read(film))[None], far])).features
+    outputs = classifier.engine.run(np.concatenate([classifier.preprocess(classifier.read(film))[None], far]))
     familiarity = Familiarity.from_dict(classifier.metadata.gate)
-    near, white = familiarity.distances(features)
+    near, white = familiarity.strangeness(outputs.features, outputs.logits)
     assert near < familiarity.threshold < white
 
 

@@ -2,7 +2,7 @@
 
 Flat margins are taken off first, and local contrast is evened out, so that margins, gamma, a contrast stretch or an
 equalisation do not count. Then one picture is laid on the other by an affine map, and the two are correlated where they
-overlap. Films of one patient, alike in the large, do not agree in the small.
+overlap, the finer one blurred as much as the other. Films of one patient, alike in the large, differ in the small.
 
 Source: Evangelidis and Psarakis, "Parametric image alignment using enhanced correlation coefficient maximization",
 IEEE PAMI 2008.
@@ -10,6 +10,7 @@ IEEE PAMI 2008.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ _EVERYWHERE = np.ones((SIDE_PX, SIDE_PX), np.uint8)
 _FINE_PX = 1.5
 _SCALES = (0.72, 1.4)
 _MAX_SHEAR = 0.08
+_PIXEL = 1 / 12  # variance of a pixel, in squares of its side
+_SPREAD = _PIXEL + 1 / 6  # and of the triangle by which it is interpolated
 
 
 @dataclass(frozen=True)
@@ -118,15 +121,21 @@ def align(
 
 
 def _agreement(whole: np.ndarray, part: np.ndarray, warp: np.ndarray) -> tuple[float, float]:
-    """Return both correlations where the two overlap; contrast is evened out anew, over that part alone."""
+    """Return both correlations where the two overlap; contrast is evened out anew, over that part alone.
+
+    Where the part was cut out of the whole, its thumbnail is the finer one: it is blurred as much as the pixels of the
+    whole are coarser, interpolation included.
+    """
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    blur_x, blur_y = (math.sqrt(max(_SPREAD / scale**2 - _PIXEL, 1e-6)) for scale in (warp[0, 0], warp[1, 1]))
+    blurred = cv2.GaussianBlur(part.astype(np.float32), (0, 0), blur_x, sigmaY=blur_y, borderType=cv2.BORDER_REFLECT)
     moved = cv2.warpAffine(whole.astype(np.float32), warp, (SIDE_PX, SIDE_PX), flags=flags)
     inside = cv2.warpAffine(np.ones((SIDE_PX, SIDE_PX), np.float32), warp, (SIDE_PX, SIDE_PX), flags=flags) > 0.999
     rows, columns = (np.flatnonzero(inside.mean(axis=axis) > 0.5) for axis in (1, 0))
     if len(rows) < SIDE_PX // 2 or len(columns) < SIDE_PX // 2:
         return 0.0, 0.0
     common = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    one, other = moved[common], part[common]
+    one, other = moved[common], blurred[common]
     return (
         _correlation(even_contrast(one), even_contrast(other)),
         _correlation(even_contrast(one, _FINE_PX), even_contrast(other, _FINE_PX)),

@@ -32,8 +32,9 @@ WINDOWS = tuple((left, right, top, bottom) for top, bottom in _CUTS for left, ri
 _COARSE_PX = 32
 _GRID = 16
 _DIMENSIONS = 64
-_FEW = 512  # so few films do not show what all share: then plain pictures, more neighbours, none too unlike
+_FEW = 512  # so few films do not show what all share: then plain pictures, none too unlike
 _MIN_SIMILARITY = 0.55
+_MIN_LIKENESS = 0.5  # of the best window; one copy of a film in a thousand is less like it
 _MEAN_SHARE = 0.9  # of the films' mean is taken off: what is left holds copies together if all are copies of one film
 _MIN_VARIANCE = 1e-3  # share of the mean square, from which a direction counts as more than noise
 _MIN_CELL = 128
@@ -51,20 +52,22 @@ class Neighbours:
         second: (m,) int64, the film that it resembles; a pair may occur both ways.
         window: (m,) int64, which of WINDOWS was cut out: shares taken off at the left, right, top and bottom.
         mirrored: (m,) bool, whether the cut-out was then mirrored.
+        likeness: (m,) float32, the correlation of the two, at most 1.
     """
 
     first: np.ndarray
     second: np.ndarray
     window: np.ndarray
     mirrored: np.ndarray
+    likeness: np.ndarray
 
 
-def nearest_neighbours(pictures: np.ndarray, *, num_neighbours: int = 10) -> Neighbours:
+def nearest_neighbours(pictures: np.ndarray, *, num_neighbours: int = 20) -> Neighbours:
     """Return for each film the others it may be a twin of, found among all in less than quadratic time.
 
     Args:
-        pictures: (n, 64, 64) float32, with the local contrast evened out.
-        num_neighbours: At most so many a film; twice as many among fewer than 512 films.
+        pictures: (n, 64, 64) float16 or float32, with the local contrast evened out.
+        num_neighbours: At most so many a film.
 
     Returns:
         The pairs, by the first film and then the most similar first.
@@ -72,21 +75,22 @@ def nearest_neighbours(pictures: np.ndarray, *, num_neighbours: int = 10) -> Nei
     num_films = len(pictures)
     if num_films < 2:
         none = np.zeros(0, dtype=np.int64)
-        return Neighbours(none, none, none, none.astype(bool))
+        return Neighbours(none, none, none, none.astype(bool), none.astype(np.float32))
     coarse = np.concatenate([_coarse(pictures[part]) for part in _blocks(num_films, 4096)])  # (n, 1024)
     learnt = num_films >= _FEW
     ask, offset, describe = _projections(coarse, learnt)
     base = _unit(coarse @ describe - offset)  # (n, d)
     cells = _cells(base, max(_MIN_CELL, int(np.sqrt(num_films))) if learnt else num_films)
     centres = _unit(np.stack([base[cell].mean(axis=0) for cell in cells]))
-    kept = num_neighbours if learnt else 2 * num_neighbours
     threshold = _MIN_SIMILARITY if learnt else -1.0
     found = []
     for part in _blocks(num_films, _BLOCK):
         questions = _unit((coarse[part] @ ask).reshape(-1, base.shape[1]) - offset)  # (b * 98, d)
-        found.append(_ask(questions, base, cells, centres, part.start, kept, threshold))
-    first, second, variant = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Neighbours(first, second, variant % len(WINDOWS), variant >= len(WINDOWS))
+        found.append(_ask(questions, base, cells, centres, part.start, num_neighbours, threshold))
+    first, second = (np.concatenate(column) for column in zip(*found, strict=True))
+    window, mirrored, likeness = _best_windows(pictures, first, second)
+    alike = likeness > (_MIN_LIKENESS if learnt else -1.0)
+    return Neighbours(first[alike], second[alike], window[alike], mirrored[alike], likeness[alike])
 
 
 def _ask(  # noqa: PLR0917 - the parts of one search
@@ -97,8 +101,8 @@ def _ask(  # noqa: PLR0917 - the parts of one search
     start: int,
     kept: int,
     threshold: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (first, second, variant) of the best answers to a block of films, the first of which is number start."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (first, second) of the best answers to a block of films, the first of which is number start."""
     num_variants = 2 * len(WINDOWS)
     num_probes = min(_NUM_PROBES, len(cells))
     probed = np.argpartition(-(questions @ centres.T), num_probes - 1, axis=1)[:, :num_probes].ravel()
@@ -120,15 +124,38 @@ def _ask(  # noqa: PLR0917 - the parts of one search
     film, other = film[order], other[order]
     top = np.arange(len(film)) - np.searchsorted(film, film) < kept
     film, other = film[top], other[top]
-    by_film = questions.reshape(-1, num_variants, questions.shape[1])
-    variant = np.concatenate(
-        [
-            np.einsum("pvd,pd->pv", by_film[film[some]], base[other[some]]).argmax(axis=1)
-            for some in _blocks(len(film), 512)
-        ]
-        or [np.zeros(0, dtype=np.int64)]
-    )
-    return film + start, other, variant
+    return film + start, other
+
+
+def _best_windows(pictures: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return which window of each first film, and which way round, is most like the second, and how much so.
+
+    Twice as fine as the questions and not whitened: what finds a neighbour does not yet say how the two lie.
+
+    Args:
+        pictures: (n, 64, 64).
+        first: (m,) int64, rising.
+        second: (m,) int64.
+
+    Returns:
+        The windows, (m,) int64; whether mirrored, (m,) bool; the correlation, (m,) float32.
+    """
+    along = np.stack([_window_matrix(*cut, from_px=SIDE_PX, to_px=_COARSE_PX, blur_px=0) for cut in _CUTS])
+    best, highest = np.zeros(len(first), dtype=np.int64), np.zeros(len(first), dtype=np.float32)
+    for part in _blocks(len(first), 2 * _BLOCK):
+        films, place = np.unique(first[part], return_inverse=True)
+        rows = np.einsum("kij,bjl->bkil", along, pictures[films].astype(np.float32), optimize=True)  # (b, 7, 32, 64)
+        seen = np.einsum("bkil,cml->bkcim", rows, along, optimize=True)  # (b, 7, 7, 32, 32)
+        seen = _unit(_centred(seen.reshape(len(films), len(WINDOWS), -1)))
+        whole = _coarse(pictures[second[part]]).reshape(-1, _COARSE_PX, _COARSE_PX)
+        sides = np.stack([whole, whole[:, :, ::-1]], axis=1).reshape(len(whole), 2, -1)  # (p, 2, 1024)
+        likeness = np.empty((len(whole), len(WINDOWS), 2), np.float32)
+        for number in range(len(films)):
+            here = np.flatnonzero(place == number)
+            likeness[here] = np.einsum("vd,psd->pvs", seen[number], _unit(_centred(sides[here])), optimize=True)
+        best[part] = likeness.reshape(len(whole), -1).argmax(axis=1)
+        highest[part] = likeness.max(axis=(1, 2))
+    return best // 2, best % 2 == 1, highest
 
 
 # --- descriptions ---------------------------------------------------------------------------------------------------
@@ -158,21 +185,28 @@ def _projections(coarse: np.ndarray, learnt: bool) -> tuple[np.ndarray, np.ndarr
     return np.concatenate(ask, axis=1).astype(np.float32), mean @ matrix, whole @ matrix
 
 
-def _window_matrix(low: float, high: float) -> np.ndarray:
-    """Return the (16, 32) float32 matrix that cuts shares off both ends of a row and averages the rest to 16 pixels."""
-    edges = np.linspace(low * _COARSE_PX, (1 - high) * _COARSE_PX, _GRID + 1)
-    pixels = np.arange(_COARSE_PX)
+def _window_matrix(
+    low: float, high: float, *, from_px: int = _COARSE_PX, to_px: int = _GRID, blur_px: float = 0.7
+) -> np.ndarray:
+    """Return the (to, from) float32 matrix that cuts shares off both ends of a row and averages the rest."""
+    edges = np.linspace(low * from_px, (1 - high) * from_px, to_px + 1)
+    pixels = np.arange(from_px)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    areas = np.clip(overlap, 0, None)
-    steps = np.arange(_GRID)
-    blur = np.exp(-0.5 * np.square((steps[:, None] - steps) / 0.7))
-    weights = blur @ areas
+    weights = np.clip(overlap, 0, None)
+    if blur_px:
+        steps = np.arange(to_px)
+        weights = np.exp(-0.5 * np.square((steps[:, None] - steps) / blur_px)) @ weights
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _coarse(pictures: np.ndarray) -> np.ndarray:
+    """Return (b, 1024) float32, each of 2 x 2 pixels averaged, of (b, 64, 64)."""
     shape = (len(pictures), _COARSE_PX, SIDE_PX // _COARSE_PX, _COARSE_PX, SIDE_PX // _COARSE_PX)
-    return pictures.reshape(shape).mean(axis=(2, 4)).reshape(len(pictures), -1)
+    return pictures.reshape(shape).mean(axis=(2, 4), dtype=np.float32).reshape(len(pictures), -1)
+
+
+def _centred(vectors: np.ndarray) -> np.ndarray:
+    return vectors - vectors.mean(axis=-1, keepdims=True)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -101,17 +101,17 @@ class Classifier:
             probabilities={finding: float(p) for finding, p in zip(findings, probabilities, strict=True)},
             set=tuple(findings[index] for index in conformal_set(probabilities, self._misfits)),
             above_threshold=tuple(findings[index] for index in np.flatnonzero(probabilities >= self._thresholds)),
-            reasons=self._reasons(radiograph, outputs.features[position]),
+            reasons=self._reasons(radiograph, outputs.features[position], logits),
             model=self.identity,
             logits=logits,
             activation=outputs.activation[position],
             disagreement=None if outputs.members is None else disagreement(outputs.members[position]),
         )
 
-    def _reasons(self, radiograph: Radiograph, features: np.ndarray) -> tuple[Reason, ...]:
-        """Return what speaks against judging a film; its features are looked at where nothing else does."""
+    def _reasons(self, radiograph: Radiograph, features: np.ndarray, logits: np.ndarray) -> tuple[Reason, ...]:
+        """Return what speaks against judging a film; its strangeness is looked at where nothing else does."""
         reasons = refusals(radiograph)
         if reasons or self._familiarity is None:
             return reasons
-        is_far = self._familiarity.distances(features[np.newaxis])[0] > self._familiarity.threshold
-        return (_UNFAMILIAR,) if is_far else ()
+        strangeness = self._familiarity.strangeness(features[np.newaxis], logits[np.newaxis])[0]
+        return (_UNFAMILIAR,) if strangeness > self._familiarity.threshold else ()

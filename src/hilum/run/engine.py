@@ -123,7 +123,7 @@ class Engine:
         size, num_findings = model.metadata.preprocessing.size_px, len(model.metadata.findings)
         expected = {"film": [-1, 1, size, size], "logits": [-1, num_findings], "activation": [-1, num_findings, -1, -1]}
         if model.metadata.gate:
-            expected["features"] = [-1, Familiarity.from_dict(model.metadata.gate).center.size]
+            expected["features"] = [-1, Familiarity.from_dict(model.metadata.gate).bank.shape[1]]
         if any("members" in port.names for port in graph.outputs):
             expected["members"] = [-1, -1, num_findings]
         for name, shape in expected.items():

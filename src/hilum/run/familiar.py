@@ -1,11 +1,13 @@
-"""How far a film's features lie from those of the films a model learned from: statistics in the model file.
+"""How strange a film is to a model: statistics of the films it learned from, in the model file.
 
-Features are projected onto the directions along which the training films vary most, and scaled to unit deviation within
-the findings; what the projection leaves out counts too, measured against its usual size. The distance is the one to
-the nearest finding's mean.
+Three signs are added, each in units of its deviation over validation films: how far the film's features lie, by their
+direction, from the fifth nearest of some training films; how little the logits speak for any finding (the energy); and
+the doubt, one minus the highest probability. The first finds films of another make, the others other diseases; see
+"Films with none of the findings" in docs/results.md.
 
-Source: Lee et al. 2018, A simple unified framework for detecting out-of-distribution samples (class means, one shared
-    covariance).
+Source: Sun, Ming, Zhu, Li 2022, Out-of-distribution detection with deep nearest neighbors; Liu, Wang, Owens, Li 2020,
+    Energy-based out-of-distribution detection; Hendrycks, Gimpel 2017, A baseline for detecting misclassified and
+    out-of-distribution examples.
 """
 
 from __future__ import annotations
@@ -21,57 +23,59 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-__all__ = ["LEAST_HELD_OUT_FILMS", "LEAST_TRAINING_FILMS", "Familiarity", "fit_familiarity"]
+from hilum.run.answer import softmax
+
+__all__ = ["BANK_FILMS", "LEAST_HELD_OUT_FILMS", "LEAST_TRAINING_FILMS", "Familiarity", "fit_familiarity"]
 
 LEAST_TRAINING_FILMS, LEAST_HELD_OUT_FILMS = 100, 20
-_MOST_DIRECTIONS = 24
-_RIDGE = 0.01  # of the mean variance
-_MARGIN = 1.25
+BANK_FILMS = 256
+_NEIGHBOUR = 5
+_MARGIN = 0.25
+_LEVELS = 127
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Familiarity:
-    """Statistics of training films' features.
+    """Statistics of the films that a model knows.
 
     Attributes:
-        center: (D,) mean of the features.
-        basis: (D, d), orthonormal directions.
-        scaling: (d, d), gives projected features unit deviation within the findings.
-        means: (K, d), each finding's mean, projected and scaled.
-        residual_scale: Usual length of what the projection leaves out.
-        threshold: A film further away than this is unfamiliar.
-        refused_fraction: Share of films like the validation films that lie further away, as far as n of them can tell.
-        n: Validation films that the threshold was chosen on.
+        bank: (M, D) directions of training films' features, each of length 1.
+        distance: Mean and deviation, over validation films, of the distance to the fifth nearest of them, in [0, 2].
+        energy: Mean and deviation of minus the log-sum-exp of the logits.
+        doubt: Mean and deviation of one minus the highest probability, at a temperature of 1.
+        threshold: A film stranger than this is unfamiliar.
+        refused_fraction: Share of films like the validation films that are stranger, as far as n of them can tell.
+        n: Validation films that all this was measured on.
     """
 
-    center: FloatArray
-    basis: FloatArray
-    scaling: FloatArray
-    means: FloatArray
-    residual_scale: float
+    bank: FloatArray
+    distance: tuple[float, float]
+    energy: tuple[float, float]
+    doubt: tuple[float, float]
     threshold: float
     refused_fraction: float
     n: int
 
-    def distances(self, features: npt.ArrayLike) -> NDArray[np.float64]:
-        """Return how far films lie from the nearest finding, (N,), from their features (N, D)."""
-        centred = np.asarray(features, np.float64) - self.center  # differences of large squares follow
-        projected = centred @ self.basis  # (N, d)
-        scaled = projected @ self.scaling
-        gaps = np.square(scaled[:, None] - self.means).sum(axis=2).min(axis=1)  # (N,)
-        left = np.maximum(np.square(centred).sum(axis=1) - np.square(projected).sum(axis=1), 0)
-        return np.sqrt(gaps / self.means.shape[1] + left / self.residual_scale**2)
+    def strangeness(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> NDArray[np.float64]:
+        """Return how strange films are, (N,), 0 on average, from their features (N, D) and logits (N, K)."""
+        signs = (
+            _deviation(_distances(self.bank, features), self.distance),
+            _deviation(_energies(logits), self.energy),
+            _deviation(_doubts(logits), self.doubt),
+        )
+        return np.sum(signs, axis=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the statistics as they stand in the model file; arrays as base64 of float32."""
+        """Return the statistics as they stand in the model file; directions as base64 of int8."""
+        largest = np.maximum(np.abs(self.bank).max(axis=1, keepdims=True), 1e-12)
+        levels = np.rint(self.bank / largest * _LEVELS).astype(np.int8)
         return {
-            "center": _pack(self.center),
-            "basis": _pack(self.basis),
-            "scaling": _pack(self.scaling),
-            "means": _pack(self.means),
-            "residual_scale": self.residual_scale,
+            "bank": {"shape": list(levels.shape), "int8": base64.b64encode(levels.tobytes()).decode()},
+            "distance": list(self.distance),
+            "energy": list(self.energy),
+            "doubt": list(self.doubt),
             "threshold": self.threshold,
             "refused_fraction": self.refused_fraction,
             "n": self.n,
@@ -82,73 +86,88 @@ class Familiarity:
         """Return the statistics that `to_dict` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: They do not hold together.
+            ValueError, TypeError, KeyError: They do not hold together, or are of an earlier hilum.
         """
-        center, basis, scaling, means = (_unpack(values[name]) for name in ("center", "basis", "scaling", "means"))
-        scale, threshold, fraction = (float(values[n]) for n in ("residual_scale", "threshold", "refused_fraction"))
-        if center.ndim != 1 or means.ndim != 2 or not means.size:
-            raise ValueError("the gate's statistics have other dimensions")
-        if basis.shape != (center.size, means.shape[1]) or scaling.shape != (means.shape[1],) * 2:
-            raise ValueError("the gate's statistics do not fit together")
-        if not all(math.isfinite(number) for number in (scale, threshold, fraction)) or scale <= 0:
-            raise ValueError("the gate's statistics hold no number")
-        return cls(center, basis, scaling, means, scale, threshold, fraction, int(values["n"]))
+        if "basis" in values:
+            raise ValueError("the statistics of films it knows are of an earlier hilum; train anew")
+        packed = values["bank"]
+        levels = np.frombuffer(base64.b64decode(packed["int8"], validate=True), np.int8).reshape(packed["shape"])
+        if levels.ndim != 2 or not levels.size:
+            raise ValueError("the statistics of films it knows have other dimensions")
+        signs = []
+        for name in ("distance", "energy", "doubt"):
+            mean, spread = (float(number) for number in values[name])
+            signs.append((mean, spread))
+        threshold, fraction = float(values["threshold"]), float(values["refused_fraction"])
+        numbers = [number for sign in signs for number in sign]
+        if not all(math.isfinite(one) for one in (*numbers, threshold, fraction)) or min(numbers[1::2]) <= 0:
+            raise ValueError("the statistics of films it knows hold no number")
+        return cls(_directions(levels), *signs, threshold, fraction, int(values["n"]))
 
 
 def fit_familiarity(
-    features: npt.ArrayLike, labels: npt.ArrayLike, held_out: npt.ArrayLike, *, refused_fraction: float = 0.01
+    features: npt.ArrayLike,
+    held_out: npt.ArrayLike,
+    held_out_logits: npt.ArrayLike,
+    *,
+    num_known: int | None = None,
+    refused_fraction: float = 0.01,
 ) -> Familiarity | None:
-    """Return the statistics of training films' features, or None where the films are too few to tell what is usual.
+    """Return the statistics of the films a model knows, or None where they are too few to tell what is usual.
 
     Args:
-        features: (N, D) of training films.
-        labels: (N,) int, index of each film's finding.
-        held_out: (n, D) of films that the features were not learned from; they set the threshold.
-        refused_fraction: Share of films like those that may lie beyond it. With few of them (fewer than 99 at 0.01) the
-            threshold lies a quarter beyond the furthest.
+        features: (M, D) of training films, drawn by chance; `BANK_FILMS` are enough.
+        held_out: (n, D) of films that the features were not learned from.
+        held_out_logits: (n, K) of the same films.
+        num_known: Training films that the M were drawn from; M when not given.
+        refused_fraction: Share of films like the held-out ones that may be refused. With few of them (fewer than 99 at
+            0.01) the threshold lies beyond the strangest, by a quarter of its distance from the median.
     """
-    known, truth, others = np.asarray(features, np.float64), np.asarray(labels), np.asarray(held_out, np.float64)
-    if len(known) < LEAST_TRAINING_FILMS or len(others) < LEAST_HELD_OUT_FILMS:
+    others = np.asarray(held_out, np.float64)
+    known = np.asarray(features, np.float64)
+    if (len(known) if num_known is None else num_known) < LEAST_TRAINING_FILMS or len(others) < LEAST_HELD_OUT_FILMS:
         return None
-    center = known.mean(axis=0)
-    centred = known - center
-    num_directions = min(_MOST_DIRECTIONS, len(known) // 10, known.shape[1])
-    basis = np.linalg.svd(centred, full_matrices=False)[2][:num_directions].T  # (D, d)
-    projected = centred @ basis
-    findings = np.unique(truth)
-    means = np.array([projected[truth == finding].mean(axis=0) for finding in findings])  # (K, d)
-    within = projected - means[np.searchsorted(findings, truth)]
-    covariance = within.T @ within / len(within)
-    covariance += np.eye(num_directions) * (np.trace(covariance) / num_directions * _RIDGE + 1e-12)
-    scaling = np.linalg.inv(np.linalg.cholesky(covariance)).T
-    left = np.square(centred).sum(axis=1) - np.square(projected).sum(axis=1)
-    unset = Familiarity(
-        center=center.astype(np.float32),
-        basis=basis.astype(np.float32),
-        scaling=scaling.astype(np.float32),
-        means=(means @ scaling).astype(np.float32),
-        residual_scale=float(np.sqrt(max(left.mean(), 1e-12))),
-        threshold=0.0,
-        refused_fraction=0.0,
-        n=len(others),
-    )
-    distances = np.sort(unset.distances(others))
-    rank = math.ceil((distances.size + 1) * (1 - refused_fraction) - 1e-9)
-    enough = rank <= distances.size
+    bank = _directions(known)
+    signs = (_distances(bank, others), _energies(held_out_logits), _doubts(held_out_logits))
+    unset = Familiarity(bank, *map(_usual, signs), 0.0, 0.0, len(others))
+    unset = Familiarity.from_dict(unset.to_dict())  # rounded as the file keeps it
+    found = np.sort(unset.strangeness(others, held_out_logits))
+    rank = math.ceil((found.size + 1) * (1 - refused_fraction) - 1e-9)
+    enough = rank <= found.size
+    beyond = found[-1] + _MARGIN * (found[-1] - float(np.median(found)))
     return dataclasses.replace(
         unset,
-        threshold=float(distances[rank - 1] if enough else distances[-1] * _MARGIN),
-        refused_fraction=refused_fraction if enough else 1 / (distances.size + 1),
+        threshold=float(found[rank - 1] if enough else beyond),
+        refused_fraction=refused_fraction if enough else 1 / (found.size + 1),
     )
 
 
-def _pack(values: FloatArray) -> dict[str, Any]:
-    return {"shape": list(values.shape), "float32": base64.b64encode(values.astype("<f4").tobytes()).decode()}
+def _directions(features: npt.ArrayLike) -> FloatArray:
+    """Return rows brought to length 1; what has no length stays 0."""
+    rows = np.asarray(features, np.float64)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _unpack(values: Mapping[str, Any]) -> FloatArray:
-    numbers = np.frombuffer(base64.b64decode(values["float32"], validate=True), "<f4")
-    array = numbers.reshape(values["shape"]).astype(np.float32)
-    if not np.isfinite(array).all():
-        raise ValueError("the gate's statistics hold no number")
-    return array
+def _distances(bank: FloatArray, features: npt.ArrayLike) -> NDArray[np.float64]:
+    """Return one minus the cosine to the fifth nearest direction, (N,)."""
+    likeness = np.asarray(_directions(features), np.float64) @ bank.T  # (N, M)
+    place = min(_NEIGHBOUR, likeness.shape[1])
+    return np.asarray(1 - np.partition(likeness, -place, axis=1)[:, -place])
+
+
+def _energies(logits: npt.ArrayLike) -> NDArray[np.float64]:
+    """Return minus the log-sum-exp of logits (N, K), (N,)."""
+    return np.asarray(-np.logaddexp.reduce(np.asarray(logits, np.float64), axis=1))
+
+
+def _doubts(logits: npt.ArrayLike) -> NDArray[np.float64]:
+    """Return one minus the highest probability, (N,), from logits (N, K)."""
+    return np.asarray(1 - softmax(logits).max(axis=1))
+
+
+def _usual(values: NDArray[np.float64]) -> tuple[float, float]:
+    return float(values.mean()), float(max(values.std(), 1e-6))
+
+
+def _deviation(values: NDArray[np.float64], usual: tuple[float, float]) -> NDArray[np.float64]:
+    return (values - usual[0]) / usual[1]

@@ -76,7 +76,7 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
         reasons.append(Reason("lateral", "The file says that this is a lateral view; only frontal films are judged."))
     small = _shrink(radiograph.pixels)
     low, high = _edges(small)
-    if float(radiograph.pixels.std()) < _LEAST_CONTRAST:
+    if float(cv2.meanStdDev(radiograph.pixels)[1][0, 0]) < _LEAST_CONTRAST:
         reasons.append(Reason("constant", "The film shows next to no contrast."))
     elif high < _DARKEST:
         reasons.append(_REASONS["overexposed"])
@@ -153,18 +153,19 @@ class GateNetwork:
 
 
 @functools.cache
-def load_gate(data: bytes | None = None) -> GateNetwork:
+def load_gate(data: bytes | None = None, precision: str = "bf16") -> GateNetwork:
     """Return the gate's network, loaded once.
 
     Args:
         data: The bytes of a gate's file; by default the one that ships with hilum.
+        precision: See AideNetwork.
 
     Raises:
         ModelFileError: It cannot be used.
     """
     data = data or (files("hilum.run") / "gate.onnx").read_bytes()
     with usable("gate"):
-        network = AideNetwork(data, GATE_KEY, VIEW_PX)
+        network = AideNetwork(data, GATE_KEY, VIEW_PX, precision=precision)
         if tuple(network.facts["kinds"]) != KINDS:
             raise ValueError("other kinds")
         return GateNetwork(float(network.facts["least_chest"]), float(network.facts["most_cut_off"]), network)

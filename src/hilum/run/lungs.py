@@ -52,18 +52,19 @@ class LungNetwork(AideNetwork):
 
 
 @functools.cache
-def load_lungs(data: bytes | None = None) -> LungNetwork:
+def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwork:
     """Return the segmenter's network, loaded once.
 
     Args:
         data: The bytes of a segmenter's file; by default the one that ships with hilum.
+        precision: See AideNetwork.
 
     Raises:
         ModelFileError: It cannot be used.
     """
     data = data or (files("hilum.run") / "lungs.onnx").read_bytes()
     with usable("lung segmenter"):
-        network = LungNetwork(data, LUNGS_KEY, LUNGS_PX)
+        network = LungNetwork(data, LUNGS_KEY, LUNGS_PX, precision=precision)
         if network.facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():
             raise ValueError("other preprocessing")
         return network

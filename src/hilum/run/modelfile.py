@@ -59,7 +59,7 @@ class Metadata:
             ``method`` "cross" where those are training films scored by a model that had not seen them.
         coverage: The share of films whose set holds the truth, that the conformal thresholds were made for.
         snomed_ct: Per finding, its SNOMED CT code where it has one.
-        gate: Statistics of the training films' features, for refusing what is far from them (see run/familiar.py);
+        gate: Statistics of the films it knows, for refusing what is strange to it (see run/familiar.py);
             empty: no film is refused for that.
         training_data: Name, number of films and fingerprint of the films the model learned from.
         figures: The metrics measured through this file.

@@ -46,7 +46,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "b96d6c191fef1343c93a9af3b473ca677c7b8796462facf74fd606870166cdea",
+            "e5079a3c1cbc14fcc67844921f555f9150794e18de121b1f5d9bf32d438ab7e4",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )

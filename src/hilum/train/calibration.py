@@ -1,4 +1,4 @@
-"""What a sealed model file learns after fitting: temperature, thresholds, conformal sets, what features are usual."""
+"""What a sealed model file learns after fitting: temperature, thresholds, conformal sets, what is usual."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from hilum.judge.evaluate import Verdicts
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
-from hilum.run.familiar import fit_familiarity
+from hilum.run.familiar import BANK_FILMS, fit_familiarity
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films
 from hilum.train.seal import write_metadata
 
 __all__ = ["calibrated", "gate_statistics", "set_cross_conformal"]
 
-_MOST_FILMS = 2000  # training films whose features say what is usual
 _BATCH = 64
 
 
@@ -45,19 +44,20 @@ def calibrated(metadata: Metadata, validation: Verdicts) -> Metadata:
 
 
 def gate_statistics(path: Path, train: Films, validation: Films, *, seed: int) -> dict[str, Any]:
-    """Return what the features of films are like, for the model file; empty where there are too few films.
+    """Return what the films that a model knows are like, for the model file; empty where there are too few.
 
     Args:
         path: The sealed model file.
-        train: Films the model learned from; at most 2,000 of them are looked at.
+        train: Films the model learned from; some of them are kept, by the direction of their features.
         validation: Films it did not learn from.
         seed: Decides which.
     """
     if not len(validation):
         return {}
     engine = Engine(read_model_file(path))
-    known = train.subset(np.sort(np.random.default_rng(seed).permutation(len(train))[:_MOST_FILMS]))
-    found = fit_familiarity(_features(engine, known), known.labels, _features(engine, validation))
+    known = train.subset(np.sort(np.random.default_rng(seed).permutation(len(train))[:BANK_FILMS]))
+    features, _ = _outputs(engine, known)
+    found = fit_familiarity(features, *_outputs(engine, validation), num_known=len(train))
     return found.to_dict() if found else {}
 
 
@@ -77,9 +77,10 @@ def set_cross_conformal(path: Path, crossed: Verdicts, fold_of: Mapping[str, int
     write_metadata(path, dataclasses.replace(metadata, conformal=surer_thresholds(metadata.conformal, cross)))
 
 
-def _features(engine: Engine, films: Films) -> np.ndarray:
+def _outputs(engine: Engine, films: Films) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (N, D) and logits (N, K)."""
     parts = [
-        engine.run(films.batch(slice(start, start + _BATCH)).transpose(0, 3, 1, 2)).features
+        engine.run(films.batch(slice(start, start + _BATCH)).transpose(0, 3, 1, 2))
         for start in range(0, len(films), _BATCH)
     ]
-    return np.concatenate(parts)  # (N, D)
+    return np.concatenate([part.features for part in parts]), np.concatenate([part.logits for part in parts])

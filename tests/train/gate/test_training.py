@@ -43,7 +43,7 @@ def test_the_sealed_network_answers_alike_and_keeps_its_limits(trained: Any, tmp
     views, _ = bars(8)
     path = tmp_path / "gate.onnx"
     assert seal_gate(trained, views, path, **LIMITS) == path.stat().st_size
-    network = load_gate(path.read_bytes())
+    network = load_gate(path.read_bytes(), "f32")
     assert (network.least_chest, network.most_cut_off) == (0.7, 0.9)
     found = np.array([network.probabilities(view) for view in views])
     np.testing.assert_allclose(found, gate_probabilities(trained, views), atol=1e-4)

@@ -55,7 +55,7 @@ def test_the_sealed_network_answers_alike_and_keeps_its_facts(trained: Any, tmp_
     path = tmp_path / "lungs.onnx"
     assert seal_lungs(trained, views, path, {"source": "squares"}) == path.stat().st_size
     assert path.stat().st_size < 3.2 * trained.count_params() + 20_000  # large weights in half precision
-    network = load_lungs(path.read_bytes())
+    network = load_lungs(path.read_bytes(), "f32")
     assert network.facts["source"] == "squares"
     found, expected = np.array([network.scores(view) for view in views]), lung_logits(trained, views)
     np.testing.assert_allclose(1 / (1 + np.exp(-found)), 1 / (1 + np.exp(-expected)), atol=5e-3)

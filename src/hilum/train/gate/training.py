@@ -74,7 +74,7 @@ def seal_gate(model: keras.Model, views: Views, path: Path, *, least_chest: floa
     expected = gate_probabilities(model, views)
 
     def difference(data: bytes) -> float:
-        network = load_gate(data)
+        network = load_gate(data, "f32")
         return float(np.abs(np.array([network.probabilities(view) for view in views]) - expected).max())
 
     facts = {"kinds": KINDS, "least_chest": least_chest, "most_cut_off": most_cut_off}

@@ -129,7 +129,7 @@ def seal_lungs(model: keras.Model, views: Views, path: Path, facts: Mapping[str,
     expected = _sigmoid(lung_logits(model, views))
 
     def difference(data: bytes) -> float:
-        network = load_lungs(data)
+        network = load_lungs(data, "f32")
         return float(np.abs(_sigmoid(np.array([network.scores(view) for view in views])) - expected).max())
 
     told = {**facts, "preprocessing": LUNGS_PREPROCESSING.to_dict()}
