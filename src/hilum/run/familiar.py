@@ -94,15 +94,11 @@ class Familiarity:
         levels = np.frombuffer(base64.b64decode(packed["int8"], validate=True), np.int8).reshape(packed["shape"])
         if levels.ndim != 2 or not levels.size:
             raise ValueError("the statistics of films it knows have other dimensions")
-        signs = []
-        for name in ("distance", "energy", "doubt"):
-            mean, spread = (float(number) for number in values[name])
-            signs.append((mean, spread))
+        distance, energy, doubt = (_pair(values[name]) for name in ("distance", "energy", "doubt"))
         threshold, fraction = float(values["threshold"]), float(values["refused_fraction"])
-        numbers = [number for sign in signs for number in sign]
-        if not all(math.isfinite(one) for one in (*numbers, threshold, fraction)) or min(numbers[1::2]) <= 0:
+        if not math.isfinite(threshold) or not math.isfinite(fraction):
             raise ValueError("the statistics of films it knows hold no number")
-        return cls(_directions(levels), *signs, threshold, fraction, int(values["n"]))
+        return cls(_directions(levels), distance, energy, doubt, threshold, fraction, int(values["n"]))
 
 
 def fit_familiarity(
@@ -128,8 +124,15 @@ def fit_familiarity(
     if (len(known) if num_known is None else num_known) < LEAST_TRAINING_FILMS or len(others) < LEAST_HELD_OUT_FILMS:
         return None
     bank = _directions(known)
-    signs = (_distances(bank, others), _energies(held_out_logits), _doubts(held_out_logits))
-    unset = Familiarity(bank, *map(_usual, signs), 0.0, 0.0, len(others))
+    unset = Familiarity(
+        bank=bank,
+        distance=_usual(_distances(bank, others)),
+        energy=_usual(_energies(held_out_logits)),
+        doubt=_usual(_doubts(held_out_logits)),
+        threshold=0.0,
+        refused_fraction=0.0,
+        n=len(others),
+    )
     unset = Familiarity.from_dict(unset.to_dict())  # rounded as the file keeps it
     found = np.sort(unset.strangeness(others, held_out_logits))
     rank = math.ceil((found.size + 1) * (1 - refused_fraction) - 1e-9)
@@ -163,6 +166,14 @@ def _energies(logits: npt.ArrayLike) -> NDArray[np.float64]:
 def _doubts(logits: npt.ArrayLike) -> NDArray[np.float64]:
     """Return one minus the highest probability, (N,), from logits (N, K)."""
     return np.asarray(1 - softmax(logits).max(axis=1))
+
+
+def _pair(values: Any) -> tuple[float, float]:
+    """Return a mean and a deviation as they stand in the file."""
+    mean, deviation = (float(number) for number in values)
+    if not (math.isfinite(mean) and math.isfinite(deviation) and deviation > 0):
+        raise ValueError("the statistics of films it knows hold no number")
+    return mean, deviation
 
 
 def _usual(values: NDArray[np.float64]) -> tuple[float, float]:
