@@ -18,7 +18,7 @@ from hilum.run.modelfile import Metadata, read_model_file
 __all__ = ["Classifier"]
 
 DISPLAY_PX = 512
-_UNFAMILIAR = Reason("unfamiliar", "The film is unlike every film that this model learned from.")
+_UNFAMILIAR = Reason("unfamiliar", "The film is unlike those that this model learned from, or shows nothing that it knows.")
 
 
 class Classifier:
