@@ -6,7 +6,8 @@
     HILUM_DATA=... python bench/answers.py sets FOLDER       coverage, set size, ECE, films with none of the findings
     HILUM_DATA=... python bench/answers.py chest FILMS       the same films by the chest model; FILMS: chest_films.py's
 
-Of the pool's sources nih-ozturk had no part in the gate, nor had lung-masks. Rates stand with 95 % intervals (Wilson).
+Of the pool's sources nih-ozturk had no part in the gate; lung-masks had one in its lungs only. Rates stand with 95 %
+intervals (Wilson).
 """
 
 from __future__ import annotations
@@ -293,6 +294,8 @@ def compare_refusals(data: Path, classifier: Classifier, known: dict[str, list[A
     parts["ieee8023, other findings"] = judge(
         classifier, [pool.root / r.path for r in pool.records if r.finding == "Other"]
     )
+    pictures = [path for kind in sorted((data / "not-chest").iterdir()) if kind.is_dir() for path in film_paths([kind])]
+    parts["not-chest"] = judge(classifier, pictures)
     top = {name: np.array([max(a.probabilities.values()) for a in part]) for name, part in parts.items()}
     pneumonias = set(FINDINGS[2:])
     ways: dict[str, Callable[[Answer], bool]] = {

@@ -3,7 +3,7 @@
     HILUM_DATA=... python recipes/chest_precision.py --films DIR/chest.csv [--int8]
 
 The held-out films of chest_films.py and the test parts. bf16 is also judged with its mean shift of the logits, over 300
-films that the model learned from, taken off. ``--int8`` quantises with those 300 films and needs the package nncf,
+films of its training and validation, taken off. ``--int8`` quantises with those 300 films and needs the package nncf,
 which hilum does not install. A precision is shipped where no source's accuracy moves by more than half a point.
 """
 
@@ -80,6 +80,8 @@ def main() -> None:
             graph, calls, preset=nncf.QuantizationPreset.MIXED, subset_size=len(calibration), fast_bias_correction=False
         )
         ways["int8"] = answers(small, films, "f32")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        print("This processor has no bf16: what follows is imitated, and its times say nothing.")
     print(f"float32: {milliseconds:.2f} ms; mean shift of the logits by bf16 {np.round(shift, 3)}")
     right = exact.argmax(axis=1) == truth
     for name, (logits, taken) in ways.items():

@@ -450,7 +450,7 @@ def test_a_very_long_thin_film_gets_its_heat_map(command: Command, tiny_model: P
         (b"no model", "is no ONNX file, or it is cut short"),
         (b"", "is no ONNX file, or it is cut short"),
         ("cut", "is no ONNX file, or it is cut short"),
-        ("newer", "has format version 99; this hilum reads up to 1. Update hilum"),
+        ("newer", "has format version 99; this hilum reads up to 2. Update hilum"),
         ("external", "points at data outside itself"),
     ],
     ids=["missing", "text", "empty", "cut short", "newer", "external data"],

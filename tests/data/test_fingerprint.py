@@ -154,6 +154,19 @@ def test_a_tenth_off_each_side_is_found_whichever_film_comes_first(cut_first: bo
     assert [(twin.first, twin.second) for twin in twins] == [(0, 8) if cut_first else (7, 40)]
 
 
+@pytest.mark.parametrize("cut_first", [False, True])
+def test_among_many_too_the_cut_film_may_come_first(cut_first: bool) -> None:
+    rng = np.random.default_rng(3)
+    pictures = [drawn(rng) for _ in range(600)]
+    cuts = [np.ascontiguousarray(pictures[number][8:-8, ::-1][:, 8:-8]) for number in range(0, 600, 60)]
+    films = [*cuts, *pictures] if cut_first else [*pictures, *cuts]
+    twins = {
+        (twin.first, twin.second) for twin in find_twins([print_of(one, str(i), rng) for i, one in enumerate(films)])
+    }
+    expected = {(i, 10 + 60 * i) if cut_first else (60 * i, 600 + i) for i in range(10)}
+    assert twins == expected
+
+
 def test_many_near_copies_of_one_film_do_not_make_all_pairs() -> None:
     rng = np.random.default_rng(1)
     picture = drawn(rng).astype(int)

@@ -113,8 +113,9 @@ def test_names_cannot_break_out_of_their_cell() -> None:
 
 
 def test_nested_metadata_is_left_to_the_file() -> None:
-    text = card(metadata={"name": "demo", "gate": {"mean": [0.1] * 50}, "features": [0.5] * 500, "size": [224, 224]})
-    assert "gate" not in text
+    gate = {"bank": [0.1] * 50, "n": 30, "refused_fraction": 0.01}
+    text = card(metadata={"name": "demo", "gate": gate, "features": [0.5] * 500, "size": [224, 224]})
+    assert "bank" not in text
     assert "features" not in text
     assert "| size | 224, 224 |" in text
 
@@ -135,12 +136,13 @@ def test_card_tells_what_calibration_rests_on_and_what_is_refused() -> None:
         "temperature": 1.25,
         "coverage": 0.9,
         "conformal": {"Normal": {"threshold": 0.4, "n": 31}, "Covid-19": {"threshold": 0.2, "n": 19}},
-        "gate": {"kind": "distance", "mean": list(range(500))},
+        "gate": {"bank": {"shape": [1, 2], "int8": "AAA="}, "threshold": 3.0, "refused_fraction": 0.01, "n": 586},
     }
     text = card(metadata=metadata)
     assert "temperature 1.250, set on 20 validation films" in text
     assert "coverage 90% within each finding, from validation films: Normal 31, Covid-19 19." in text
-    assert "far from the training films (kind distance)" in text  # the long list is no reading matter
+    assert "with little evidence or much doubt; of films like its 586 validation films 1.0%." in text
+    assert "int8" not in text
     assert "far from the training films" not in card()
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
+import cv2
 import numpy as np
 import pytest
 
+from hilum.data.phantom import draw_phantom
 from hilum.errors import ModelFileError
 from hilum.run.aide import AideNetwork, usable
 from hilum.run.lungs import LUNGS_KEY, LUNGS_PX
@@ -35,6 +37,27 @@ def test_a_file_that_is_none_is_one_error(data: bytes) -> None:
 def test_a_network_of_another_kind_is_the_same_error() -> None:
     with pytest.raises(ModelFileError), usable("reader"):
         AideNetwork(LUNGS, "hilum-reader", LUNGS_PX)
+
+
+def test_half_precision_is_asked_for_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def compile_model(_: object, graph: object, device: str, settings: dict[str, object]) -> None:
+        asked.append(settings["INFERENCE_PRECISION_HINT"])
+
+    monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32", "BF16"])
+    monkeypatch.setattr("openvino.Core.compile_model", compile_model)
+    AideNetwork(LUNGS, LUNGS_KEY, LUNGS_PX)
+    assert asked == ["bf16"]
+
+
+def test_half_precision_draws_the_same_lungs() -> None:
+    half, exact = (AideNetwork(LUNGS, LUNGS_KEY, LUNGS_PX, precision=one) for one in ("bf16", "f32"))
+    for seed in range(4):
+        film = draw_phantom("Normal", np.random.default_rng(seed), size_px=LUNGS_PX)
+        view = (cv2.resize(film, (LUNGS_PX, LUNGS_PX)) / 255).astype(np.float32)[np.newaxis]
+        one, other = half.ask(view)[0] > 0, exact.ask(view)[0] > 0
+        assert (one != other).mean() < 0.01
 
 
 def test_half_precision_is_only_asked_for_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,22 @@ def test_a_doubtful_answer_is_stranger_than_a_sure_one(usual: Familiarity) -> No
     assert usual.strangeness(features, torn)[0] > usual.strangeness(features, sure)[0]
 
 
+def test_large_logits_do_not_make_up_for_a_distance(usual: Familiarity) -> None:
+    features, logits = drawn(50, seed=3)
+    shuffled = features[:, np.random.default_rng(4).permutation(40)]
+    assert (usual.strangeness(shuffled, logits + 50) > usual.threshold).mean() > 0.95
+
+
+def test_saturated_answers_do_not_make_a_sure_one_strange() -> None:
+    features, _ = drawn(BANK_FILMS)
+    held_out, _ = drawn(50, seed=1)
+    logits = np.tile([[30.0, -30.0]], (50, 1))
+    found = fit_familiarity(features, held_out, logits)
+    assert found is not None
+    sure = np.array([[30.0, 25.4]])  # 99 %
+    assert found.strangeness(held_out[:1], sure)[0] < found.strangeness(held_out[:1], logits[:1])[0] + 1.5
+
+
 def test_the_length_of_the_features_does_not_count(usual: Familiarity) -> None:
     features, logits = drawn(20, seed=3)
     np.testing.assert_allclose(usual.strangeness(2 * features, logits), usual.strangeness(features, logits), rtol=1e-5)
@@ -100,7 +116,6 @@ def test_features_that_do_not_vary_break_nothing() -> None:
         {"bank": {"shape": [2], "int8": "AAA="}},
         {"bank": {"shape": [39, 40], "int8": None}},
         {"bank": {"shape": [0, 24], "int8": ""}},
-        {"basis": {"shape": [2], "float32": "AAAA"}},  # of an earlier hilum
     ],
 )
 def test_statistics_that_do_not_hold_together_are_refused(usual: Familiarity, change: dict[str, Any]) -> None:

@@ -112,6 +112,15 @@ def test_a_foreign_onnx_file_is_told_apart(tmp_path: Path, tiny_graph: BuildGrap
     assert "hilum train" in error.fix
 
 
+def test_statistics_of_unfamiliar_films_of_an_earlier_format_are_refused(
+    tmp_path: Path, write_model: WriteModel
+) -> None:
+    assert read_model_file(write_model(tmp_path / "plain.onnx", format_version=1)).metadata.gate == {}
+    error = refused(write_model(tmp_path / "old.onnx", format_version=1, gate={"basis": {}}))
+    assert "has format version 1, of an earlier hilum" in error.message
+    assert "Train anew" in error.fix
+
+
 def test_a_newer_format_asks_for_a_newer_hilum(tmp_path: Path, write_model: WriteModel) -> None:
     error = refused(write_model(tmp_path / "model.onnx", format_version=FORMAT_VERSION + 1, surprise="new"))
     assert f"format version {FORMAT_VERSION + 1}; this hilum reads up to {FORMAT_VERSION}" in error.message

@@ -53,7 +53,7 @@ def test_every_setting_stands_in_the_file() -> None:
 
 
 def test_without_a_file_the_defaults_of_the_backbone_hold() -> None:
-    assert read_config(None) == default_config() == RunConfig()
+    assert read_config(None) == default_config() == RunConfig(preprocessing=Preprocessing(size_px=160))
     assert read_config(None, {"backbone": "plain-cnn", "seed": None}) == default_config("plain-cnn")
 
 

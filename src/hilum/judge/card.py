@@ -143,11 +143,13 @@ def _calibration(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
             f"films: {behind}. With fewer than nine films of a finding nothing is promised of it."
         )
     gate = metadata.get("gate") or {}
-    plain = ", ".join(f"{inline(key)} {inline(value)}" for key, value in gate.items() if _is_plain(key, value))
-    lines.append(
-        "- Refused: films that are too small, without contrast or lateral by their header"
-        + (f", and those far from the training films{f' ({plain})' if plain else ''}." if gate else ".")
+    strange = (
+        ", and those strange to the model: far from the training films, with little evidence or much doubt; of films "
+        f"like its {gate['n']} validation films {gate['refused_fraction']:.1%}."
+        if gate
+        else "."
     )
+    lines.append("- Refused: films that are too small, without contrast or lateral by their header" + strange)
     return "\n".join(lines)
 
 

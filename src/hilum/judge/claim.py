@@ -322,7 +322,11 @@ def _imbalance(facts: ClaimFacts) -> str:
 
 def _refusal(facts: ClaimFacts) -> str:
     gate = facts.metadata.get("gate")
-    more = " or that are far from the training films" if gate else ""
+    more = (
+        " or that are strange to the model (far from the training films, with little evidence or much doubt)"
+        if gate
+        else ""
+    )
     return (
         "A file that cannot be read gives an error. Films that are too small, without contrast, or lateral by their "
         f"own header{more} are refused with the reason; their probabilities are still given. Other poor films are "

@@ -18,7 +18,9 @@ from hilum.run.modelfile import Metadata, read_model_file
 __all__ = ["Classifier"]
 
 DISPLAY_PX = 512
-_UNFAMILIAR = Reason("unfamiliar", "The film is unlike those that this model learned from, or shows nothing that it knows.")
+_UNFAMILIAR = Reason(
+    "unfamiliar", "The film is unlike those that this model learned from, or shows nothing that it knows."
+)
 
 
 class Classifier:
@@ -114,4 +116,4 @@ class Classifier:
         if reasons or self._familiarity is None:
             return reasons
         strangeness = self._familiarity.strangeness(features[np.newaxis], logits[np.newaxis])[0]
-        return (_UNFAMILIAR,) if strangeness > self._familiarity.threshold else ()
+        return () if strangeness <= self._familiarity.threshold else (_UNFAMILIAR,)

@@ -2,8 +2,9 @@
 
 Three signs are added, each in units of its deviation over validation films: how far the film's features lie, by their
 direction, from the fifth nearest of some training films; how little the logits speak for any finding (the energy); and
-the doubt, one minus the highest probability. The first finds films of another make, the others other diseases; see
-"Films with none of the findings" in docs/results.md.
+the doubt, one minus the highest probability. The first finds films of another make, the others other diseases. What is
+less strange than usual counts as usual: a picture of another kind may have large logits, which must not make up for its
+distance. See "Films with none of the findings" in docs/results.md.
 
 Source: Sun, Ming, Zhu, Li 2022, Out-of-distribution detection with deep nearest neighbors; Liu, Wang, Owens, Li 2020,
     Energy-based out-of-distribution detection; Hendrycks, Gimpel 2017, A baseline for detecting misclassified and
@@ -59,13 +60,13 @@ class Familiarity:
     n: int
 
     def strangeness(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> NDArray[np.float64]:
-        """Return how strange films are, (N,), 0 on average, from their features (N, D) and logits (N, K)."""
+        """Return how strange films are, (N,), at least 0, from their features (N, D) and logits (N, K)."""
         signs = (
             _deviation(_distances(self.bank, features), self.distance),
             _deviation(_energies(logits), self.energy),
             _deviation(_doubts(logits), self.doubt),
         )
-        return np.sum(signs, axis=0)
+        return np.sum(np.maximum(signs, 0), axis=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as they stand in the model file; directions as base64 of int8."""
@@ -86,10 +87,8 @@ class Familiarity:
         """Return the statistics that `to_dict` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: They do not hold together, or are of an earlier hilum.
+            ValueError, TypeError, KeyError: They do not hold together.
         """
-        if "basis" in values:
-            raise ValueError("the statistics of films it knows are of an earlier hilum; train anew")
         packed = values["bank"]
         levels = np.frombuffer(base64.b64decode(packed["int8"], validate=True), np.int8).reshape(packed["shape"])
         if levels.ndim != 2 or not levels.size:
@@ -119,16 +118,15 @@ def fit_familiarity(
         refused_fraction: Share of films like the held-out ones that may be refused. With few of them (fewer than 99 at
             0.01) the threshold lies beyond the strangest, by a quarter of its distance from the median.
     """
-    others = np.asarray(held_out, np.float64)
-    known = np.asarray(features, np.float64)
+    others, known = np.asarray(held_out, np.float32), np.asarray(features, np.float32)
     if (len(known) if num_known is None else num_known) < LEAST_TRAINING_FILMS or len(others) < LEAST_HELD_OUT_FILMS:
         return None
     bank = _directions(known)
     unset = Familiarity(
         bank=bank,
-        distance=_usual(_distances(bank, others)),
-        energy=_usual(_energies(held_out_logits)),
-        doubt=_usual(_doubts(held_out_logits)),
+        distance=_usual(_distances(bank, others), 1e-3),
+        energy=_usual(_energies(held_out_logits), 0.05),
+        doubt=_usual(_doubts(held_out_logits), 0.01),
         threshold=0.0,
         refused_fraction=0.0,
         n=len(others),
@@ -147,15 +145,15 @@ def fit_familiarity(
 
 def _directions(features: npt.ArrayLike) -> FloatArray:
     """Return rows brought to length 1; what has no length stays 0."""
-    rows = np.asarray(features, np.float64)
+    rows = np.asarray(features, np.float32)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def _distances(bank: FloatArray, features: npt.ArrayLike) -> NDArray[np.float64]:
     """Return one minus the cosine to the fifth nearest direction, (N,)."""
-    likeness = np.asarray(_directions(features), np.float64) @ bank.T  # (N, M)
+    likeness = _directions(features) @ bank.T  # (N, M)
     place = min(_NEIGHBOUR, likeness.shape[1])
-    return np.asarray(1 - np.partition(likeness, -place, axis=1)[:, -place])
+    return np.asarray(1 - np.partition(likeness, -place, axis=1)[:, -place], np.float64)
 
 
 def _energies(logits: npt.ArrayLike) -> NDArray[np.float64]:
@@ -176,8 +174,9 @@ def _pair(values: Any) -> tuple[float, float]:
     return mean, deviation
 
 
-def _usual(values: NDArray[np.float64]) -> tuple[float, float]:
-    return float(values.mean()), float(max(values.std(), 1e-6))
+def _usual(values: NDArray[np.float64], least: float) -> tuple[float, float]:
+    """Return mean and deviation; a deviation that is next to nothing would make anything strange."""
+    return float(values.mean()), float(max(values.std(), least))
 
 
 def _deviation(values: NDArray[np.float64], usual: tuple[float, float]) -> NDArray[np.float64]:

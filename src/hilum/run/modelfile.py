@@ -25,7 +25,7 @@ from hilum.run.models import shipped_model
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_KEY = "hilum"
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_NODES = 100_000
@@ -111,6 +111,12 @@ class Metadata:
                 raise ModelFileError(
                     f"The model file has format version {version}; this hilum reads up to {FORMAT_VERSION}.",
                     fix="Update hilum: pip install --upgrade hilum",
+                )
+            if version < FORMAT_VERSION and values.get("gate"):
+                raise ModelFileError(
+                    f"The model file has format version {version}, of an earlier hilum: what it says of films "
+                    "that are unfamiliar is of another kind.",
+                    fix="Train anew, or use the hilum version that made the file.",
                 )
             if values["decoder_version"] != DECODER_VERSION:
                 raise ModelFileError(

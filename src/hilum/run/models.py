@@ -46,7 +46,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "e5079a3c1cbc14fcc67844921f555f9150794e18de121b1f5d9bf32d438ab7e4",
+            "b1699ead5630c71edae36efafd970997b64c3b7ff7cf5e31d2bbace04b5cb647",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
