@@ -20,8 +20,8 @@ env: .venv/ready  ## Build .venv from the pinned versions, extras included.
 demo: env  ## Draw phantoms, train on them, judge the model, classify one film (under 3 minutes).
 	$(BIN)/hilum demo
 
-test: env  ## Run the tests, in two processes.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: env  ## Run the tests, in two processes of one BLAS thread each.
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: env  ## Lint, types, import contracts.
 	$(BIN)/ruff check .
