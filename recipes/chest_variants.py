@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ CHEST = read_config(Path(__file__).parent / "chest_first.toml")
 NO_VIEWS = {"lungs_only_probability": 0.0, "lungs_hidden_probability": 0.0}
 
 
-def _config(*, fit: dict[str, Any] | None = None, augmentation: dict[str, Any] | None = None) -> RunConfig:
+def _config(
+    *, fit: dict[str, Any] | None = None, augmentation: dict[str, Any] | None = None, lung_crop: bool = False
+) -> RunConfig:
     return dataclasses.replace(
         CHEST,
-        preprocessing=Preprocessing(size_px=SIZE_PX),
+        preprocessing=Preprocessing(size_px=SIZE_PX, lung_crop=lung_crop),
         fit=dataclasses.replace(CHEST.fit, **{"epochs": EPOCHS, **(fit or {})}),
         augmentation=dataclasses.replace(CHEST.augmentation, **(augmentation or {})),
     )
@@ -46,6 +49,7 @@ VARIANTS = {
     "lungs alone shown more often": _config(
         augmentation={"lungs_only_probability": 0.6, "lungs_hidden_probability": 0.2}
     ),
+    "films cropped to the lungs": _config(lung_crop=True),
     "films drawn alike": _config(fit={"sampling": "films"}),
     "no average of weights": _config(fit={"ema_momentum": 0.0}),
     "upper part trained": _config(fit={"trainable_fraction": 0.6}),
@@ -92,17 +96,21 @@ def main() -> None:
     parser.add_argument("--held", action="append", help="a source; several with + are held out together")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    prepared = prepare_films(options.films, Preprocessing(size_px=SIZE_PX), with_lungs=True, console=TerminalConsole())
-    sources = np.array([record.source for record in prepared.records])
-    test = np.array([record.split == "test" for record in prepared.records])
+
+    @functools.cache
+    def prepare(preprocessing: Preprocessing) -> PreparedFilms:
+        return prepare_films(options.films, preprocessing, with_lungs=True, console=TerminalConsole())
+
     for name in options.held or ["radiography-db", "ieee8023+figure1", "nih-ozturk", "montgomery+shenzhen", "kermany"]:
-        held = np.isin(sources, name.split("+"))
-        rest = ~held & ~test & ~np.isin(prepared.scan.groups, prepared.scan.groups[held])
-        validating = draw_validation(prepared, np.flatnonzero(rest), fraction=0.1, seed=0)
         for variant in options.variant or VARIANTS:
+            config = VARIANTS[variant]
             kept = options.out / f"{name} - {variant}.json"
             if not kept.exists():
-                config = VARIANTS[variant]
+                prepared = prepare(config.preprocessing)
+                held = np.isin([record.source for record in prepared.records], name.split("+"))
+                test = np.array([record.split == "test" for record in prepared.records])
+                rest = ~held & ~test & ~np.isin(prepared.scan.groups, prepared.scan.groups[held])
+                validating = draw_validation(prepared, np.flatnonzero(rest), fraction=0.1, seed=0)
                 network, _ = fit_network(
                     prepared.training(rest & ~validating, without_sources=name.split("+")),
                     prepared.films.subset(np.flatnonzero(validating)),

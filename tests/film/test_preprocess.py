@@ -163,9 +163,11 @@ def test_equalising_makes_a_film_look_the_same_under_another_exposure() -> None:
     assert np.abs(unequalised[0] - unequalised[1]).mean() > 0.1
 
 
-def test_equalize_must_be_true_or_false() -> None:
-    with pytest.raises(ConfigError, match="equalize"):
-        Preprocessing.from_dict({"equalize": "yes"})
+@pytest.mark.parametrize("name", ["equalize", "lung_crop"])
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_a_switch_must_be_true_or_false(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"`{name}` must be true or false"):
+        Preprocessing.from_dict({name: value})
 
 
 def test_noise_is_taken_out_before_equalising_and_only_of_noisy_films() -> None:
@@ -180,13 +182,18 @@ def test_noise_is_taken_out_before_equalising_and_only_of_noisy_films() -> None:
     assert np.array_equal(after, equalized(denoise(window, "median")))
 
 
-def test_the_way_of_denoising_travels_and_files_without_it_still_load() -> None:
+def test_denoising_and_crop_travel_and_files_without_them_still_load() -> None:
     chosen = Preprocessing(denoise="bilateral")
     assert chosen.to_dict()["denoise"] == "bilateral"
     assert Preprocessing.from_dict(chosen.to_dict()) == chosen
     assert "denoise" not in Preprocessing().to_dict()
     old = {"size_px": 224, "window_percentiles": [0.5, 99.5], "equalize": True}
     assert Preprocessing.from_dict(old).denoise == "none"
+    assert "lung_crop" not in chosen.to_dict()
+    assert not Preprocessing.from_dict(old).lung_crop
+    cropped = Preprocessing(size_px=160, lung_crop=True)
+    assert Preprocessing.from_dict(cropped.to_dict()) == cropped
+    assert (chosen.decoded_px, cropped.decoded_px) == (224, 320)
     for name in ("medain", "wavelet", 3):
         with pytest.raises(ConfigError, match="denoise"):
             Preprocessing.from_dict({"denoise": name})

@@ -21,7 +21,6 @@ from hilum.run.lungs import (
     LUNGS_PX,
     has_two_lungs,
     load_lungs,
-    lung_box,
     lung_mask,
     lung_scores,
     outline,
@@ -90,14 +89,6 @@ def test_regions_are_cleaned() -> None:
     scores[:, :60] = -4
     assert not has_two_lungs(scores)
     assert not outline(np.full((8, 8), -1, np.float32), (30, 20)).any()
-
-
-def test_the_box_holds_the_lungs_and_a_margin() -> None:
-    mask = np.zeros((100, 200), bool)
-    mask[20:60, 40:80] = mask[30:70, 120:196] = True
-    assert lung_box(mask) == pytest.approx((0.15, 0.75, 0.15, 1.0))
-    assert lung_box(mask, margin_fraction=0) == pytest.approx((0.2, 0.7, 0.2, 0.98))
-    assert lung_box(np.zeros((5, 5), bool)) == (0, 1, 0, 1)
 
 
 def test_lungs_agree_with_manual_masks(hilum_data: Path) -> None:

@@ -37,6 +37,8 @@ class Preprocessing:
             default leaves out half a percent at each end: markers and collimator edges.
         equalize: Whether the histogram is equalised.
         denoise: ``none``, or the method by which noise is taken out of films that are noisy; clean ones are left alone.
+        lung_crop: Whether the network sees the part of the film that holds the lungs, and not all of it. The part is
+            found and cut out by run/view.py; preprocess takes a film that is cut already.
 
     Raises:
         ConfigError: When a value is out of range.
@@ -46,6 +48,7 @@ class Preprocessing:
     window_percentiles: tuple[float, float] = (0.5, 99.5)
     equalize: bool = True
     denoise: str = "none"
+    lung_crop: bool = False
 
     def __post_init__(self) -> None:
         size_px: Any = self.size_px  # may come from a file: the declared type is a hope
@@ -63,25 +66,36 @@ class Preprocessing:
                 f"`window_percentiles` must be two rising numbers from 0 to 100; received {self.window_percentiles!r}.",
                 fix="The default is [0.5, 99.5].",
             )
-        equalize: Any = self.equalize
-        if not isinstance(equalize, bool):
-            raise ConfigError(f"`equalize` must be true or false; received {equalize!r}.", fix="The default is true.")
+        for name, default in (("equalize", "true"), ("lung_crop", "false")):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(
+                    f"`{name}` must be true or false; received {getattr(self, name)!r}.",
+                    fix=f"The default is {default}.",
+                )
         known = ("none", *DENOISERS)
         if self.denoise not in known:
             raise ConfigError(f"`denoise` cannot be {self.denoise!r}.", fix=nearest_name(str(self.denoise), known))
         object.__setattr__(self, "window_percentiles", (low, high))
 
+    @property
+    def decoded_px(self) -> int:
+        """No side of a film need be decoded longer than this; lungs fill half a film or more."""
+        return self.size_px * (2 if self.lung_crop else 1)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, the inverse of from_dict.
 
-        ``denoise`` is left out where it is ``none``: versions of hilum that do not know it read such a file too.
+        ``denoise`` and ``lung_crop`` are left out where nothing is done: versions of hilum that do not know them read
+        such a file too.
         """
         values = {
             "size_px": self.size_px,
             "window_percentiles": list(self.window_percentiles),
             "equalize": self.equalize,
         }
-        return values if self.denoise == "none" else {**values, "denoise": self.denoise}
+        if self.denoise != "none":
+            values["denoise"] = self.denoise
+        return {**values, "lung_crop": True} if self.lung_crop else values
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
@@ -90,7 +104,7 @@ class Preprocessing:
         Raises:
             ConfigError: On an unknown key, with the nearest known name, or a value out of range.
         """
-        known = ("size_px", "window_percentiles", "equalize", "denoise")
+        known = ("size_px", "window_percentiles", "equalize", "denoise", "lung_crop")
         for key in settings:
             if key not in known:
                 raise ConfigError(f"Unknown preprocessing setting `{key}`.", fix=nearest_name(str(key), known))

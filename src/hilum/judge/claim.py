@@ -120,10 +120,11 @@ def _preprocessing(facts: ClaimFacts) -> str:
     equalised = ", then histogram equalisation" if used.get("equalize") else ""
     if used.get("denoise", "none") != "none":
         equalised = f", noise taken out of noisy films ({used['denoise']}){equalised}"
+    cropped = "cropped to the part that holds the lungs, " if used.get("lung_crop") else ""
     return (
         "Each film is decoded to grey (DICOM with its VOI LUT or window and photometric interpretation, bone bright), "
-        f"stretched to {used['size_px']} x {used['size_px']} pixels, its grey values between the {low:g}th and "
-        f"{high:g}th percentile brought to 0 to 1{equalised}. The same code serves the model."
+        f"{cropped}stretched to {used['size_px']} x {used['size_px']} pixels, its grey values between the "
+        f"{low:g}th and {high:g}th percentile brought to 0 to 1{equalised}. The same code serves the model."
     )
 
 

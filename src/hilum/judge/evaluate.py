@@ -181,8 +181,9 @@ def worst_mistakes(verdicts: Verdicts, classifier: Classifier, root: Path, *, mo
     for position in wrong[np.argsort(-sureness[wrong], kind="stable")][:most]:
         record = verdicts.records[position]
         radiograph = classifier.read_for_display(root / record.path)
-        activation = verdicts.answers[position].activation[predicted[position]]
-        warm = overlay(radiograph, activation, max_side_px=_PICTURE_PX)
+        answer = verdicts.answers[position]
+        activation = answer.activation[predicted[position]]
+        warm = overlay(radiograph, activation, part=answer.part, max_side_px=_PICTURE_PX)
         plain = overlay(radiograph, np.zeros_like(activation), max_side_px=_PICTURE_PX)
         mistakes.append(
             Mistake(

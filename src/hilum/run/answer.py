@@ -35,8 +35,9 @@ class Answer:
         reasons: Why the film is refused; empty where it is accepted.
         model: Name and SHA-256 of the model file.
         logits: (K,) float32, before calibration.
-        activation: (K, h, w) float32, what speaks for each finding and where.
+        activation: (K, h, w) float32, what speaks for each finding and where, over the part that the network saw.
         heatmap: Path of the heat map that was written, or None.
+        part: What the network saw of the film, see run/view.py; all of it unless the model crops films to the lungs.
         disagreement: Of an ensemble, how far its members are apart, in [0, 1] (see `disagreement`); else None.
     """
 
@@ -49,6 +50,7 @@ class Answer:
     logits: np.ndarray
     activation: np.ndarray
     heatmap: str | None = None
+    part: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0)
     disagreement: float | None = None
 
     @property

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from hilum.film.decode import decode, read_film
-from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, Reason, conformal_set, disagreement, softmax
 from hilum.run.engine import Engine, Outputs
 from hilum.run.familiar import Familiarity
 from hilum.run.gate import refusals
 from hilum.run.modelfile import Metadata, read_model_file
+from hilum.run.view import part_seen, view_of
 
 __all__ = ["Classifier"]
 
@@ -57,7 +57,7 @@ class Classifier:
 
     def read(self, path: Path) -> Radiograph:
         """Return a film decoded as this model's films are."""
-        return read_film(path, min_side_px=self.metadata.preprocessing.size_px)
+        return read_film(path, min_side_px=self.metadata.preprocessing.decoded_px)
 
     @staticmethod
     def read_for_display(path: Path) -> Radiograph:
@@ -66,11 +66,11 @@ class Classifier:
 
     def decode(self, data: bytes, name: str) -> Radiograph:
         """Return a film decoded from bytes as this model's films are."""
-        return decode(data, name=name, min_side_px=self.metadata.preprocessing.size_px)
+        return decode(data, name=name, min_side_px=self.metadata.preprocessing.decoded_px)
 
     def preprocess(self, radiograph: Radiograph) -> np.ndarray:
         """Return the graph's input (1, S, S) for a film."""
-        return preprocess(radiograph, self.metadata.preprocessing)
+        return view_of(radiograph, self.metadata.preprocessing)
 
     def predict(self, film: str | Path | bytes | Radiograph) -> Answer:
         """Judge one film.
@@ -107,6 +107,7 @@ class Classifier:
             model=self.identity,
             logits=logits,
             activation=outputs.activation[position],
+            part=part_seen(radiograph, self.metadata.preprocessing),
             disagreement=None if outputs.members is None else disagreement(outputs.members[position]),
         )
 

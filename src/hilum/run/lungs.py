@@ -30,7 +30,6 @@ __all__ = [
     "LungNetwork",
     "has_two_lungs",
     "load_lungs",
-    "lung_box",
     "lung_mask",
     "lung_scores",
     "outline",
@@ -122,25 +121,3 @@ def has_two_lungs(scores: NDArray[np.float32]) -> bool:
         if (stats[1:, cv2.CC_STAT_AREA] >= _FEWEST_PIXELS * scores.size).sum() >= 2:
             return True
     return False
-
-
-def lung_box(mask: NDArray[np.bool_], *, margin_fraction: float = 0.05) -> tuple[float, float, float, float]:
-    """Return the part of a film that holds the lungs.
-
-    Args:
-        mask: (H, W) bool, as lung_mask returns it.
-        margin_fraction: What stays around them, of the film's sides.
-
-    Returns:
-        Where it begins and ends, as fractions of the film's height and width: top, bottom, left, right. The whole film
-        where the mask is empty.
-    """
-    if not mask.any():
-        return 0.0, 1.0, 0.0, 1.0
-    ends: list[float] = []
-    for axis in (1, 0):
-        places = np.flatnonzero(mask.any(axis=axis))
-        side = mask.shape[1 - axis]
-        ends += [places[0] / side - margin_fraction, (places[-1] + 1) / side + margin_fraction]
-    top, bottom, left, right = (float(min(max(end, 0.0), 1.0)) for end in ends)
-    return top, bottom, left, right

@@ -90,7 +90,7 @@ def captioned_heat_map(
     Returns:
         (H, W, 3) uint8, red-green-blue.
     """
-    picture = overlay(radiograph, activation, max_side_px=_LONGEST_SIDE_PX)
+    picture = overlay(radiograph, activation, part=answer.part, max_side_px=_LONGEST_SIDE_PX)
     scale = max(1.0, _LEAST_WIDTH_PX / picture.shape[1])
     if scale > 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)

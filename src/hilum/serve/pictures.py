@@ -35,7 +35,7 @@ def heatmap_picture(data: bytes, radiograph: Radiograph, answer: Answer, finding
     """
     shown = _enlarged(data, radiograph, DISPLAY_PX)
     evidence = answer.activation[findings.index(answer.likeliest)]
-    return _png(overlay(shown, evidence)[..., ::-1])
+    return _png(overlay(shown, evidence, part=answer.part)[..., ::-1])
 
 
 def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findings: Sequence[str]) -> dict[str, Any]:
@@ -67,7 +67,8 @@ def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findin
         "height_px": height,
         "film": _png((grey * 255).astype(np.uint8)),
         "heat": {
-            name: _layer(heat(evidence, size_px)) for name, evidence in zip(findings, answer.activation, strict=True)
+            name: _layer(heat(evidence, size_px, answer.part))
+            for name, evidence in zip(findings, answer.activation, strict=True)
         },
     }
 

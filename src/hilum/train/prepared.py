@@ -15,8 +15,9 @@ from hilum.data.partial import PartlyStated, set_apart
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset
-from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
+from hilum.run.view import seen_film, view_of
 from hilum.train.batches import Films
 from hilum.train.lung_views import COVER_PX, packed_cover
 
@@ -90,13 +91,13 @@ def prepare_films(
     covers = np.zeros((len(dataset.records), COVER_PX, COVER_PX // 8), np.uint8)
 
     def keep(position: int, radiograph: Radiograph) -> None:
-        pixels[position] = preprocess(radiograph, preprocessing)[0]
+        pixels[position] = view_of(radiograph, preprocessing)[0]
         if with_lungs:
-            covers[position] = packed_cover(radiograph)
+            covers[position] = packed_cover(seen_film(radiograph, preprocessing))
 
     look = make_look(len(dataset.records)) if make_look else None
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
-        scan = scan_films(dataset, min_side_px=size_px, visit=keep, look=look, done=done)
+        scan = scan_films(dataset, min_side_px=preprocessing.decoded_px, visit=keep, look=look, done=done)
     unread = {path for path, _ in scan.unread}
     for path in sorted(unread):
         console.say(f"Left out, cannot be read: {path}")

@@ -37,6 +37,7 @@ from hilum.judge.intervals import grouped_mean
 from hilum.judge.metrics import performance
 from hilum.run.answer import softmax
 from hilum.run.lungs import lung_mask
+from hilum.run.view import seen_film
 
 __all__ = [
     "CUES",
@@ -94,7 +95,7 @@ def cue_films(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[n
     Returns:
         (V, 1, S, S) float32 in [0, 1], in the order of CUES.
     """
-    size = preprocessing.size_px
+    size, radiograph = preprocessing.size_px, seen_film(radiograph, preprocessing)
     whole = preprocess(radiograph, preprocessing)[0]  # (S, S)
     cover = lung_cover(radiograph)
     lungs = cv2.resize(cover.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST).astype(bool)

@@ -26,6 +26,7 @@ from hilum.judge.subgroups import score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
+from hilum.run.view import seen_film
 
 if TYPE_CHECKING:
     from hilum.judge.evaluate import Verdicts
@@ -123,8 +124,9 @@ def find_shortcuts(
 
         def show(position: int, radiograph: Radiograph) -> NDArray[np.float32]:
             at = shown[position]
-            shares[position] = share_in_lungs(radiograph, verdicts.answers[at].activation[predicted[at]])
-            bordering[position] = share_in_border(radiograph)
+            answer = verdicts.answers[at]
+            shares[position] = share_in_lungs(radiograph, answer.activation[predicted[at]], answer.part)
+            bordering[position] = share_in_border(seen_film(radiograph, preprocessing))
             films = cue_films(radiograph, preprocessing)
             if position in places:
                 kept[position] = films[:, 0]

@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.judge.metrics import performance
+from hilum.run.view import view_of
 
 __all__ = ["DAMAGES", "Damage", "damaged_films", "score_damages"]
 
@@ -118,7 +119,7 @@ def damaged_films(radiograph: Radiograph, preprocessing: Preprocessing, seed: in
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     rng = np.random.default_rng(seed)
     films = [pixels, *(damage.apply(pixels, strength, rng) for damage in DAMAGES for strength in damage.strengths)]
-    return np.stack([preprocess(replace(radiograph, pixels=_in_8_bits(film)), preprocessing) for film in films])
+    return np.stack([view_of(replace(radiograph, pixels=_in_8_bits(film)), preprocessing) for film in films])
 
 
 def score_damages(

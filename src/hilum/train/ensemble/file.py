@@ -15,11 +15,12 @@ from hilum.data.phantom import draw_phantom
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
 from hilum.film.decode import read_film
-from hilum.film.preprocess import Preprocessing, preprocess
+from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
+from hilum.run.view import view_of
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import Films, Member
 from hilum.train.ensemble.merge import GraphPart, input_graph, merge_graphs
@@ -167,5 +168,5 @@ def _films_to_check(preprocessing: Preprocessing, films: Films, root: Path | Non
     else:
         step = max(1, len(films.rows) // _CHECKED_FILMS)
         paths = [root / row.path for row in films.rows[::step]][:_CHECKED_FILMS]
-        radiographs = [read_film(path, min_side_px=preprocessing.size_px) for path in paths]
-    return np.stack([preprocess(radiograph, preprocessing) for radiograph in radiographs])
+        radiographs = [read_film(path, min_side_px=preprocessing.decoded_px) for path in paths]
+    return np.stack([view_of(radiograph, preprocessing) for radiograph in radiographs])

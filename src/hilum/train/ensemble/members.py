@@ -7,6 +7,7 @@ The folds of a run give one such answer a film, by the fold that had left it out
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -178,11 +179,11 @@ def read_sources(folders: Sequence[Path]) -> tuple[Source, ...]:
                 f"{', '.join(first.metadata.findings)}; members must know the same findings.",
                 fix="Leave it out.",
             )
-        settings = [dict(one.metadata.preprocessing.to_dict(), size_px=0) for one in (first, member)]
+        settings = [dict(dataclasses.asdict(one.metadata.preprocessing), size_px=0) for one in (first, member)]
         if settings[0] != settings[1]:
-            differing = next(key for key in settings[0] if settings[0][key] != settings[1].get(key))
+            differing = next(key for key in settings[0] if settings[0][key] != settings[1][key])
             raise InconsistentDataset(
-                f"`{member.name}` has the preprocessing {differing} = {settings[1].get(differing)}, `{first.name}` "
+                f"`{member.name}` has the preprocessing {differing} = {settings[1][differing]}, `{first.name}` "
                 f"{settings[0][differing]}; a model file has one preprocessing, of which only size_px may differ.",
                 fix="Leave it out, or train it with the same preprocessing.",
             )
