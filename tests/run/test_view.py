@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hilum.errors import ModelFileError
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run import view
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import heat, overlay
+from hilum.run.lungs import lungs_identity
+from hilum.run.modelfile import Metadata
 from hilum.run.view import WHOLE, part_seen, pixels_of, seen_film, view_of
 
 CROPPED = Preprocessing(size_px=32, lung_crop=True)
@@ -32,13 +36,24 @@ def test_without_a_crop_the_whole_film_is_seen(film: Radiograph) -> None:
 
 
 def test_the_part_holds_the_lungs_and_a_margin(monkeypatch: pytest.MonkeyPatch, film: Radiograph) -> None:
-    mask = np.zeros((100, 200), bool)
-    mask[20:60, 40:80] = mask[30:70, 120:196] = True
-    monkeypatch.setattr(view, "lung_mask", lambda _: mask)
-    assert part_seen(film, CROPPED) == pytest.approx((0.15, 0.75, 0.15, 1.0))
+    scores = np.full((128, 128), -9, np.float32)
+    scores[32:64, 32:52] = scores[48:96, 76:124] = 3
+    asked: list[str] = []
+
+    def found(_: Radiograph, precision: str) -> np.ndarray:
+        asked.append(precision)
+        return scores
+
+    monkeypatch.setattr(view, "lung_scores", found)
+    assert part_seen(film, CROPPED) == pytest.approx((0.2, 0.8, 0.2, 1.0))
+    assert asked == ["f32"]  # the same on every machine
+    scores[48:96, 76:124] = -1  # white: found less surely than the other, and not to be cut off
+    assert part_seen(film, CROPPED) == pytest.approx((0.2, 0.8, 0.2, 1.0))
+    scores[48:96, 76:124] = -9
+    assert part_seen(film, CROPPED) == WHOLE  # one lung alone
 
 
-def test_a_film_on_which_no_lung_is_found_is_seen_in_full(film: Radiograph) -> None:
+def test_a_film_on_which_no_lungs_are_found_is_seen_in_full(film: Radiograph) -> None:
     blank = dataclasses.replace(film, pixels=np.full((90, 80), 0.4, np.float32))
     assert part_seen(blank, CROPPED) == WHOLE
     assert view_of(blank, CROPPED).shape == (1, 32, 32)
@@ -73,13 +88,17 @@ def test_heat_lies_in_the_part_that_was_seen() -> None:
         part=(0.2, 0.8, 0.1, 0.5),
     )
     assert ((pixels != pixels[0, 0]).any(axis=2) == inside).all()
+    assert (pixels[20, 20:100] == pixels[20, 20]).all()  # the frame
+    assert (pixels[20:80, 99] == pixels[20, 20]).all()
+    assert (pixels[21, 21] != pixels[20, 20]).any()
 
 
 def test_a_model_that_crops_answers_from_the_lungs_and_says_what_it_saw(
     tmp_path: Path, write_film: Callable[..., Path], write_model: Callable[..., Path]
 ) -> None:
     path = write_film(tmp_path / "film.jpg", size_px=400, finding="Covid-19")
-    classifier = Classifier(write_model(tmp_path / "model.onnx", preprocessing=CROPPED.to_dict()))
+    cropped = {"preprocessing": CROPPED.to_dict(), "lung_segmenter": lungs_identity()}
+    classifier = Classifier(write_model(tmp_path / "model.onnx", **cropped))
     whole = Classifier(write_model(tmp_path / "whole.onnx"))
     answer, radiograph = classifier.predict(path), classifier.read(path)
     assert answer.part == part_seen(radiograph, CROPPED) != WHOLE
@@ -88,3 +107,18 @@ def test_a_model_that_crops_answers_from_the_lungs_and_says_what_it_saw(
     logits = classifier.engine.run(view_of(radiograph, CROPPED)[np.newaxis]).logits[0]
     np.testing.assert_array_equal(answer.logits, logits)
     assert not np.array_equal(answer.logits, whole.predict(path).logits)
+    assert answer.to_dict()["part"] == list(answer.part)
+    assert "part" not in whole.predict(path).to_dict()
+
+
+def test_a_model_of_another_segmenter_is_refused(tmp_path: Path, write_model: Callable[..., Path]) -> None:
+    for other in ({}, {"lung_segmenter": "0123456789abcdef"}):
+        with pytest.raises(ModelFileError, match="another lung segmenter"):
+            Classifier(write_model(tmp_path / "model.onnx", preprocessing=CROPPED.to_dict(), **other))
+
+
+def test_the_segmenter_travels_with_the_metadata(tiny_metadata: Metadata) -> None:
+    cropped = dataclasses.replace(tiny_metadata, preprocessing=CROPPED)
+    assert json.loads(cropped.to_json())["lung_segmenter"] == lungs_identity()
+    assert Metadata.from_json(cropped.to_json()).preprocessing == CROPPED
+    assert "lung_segmenter" not in json.loads(tiny_metadata.to_json())

@@ -1,4 +1,4 @@
-"""The one definition of what a network sees, used by training and by the runtime alike.
+"""The one definition of how a film becomes a network's input, used by training and by the runtime alike.
 
 A film is stretched to a square, its grey values are stretched between two percentiles, noise is taken out where that
 is asked for, and the histogram is equalised. The percentiles are taken on the *resized* film: there they hardly depend
@@ -79,7 +79,7 @@ class Preprocessing:
 
     @property
     def decoded_px(self) -> int:
-        """No side of a film need be decoded longer than this; lungs fill half a film or more."""
+        """No side of a film need be decoded longer than this; most lungs fill more than half of it."""
         return self.size_px * (2 if self.lung_crop else 1)
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,8 +117,9 @@ class Preprocessing:
 def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Return the film as a network sees it.
 
-    The film is stretched to a square, not cropped or padded: a cropped costophrenic angle is lost, and black bars tell
-    a network the aspect ratio, which differs between hospitals.
+    The film as it is given (run/view.py cuts those that are to be cropped) is stretched to a square, not cropped or
+    padded: a cropped costophrenic angle is lost, and black bars tell a network the aspect ratio, which differs between
+    hospitals.
 
     Args:
         radiograph: A decoded film of any size.

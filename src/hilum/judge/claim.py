@@ -128,6 +128,14 @@ def _preprocessing(facts: ClaimFacts) -> str:
     )
 
 
+def _selection(facts: ClaimFacts) -> str:
+    if facts.metadata["preprocessing"].get("lung_crop"):
+        return (
+            "Every readable film of the data set, and of each film the part that holds the lungs, where two are found."
+        )
+    return "Every readable film of the data set, and the whole of each film: it is not cropped."
+
+
 def _label_conflicts(facts: ClaimFacts) -> str:
     num = sum(fault["kind"] == "label-conflict" for fault in facts.audit["faults"])
     return f"Agreement of readers is not known to hilum. Pictures that stand twice under different findings: {num}."
@@ -387,7 +395,7 @@ _FACTS: Mapping[str, Callable[[ClaimFacts], str]] = {
     "data_set": _data_set,
     "exclusions": _exclusions,
     "preprocessing": _preprocessing,
-    "selection": _fixed("Every readable film of the data set, and the whole of each film: it is not cropped."),
+    "selection": _selection,
     "privacy": _fixed(
         "hilum writes no patient's name or identifier into any result. The model file keeps a 32-byte hash of "
         "each training film."

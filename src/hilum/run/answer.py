@@ -69,8 +69,13 @@ class Answer:
         return self.likeliest if self.accepted else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of this film; only an ensemble's has the key ``disagreement``."""
-        apart = {} if self.disagreement is None else {"disagreement": self.disagreement}
+        """Return the JSON object of this film.
+
+        Only an ensemble's has the key ``disagreement``, and ``part`` only where the model did not see the whole film.
+        """
+        apart: dict[str, Any] = {} if self.disagreement is None else {"disagreement": self.disagreement}
+        if self.part != (0.0, 1.0, 0.0, 1.0):
+            apart["part"] = list(self.part)
         return {
             "file": self.file,
             "finding": self.finding,

@@ -18,6 +18,7 @@ from hilum.run.view import WHOLE, Part, pixels_of
 
 __all__ = ["free_path", "heat", "overlay", "write_png"]
 
+_FRAME = (128, 160, 200)
 _LONGEST_STEM = 230  # bytes; file systems allow names of 255, and a number and the suffix come behind it
 
 
@@ -46,7 +47,7 @@ def heat(activation: np.ndarray, size_px: tuple[int, int], part: Part = WHOLE) -
 def overlay(
     radiograph: Radiograph, activation: np.ndarray, *, part: Part = WHOLE, max_side_px: int = 1024
 ) -> np.ndarray:
-    """Return the film in grey with the evidence over it in colour.
+    """Return the film in grey with the evidence over it in colour, and a line around what the network saw of it.
 
     Args:
         radiograph: The film.
@@ -67,7 +68,11 @@ def overlay(
     grey = np.clip((pixels - low) / max(float(high - low), 1e-3), 0, 1)[..., np.newaxis]
     palette = cv2.applyColorMap((warmth * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1] / 255.0
     blended = grey * (1 - 0.6 * warmth) + palette * 0.6 * warmth
-    return (np.clip(blended, 0, 1) * 255).astype(np.uint8)
+    picture = (np.clip(blended, 0, 1) * 255).astype(np.uint8)
+    if part != WHOLE:
+        rows, columns = pixels_of(part, pixels.shape)
+        cv2.rectangle(picture, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), _FRAME, 1)
+    return picture
 
 
 def free_path(folder: Path, film: str, taken: set[str]) -> Path:

@@ -13,6 +13,7 @@ Source: films and masks are the Shenzhen set of the US National Library of Medic
 from __future__ import annotations
 
 import functools
+import hashlib
 from importlib.resources import files
 
 import cv2
@@ -28,10 +29,12 @@ __all__ = [
     "LUNGS_PREPROCESSING",
     "LUNGS_PX",
     "LungNetwork",
+    "both_lungs",
     "has_two_lungs",
     "load_lungs",
     "lung_mask",
     "lung_scores",
+    "lungs_identity",
     "outline",
 ]
 
@@ -69,9 +72,15 @@ def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwor
         return network
 
 
-def lung_scores(radiograph: Radiograph) -> NDArray[np.float32]:
+@functools.cache
+def lungs_identity() -> str:
+    """Return the first 16 hex digits of the SHA-256 of the segmenter that ships: what its masks depend on."""
+    return hashlib.sha256((files("hilum.run") / "lungs.onnx").read_bytes()).hexdigest()[:16]
+
+
+def lung_scores(radiograph: Radiograph, precision: str = "bf16") -> NDArray[np.float32]:
     """Return logits of lung, (128, 128) float32, over the film stretched to a square."""
-    return load_lungs().scores(preprocess(radiograph, LUNGS_PREPROCESSING))
+    return load_lungs(precision=precision).scores(preprocess(radiograph, LUNGS_PREPROCESSING))
 
 
 def lung_mask(radiograph: Radiograph) -> NDArray[np.bool_]:
@@ -116,8 +125,22 @@ def _two_regions(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def has_two_lungs(scores: NDArray[np.float32]) -> bool:
     """Return whether scores (128, 128) show two lungs: two regions of at least 1 % of the film, surely or less so."""
+    return bool(both_lungs(scores).any())
+
+
+def both_lungs(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return where two lungs lie, as sure as two can be found: a white one is found less surely than the other.
+
+    Args:
+        scores: (128, 128) float32.
+
+    Returns:
+        (128, 128) bool: the two largest regions; empty where there are no two of at least 1 % of the film.
+    """
     for level in _LEVELS:
-        _, _, stats, _ = cv2.connectedComponentsWithStats((scores > level).astype(np.uint8), connectivity=4)
-        if (stats[1:, cv2.CC_STAT_AREA] >= _FEWEST_PIXELS * scores.size).sum() >= 2:
-            return True
-    return False
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((scores > level).astype(np.uint8), connectivity=4)
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        largest = 1 + np.argsort(-areas, kind="stable")[:2]
+        if (areas >= _FEWEST_PIXELS * scores.size).sum() >= 2:
+            return np.isin(labels, largest)
+    return np.zeros(scores.shape, dtype=bool)

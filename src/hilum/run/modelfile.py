@@ -21,11 +21,13 @@ from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.run.familiar import Familiarity
+from hilum.run.lungs import lungs_identity
 from hilum.run.models import shipped_model
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
 FORMAT_VERSION = 2
+_SEGMENTER = "lung_segmenter"  # key of the metadata: which one cropped the films, where they are cropped
 METADATA_KEY = "hilum"
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_NODES = 100_000
@@ -95,6 +97,8 @@ class Metadata:
         """Return the JSON that stands in the model file."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         values["preprocessing"] = self.preprocessing.to_dict()
+        if self.preprocessing.lung_crop:
+            values[_SEGMENTER] = lungs_identity()
         return json.dumps(values, ensure_ascii=False)
 
     @staticmethod
@@ -125,6 +129,11 @@ class Metadata:
                     fix="Use the hilum version that made the file, or train anew.",
                 )
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
+            if values.pop(_SEGMENTER, None) != lungs_identity() and values["preprocessing"].lung_crop:
+                raise ModelFileError(
+                    "The model sees films cropped by another lung segmenter than the one of this hilum.",
+                    fix="Use the hilum version that made the file, or train anew.",
+                )
             if not isinstance(values["findings"], list):
                 raise TypeError("findings is no list")
             values["findings"] = tuple(values["findings"])

@@ -1,4 +1,8 @@
-"""What a network sees of a film: all of it, or the part that holds the lungs, where its preprocessing asks for that."""
+"""What a network sees of a film: all of it, or the part that holds the lungs, where its preprocessing asks for that.
+
+The part decides what a model answers, so it must be the same on every machine: the segmenter computes in float32 here,
+the part's ends lie on its grid of 128, and the model file names the segmenter that it was trained behind.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.run.lungs import lung_mask
+from hilum.run.lungs import both_lungs, lung_scores
 
 __all__ = ["WHOLE", "Part", "part_seen", "pixels_of", "seen_film", "view_of"]
 
@@ -28,11 +32,12 @@ def part_seen(radiograph: Radiograph, preprocessing: Preprocessing) -> Part:
 
     Returns:
         Where it begins and ends, as fractions of the film's height and width: top, bottom, left, right. The whole film
-        where no crop is asked for, and where no lung is found.
+        where no crop is asked for, and where no two lungs are found: one alone would leave the other, perhaps the one
+        that is ill, out of view.
     """
     if not preprocessing.lung_crop:
         return WHOLE
-    mask = lung_mask(radiograph)
+    mask = both_lungs(lung_scores(radiograph, "f32"))
     if not mask.any():
         return WHOLE
     ends: list[float] = []

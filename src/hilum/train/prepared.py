@@ -17,7 +17,7 @@ from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
-from hilum.run.view import seen_film, view_of
+from hilum.run.view import part_seen, view_of
 from hilum.train.batches import Films
 from hilum.train.lung_views import COVER_PX, packed_cover
 
@@ -93,7 +93,7 @@ def prepare_films(
     def keep(position: int, radiograph: Radiograph) -> None:
         pixels[position] = view_of(radiograph, preprocessing)[0]
         if with_lungs:
-            covers[position] = packed_cover(seen_film(radiograph, preprocessing))
+            covers[position] = packed_cover(radiograph, part_seen(radiograph, preprocessing))
 
     look = make_look(len(dataset.records)) if make_look else None
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:

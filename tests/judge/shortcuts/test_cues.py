@@ -23,6 +23,7 @@ from hilum.judge.shortcuts.cues import (
 from hilum.judge.shortcuts.variants import judge_variants
 from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask
+from hilum.run.view import part_seen, pixels_of, view_of
 
 CORNER = ((0, 0),)
 LUNGS = tuple((row, column) for row in (2, 3, 4) for column in (2, 5))
@@ -53,6 +54,17 @@ def test_a_model_that_reads_a_marker_keeps_its_score_without_lungs(
     for key in ("lungs_only", "centre_only"):
         assert found[key]["accuracy"]["value"] == 0.5, key
         assert found[key]["auroc_macro"]["value"] == 0.5, key
+
+
+def test_parts_of_a_cropped_film_are_parts_of_what_is_seen() -> None:
+    film, cropped = phantom(), Preprocessing(size_px=64, lung_crop=True)
+    part = part_seen(film, cropped)
+    shown = dict(zip(KEYS, cue_films(film, cropped)[:, 0], strict=True))
+    assert np.array_equal(shown["whole"], view_of(film, cropped)[0])
+    cover = lung_cover(film)[pixels_of(part, film.pixels.shape)]
+    hidden = (shown["lungs_hidden"] != shown["whole"]).mean()
+    assert hidden == pytest.approx(cover.mean(), abs=0.03)
+    assert share_in_border(film, part) > share_in_border(film)
 
 
 def test_a_model_that_reads_the_lungs_loses_it(

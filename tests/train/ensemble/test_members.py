@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import HilumError, InconsistentDataset, InputError
+from hilum.run.lungs import lungs_identity
 from hilum.train.ensemble.members import common_films, read_sources
 
 WriteRun = Callable[..., Path]
@@ -82,9 +83,12 @@ def test_members_of_other_findings_or_preprocessing_are_refused(
     preprocessing = {"size_px": 32, "window_percentiles": [0.5, 99.5], "equalize": False}
     other = write_run(tmp_path / "flat", seed=2, preprocessing=preprocessing)
     refused(InconsistentDataset, "preprocessing equalize = False", [runs[0], other])
-    cropped = write_run(tmp_path / "cropped", seed=2, preprocessing={"size_px": 32, "lung_crop": True})
+    segmenter = {"lung_segmenter": lungs_identity()}
+    cropped = write_run(tmp_path / "cropped", seed=2, preprocessing={"size_px": 32, "lung_crop": True}, **segmenter)
     refused(InconsistentDataset, "preprocessing lung_crop = True", [runs[0], cropped])
     refused(InconsistentDataset, "preprocessing lung_crop = False", [cropped, runs[0]])
+    cleaned = write_run(tmp_path / "cleaned", seed=2, preprocessing={"size_px": 32, "denoise": "median"})
+    refused(InconsistentDataset, "preprocessing denoise = median", [runs[0], cleaned])
 
 
 def test_runs_on_other_films_are_refused(runs: list[Path], tmp_path: Path, write_run: WriteRun) -> None:

@@ -114,6 +114,17 @@ def test_films_of_another_size_keep_their_folds(phantoms: Path, tmp_path: Path, 
     assert one._films(96).scan is one.prepared.scan
     assert len(one._by_size) <= 2
     assert 64 in one._by_size
+    one.prepared = dataclasses.replace(
+        one.prepared,
+        films=dataclasses.replace(
+            one.prepared.films, sources=np.arange(44) % 3, covers=np.arange(44 * 512, dtype=np.uint8).reshape(44, 64, 8)
+        ),
+    )
+    one._by_size.pop(96)
+    other = one._films(96)
+    assert np.array_equal(other.films.sources, one.prepared.films.sources)
+    assert np.array_equal(other.films.covers, one.prepared.films.covers)
+    assert other.partial_films.pixels.shape == (0, 96, 96)
     one.store.close()
 
 

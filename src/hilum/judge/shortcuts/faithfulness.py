@@ -23,7 +23,7 @@ from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.heatmap import heat
 from hilum.run.lungs import lung_mask
-from hilum.run.view import WHOLE, Part
+from hilum.run.view import WHOLE, Part, pixels_of
 
 __all__ = ["FRACTIONS", "ORDERS", "order_films", "score_mass", "score_orders", "share_in_lungs"]
 
@@ -35,7 +35,7 @@ _BLUR_FRACTION = 0.08  # of the side: what insertion begins with shows no struct
 
 
 def share_in_lungs(radiograph: Radiograph, activation: NDArray[np.float32], part: Part = WHOLE) -> tuple[float, float]:
-    """Return how much of a heat map lies inside the lungs, and how much of an even one would.
+    """Return how much of a heat map lies inside the lungs, and how much of one that is even over the part seen would.
 
     Args:
         radiograph: The film.
@@ -48,7 +48,8 @@ def share_in_lungs(radiograph: Radiograph, activation: NDArray[np.float32], part
     mask = lung_mask(radiograph)
     warmth = heat(activation, (mask.shape[0], mask.shape[1]), part)
     total = float(warmth.sum())
-    return float(warmth[mask].sum()) / total if total > 0 else float("nan"), float(mask.mean())
+    even = float(mask[pixels_of(part, mask.shape)].mean())
+    return float(warmth[mask].sum()) / total if total > 0 else float("nan"), even
 
 
 def score_mass(

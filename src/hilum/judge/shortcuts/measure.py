@@ -26,7 +26,6 @@ from hilum.judge.subgroups import score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
-from hilum.run.view import seen_film
 
 if TYPE_CHECKING:
     from hilum.judge.evaluate import Verdicts
@@ -126,7 +125,7 @@ def find_shortcuts(
             at = shown[position]
             answer = verdicts.answers[at]
             shares[position] = share_in_lungs(radiograph, answer.activation[predicted[at]], answer.part)
-            bordering[position] = share_in_border(seen_film(radiograph, preprocessing))
+            bordering[position] = share_in_border(radiograph, answer.part)
             films = cue_films(radiograph, preprocessing)
             if position in places:
                 kept[position] = films[:, 0]

@@ -1,9 +1,9 @@
 """How a model's score falls as films get worse: noise, blur, contrast, gamma, JPEG, resolution, rotation.
 
 Damage is done to the decoded film before preprocessing, as it would be done between the detector and this software. The
-film is first reduced to a shorter side of the network's input size, so that a pixel is the same to all films; at the
-end it is rounded to 8 bits, as most films have been. What the preprocessing can undo (contrast, gamma) costs little
-then, and that is what such a curve shows.
+film is first reduced until what the network sees of it has a shorter side of its input size, so that a pixel is the
+same to all films; at the end it is rounded to 8 bits, as most films have been. What the preprocessing can undo
+(contrast, gamma) costs little then, and that is what such a curve shows.
 
 Source: Hendrycks, Dietterich 2019, Benchmarking neural network robustness to common corruptions and perturbations.
 """
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.judge.metrics import performance
-from hilum.run.view import view_of
+from hilum.run.view import seen_film, view_of
 
 __all__ = ["DAMAGES", "Damage", "damaged_films", "score_damages"]
 
@@ -113,7 +113,7 @@ def damaged_films(radiograph: Radiograph, preprocessing: Preprocessing, seed: in
         (1 + sum of strengths, 1, S, S) float32 in [0, 1], in the order of DAMAGES.
     """
     pixels: Image = radiograph.pixels
-    scale = preprocessing.size_px / min(pixels.shape)
+    scale = preprocessing.size_px / min(seen_film(radiograph, preprocessing).pixels.shape)
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in pixels.shape[::-1])
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.float32)

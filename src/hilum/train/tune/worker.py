@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from optuna.trial import TrialState
 
 import hilum
 from hilum.console import Console
+from hilum.data.folder import FilmRecord
 from hilum.data.split import assign_folds, assign_splits
 from hilum.errors import ConfigError, InputError
-from hilum.train.batches import load_films
+from hilum.train.batches import Films, load_films
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, prepare_films
@@ -287,13 +288,18 @@ class TuneWorker:
             others = [one for one in self._by_size if one != self.space.base.preprocessing.size_px]
             for one in others[: max(0, len(others) - _MOST_SIZES + 2)]:
                 del self._by_size[one]
-            root = self.prepared.scan.dataset.root
-            films = load_films(
-                [root / record.path for record in self.prepared.records],
-                self.prepared.films.labels,
-                dataclasses.replace(self.space.base.preprocessing, size_px=size_px),
+            prepared, preprocessing = self.prepared, dataclasses.replace(self.space.base.preprocessing, size_px=size_px)
+
+            def resized(films: Films, records: Sequence[FilmRecord]) -> Films:
+                """What is known of the films beside their pixels does not depend on their size."""
+                paths = [prepared.scan.dataset.root / record.path for record in records]
+                return dataclasses.replace(films, pixels=load_films(paths, films.labels, preprocessing).pixels)
+
+            self._by_size[size_px] = dataclasses.replace(
+                prepared,
+                films=resized(prepared.films, prepared.records),
+                partial_films=resized(prepared.partial_films, prepared.partial.records),
             )
-            self._by_size[size_px] = dataclasses.replace(self.prepared, films=films)
         return self._by_size[size_px]
 
     def _identity(self) -> dict[str, Any]:
