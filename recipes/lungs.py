@@ -34,7 +34,7 @@ from hilum.train.lungs.training import fit_lungs, lung_logits, seal_lungs
 
 HOSPITALS = {"Shenzhen": "CHNCXR", "Montgomery": "MCUCXR"}
 NUM_DRAWN, DRAWN_SEED = 1500, 5
-STEPS = 1000
+STEPS = 4000
 FILMS_A_SOURCE = 200  # of the pool
 SEALED_ON = 100  # films that engine and Keras are compared on
 SOURCE = (
