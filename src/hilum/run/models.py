@@ -46,7 +46,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "b1699ead5630c71edae36efafd970997b64c3b7ff7cf5e31d2bbace04b5cb647",
+            "f90f26ca33052e22a7a0ee7e8f412c5b07b1ae65252cf1cfe68055f63f491f7b",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
