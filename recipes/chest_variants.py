@@ -51,6 +51,7 @@ VARIANTS = {
     ),
     "films cropped to the lungs": _config(lung_crop=True),
     "films drawn alike": _config(fit={"sampling": "films"}),
+    "head drawn at random": _config(fit={"head_first": False}),
     "no average of weights": _config(fit={"ema_momentum": 0.0}),
     "upper part trained": _config(fit={"trainable_fraction": 0.6}),
     "head alone": _config(fit={"epochs": 0}),

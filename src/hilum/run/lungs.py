@@ -42,6 +42,7 @@ LUNGS_PX = 128
 LUNGS_KEY = "hilum-lungs"  # where the network's file says what it learned from
 LUNGS_PREPROCESSING = Preprocessing(size_px=LUNGS_PX)  # its own, so that the mask does not depend on a model
 _FEWEST_PIXELS = 0.01  # of the film: smaller regions are no lung
+_LEAST_APART = 0.2  # of the width: between the centres of two lungs
 _LEVELS = (0.0, -2.0)  # of the scores: where the second lung is white it is less sure
 
 
@@ -125,22 +126,29 @@ def _two_regions(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def has_two_lungs(scores: NDArray[np.float32]) -> bool:
     """Return whether scores (128, 128) show two lungs: two regions of at least 1 % of the film, surely or less so."""
-    return bool(both_lungs(scores).any())
+    for level in _LEVELS:
+        _, _, stats, _ = cv2.connectedComponentsWithStats((scores > level).astype(np.uint8), connectivity=4)
+        if (stats[1:, cv2.CC_STAT_AREA] >= _FEWEST_PIXELS * scores.size).sum() >= 2:
+            return True
+    return False
 
 
 def both_lungs(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return where two lungs lie, as sure as two can be found: a white one is found less surely than the other.
+    """Return where two lungs lie, one beside the other, with all that belongs to them less surely: a white lung does.
 
     Args:
         scores: (128, 128) float32.
 
     Returns:
-        (128, 128) bool: the two largest regions; empty where there are no two of at least 1 % of the film.
+        (128, 128) bool; empty where the two largest regions are no pair of lungs: too small, or one above the other as
+        the parts of one lung are.
     """
+    _, loose = cv2.connectedComponents((scores > _LEVELS[-1]).astype(np.uint8), connectivity=4)
     for level in _LEVELS:
-        _, labels, stats, _ = cv2.connectedComponentsWithStats((scores > level).astype(np.uint8), connectivity=4)
+        _, labels, stats, centres = cv2.connectedComponentsWithStats((scores > level).astype(np.uint8), connectivity=4)
         areas = stats[1:, cv2.CC_STAT_AREA]
-        largest = 1 + np.argsort(-areas, kind="stable")[:2]
-        if (areas >= _FEWEST_PIXELS * scores.size).sum() >= 2:
-            return np.isin(labels, largest)
+        pair = 1 + np.argsort(-areas, kind="stable")[:2]
+        is_large = len(pair) == 2 and stats[pair, cv2.CC_STAT_AREA].min() >= _FEWEST_PIXELS * scores.size
+        if is_large and np.ptp(centres[pair, 0]) >= _LEAST_APART * scores.shape[1]:
+            return np.isin(loose, np.unique(loose[np.isin(labels, pair)]))
     return np.zeros(scores.shape, dtype=bool)

@@ -1,7 +1,7 @@
 """What a network sees of a film: all of it, or the part that holds the lungs, where its preprocessing asks for that.
 
-The part decides what a model answers, so it must be the same on every machine: the segmenter computes in float32 here,
-the part's ends lie on its grid of 128, and the model file names the segmenter that it was trained behind.
+The part decides what a model answers, so it should be the same on all machines: the segmenter computes in float32 here,
+the lungs' ends lie on its grid of 128, and the model file names the segmenter that it was trained behind.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def part_seen(radiograph: Radiograph, preprocessing: Preprocessing) -> Part:
 
     Returns:
         Where it begins and ends, as fractions of the film's height and width: top, bottom, left, right. The whole film
-        where no crop is asked for, and where no two lungs are found: one alone would leave the other, perhaps the one
-        that is ill, out of view.
+        where no crop is asked for, and where no two lungs are found side by side: one alone would leave the other,
+        perhaps the one that is ill, out of view.
     """
     if not preprocessing.lung_crop:
         return WHOLE
