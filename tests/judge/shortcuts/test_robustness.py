@@ -59,7 +59,7 @@ def test_a_film_that_is_cropped_is_damaged_at_the_size_at_which_it_is_seen() -> 
     large = Radiograph(pixels, "png", pixels.shape, 8)
     cropped = replace(PLAIN, lung_crop=True)
     film = damaged_films(large, cropped, 0)[0]
-    assert np.abs(film - view_of(large, cropped)).mean() < 0.025
+    assert np.abs(film - view_of(large, cropped)).mean() < 0.05
     assert np.abs(film - preprocess(large, PLAIN)).mean() > 0.1
 
 
