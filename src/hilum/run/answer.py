@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from hilum.errors import HilumError, InputError
 
-__all__ = ["Answer", "Reason", "UnreadFilm", "conformal_set", "disagreement", "softmax"]
+__all__ = ["WHOLE", "Answer", "Part", "Reason", "UnreadFilm", "conformal_set", "disagreement", "softmax"]
+
+Part = tuple[float, float, float, float]  # where it begins and ends, fractions of height and width: top to right
+WHOLE: Part = (0.0, 1.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Answer:
     logits: np.ndarray
     activation: np.ndarray
     heatmap: str | None = None
-    part: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0)
+    part: Part = WHOLE
     disagreement: float | None = None
 
     @property
@@ -74,7 +77,7 @@ class Answer:
         Only an ensemble's has the key ``disagreement``, and ``part`` only where the model did not see the whole film.
         """
         apart: dict[str, Any] = {} if self.disagreement is None else {"disagreement": self.disagreement}
-        if self.part != (0.0, 1.0, 0.0, 1.0):
+        if self.part != WHOLE:
             apart["part"] = list(self.part)
         return {
             "file": self.file,

@@ -129,7 +129,8 @@ class Metadata:
                     fix="Use the hilum version that made the file, or train anew.",
                 )
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
-            if values.pop(_SEGMENTER, None) != lungs_identity() and values["preprocessing"].lung_crop:
+            segmenter = values.pop(_SEGMENTER, None)
+            if values["preprocessing"].lung_crop and segmenter != lungs_identity():
                 raise ModelFileError(
                     "The model sees films cropped by another lung segmenter than the one of this hilum.",
                     fix="Use the hilum version that made the file, or train anew.",

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.run.answer import WHOLE, Part
 from hilum.run.lungs import both_lungs, lung_scores
 
 __all__ = ["WHOLE", "Part", "part_seen", "pixels_of", "seen_film", "view_of"]
 
 _MARGIN_FRACTION = 0.05  # of the film's sides, left around the lungs
-
-Part = tuple[float, float, float, float]  # where it begins and ends, fractions of height and width: top to right
-WHOLE: Part = (0.0, 1.0, 0.0, 1.0)
 
 
 def part_seen(radiograph: Radiograph, preprocessing: Preprocessing) -> Part:
