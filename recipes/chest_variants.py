@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,6 @@ VARIANTS = {
     ),
     "films cropped to the lungs": _config(lung_crop=True),
     "films drawn alike": _config(fit={"sampling": "films"}),
-    "head drawn at random": _config(fit={"head_first": False}),
     "no average of weights": _config(fit={"ema_momentum": 0.0}),
     "upper part trained": _config(fit={"trainable_fraction": 0.6}),
     "head alone": _config(fit={"epochs": 0}),
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where figures and checkpoints go")
     parser.add_argument("--variant", action="append", choices=list(VARIANTS))
     parser.add_argument("--held", action="append", help="a source; several with + are held out together")
+    parser.add_argument("--seed", action="append", type=int, help="one or more: a run for each (default: 0)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -103,21 +104,21 @@ def main() -> None:
         return prepare_films(options.films, preprocessing, with_lungs=True, console=TerminalConsole())
 
     for name in options.held or ["radiography-db", "ieee8023+figure1", "nih-ozturk", "montgomery+shenzhen", "kermany"]:
-        for variant in options.variant or VARIANTS:
+        for variant, seed in itertools.product(options.variant or VARIANTS, options.seed or [0]):
             config = VARIANTS[variant]
-            kept = options.out / f"{name} - {variant}.json"
+            kept = options.out / f"{name} - {variant} - {seed}.json"
             if not kept.exists():
                 prepared = prepare(config.preprocessing)
                 held = np.isin([record.source for record in prepared.records], name.split("+"))
                 test = np.array([record.split == "test" for record in prepared.records])
                 rest = ~held & ~test & ~np.isin(prepared.scan.groups, prepared.scan.groups[held])
-                validating = draw_validation(prepared, np.flatnonzero(rest), fraction=0.1, seed=0)
+                validating = draw_validation(prepared, np.flatnonzero(rest), fraction=0.1, seed=seed)
                 network, _ = fit_network(
                     prepared.training(rest & ~validating, without_sources=name.split("+")),
                     prepared.films.subset(np.flatnonzero(validating)),
                     config,
                     num_findings=len(prepared.findings),
-                    seed=0,
+                    seed=seed,
                     checkpoint=kept.with_suffix(".npz"),
                 )
                 logits = compute_logits(network.model, prepared.films.subset(np.flatnonzero(held)))
@@ -125,7 +126,7 @@ def main() -> None:
                 kept.with_suffix(".npz").unlink()
             figures = json.loads(kept.read_text(encoding="utf-8"))
             told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if key != "n")
-            print(f"without {name} ({figures['n']:.0f} films), {variant}: {told}", flush=True)
+            print(f"without {name} ({figures['n']:.0f} films), {variant}, seed {seed}: {told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -770,6 +770,23 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_ended_has_said_what_it_had_to_say_and_leaves_at_once(number: int, expected: int) -> None:
+    code = (
+        "import atexit, os, time, hilum.cli\n"
+        "def command(**_):\n"
+        "    print('said')\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    time.sleep(30)\n"
+        "atexit.register(print, 'the end of the interpreter')\n"
+        "hilum.cli.app = command\n"
+        "hilum.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (expected, "said\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_training_that_is_interrupted_or_killed_goes_on(
     tiny_data: Path, tiny_toml: Path, tmp_path: Path, trained_run: Any
 ) -> None:

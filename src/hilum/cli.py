@@ -7,6 +7,7 @@ not be read, or `audit` found an error; 2 bad input or usage; 3 bad model file; 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -26,7 +27,7 @@ from hilum.run.models import DEFAULT_MODEL
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+_INTERRUPTED, _ENDED = 130, 143  # as shells have it: 128 and the number of SIGINT, of SIGTERM
 NOTICE = "Research software, not a medical device."
 
 app = typer.Typer(
@@ -372,7 +373,7 @@ def _show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsol
 def main() -> None:
     """Run the command line; turn errors into one line and an exit code."""
     debug = "--debug" in sys.argv
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))
     try:
         code = app(standalone_mode=False)
     except HilumError as error:
@@ -384,6 +385,10 @@ def main() -> None:
         code = leave.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
+    except SystemExit as left:
+        if left.code != _ENDED:
+            raise
+        code = _ENDED
     except Exception as error:  # click's usage errors
         if not hasattr(error, "format_message"):
             raise
@@ -394,4 +399,14 @@ def main() -> None:
             "hilum: interrupted. Repeat the command: a training run goes on where it stood, predict with --resume.",
             err=True,
         )
+    if code in (_INTERRUPTED, _ENDED):
+        _leave(code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> None:
+    """End the process now, tidied up as it is: TensorFlow's threads in mid-work can crash the interpreter's end."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

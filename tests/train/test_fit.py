@@ -234,17 +234,6 @@ def test_a_pretrained_backbone_is_frozen_first_and_below(tmp_path: Path) -> None
         assert same == (not path.startswith("above")), path
 
 
-def test_without_the_first_stage_a_pretrained_head_begins_as_it_was_drawn(tmp_path: Path) -> None:
-    for head_first in (True, False):
-        net = small_pretrained()
-        drawn = net.head.get_layer("logits").get_weights()
-        settings = dataclasses.replace(SETTINGS, epochs=0, head_first=head_first)
-        history, _ = run(tmp_path / f"{head_first}.npz", settings, net=net)
-        assert [row["stage"] for row in history] == ["head"]
-        kept = net.head.get_layer("logits").get_weights()
-        assert all(np.array_equal(one, other) for one, other in zip(drawn, kept, strict=True)) != head_first
-
-
 def judged(head_losses: np.ndarray, losses: np.ndarray, keep: str = "proven") -> bool:
     """Return whether fine-tuning with such validation losses would be kept over the first stage."""
     job = object.__new__(_Fitting)

@@ -16,9 +16,9 @@ from hilum.errors import InputError
 from hilum.film.radiograph import Radiograph
 from hilum.run.view import WHOLE, Part, pixels_of
 
-__all__ = ["free_path", "heat", "overlay", "write_png"]
+__all__ = ["FRAME", "free_path", "heat", "overlay", "write_png"]
 
-_FRAME = (128, 160, 200)
+FRAME = (128, 160, 200)  # the colour of the line around what a network saw of a film, red-green-blue
 _LONGEST_STEM = 230  # bytes; file systems allow names of 255, and a number and the suffix come behind it
 
 
@@ -71,7 +71,7 @@ def overlay(
     picture = (np.clip(blended, 0, 1) * 255).astype(np.uint8)
     if part != WHOLE:
         rows, columns = pixels_of(part, pixels.shape)
-        cv2.rectangle(picture, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), _FRAME, 1)
+        cv2.rectangle(picture, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), FRAME, 1)
     return picture
 
 

@@ -15,13 +15,15 @@ from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer
 from hilum.run.classifier import DISPLAY_PX
-from hilum.run.heatmap import heat, overlay
+from hilum.run.heatmap import FRAME, heat, overlay
+from hilum.run.view import WHOLE, Part, pixels_of
 
 __all__ = ["display_pictures", "heatmap_picture"]
 
 _FILM_SIDE_PX = 1536  # enough to zoom into a lung, and a few MB at most
 _HEAT_SIDE_PX = 320  # evidence comes on a grid of about 14 x 14: more pixels would say no more
 _URI = "data:image/png;base64,"
+_FRAME_COLOUR = 1  # of a layer's 256: as good as no evidence, so that it is free
 
 
 def heatmap_picture(data: bytes, radiograph: Radiograph, answer: Answer, findings: Sequence[str]) -> str:
@@ -49,8 +51,9 @@ def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findin
 
     Returns:
         ``width_px`` and ``height_px`` of the film's picture; ``film``, an 8-bit grey PNG, black and white at the 0.5th
-        and 99.5th percentile; ``heat``, finding to a PNG whose colour and opacity both stand for the evidence. All
-        pictures are data URIs and fill the same rectangle.
+        and 99.5th percentile; ``heat``, finding to a PNG whose colour and opacity both stand for the evidence, with a
+        line around what the model saw where that is not the whole film. All pictures are data URIs and fill the same
+        rectangle.
     """
     pixels: np.ndarray = _enlarged(data, radiograph, _FILM_SIDE_PX // 2).pixels
     scale = min(1.0, _FILM_SIDE_PX / max(pixels.shape))
@@ -67,7 +70,7 @@ def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findin
         "height_px": height,
         "film": _png((grey * 255).astype(np.uint8)),
         "heat": {
-            name: _layer(heat(evidence, size_px, answer.part))
+            name: _layer(heat(evidence, size_px, answer.part), answer.part)
             for name, evidence in zip(findings, answer.activation, strict=True)
         },
     }
@@ -84,11 +87,18 @@ def _png(pixels: np.ndarray) -> str:
     return _URI + base64.b64encode(encoded.tobytes()).decode()
 
 
-def _layer(warmth: np.ndarray) -> str:
-    """Return (H, W) in [0, 1] as a PNG of 256 colours, each as opaque as it is warm."""
-    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1]
-    picture = Image.fromarray((warmth * 255).astype(np.uint8), "L")
+def _layer(warmth: np.ndarray, part: Part) -> str:
+    """Return (H, W) in [0, 1] as a PNG of 256 colours, each as opaque as it is warm, and a line around a part."""
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1].copy()
+    opacity = np.arange(256, dtype=np.uint8)
+    numbers = (warmth * 255).astype(np.uint8)
+    if part != WHOLE:
+        numbers[numbers == _FRAME_COLOUR] = 0
+        colours[_FRAME_COLOUR], opacity[_FRAME_COLOUR] = FRAME, 255
+        rows, columns = pixels_of(part, numbers.shape)
+        cv2.rectangle(numbers, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), _FRAME_COLOUR, 1)
+    picture = Image.fromarray(numbers, "L")
     picture.putpalette(colours.tobytes())
     buffer = io.BytesIO()
-    picture.save(buffer, "png", transparency=bytes(range(256)), compress_level=6)
+    picture.save(buffer, "png", transparency=opacity.tobytes(), compress_level=6)
     return _URI + base64.b64encode(buffer.getvalue()).decode()

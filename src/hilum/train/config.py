@@ -88,8 +88,6 @@ class FitSettings:
             within a finding each source by the square root of its films, and sets the last layer's constants right
             on the validation films at the end.
         patience: Epochs without a better validation loss before the fitting stops.
-        head_first: Whether the head of a pretrained network is fitted to frozen features before the backbone learns;
-            else it begins at random, as the one of a network without pretrained weights does.
         keep: Which weights of a pretrained network are kept: ``proven`` those of the best epoch where they beat the
             first stage by two standard errors, ``best`` where they beat it at all, ``last`` those of the last epoch.
         ema_momentum: Of the exponential moving average of the weights, which then is validated and kept in their
@@ -108,7 +106,6 @@ class FitSettings:
     class_weights: str = "balanced"
     sampling: str = "films"
     patience: int = 3
-    head_first: bool = True
     keep: str = "proven"
     ema_momentum: float = 0.0
 

@@ -173,7 +173,7 @@ class _Fitting:
         if self.checkpoint.exists():
             self._restore()
         if self.state.stage == "head":
-            if self.network.pretrained and self.settings.head_first:
+            if self.network.pretrained:
                 self._fit_head()
             self._validate("head")
             self.state.stage = "backbone"
