@@ -30,10 +30,20 @@ from hilum.run.models import SHIPPED
 from hilum.train.networks import weight_key
 from hilum.train.seal import write_metadata
 
-LICENCE = (
-    "Licence of the weights: Apache-2.0, as the package; the films' own licences stand under Sources, and some allow "
-    "research or non-commercial use only"
-)
+SAID = {  # what only people can know, as the card asks for it
+    "Answerable for the model": "the hilum project",
+    "Licence of the weights": "Apache-2.0, as the package; the films' own licences stand under Sources, and some allow "
+    "research or non-commercial use only",
+    "Intended users and setting": "people who study or teach how films are classified, on films whose truth is known",
+    "Ages and sexes of the patients": "ages under Faults of the data, where they are known; sexes were not looked at",
+    "Hospitals and devices": "see Sources; devices are not known",
+    "Whether the findings come from different sources (children in one, adults in another)": "they do, see Sources",
+    "Origin, period, inclusion and licence of the training films": "see Sources",
+    "Reference standard (who labelled the training films, and how)": "the sources' own, see Limits of this model",
+    "Origin, period, inclusion and licence of the evaluation films": "held out of the same sources, see Sources",
+    "Reference standard (who labelled the evaluation films, and how)": "the sources' own, see Limits of this model",
+    "Tested on films of another hospital": "no; what sources held out say stands under Limits of this model",
+}
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "hilum"
 
@@ -43,14 +53,15 @@ def ship(run: Path, package: Path) -> None:
     model = package / "run" / SHIPPED["chest"].file
     shutil.copyfile(run / "model.onnx", model)
     metadata = read_model_file(model).metadata
-    card = [metadata.model_card]
-    for told, known in (
-        (f"# Model card: {metadata.name}", "# Model card: hilum-chest"),
-        (f"Answerable for the model: {TO_FILL_IN}", "Answerable for the model: the hilum project"),
-        (f"Licence of the weights: {TO_FILL_IN}", LICENCE),
-    ):
-        card = [card[0].replace(told, known, 1)]
-    card += [(HERE / "chest_card.md").read_text(encoding="utf-8")]
+    told = metadata.model_card.replace(f"# Model card: {metadata.name}", "# Model card: hilum-chest", 1)
+    told = told.replace(
+        f"{TO_FILL_IN}. `hilum evaluate` judges", "See Limits of this model. `hilum evaluate` judges", 1
+    )
+    for asked, said in SAID.items():
+        told = told.replace(f"{asked}: {TO_FILL_IN}", f"{asked}: {said}", 1)
+    if TO_FILL_IN in told:
+        raise SystemExit(f"The card asks for something more: {told.partition(TO_FILL_IN)[0][-200:]}")
+    card = [told, (HERE / "chest_card.md").read_text(encoding="utf-8")]
     if (figures := run.parents[1] / "figures.txt").exists():
         card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")
     write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card="".join(card)))
@@ -87,8 +98,11 @@ def main() -> None:
         if part == "first":
             copy = (options.out / "package" / "hilum").resolve()
             if not copy.exists():
-                shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-                ship(run, copy)
+                partial = copy.with_name("partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                shutil.copytree(PACKAGE, partial, ignore=shutil.ignore_patterns("__pycache__"))
+                ship(run, partial)
+                partial.rename(copy)  # the name says that it is whole
             environment["PYTHONPATH"] = str(copy.parent)
     figures = options.out / "figures.txt"
     if not figures.exists():

@@ -20,7 +20,6 @@ from chest_films import FINDING_AT_SOURCE, four_class_films
 from sklearn.metrics import roc_auc_score
 
 from hilum.data.folder import FilmRecord
-from hilum.film.decode import read_film
 from hilum.findings import standard_name
 from hilum.judge.evaluate import Verdicts, judge_records
 from hilum.judge.metrics import wilson_interval
@@ -110,7 +109,7 @@ def hidden_lungs(classifier: Classifier, verdicts: Verdicts) -> None:
     preprocessing = classifier.metadata.preprocessing
     logits = np.stack(
         [
-            classifier.engine.run(cue_films(read_film(Path(verdicts.records[i].path)), preprocessing)).logits
+            classifier.engine.run(cue_films(classifier.read(Path(verdicts.records[i].path)), preprocessing)).logits
             for i in known
         ]
     )  # (n, V, K)

@@ -770,6 +770,15 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
         time.sleep(0.02)
 
 
+def test_an_encoding_without_a_sign_does_not_end_a_command(tiny_model: Path, three_films: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    words = [sys.executable, "-m", "hilum", "predict", "--model", str(tiny_model), str(three_films)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "\\u" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_ended_has_said_what_it_had_to_say_and_leaves_at_once(number: int, expected: int) -> None:
     code = (

@@ -8,6 +8,7 @@ not be read, or `audit` found an error; 2 bad input or usage; 3 bad model file; 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -374,6 +375,8 @@ def main() -> None:
     """Run the command line; turn errors into one line and an exit code."""
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # an encoding without a sign must not end the command
     try:
         code = app(standalone_mode=False)
     except HilumError as error:

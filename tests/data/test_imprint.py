@@ -12,7 +12,7 @@ import pytest
 
 from hilum.data.fingerprint import Fingerprint, find_twins, fingerprint
 from hilum.data.folder import read_dataset
-from hilum.data.imprint import MAX_IMPRINT_DISTANCE, imprint_of, seen_films
+from hilum.data.imprint import MAX_IMPRINT_DISTANCE, imprint_of, joined_imprints, seen_films
 from hilum.data.scan import scan_films
 from hilum.film.decode import decode
 
@@ -33,6 +33,15 @@ def test_copies_are_seen_and_other_films_are_not(tmp_path: Path, write_film: Cal
     seen = seen_films(judged, imprint)
     assert seen is not None
     assert seen.tolist() == [True, True, False, False, False, False]
+
+
+def test_films_of_the_starting_weights_are_kept_beside_those_of_the_run(
+    tmp_path: Path, write_film: Callable[..., Path]
+) -> None:
+    prints = [printed(write_film(tmp_path / f"{seed}.png", seed=seed, size_px=128).read_bytes()) for seed in range(5)]
+    joined = joined_imprints(imprint_of(prints[:3]), imprint_of(prints[2:4]))
+    assert joined == imprint_of(prints[:4])
+    assert joined_imprints(joined, None) == joined_imprints(joined, "no imprint") == joined
 
 
 def test_the_limit_is_kept_to_the_bit() -> None:

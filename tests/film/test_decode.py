@@ -101,11 +101,17 @@ def test_png_kinds_read_as_pillow_shows_them_on_black(kind: str) -> None:
     assert film.pixels.std() > 0.1
 
 
-def test_png_of_16_bits_keeps_its_range() -> None:
-    deep = (COLUMNS * 16 + ROWS).astype(np.uint16)  # 12 bits in 16: dark, but all its steps are there
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_png_of_16_bits_is_as_bright_as_the_bits_in_use_say(bits: int) -> None:
+    deep = ((COLUMNS * 16 + ROWS) * (2**bits - 1) // (159 * 16 + 119)).astype(np.uint16)
     film = decode(saved(Image.fromarray(deep)))
     assert film.bit_depth == 16
-    np.testing.assert_allclose(film.pixels * 65535, deep, atol=0.01)
+    np.testing.assert_allclose(film.pixels * (2**bits - 1), deep, atol=0.01)
+
+
+def test_next_to_no_light_in_16_bits_stays_so() -> None:
+    film = decode(saved(Image.fromarray((3 + COLUMNS % 2).astype(np.uint16))))
+    assert film.pixels.max() <= 4 / 255
 
 
 @pytest.mark.parametrize("channels", [3, 4])

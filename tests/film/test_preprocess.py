@@ -193,7 +193,7 @@ def test_denoising_and_crop_travel_and_files_without_them_still_load() -> None:
     assert not Preprocessing.from_dict(old).lung_crop
     cropped = Preprocessing(size_px=160, lung_crop=True)
     assert Preprocessing.from_dict(cropped.to_dict()) == cropped
-    assert (chosen.decoded_px, cropped.decoded_px) == (224, 320)
+    assert (chosen.decoded_px, cropped.decoded_px) == (448, 640)
     for name in ("medain", "wavelet", 3):
         with pytest.raises(ConfigError, match="denoise"):
             Preprocessing.from_dict({"denoise": name})

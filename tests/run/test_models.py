@@ -12,7 +12,7 @@ import hilum
 from hilum.errors import ModelFileError
 from hilum.run import models
 from hilum.run.modelfile import read_model_file
-from hilum.run.models import DEFAULT_MODEL, SHIPPED, ShippedModel, shipped_model
+from hilum.run.models import AIDES, DEFAULT_MODEL, SHIPPED, ShippedModel, aide_bytes, shipped_model
 
 
 def test_the_shipped_files_are_those_of_the_registry() -> None:
@@ -32,8 +32,27 @@ def test_paths_stay_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert shipped_model(tmp_path / "chest") is None
     assert shipped_model("chest.onnx") is None
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "chest").write_bytes(b"a file of the user's")
-    assert shipped_model("chest") is None
+    assert shipped_model("mine.onnx") is None
+    (tmp_path / "mine").write_bytes(b"a file of the user's")
+    assert shipped_model("mine") is None
+
+
+def test_a_name_is_a_name_whatever_lies_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chest").mkdir()
+    assert shipped_model("chest") == shipped_model(Path("chest")) == SHIPPED["chest"]
+
+
+def test_the_small_networks_are_held_to_their_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file, digest in AIDES.items():
+        data = aide_bytes(file)
+        assert hashlib.sha256(data).hexdigest() == digest
+        (tmp_path / file).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    (tmp_path / "gate.onnx").unlink()
+    monkeypatch.setattr(models, "files", lambda _: tmp_path)
+    for file, words in (("lungs.onnx", "is not the one that ships"), ("gate.onnx", "Cannot read hilum's own file")):
+        with pytest.raises(ModelFileError, match=words):
+            aide_bytes(file)
 
 
 def test_a_file_with_another_hash_is_refused(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

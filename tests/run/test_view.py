@@ -7,18 +7,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from hilum.data.phantom import draw_phantom
 from hilum.errors import ModelFileError
-from hilum.film.decode import read_film
+from hilum.film.decode import decode, read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run import view
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import heat, overlay
-from hilum.run.lungs import lungs_identity
 from hilum.run.modelfile import Metadata
+from hilum.run.models import SEGMENTER
 from hilum.run.view import WHOLE, part_seen, pixels_of, seen_film, view_of
 
 CROPPED = Preprocessing(size_px=32, lung_crop=True)
@@ -33,6 +35,22 @@ def test_without_a_crop_the_whole_film_is_seen(film: Radiograph) -> None:
     assert part_seen(film, Preprocessing()) == WHOLE
     assert seen_film(film, Preprocessing()) is film
     assert np.array_equal(view_of(film, Preprocessing()), preprocess(film, Preprocessing()))
+
+
+@pytest.mark.parametrize("side_px", [256, 300, 600, 1000])
+def test_a_film_is_seen_alike_as_jpeg_and_without_loss(side_px: int) -> None:
+    """A JPEG that is decoded at a reduced scale keeps enough pixels to be as sharp as the same film in full."""
+    settings, rng = Preprocessing(size_px=64), np.random.default_rng(0)
+    pixels = draw_phantom("Covid-19", rng, size_px=side_px)
+    noisy = np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
+    jpeg = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    in_full = decode(jpeg)
+    reduced = decode(jpeg, min_side_px=settings.decoded_px)
+    assert reduced.pixels.size < 0.8 * in_full.pixels.size
+    difference = np.abs(view_of(reduced, settings) - view_of(in_full, settings)).mean()
+    assert difference < 0.012
+    close = decode(jpeg, min_side_px=settings.size_px)  # no more pixels than are shown
+    assert np.abs(view_of(close, settings) - view_of(in_full, settings)).mean() > 1.3 * difference
 
 
 def test_the_part_holds_the_lungs_and_a_margin(monkeypatch: pytest.MonkeyPatch, film: Radiograph) -> None:
@@ -104,7 +122,7 @@ def test_a_model_that_crops_answers_from_the_lungs_and_says_what_it_saw(
     tmp_path: Path, write_film: Callable[..., Path], write_model: Callable[..., Path]
 ) -> None:
     path = write_film(tmp_path / "film.jpg", size_px=400, finding="Covid-19")
-    cropped = {"preprocessing": CROPPED.to_dict(), "lung_segmenter": lungs_identity()}
+    cropped = {"preprocessing": CROPPED.to_dict(), "lung_segmenter": SEGMENTER}
     classifier = Classifier(write_model(tmp_path / "model.onnx", **cropped))
     whole = Classifier(write_model(tmp_path / "whole.onnx"))
     answer, radiograph = classifier.predict(path), classifier.read(path)
@@ -126,6 +144,6 @@ def test_a_model_of_another_segmenter_is_refused(tmp_path: Path, write_model: Ca
 
 def test_the_segmenter_travels_with_the_metadata(tiny_metadata: Metadata) -> None:
     cropped = dataclasses.replace(tiny_metadata, preprocessing=CROPPED)
-    assert json.loads(cropped.to_json())["lung_segmenter"] == lungs_identity()
+    assert json.loads(cropped.to_json())["lung_segmenter"] == SEGMENTER
     assert Metadata.from_json(cropped.to_json()).preprocessing == CROPPED
     assert "lung_segmenter" not in json.loads(tiny_metadata.to_json())

@@ -16,7 +16,7 @@ import numpy as np
 
 from hilum.data.fingerprint import Fingerprint
 
-__all__ = ["MAX_IMPRINT_DISTANCE", "imprint_of", "seen_films"]
+__all__ = ["MAX_IMPRINT_DISTANCE", "imprint_of", "joined_imprints", "seen_films"]
 
 MAX_IMPRINT_DISTANCE = 12  # of 256 bits
 _BLOCK_PAIRS = 2_000_000
@@ -35,6 +35,20 @@ def imprint_of(fingerprints: Sequence[Fingerprint]) -> str:
     return base64.b64encode(np.array(words, dtype=">u8").tobytes()).decode("ascii")
 
 
+def joined_imprints(imprint: str, earlier: object) -> str:
+    """Return the imprint of all films that left one of two.
+
+    Args:
+        imprint: What `imprint_of` returned.
+        earlier: Another, or None; one that cannot be read adds nothing.
+    """
+    known = _words_of(earlier)
+    if known is None:
+        return imprint
+    words = np.unique(np.concatenate([np.frombuffer(base64.b64decode(imprint), ">u8").reshape(-1, 4), known]), axis=0)
+    return base64.b64encode(words.astype(">u8").tobytes()).decode("ascii")
+
+
 def seen_films(fingerprints: Sequence[Fingerprint], imprint: object) -> np.ndarray | None:
     """Return which films, or near twins of them, have left an imprint.
 
@@ -45,12 +59,8 @@ def seen_films(fingerprints: Sequence[Fingerprint], imprint: object) -> np.ndarr
     Returns:
         (n,) bool; None where there is no imprint, or none that can be read.
     """
-    if not isinstance(imprint, str) or not imprint:
-        return None
-    try:
-        data = base64.b64decode(imprint, validate=True)
-        known = np.frombuffer(data, dtype=">u8").astype(np.uint64).reshape(-1, 4)
-    except (binascii.Error, ValueError):
+    known = _words_of(imprint)
+    if known is None:
         return None
     seen = np.zeros(len(fingerprints), dtype=bool)
     rows = max(1, _BLOCK_PAIRS // max(1, len(known)))
@@ -61,3 +71,14 @@ def seen_films(fingerprints: Sequence[Fingerprint], imprint: object) -> np.ndarr
             distance += np.bitwise_count(words[:, None, column] ^ known[None, :, column])
         seen[start : start + rows] = (distance <= MAX_IMPRINT_DISTANCE).any(axis=1)
     return seen
+
+
+def _words_of(imprint: object) -> np.ndarray | None:
+    """Return the hashes (m, 4) uint64 behind an imprint; None where it cannot be read."""
+    if not isinstance(imprint, str) or not imprint:
+        return None
+    try:
+        data = base64.b64decode(imprint, validate=True)
+        return np.frombuffer(data, dtype=">u8").astype(np.uint64).reshape(-1, 4)
+    except (binascii.Error, ValueError):
+        return None

@@ -27,7 +27,7 @@ class HeldSource:
     Attributes:
         source: Its name.
         rest: (n,) bool, films of the other sources to train and validate on.
-        held: (n,) bool, the films to judge: all of the source but those of the test part.
+        held: (n,) bool, the films to judge: all of the source but those of the test part and those seen before.
         findings: What the other sources teach.
         untaught: Findings of the held films that they do not.
         reason: Why no model can be made; empty where one can.
@@ -41,7 +41,9 @@ class HeldSource:
     reason: str
 
 
-def hold_out_sources(records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> list[HeldSource]:
+def hold_out_sources(
+    records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray, *, seen: np.ndarray | None = None
+) -> list[HeldSource]:
     """Return for each source the films to train on and to judge without it, in the order of their names.
 
     Films of the test part are in neither. A film whose twin is in the held source is not trained on.
@@ -50,6 +52,7 @@ def hold_out_sources(records: Sequence[FilmRecord], splits: Sequence[str], group
         records: The films.
         splits: The split of each film.
         groups: (n,) int, from group_films.
+        seen: (n,) bool, the films that the starting weights were learned from, if any: no source is judged by them.
 
     Raises:
         InconsistentDataset: Films have no source, or all have the same.
@@ -79,10 +82,14 @@ def hold_out_sources(records: Sequence[FilmRecord], splits: Sequence[str], group
             if len(np.unique(groups[rest & (finding_of == finding)])) >= MIN_GROUPS
         )
         rest &= np.isin(finding_of, taught)
+        if seen is not None:
+            held &= ~seen
         untaught = sorted_findings(set(finding_of[held].tolist()) - set(taught))
         reason = ""
         if len(taught) < 2:
             reason = f"the other sources teach {taught[0] if taught else 'no finding'} only"
+        elif not held.any():
+            reason = "the starting weights have seen all of its films"
         elif not np.isin(finding_of[held], taught).any():
             reason = f"the other sources teach none of its findings ({', '.join(untaught)})"
         parts.append(HeldSource(name, rest, held, taught, untaught, reason))

@@ -79,8 +79,12 @@ class Preprocessing:
 
     @property
     def decoded_px(self) -> int:
-        """No side of a film need be decoded longer than this; most lungs fill more than half of it."""
-        return self.size_px * (2 if self.lung_crop else 1)
+        """No side of a film need be decoded longer than this.
+
+        Twice what is shown, for a JPEG decoded at no more than its size shows another sharpness than the same film read
+        in full: "Reading" in docs/results.md. Most lungs fill more than half of a film.
+        """
+        return self.size_px * (4 if self.lung_crop else 2)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, the inverse of from_dict.

@@ -149,7 +149,10 @@ def _calibration(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
         if gate
         else "."
     )
-    lines.append("- Refused: films that are too small, without contrast or lateral by their header" + strange)
+    lines.append(
+        "- Refused: films that are too small, without contrast, lateral, turned, cut off, no chest at all or without "
+        "two lungs to be found" + strange
+    )
     return "\n".join(lines)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from importlib.resources import files
 
 import cv2
 import numpy as np
@@ -22,6 +21,7 @@ from hilum.film.radiograph import Radiograph
 from hilum.run.aide import AideNetwork, usable
 from hilum.run.answer import Reason, softmax
 from hilum.run.lungs import has_two_lungs, lung_scores
+from hilum.run.models import aide_bytes
 
 __all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_view", "load_gate", "refusals"]
 
@@ -163,7 +163,7 @@ def load_gate(data: bytes | None = None, precision: str = "bf16") -> GateNetwork
     Raises:
         ModelFileError: It cannot be used.
     """
-    data = data or (files("hilum.run") / "gate.onnx").read_bytes()
+    data = data or aide_bytes("gate.onnx")
     with usable("gate"):
         network = AideNetwork(data, GATE_KEY, VIEW_PX, precision=precision)
         if tuple(network.facts["kinds"]) != KINDS:

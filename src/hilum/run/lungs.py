@@ -13,8 +13,6 @@ Source: films and masks are the Shenzhen set of the US National Library of Medic
 from __future__ import annotations
 
 import functools
-import hashlib
-from importlib.resources import files
 
 import cv2
 import numpy as np
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run.aide import AideNetwork, usable
+from hilum.run.models import aide_bytes
 
 __all__ = [
     "LUNGS_KEY",
@@ -34,7 +33,6 @@ __all__ = [
     "load_lungs",
     "lung_mask",
     "lung_scores",
-    "lungs_identity",
     "outline",
 ]
 
@@ -65,18 +63,12 @@ def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwor
     Raises:
         ModelFileError: It cannot be used.
     """
-    data = data or (files("hilum.run") / "lungs.onnx").read_bytes()
+    data = data or aide_bytes("lungs.onnx")
     with usable("lung segmenter"):
         network = LungNetwork(data, LUNGS_KEY, LUNGS_PX, precision=precision)
         if network.facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():
             raise ValueError("other preprocessing")
         return network
-
-
-@functools.cache
-def lungs_identity() -> str:
-    """Return the first 16 hex digits of the SHA-256 of the segmenter that ships: what its masks depend on."""
-    return hashlib.sha256((files("hilum.run") / "lungs.onnx").read_bytes()).hexdigest()[:16]
 
 
 def lung_scores(radiograph: Radiograph, precision: str = "bf16") -> NDArray[np.float32]:

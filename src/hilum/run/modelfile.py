@@ -21,8 +21,7 @@ from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.run.familiar import Familiarity
-from hilum.run.lungs import lungs_identity
-from hilum.run.models import shipped_model
+from hilum.run.models import SEGMENTER, shipped_model
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
@@ -98,7 +97,7 @@ class Metadata:
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         values["preprocessing"] = self.preprocessing.to_dict()
         if self.preprocessing.lung_crop:
-            values[_SEGMENTER] = lungs_identity()
+            values[_SEGMENTER] = SEGMENTER
         return json.dumps(values, ensure_ascii=False)
 
     @staticmethod
@@ -130,7 +129,7 @@ class Metadata:
                 )
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
             segmenter = values.pop(_SEGMENTER, None)
-            if values["preprocessing"].lung_crop and segmenter != lungs_identity():
+            if values["preprocessing"].lung_crop and segmenter != SEGMENTER:
                 raise ModelFileError(
                     "The model sees films cropped by another lung segmenter than the one of this hilum.",
                     fix="Use the hilum version that made the file, or train anew.",

@@ -1,11 +1,12 @@
 """The models that ship with hilum, by name: `--model chest` needs no training and no download.
 
-A name stands for a file of the package with a known hash; anything else is a path. A file in the working folder wins
-over a name.
+A name stands for a file of the package with a known hash, whatever lies in the working folder; anything else is a path.
+The small networks beside the models, which have no name to be asked for by, are held to their hashes too.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from hilum.errors import ModelFileError, nearest_name
 
-__all__ = ["DEFAULT_MODEL", "SHIPPED", "ShippedModel", "shipped_model"]
+__all__ = ["AIDES", "DEFAULT_MODEL", "SEGMENTER", "SHIPPED", "ShippedModel", "aide_bytes", "shipped_model"]
 
 DEFAULT_MODEL = "chest"
 
@@ -53,6 +54,31 @@ SHIPPED: Mapping[str, ShippedModel] = {
 }
 
 
+AIDES: Mapping[str, str] = {  # files of the package `hilum.run`, and the SHA-256 of each
+    "gate.onnx": "f22448d0d3ae19d6d33b547626b8d603ebc59f278c990a5ec76681241c74676d",
+    "lungs.onnx": "90c494c2a19c54a75b28faabf5679e8e396e6b3b40c64be11e9b8d66129fa4dc",
+}
+SEGMENTER = AIDES["lungs.onnx"][:16]  # what the masks of lungs depend on, as a model file names it
+
+
+def aide_bytes(file: str) -> bytes:
+    """Return the bytes of a small network that ships.
+
+    Args:
+        file: One of AIDES.
+
+    Raises:
+        ModelFileError: It is not the file that ships.
+    """
+    try:
+        data = (files("hilum.run") / file).read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"Cannot read hilum's own file `{file}`: {error}.", fix="Install hilum anew.") from error
+    if hashlib.sha256(data).hexdigest() != AIDES[file]:
+        raise ModelFileError(f"hilum's own file `{file}` is not the one that ships.", fix="Install hilum anew.")
+    return data
+
+
 def shipped_model(model: str | Path) -> ShippedModel | None:
     """Return the shipped model that a word names, or None where it is the path of a file.
 
@@ -64,11 +90,11 @@ def shipped_model(model: str | Path) -> ShippedModel | None:
     """
     path = Path(model)
     word = str(model)
+    if word in SHIPPED:
+        return SHIPPED[word]
     if path.exists() or path.suffix or len(path.parts) != 1:
         return None
-    if word not in SHIPPED:
-        raise ModelFileError(
-            f"No model is called `{word}`, and there is no such file. {nearest_name(word, SHIPPED)}",
-            fix="Give one of these names, or the path of a model.onnx.",
-        )
-    return SHIPPED[word]
+    raise ModelFileError(
+        f"No model is called `{word}`, and there is no such file. {nearest_name(word, SHIPPED)}",
+        fix="Give one of these names, or the path of a model.onnx.",
+    )

@@ -138,7 +138,8 @@ def _answers(
     classifier: Classifier, films: FilmList, pictures: Pictures, console: Console, first: int = 0
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the JSON objects of the films from the first one on; write their pictures."""
-    with console.films(f"Judging {films.num_films:,} films", films.num_films, first) as done:
+    what = "1 film" if films.num_films == 1 else f"{films.num_films:,} films"
+    with console.films(f"Judging {what}", films.num_films, first) as done:
         for answer in judge_films(classifier, islice(films, first, None)):
             yield (answer if isinstance(answer, UnreadFilm) else pictures.write(answer)).to_dict()
             done(1)

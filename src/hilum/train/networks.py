@@ -28,7 +28,7 @@ except ImportError as error:  # pragma: no cover - seen only without the extra
 
 from hilum.train.torch_weights import read_torch_weights
 
-__all__ = ["BACKBONES", "Network", "application_names", "build_network", "freeze_below", "weight_key"]
+__all__ = ["BACKBONES", "Network", "application_names", "build_network", "check_backbone", "freeze_below", "weight_key"]
 
 BACKBONES = ("efficientnet-lite0", "hilum-chest", "plain-cnn")
 
@@ -87,6 +87,19 @@ def application_names() -> dict[str, Callable[..., keras.Model]]:
     """Return every ``keras.applications`` constructor under Keras' own name, such as ``MobileNetV2``."""
     attributes = (name for name in dir(keras.applications) if name[0].isupper())
     return {name: getattr(keras.applications, name) for name in attributes}
+
+
+def check_backbone(name: str) -> None:
+    """Raise ConfigError where no network is called that; to be asked before films are read."""
+    known = [*BACKBONES, *application_names()]
+    if name in BACKBONES or _key(name) in map(_key, application_names()):
+        return
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"Did you mean {' or '.join(f'`{match}`' for match in close)}? " if close else ""
+    raise ConfigError(
+        f"No backbone is called `{name}`.",
+        fix=f"{hint}Choose {' or '.join(BACKBONES)}, or one of keras.applications such as MobileNetV2.",
+    )
 
 
 def build_network(name: str, *, num_findings: int, size_px: int, weights: str, dropout: float) -> Network:
@@ -254,16 +267,9 @@ def _lite0_tensor_name(layer_name: str) -> str:
 
 
 def _application(name: str, size_px: int, weights: str) -> keras.Model:
+    check_backbone(name)
     constructors = {_key(known): constructor for known, constructor in application_names().items()}
-    constructor = constructors.get(_key(name))
-    if constructor is None:
-        known = [*BACKBONES, *application_names()]
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f"Did you mean {' or '.join(f'`{match}`' for match in close)}? " if close else ""
-        raise ConfigError(
-            f"No backbone is called `{name}`.",
-            fix=f"{hint}Choose {' or '.join(BACKBONES)}, or one of keras.applications such as MobileNetV2.",
-        )
+    constructor = constructors[_key(name)]
     try:
         inner = constructor(
             include_top=False, weights=None if weights == "none" else weights, input_shape=(size_px, size_px, 3)

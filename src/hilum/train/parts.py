@@ -18,7 +18,7 @@ import numpy as np
 
 import hilum
 from hilum.console import Console
-from hilum.data.imprint import imprint_of
+from hilum.data.imprint import imprint_of, joined_imprints
 from hilum.files import replace_file
 from hilum.findings import finding_named
 from hilum.judge.evaluate import Verdicts, judge_records
@@ -27,6 +27,7 @@ from hilum.run.modelfile import Metadata
 from hilum.train.calibration import calibrated, gate_statistics
 from hilum.train.config import RunConfig
 from hilum.train.prepared import PreparedFilms, draw_validation
+from hilum.train.pretrained import imprint_behind
 from hilum.train.seal import seal, write_metadata
 from hilum.train.trial import fit_network
 
@@ -194,7 +195,7 @@ class PartTrainer:
                 "name": self._scan.dataset.name,
                 "num_films": {name: counts[name] for name in findings},
                 **({"num_partly_stated": int(partly.sum())} if partly.any() else {}),
-                "dhash256": imprint_of(prints),
+                "dhash256": joined_imprints(imprint_of(prints), imprint_behind(self.config.weights)),
                 "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),
             },
             hilum_version=hilum.__version__,

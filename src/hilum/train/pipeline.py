@@ -45,6 +45,7 @@ from hilum.run.modelfile import Metadata
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.held_out import judge_held_out
+from hilum.train.networks import check_backbone
 from hilum.train.parts import WORK, PartTrainer
 from hilum.train.prepared import prepare_films
 from hilum.train.pretrained import films_seen_before, seen_before_fault
@@ -110,6 +111,7 @@ class _Training:
         self.work = out / WORK
 
     def run(self) -> Run:
+        check_backbone(self.config.backbone)
         check_folder(self.out, self.data, overwrite=self.overwrite)
         prepared = prepare_films(
             self.data,
@@ -120,13 +122,13 @@ class _Training:
         )
         self.prepared, self.scan = prepared, prepared.scan
         self.findings = prepared.findings
+        self.seen = films_seen_before(self.config.weights, self.scan.fingerprints, self.scan.groups)
         self._split()
         self._open_folder()
         splits = self.splits.tolist()
         looked = self.traits.of(self.scan, prepared.positions)
         with self.console.bar("Auditing: what trivial models score", 1.0) as done:
             figures = audit_figures(self.scan, splits, looked, seed=self.config.seed, done=done)
-        self.seen = films_seen_before(self.config.weights, self.scan.fingerprints, self.scan.groups)
         self.faults = [
             *audit_films(self.scan, splits, looked, figures),
             *seen_before_fault(self.seen, self._records),
@@ -168,7 +170,7 @@ class _Training:
                 self.scan.dataset, splits, self.scan.groups, num_folds=self.config.folds, seed=seed
             )
         by_source = self.config.by_source
-        self.sources = hold_out_sources(self._records, splits, self.scan.groups) if by_source else []
+        self.sources = hold_out_sources(self._records, splits, self.scan.groups, seen=self.seen) if by_source else []
 
     def _open_folder(self) -> None:
         """Start the run's folder, or go on with the unfinished run in it."""

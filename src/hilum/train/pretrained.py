@@ -14,24 +14,30 @@ from hilum.judge.audit.fault import Fault
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import DEFAULT_MODEL
 
-__all__ = ["films_seen_before", "seen_before_fault"]
+__all__ = ["films_seen_before", "imprint_behind", "seen_before_fault"]
+
+
+def imprint_behind(weights: str) -> str | None:
+    """Return what the films that starting weights were learned from have left, see data/imprint.py; None without any.
+
+    Args:
+        weights: The setting; only `chest` has seen chest films.
+    """
+    return read_model_file(Path(DEFAULT_MODEL)).metadata.training_data.get("dhash256") if weights == "chest" else None
 
 
 def films_seen_before(weights: str, fingerprints: Sequence[Fingerprint], groups: np.ndarray) -> np.ndarray:
     """Return which films, or films of their group, the weights that a run starts from were learned from.
 
     Args:
-        weights: The setting; only `chest` has seen chest films.
+        weights: The setting.
         fingerprints: One a film, n of them.
         groups: (n,) int; a twin, or another film of the same patient, counts as seen.
 
     Returns:
         (n,) bool.
     """
-    seen = None
-    if weights == "chest":
-        told = read_model_file(Path(DEFAULT_MODEL)).metadata.training_data
-        seen = seen_films(fingerprints, told.get("dhash256"))
+    seen = seen_films(fingerprints, imprint_behind(weights))
     if seen is None:
         return np.zeros(len(fingerprints), dtype=bool)
     return np.isin(groups, groups[seen])

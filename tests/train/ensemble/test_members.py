@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import HilumError, InconsistentDataset, InputError
-from hilum.run.lungs import lungs_identity
+from hilum.run.models import SEGMENTER
 from hilum.train.ensemble.members import common_films, read_sources
 
 WriteRun = Callable[..., Path]
@@ -60,6 +60,15 @@ def test_films_are_test_only_where_no_run_learned_from_them(runs: list[Path]) ->
     assert folds.mask("test").sum() == 15
 
 
+def test_films_that_the_starting_weights_have_seen_are_no_test(runs: list[Path]) -> None:
+    """Such a run gives no answer on them."""
+    sources = read_sources(runs)
+    path = next(row.path for row in common_films(sources).rows if row.split == "test")
+    for source in sources:
+        source.judged.parts["test"].pop(path)
+        assert {row.path: row.split for row in common_films(sources).rows}[path] == "train"
+
+
 def refused(kind: type[HilumError], words: str, folders: list[Path]) -> None:
     with pytest.raises(kind, match=words) as caught:
         common_films(read_sources(folders))
@@ -83,7 +92,7 @@ def test_members_of_other_findings_or_preprocessing_are_refused(
     preprocessing = {"size_px": 32, "window_percentiles": [0.5, 99.5], "equalize": False}
     other = write_run(tmp_path / "flat", seed=2, preprocessing=preprocessing)
     refused(InconsistentDataset, "preprocessing equalize = False", [runs[0], other])
-    segmenter = {"lung_segmenter": lungs_identity()}
+    segmenter = {"lung_segmenter": SEGMENTER}
     cropped = write_run(tmp_path / "cropped", seed=2, preprocessing={"size_px": 32, "lung_crop": True}, **segmenter)
     refused(InconsistentDataset, "preprocessing lung_crop = True", [runs[0], cropped])
     refused(InconsistentDataset, "preprocessing lung_crop = False", [cropped, runs[0]])

@@ -43,6 +43,19 @@ def ended(one: TuneWorker) -> list[tuple[int, str, float | None]]:
     return [(trial.number, trial.state.name, trial.value) for trial in one.store.trials()]
 
 
+def test_films_that_the_starting_weights_have_seen_judge_no_trial(
+    phantoms: Path, tmp_path: Path, networks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilum.train.tune.worker.films_seen_before", lambda _, prints, groups: groups == groups[3])
+    one = worker(phantoms, tmp_path / "some", num_trials=1)
+    one.work()
+    assert 3 not in one.crossed(0).positions
+    assert len(one.crossed(0).positions) == (one.folds >= 0).sum() > 30
+    monkeypatch.setattr("hilum.train.tune.worker.films_seen_before", lambda _, prints, groups: groups >= 0)
+    with pytest.raises(InputError, match="learned from all of these films"):
+        worker(phantoms, tmp_path / "all")
+
+
 def test_the_best_trial_is_found_ends_others_early_and_is_judged_anew(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:

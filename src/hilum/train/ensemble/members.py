@@ -214,7 +214,9 @@ def common_films(sources: Sequence[Source]) -> Films:
     for row in first.splits:
         roles = {split[row.path] for split in splits}
         learned = any(
-            split[row.path] == "train" or (source.is_folds and split[row.path] != "test")
+            split[row.path] == "train"
+            or (source.is_folds and split[row.path] != "test")
+            or (split[row.path] == "test" and row.path not in source.judged.parts.get("test", {}))  # by first weights
             for split, source in zip(splits, sources, strict=True)
         )
         joint = "train" if learned else "test" if roles == {"test"} else "validation"

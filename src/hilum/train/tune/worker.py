@@ -27,8 +27,9 @@ from hilum.data.split import assign_folds, assign_splits
 from hilum.errors import ConfigError, InputError
 from hilum.train.batches import Films, load_films
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.networks import build_network
+from hilum.train.networks import build_network, check_backbone
 from hilum.train.prepared import PreparedFilms, prepare_films
+from hilum.train.pretrained import films_seen_before
 from hilum.train.trial import Crossed, cross_fit
 from hilum.train.tune.gain import Gain, gain_of, macro_f1, mean_loss
 from hilum.train.tune.search_space import search_space
@@ -114,6 +115,7 @@ class TuneWorker:
     ) -> None:
         self.settings, self.console, self._watch = settings, console or Console(), watch
         self.space = search_space(base)
+        check_backbone(base.backbone)
         with_lungs = base.augmentation.needs_lungs
         self.prepared = prepare_films(data, base.preprocessing, with_lungs=with_lungs, console=self.console)
         build_network(  # what cannot be built at all is said before a search is begun
@@ -132,6 +134,12 @@ class TuneWorker:
             test_fraction=base.data.test_fraction,
             seed=base.seed,
         )
+        self.seen = films_seen_before(base.weights, self.prepared.scan.fingerprints, self.prepared.scan.groups)
+        if self.seen.all():
+            raise InputError(
+                "The starting weights were learned from all of these films, so that no trial could be judged on them.",
+                fix="Start from another backbone.",
+            )
         self.folds = self._draw_folds(base.seed)
         self.store = SearchStore(out, self.space, self._identity(), overwrite=overwrite)
         self._end = None if settings.minutes is None else time.monotonic() + 60 * settings.minutes
@@ -279,7 +287,9 @@ class TuneWorker:
 
     def _draw_folds(self, seed: int) -> np.ndarray:
         scan = self.prepared.scan
-        return assign_folds(scan.dataset, self.splits, scan.groups, num_folds=self.settings.num_folds, seed=seed)
+        num_folds = self.settings.num_folds
+        folds = assign_folds(scan.dataset, self.splits, scan.groups, num_folds=num_folds, seed=seed)
+        return np.where(self.seen, -1, folds)  # what the starting weights were learned from judges no trial
 
     def _films(self, size_px: int) -> PreparedFilms:
         """Return the same films at another size; twins and folds stay those of the first."""
