@@ -28,6 +28,7 @@ from hilum.data.split import read_splits
 from hilum.data.walk import film_paths
 from hilum.errors import HilumError
 from hilum.film.decode import read_film
+from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.judge.calibrate import conformal_thresholds, expected_calibration_error, set_figures
 from hilum.judge.metrics import wilson_interval
@@ -40,6 +41,7 @@ FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
 MOST_PER_FINDING = 1050
 CALIBRATED = 300  # films of each finding that make the sets, where calibration and test films are drawn anew
 MOST_CHANGED = 400  # films of the sources that the gate has not seen, for every change
+READ_PX = Preprocessing(size_px=224).decoded_px  # as the chest model has its films read
 TOML = """\
 [data]
 validation_fraction = 0.3
@@ -146,7 +148,7 @@ def measure_gate(data: Path) -> None:
         codes, unread = [], 0
         for path in paths:
             try:
-                codes += codes_of([read_film(path, min_side_px=224)])
+                codes += codes_of([read_film(path, min_side_px=READ_PX)])
             except HilumError:
                 unread += 1
         said = ", ".join(f"{code} {count}" for code, count in Counter(codes).most_common() if code)
@@ -159,7 +161,7 @@ def measure_gate(data: Path) -> None:
         print(f"  phantoms of {size_px:3} px        {rate(sum(map(bool, codes)), len(codes))} {Counter(codes)}")
     unseen = found["nih-ozturk"] + found["lung-masks"]
     chosen = [unseen[i] for i in rng.permutation(len(unseen))[:MOST_CHANGED]]
-    films = [read_film(path, min_side_px=224).pixels for path in chosen]
+    films = [read_film(path, min_side_px=READ_PX).pixels for path in chosen]
     films = [film for film in films if not refusals(radiograph(film))]
     print(f"changed films of nih-ozturk and lung-masks, {len(films)} that are let through as they are")
     for name, (expected, change) in CHANGES.items():

@@ -33,7 +33,7 @@ from hilum.film.radiograph import Radiograph
 
 __all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "read_bytes", "read_film"]
 
-DECODER_VERSION: int = 1  # raised whenever the pixels of any film may change; models remember it
+DECODER_VERSION: int = 2  # raised whenever the pixels of any film may change; models remember it
 
 _UNIT_FROM_BYTE = np.arange(256, dtype=np.float32) / np.float32(255)
 _SEND_AGAIN = "Copy or export it again from where it came from."

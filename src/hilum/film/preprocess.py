@@ -82,7 +82,7 @@ class Preprocessing:
         """No side of a film need be decoded longer than this.
 
         Twice what is shown, for a JPEG decoded at no more than its size shows another sharpness than the same film read
-        in full: "Reading" in docs/results.md. Most lungs fill more than half of a film.
+        in full: "Reading a JPEG" in docs/results.md. Most lungs fill more than half of a film.
         """
         return self.size_px * (4 if self.lung_crop else 2)
 

@@ -47,7 +47,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "f90f26ca33052e22a7a0ee7e8f412c5b07b1ae65252cf1cfe68055f63f491f7b",
+            "f59b6450dff886d8b30f2d24100625f78dc33c7c7e276f0739b854e9b5d4803f",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
