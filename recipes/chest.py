@@ -51,8 +51,7 @@ PACKAGE = HERE.parent / "src" / "hilum"
 def ship(run: Path, package: Path) -> None:
     """Put a run's model file and its backbone's weights into a package, and the hash into its registry."""
     model = package / "run" / SHIPPED["chest"].file
-    shutil.copyfile(run / "model.onnx", model)
-    metadata = read_model_file(model).metadata
+    metadata = read_model_file(run / "model.onnx").metadata
     told = metadata.model_card.replace(f"# Model card: {metadata.name}", "# Model card: hilum-chest", 1)
     told = told.replace(
         f"{TO_FILL_IN}. `hilum evaluate` judges", "See Limits of this model. `hilum evaluate` judges", 1
@@ -64,6 +63,7 @@ def ship(run: Path, package: Path) -> None:
     card = [told, (HERE / "chest_card.md").read_text(encoding="utf-8")]
     if (figures := run.parents[1] / "figures.txt").exists():
         card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")
+    shutil.copyfile(run / "model.onnx", model)
     write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card="".join(card)))
     network = keras.models.load_model(run / "model.keras", compile=False)
     backbone = next(

@@ -770,13 +770,17 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
         time.sleep(0.02)
 
 
-def test_an_encoding_without_a_sign_does_not_end_a_command(tiny_model: Path, three_films: Path) -> None:
+def test_an_encoding_without_a_sign_does_not_end_a_command(tiny_model: Path, three_films: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     words = [sys.executable, "-m", "hilum", "predict", "--model", str(tiny_model), str(three_films)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "\\u" in done.stdout
     assert "Traceback" not in done.stderr
+    (tmp_path / "łęk.png").write_bytes(next(three_films.glob("*.png")).read_bytes())
+    words = [*words[:-1], str(tmp_path / "łęk.png"), "--format", "jsonl"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert json.loads(done.stdout)["file"].endswith("łęk.png"), done.stderr
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -23,7 +23,7 @@ from pynetdicom import AE
 
 from hilum.film.preprocess import Preprocessing
 from hilum.run.classifier import Classifier
-from hilum.run.lungs import lungs_identity
+from hilum.run.models import SEGMENTER
 from hilum.serve.api import Service
 from hilum.serve.dicom_node import Node, NodeSettings
 from hilum.serve.spool import Spool
@@ -71,7 +71,7 @@ def films(
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, write_model: WriteModel) -> Path:
     """A model that sees whole films, and one that sees them cropped to the lungs."""
     seen = Preprocessing(size_px=32, lung_crop=request.param == "lungs")
-    more = {"lung_segmenter": lungs_identity()} if seen.lung_crop else {}
+    more = {"lung_segmenter": SEGMENTER} if seen.lung_crop else {}
     return write_model(tmp_path_factory.mktemp("model") / "model.onnx", preprocessing=seen.to_dict(), **more)
 
 

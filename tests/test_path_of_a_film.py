@@ -58,8 +58,8 @@ def test_keras_in_training_and_the_engine_in_a_fresh_process_agree(
 
     model = keras.saving.load_model(trained_run.folder / "model.keras")
     metadata = Classifier(trained_run.folder / "model.onnx").metadata
-    size_px = metadata.preprocessing.size_px
-    pixels = np.stack([preprocess(read_film(path, min_side_px=size_px), metadata.preprocessing) for path in films])
+    seen = metadata.preprocessing
+    pixels = np.stack([preprocess(read_film(path, min_side_px=seen.decoded_px), seen) for path in films])
     logits = np.asarray(model.predict_on_batch(pixels.transpose(0, 2, 3, 1)))
     probabilities = softmax(logits, metadata.temperature)
     for path, expected in zip(films, probabilities, strict=True):

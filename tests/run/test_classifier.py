@@ -51,7 +51,7 @@ def test_the_answer_is_what_the_metadata_make_of_the_logits(
     classifier: Classifier, film: Path, tiny_metadata: Metadata
 ) -> None:
     answer = classifier.predict(film)
-    pixels = preprocess(read_film(film, min_side_px=32), tiny_metadata.preprocessing)
+    pixels = preprocess(read_film(film, min_side_px=64), tiny_metadata.preprocessing)
     logits = classifier.engine.run(pixels[np.newaxis]).logits[0]
     probabilities = softmax(logits, 1.5)
     np.testing.assert_allclose(list(answer.probabilities.values()), probabilities, atol=1e-6)

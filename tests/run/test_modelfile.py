@@ -129,7 +129,7 @@ def test_a_newer_format_asks_for_a_newer_hilum(tmp_path: Path, write_model: Writ
 
 def test_another_decoder_is_refused(tmp_path: Path, write_model: WriteModel) -> None:
     error = refused(write_model(tmp_path / "model.onnx", decoder_version=0))
-    assert "trained behind film decoder 0" in error.message
+    assert "made behind film decoder 0" in error.message
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_films_are_loaded_in_order_as_they_will_be_served(tmp_path: Path, write_
     films = load_films(paths, np.arange(6), preprocessing, done=done)
     assert count == 6
     for position, path in enumerate(paths):
-        served = preprocess(read_film(path, min_side_px=32), preprocessing)[0]
+        served = preprocess(read_film(path, min_side_px=preprocessing.decoded_px), preprocessing)[0]
         np.testing.assert_allclose(films.pixels[position].astype(np.float32), served, atol=1e-3)  # half precision
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(UndecodableFilm, match=r"3\.png"):

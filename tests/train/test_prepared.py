@@ -39,7 +39,7 @@ def test_films_stand_beside_their_records(phantoms: Path) -> None:
     assert len(prepared.records) == len(prepared.films) == 22
     for position in (0, 9, 21):
         record = prepared.records[position]
-        film = preprocess(read_film(phantoms / record.path, min_side_px=32), SMALL)[0]
+        film = preprocess(read_film(phantoms / record.path, min_side_px=SMALL.decoded_px), SMALL)[0]
         assert np.array_equal(prepared.films.pixels[position], film.astype(np.float16))
         assert prepared.findings[prepared.films.labels[position]] == record.finding
 
@@ -68,7 +68,7 @@ def test_films_are_cropped_as_they_will_be_served(phantoms: Path) -> None:
     prepared = prepare_films(phantoms, cropped, with_lungs=True)
     parts = []
     for position in (0, 9, 21):
-        film = read_film(phantoms / prepared.records[position].path, min_side_px=64)
+        film = read_film(phantoms / prepared.records[position].path, min_side_px=cropped.decoded_px)
         parts.append(part_seen(film, cropped))
         assert np.array_equal(prepared.films.pixels[position], view_of(film, cropped)[0].astype(np.float16))
         assert prepared.films.covers is not None

@@ -32,7 +32,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
         Path | None, typer.Option("--config", metavar="FILE", help="Settings to start from; trial 0.")
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="As `hilum train` takes it; its defaults are trial 0.")] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet (default), or none for random ones.")] = None,
+    weights: Annotated[str | None, typer.Option(help="imagenet, chest (hilum-chest), or none for random ones.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides the trials, their folds and first weights.")] = None,
     cluster: Annotated[
         str | None,

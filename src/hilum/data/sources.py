@@ -27,7 +27,7 @@ class HeldSource:
     Attributes:
         source: Its name.
         rest: (n,) bool, films of the other sources to train and validate on.
-        held: (n,) bool, the films to judge: all of the source but those of the test part and those seen before.
+        held: (n,) bool, the films to judge: all of the source but those of the test part.
         findings: What the other sources teach.
         untaught: Findings of the held films that they do not.
         reason: Why no model can be made; empty where one can.
@@ -52,7 +52,7 @@ def hold_out_sources(
         records: The films.
         splits: The split of each film.
         groups: (n,) int, from group_films.
-        seen: (n,) bool, the films that the starting weights were learned from, if any: no source is judged by them.
+        seen: (n,) bool, the films that the starting weights were learned from, if any: their sources are not held out.
 
     Raises:
         InconsistentDataset: Films have no source, or all have the same.
@@ -82,14 +82,12 @@ def hold_out_sources(
             if len(np.unique(groups[rest & (finding_of == finding)])) >= MIN_GROUPS
         )
         rest &= np.isin(finding_of, taught)
-        if seen is not None:
-            held &= ~seen
         untaught = sorted_findings(set(finding_of[held].tolist()) - set(taught))
         reason = ""
         if len(taught) < 2:
             reason = f"the other sources teach {taught[0] if taught else 'no finding'} only"
-        elif not held.any():
-            reason = "the starting weights have seen all of its films"
+        elif seen is not None and (held & seen).any():
+            reason = f"the starting weights were learned from {(held & seen).sum()} of its {held.sum()} films"
         elif not np.isin(finding_of[held], taught).any():
             reason = f"the other sources teach none of its findings ({', '.join(untaught)})"
         parts.append(HeldSource(name, rest, held, taught, untaught, reason))

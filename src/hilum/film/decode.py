@@ -234,7 +234,7 @@ def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_unit(grey: NDArray[Any]) -> NDArray[np.float32]:
-    """Return uint8 or uint16 of any shape as float32 in [0, 1]; 10 or 12 bits kept in 16 are all there is."""
+    """Return uint8 or uint16 of any shape as float32 in [0, 1]; of 16 bits, those that the brightest pixel needs."""
     if grey.dtype == np.uint8:
         return np.asarray(cv2.LUT(grey, _UNIT_FROM_BYTE), np.float32)  # five times as fast as dividing
     bits_used = max(8, int(grey.max()).bit_length())

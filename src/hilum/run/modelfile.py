@@ -69,7 +69,7 @@ class Metadata:
         ensemble: Of an ensemble, its method, its members and how it was calibrated; else empty.
         model_card: The model card, as Markdown.
         hilum_version: The version that made the file.
-        decoder_version: The decoder the model was trained behind.
+        decoder_version: The decoder the model was calibrated and judged behind.
         format_version: The version of this structure.
     """
 
@@ -123,7 +123,7 @@ class Metadata:
                 )
             if values["decoder_version"] != DECODER_VERSION:
                 raise ModelFileError(
-                    f"The model was trained behind film decoder {values['decoder_version']}; this hilum has decoder "
+                    f"The model was made behind film decoder {values['decoder_version']}; this hilum has decoder "
                     f"{DECODER_VERSION}, whose pixels differ.",
                     fix="Use the hilum version that made the file, or train anew.",
                 )

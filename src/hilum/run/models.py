@@ -47,7 +47,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "f59b6450dff886d8b30f2d24100625f78dc33c7c7e276f0739b854e9b5d4803f",
+            "96961979311764a11c7109e31bd5991d57e8518ab863e12a1c9fe46e712c83db",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )

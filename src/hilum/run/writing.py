@@ -101,9 +101,10 @@ def _printable(text: str) -> str:
 class _JsonLinesWriter:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
+        self._is_unicode = (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
     def write(self, answer: Mapping[str, Any]) -> None:
-        self._stream.write(_printable(json.dumps(answer, ensure_ascii=False)) + "\n")
+        self._stream.write(_printable(json.dumps(answer, ensure_ascii=not self._is_unicode)) + "\n")
         self._stream.flush()
 
     def close(self) -> None:

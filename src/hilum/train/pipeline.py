@@ -24,6 +24,7 @@ from hilum.data.sources import hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
 from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
+from hilum.film.decode import DECODER_VERSION
 from hilum.judge.answers import answers_section, sets_fact
 from hilum.judge.audit.all_faults import audit_figures, audit_films
 from hilum.judge.audit.fault import Fault
@@ -181,6 +182,7 @@ class _Training:
             "config": to_toml(self.config),
             "films": hashlib.sha256("\n".join(hashes).encode("utf-8", "surrogateescape")).hexdigest(),
             "hilum": hilum.__version__,
+            "decoder": DECODER_VERSION,
         }
         marker = self.work / "run.json"
         if marker.exists() and not self.overwrite:

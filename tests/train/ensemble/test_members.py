@@ -65,8 +65,10 @@ def test_films_that_the_starting_weights_have_seen_are_no_test(runs: list[Path])
     sources = read_sources(runs)
     path = next(row.path for row in common_films(sources).rows if row.split == "test")
     for source in sources:
-        source.judged.parts["test"].pop(path)
+        answer = source.judged.parts["test"].pop(path)
         assert {row.path: row.split for row in common_films(sources).rows}[path] == "train"
+        source.judged.parts["test"][path] = answer
+        assert {row.path: row.split for row in common_films(sources).rows}[path] == "test"
 
 
 def refused(kind: type[HilumError], words: str, folders: list[Path]) -> None:

@@ -25,6 +25,7 @@ from hilum.console import Console
 from hilum.data.folder import FilmRecord
 from hilum.data.split import assign_folds, assign_splits
 from hilum.errors import ConfigError, InputError
+from hilum.film.decode import DECODER_VERSION
 from hilum.train.batches import Films, load_films
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.networks import build_network, check_backbone
@@ -135,9 +136,9 @@ class TuneWorker:
             seed=base.seed,
         )
         self.seen = films_seen_before(base.weights, self.prepared.scan.fingerprints, self.prepared.scan.groups)
-        if self.seen.all():
+        if not ((np.array(self.splits) != "test") & ~self.seen).any():
             raise InputError(
-                "The starting weights were learned from all of these films, so that no trial could be judged on them.",
+                "The starting weights were learned from all of these films: no trial could be judged on them.",
                 fix="Start from another backbone.",
             )
         self.folds = self._draw_folds(base.seed)
@@ -287,9 +288,8 @@ class TuneWorker:
 
     def _draw_folds(self, seed: int) -> np.ndarray:
         scan = self.prepared.scan
-        num_folds = self.settings.num_folds
-        folds = assign_folds(scan.dataset, self.splits, scan.groups, num_folds=num_folds, seed=seed)
-        return np.where(self.seen, -1, folds)  # what the starting weights were learned from judges no trial
+        left = ["test" if seen else split for seen, split in zip(self.seen, self.splits, strict=True)]
+        return assign_folds(scan.dataset, left, scan.groups, num_folds=self.settings.num_folds, seed=seed)
 
     def _films(self, size_px: int) -> PreparedFilms:
         """Return the same films at another size; twins and folds stay those of the first."""
@@ -323,6 +323,7 @@ class TuneWorker:
             "folds": self.settings.num_folds,
             "films": hashlib.sha256("\n".join(films).encode("utf-8", "surrogateescape")).hexdigest(),
             "hilum": hilum.__version__,
+            "decoder": DECODER_VERSION,
         }
 
 
