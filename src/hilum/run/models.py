@@ -47,7 +47,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "96961979311764a11c7109e31bd5991d57e8518ab863e12a1c9fe46e712c83db",
+            "51eca3cbfbae855df077c5fc2a789ced47a0147322ef4197dcc2d809f3fcf45d",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
