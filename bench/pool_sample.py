@@ -1,7 +1,7 @@
 """Writes the sample of the pool that studies judge on besides: at most 100 films of each source and finding.
 
     HILUM_DATA=... python bench/pool_sample.py --out sample.csv
-    hilum study noise HILUM_DATA/covid19-image-dataset --out noise --external sample.csv
+    hilum study noise "$HILUM_DATA"/covid19-image-dataset --out noise --external sample.csv
 
 Only findings of covid19-image-dataset, and none of the three films that are twins of its test films.
 """

@@ -1,16 +1,18 @@
 """What the chest model scores on films that it has not learned from, by source.
 
-    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL]
+    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL] [--validation DIR/second/run]
 
 The held-out films of the manifest (chest_films.py); the test parts of covid19-image-dataset, with the findings of their
 sources, and of four-class; the answers with the lungs hidden. Intervals: Wilson for shares, a bootstrap of films for
-AUROC. Needs the extra `train`.
+AUROC. With `--validation`, the folder of a run, its validation films alone: by these one model is chosen from several.
+Needs the extra `train`.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +21,8 @@ import numpy as np
 from chest_films import FINDING_AT_SOURCE, four_class_films
 from sklearn.metrics import roc_auc_score
 
-from hilum.data.folder import FilmRecord
+from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.split import read_splits
 from hilum.findings import standard_name
 from hilum.judge.evaluate import Verdicts, judge_records
 from hilum.judge.metrics import wilson_interval
@@ -29,6 +32,7 @@ from hilum.run.classifier import Classifier
 COVID, NORMAL, VIRAL, BACTERIAL = "Covid-19", "Normal", "Viral Pneumonia", "Bacterial Pneumonia"
 RESAMPLES = 1000
 SEED_SET = "covid19-image-dataset"
+ADULTS = ("nih-ozturk", "montgomery", "shenzhen")  # sources whose Normal films are adults'
 
 
 def share(right: int, films: int) -> str:
@@ -65,6 +69,20 @@ def held_out(films: Path) -> list[FilmRecord]:
         ]
 
 
+def validated(films: Path, run: Path) -> list[FilmRecord]:
+    """Return the films of the manifest that a run validated on."""
+    dataset = read_dataset(films)
+    chosen = {row.path for row in read_splits(run / "splits.csv") if row.split == "validation"}
+    found = [
+        dataclasses.replace(record, path=str(dataset.root / record.path))
+        for record in dataset.records
+        if record.path in chosen
+    ]
+    if len(found) != len(chosen):
+        raise SystemExit(f"{run} validated on {len(chosen)} films; {films} lists {len(found)} of them.")
+    return found
+
+
 def seed_test(data: Path) -> list[tuple[FilmRecord, str]]:
     """Return the test films of the seed set: the record with its source's finding, and the finding by its folder."""
     found = []
@@ -78,8 +96,14 @@ def seed_test(data: Path) -> list[tuple[FilmRecord, str]]:
     return found
 
 
-def by_source(verdicts: Verdicts) -> None:
-    """Print the figures of each source and those across sources."""
+def at_threshold(called: np.ndarray, findings: np.ndarray) -> str:
+    """Return how many Covid-19 films are called so at the shipped threshold, and how many Normal films are not."""
+    sick, well = called[findings == COVID], ~called[findings == NORMAL]
+    return f"{share(int(sick.sum()), len(sick))} Covid-19 films, {share(int(well.sum()), len(well))} Normal films"
+
+
+def by_source(verdicts: Verdicts, threshold: float) -> None:
+    """Print the figures of each source and those across sources; the threshold is that of Covid-19."""
     sources = np.array([record.source for record in verdicts.records])
     names, findings = list(verdicts.findings), np.array([record.finding for record in verdicts.records])
     scores, likeliest = verdicts.probabilities, verdicts.probabilities.argmax(axis=1)
@@ -95,6 +119,13 @@ def by_source(verdicts: Verdicts) -> None:
         if normal.any():
             called = int((likeliest[normal] == names.index(COVID)).sum())
             print(f"  Normal films called Covid-19: {share(called, int(normal.sum()))}")
+    called = scores[:, names.index(COVID)] >= threshold
+    print(f"right at the shipped threshold of Covid-19: {at_threshold(called, findings)}")
+    largest = sources == "radiography-db"
+    print(f"  within radiography-db: {at_threshold(called[largest], findings[largest])}")
+    adults = np.isin(sources, ADULTS) & (findings == NORMAL)
+    said = int((likeliest[adults] == names.index(COVID)).sum())
+    print(f"Normal films of {', '.join(ADULTS)} called Covid-19: {share(said, int(adults.sum()))}")
     kermany = sources == "kermany"
     found = area(findings[kermany] != NORMAL, 1 - scores[kermany, names.index(NORMAL)])
     print(f"kermany, pneumonia against Normal, AUROC: {found}")
@@ -131,10 +162,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, required=True, help="the manifest of chest_films.py")
     parser.add_argument("--model", default="chest", help="a model.onnx or a model's name")
+    parser.add_argument("--validation", type=Path, metavar="RUN", help="the validation films of this run, nothing else")
     options = parser.parse_args()
-    data, classifier = Path(os.environ["HILUM_DATA"]).resolve(), Classifier(Path(options.model))
+    classifier = Classifier(Path(options.model))
+    if options.validation:
+        verdicts = judge(classifier, validated(options.films, options.validation))
+        likely = verdicts.probabilities[np.arange(len(verdicts.truth)), verdicts.truth]
+        right = int((verdicts.probabilities.argmax(axis=1) == verdicts.truth).sum())
+        print(f"validation films: {share(right, len(likely))} right, cross-entropy {-np.log(likely).mean():.3f}")
+        hidden_lungs(classifier, verdicts)
+        return
+    data = Path(os.environ["HILUM_DATA"]).resolve()
     verdicts = judge(classifier, held_out(options.films))
-    by_source(verdicts)
+    by_source(verdicts, classifier.metadata.operating_thresholds[COVID])
     seeds = seed_test(data)
     answers = judge(classifier, [record for record, _ in seeds])
     right = int((answers.probabilities.argmax(axis=1) == answers.truth).sum())

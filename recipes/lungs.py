@@ -28,7 +28,7 @@ from hilum.film.preprocess import preprocess
 from hilum.judge.intervals import grouped_mean
 from hilum.judge.metrics import wilson_interval
 from hilum.run.gate import refusals
-from hilum.run.lungs import LUNGS_PREPROCESSING, has_two_lungs, lung_scores, outline
+from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores, outline
 from hilum.train.lungs.films import LungFilms, MaskedFilm, draw_lung_bank, make_lung_view, read_masked_films, square
 from hilum.train.lungs.training import fit_lungs, lung_logits, seal_lungs
 
@@ -99,7 +99,7 @@ def count_refused(data: Path) -> None:
         paths[folder.name] = list(film_paths([folder]))
     for name, named in paths.items():
         films = [read_film(path) for path in named]
-        alone = [not has_two_lungs(lung_scores(film)) for film in films]
+        alone = [not both_lungs(lung_scores(film)).any() for film in films]
         every = [bool(refusals(film)) for film in films]
         words = []
         for label, found in (("segmenter alone", alone), ("whole gate", every)):

@@ -325,13 +325,21 @@ def test_shortcuts_of_one_finding_and_of_films_with_twins_only(
     assert (found["part"], found["films"]["judged"]) == ("test", 2)
 
 
-def test_a_manifest_brings_columns_for_subgroups(tiny_model: Path, tmp_path: Path, write_film: WriteFilm) -> None:
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_manifest_brings_columns_for_subgroups(
+    tiny_model: Path, tmp_path: Path, write_film: WriteFilm, *, absolute: bool
+) -> None:
     lines = ["path,finding,source,view"]
+    (tmp_path / "elsewhere").mkdir()
     for number in range(4):
-        write_film(tmp_path / f"{number}.png", seed=number)
-        lines.append(f"{number}.png,Normal,{'here' if number else 'there'},{'PA' if number < 2 else 'AP'}")
-    (tmp_path / "films.csv").write_text("\n".join(lines), encoding="utf-8")
-    evaluate_model(tiny_model, tmp_path / "films.csv", tmp_path / "out", shortcuts=True)
+        film = write_film((tmp_path / "elsewhere" if absolute else tmp_path) / f"{number}.png", seed=number)
+        lines.append(
+            f"{film if absolute else film.name},Normal,{'here' if number else 'there'},{'PA' if number < 2 else 'AP'}"
+        )
+    lists = tmp_path / "lists" if absolute else tmp_path
+    lists.mkdir(exist_ok=True)
+    (lists / "films.csv").write_text("\n".join(lines), encoding="utf-8")
+    evaluate_model(tiny_model, lists / "films.csv", tmp_path / "out", shortcuts=True)
     found = json.loads((tmp_path / "out" / "shortcuts.json").read_text(encoding="utf-8"))["subgroups"]
     assert [(row["value"], row["n"]) for row in found["source"]] == [("here", 3), ("there", 1)]
     assert {row["value"]: row["n"] for row in found["view position"]} == {"PA": 2, "AP": 2}

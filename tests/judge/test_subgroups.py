@@ -9,7 +9,7 @@ import pytest
 
 from hilum.data.folder import FilmRecord
 from hilum.film.radiograph import Radiograph
-from hilum.judge.subgroups import manifest_columns, score_subgroups, size_class, traits_of
+from hilum.judge.subgroups import film_key, manifest_columns, score_subgroups, size_class, traits_of
 
 
 def test_films_fall_into_classes_of_size() -> None:
@@ -32,9 +32,12 @@ def test_further_columns_of_a_manifest_make_groups(tmp_path: Path) -> None:
     lines += [f"a/{n}.png,Normal,p{n},{'PA' if n % 2 else 'AP'},{'F' if n < 10 else ''},{n},x" for n in range(20)]
     (tmp_path / "films.csv").write_text("\n".join(lines), encoding="utf-8-sig")
     found = manifest_columns(tmp_path / "films.csv")
-    assert found["a/3.png"] == {"view position": "PA", "sex": "F"}
-    assert found["a/12.png"] == {"view position": "AP"}
+    assert found[film_key(tmp_path, "a/3.png")] == {"view position": "PA", "sex": "F"}
+    assert found[film_key(tmp_path, "a/./12.png")] == {"view position": "AP"}
     assert manifest_columns(tmp_path) == {}
+    films = tmp_path / "films.csv"
+    films.write_text(films.read_text(encoding="utf-8-sig").replace("a/", f"{tmp_path}/a/"), encoding="utf-8")
+    assert manifest_columns(films) == found  # all paths absolute
 
 
 def test_figures_of_each_group_are_those_of_its_films() -> None:

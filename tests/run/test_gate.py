@@ -48,9 +48,15 @@ def test_frontal_and_unknown_views_are_let_through(view: str | None) -> None:
     assert codes(film(view_position=view)) == []
 
 
-@pytest.mark.parametrize("view", ["LATERAL", "LL", "rl", "LLD"])
-def test_lateral_views_are_refused(view: str) -> None:
-    assert codes(film(view_position=view)) == ["lateral"]
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [*((view, "lateral view") for view in ("LATERAL", "LL", "rl")), *((view, "oblique") for view in ("LLO", "RLO"))]
+    + [(view, "decubitus") for view in ("LLD", "RLD")],
+)
+def test_lateral_views_are_refused(view: str, said: str) -> None:
+    (reason,) = refusals(film(view_position=view))
+    assert reason.code == "lateral"
+    assert said in reason.message
 
 
 @pytest.mark.parametrize(

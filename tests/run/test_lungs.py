@@ -19,7 +19,7 @@ from hilum.film.radiograph import Radiograph
 from hilum.run.lungs import (
     LUNGS_PREPROCESSING,
     LUNGS_PX,
-    has_two_lungs,
+    both_lungs,
     load_lungs,
     lung_mask,
     lung_scores,
@@ -55,7 +55,7 @@ def test_two_lungs_are_found_and_move_with_the_film(seed: int) -> None:
     pixels = phantom(seed)
     mask = lung_mask(film(pixels))
     assert cv2.connectedComponents(mask.astype(np.uint8))[0] == 3  # two, and what lies outside
-    assert has_two_lungs(lung_scores(film(pixels)))
+    assert both_lungs(lung_scores(film(pixels))).any()
     assert dice(lung_mask(film(pixels[:, ::-1]))[:, ::-1], mask) > 0.93
     wide = np.pad(pixels, ((0, 0), (0, 24)))  # cut or padded: the mask follows the chest, not the frame
     assert dice(lung_mask(film(wide))[:, : pixels.shape[1]], mask) > 0.93
@@ -67,10 +67,10 @@ def test_one_lung_or_none_are_not_two() -> None:
         truth = phantom_lungs(np.random.default_rng(seed), size_px=200)
         columns = np.flatnonzero(truth.any(axis=0))
         middle = int(columns[0] + columns[-1]) // 2
-        assert not has_two_lungs(lung_scores(film(pixels[:, :middle])))
+        assert not both_lungs(lung_scores(film(pixels[:, :middle]))).any()
     for picture in (np.full((70, 50), 0.4), np.random.default_rng(0).random((128, 128))):
         scores = lung_scores(film(picture))
-        assert not has_two_lungs(scores)
+        assert not both_lungs(scores).any()
         assert outline(scores, picture.shape).mean() < 0.05
 
 
@@ -85,9 +85,9 @@ def test_regions_are_cleaned() -> None:
     assert mask[100, 60]
     assert not mask[228, 128]
     assert mask.sum() == pytest.approx(2 * 140 * 70, rel=0.03)
-    assert has_two_lungs(scores)
+    assert both_lungs(scores).any()
     scores[:, :60] = -4
-    assert not has_two_lungs(scores)
+    assert not both_lungs(scores).any()
     assert not outline(np.full((8, 8), -1, np.float32), (30, 20)).any()
 
 

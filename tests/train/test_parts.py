@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hilum.console import Console
+from hilum.data.imprint import imprint_of, joined_imprints
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InconsistentDataset
 from hilum.train import parts
@@ -27,6 +28,22 @@ def trainer(tmp_path: Path, config: RunConfig) -> PartTrainer:
     prepared = prepare_films(tmp_path / "set", config.preprocessing, console=Console())
     (tmp_path / "run" / WORK).mkdir(parents=True)
     return PartTrainer(prepared, config, tmp_path / "run", Console())
+
+
+def test_a_file_knows_the_films_behind_its_starting_weights_too(
+    trainer: PartTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prints = trainer.prepared.scan.fingerprints
+    learned = np.arange(len(prints)) < 12
+    learned[::2] = False
+    nothing = np.zeros_like(learned)
+    own = imprint_of([prints[i] for i in np.flatnonzero(learned)])
+    earlier = imprint_of(prints[-3:])
+    metadata = trainer._metadata(learned, trainer.prepared.findings, nothing)
+    assert metadata.training_data["dhash256"] == own
+    monkeypatch.setattr(parts, "imprint_behind", lambda weights: earlier)
+    metadata = trainer._metadata(learned, trainer.prepared.findings, nothing)
+    assert metadata.training_data["dhash256"] == joined_imprints(own, earlier) != own
 
 
 def test_a_part_is_fitted_once_and_tells_the_findings_that_it_is_given(

@@ -36,7 +36,7 @@ from hilum.judge.plots import Scored
 from hilum.judge.report import Mistake, ReportData, report_page
 from hilum.judge.shortcuts.measure import find_shortcuts
 from hilum.judge.shortcuts.page import shortcuts_sections, summary_line
-from hilum.judge.subgroups import manifest_columns, traits_of
+from hilum.judge.subgroups import film_key, manifest_columns, traits_of
 from hilum.run.answer import Answer, UnreadFilm, softmax
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
@@ -245,7 +245,7 @@ def evaluate_model(
 
         def note(position: int, radiograph: Radiograph) -> None:
             path = dataset.records[position].path
-            traits[path] = columns.get(path, {}) | traits_of(radiograph)
+            traits[path] = columns.get(film_key(dataset.root, path), {}) | traits_of(radiograph)
 
         scan = scan_films(dataset, visit=note if shortcuts else None, done=done)
     try:

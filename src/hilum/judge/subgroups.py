@@ -7,6 +7,7 @@ finding alone is a warning of its own: whatever tells the group, tells the findi
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from hilum.data.folder import FilmRecord
 from hilum.film.radiograph import Radiograph
 from hilum.judge.metrics import performance
 
-__all__ = ["SMALL", "manifest_columns", "score_subgroups", "size_class", "traits_of"]
+__all__ = ["SMALL", "film_key", "manifest_columns", "score_subgroups", "size_class", "traits_of"]
 
 SMALL = 30  # films; below it, an interval spans some 30 points or more
 _MOST_VALUES = 12  # of a column; more tell films apart, not groups
@@ -51,7 +52,7 @@ def size_class(size_px: tuple[int, int]) -> str:
 
 
 def manifest_columns(data: Path) -> dict[str, dict[str, str]]:
-    """Return path -> {column: value} for the further columns of a CSV manifest that make groups; else nothing.
+    """Return absolute path -> {column: value} for the further columns of a CSV manifest that make groups; else nothing.
 
     Columns with one value or with more than 12 are left out, and so is every patient's key.
     """
@@ -66,11 +67,16 @@ def manifest_columns(data: Path) -> dict[str, dict[str, str]]:
     names = [name for name in (rows[0] if rows else {}) if name and name not in _TAKEN]
     kept = [name for name in names if 2 <= len({row.get(name, "") for row in rows}) <= _MOST_VALUES]
     return {
-        Path(row.get("path", "")).as_posix(): {
+        film_key(data.parent, row.get("path", "")): {
             ("view position" if name == "view" else name): row[name] for name in kept if row.get(name)
         }
         for row in rows
     }
+
+
+def film_key(root: Path, path: str) -> str:
+    """Return what `manifest_columns` calls a film: its path, made absolute without following links."""
+    return os.path.normcase(os.path.abspath(root / path))  # noqa: PTH100
 
 
 def score_subgroups(

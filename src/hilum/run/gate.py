@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hilum.film.radiograph import Radiograph
 from hilum.run.aide import AideNetwork, usable
 from hilum.run.answer import Reason, softmax
-from hilum.run.lungs import has_two_lungs, lung_scores
+from hilum.run.lungs import both_lungs, lung_scores
 from hilum.run.models import aide_bytes
 
 __all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_view", "load_gate", "refusals"]
@@ -44,7 +44,11 @@ _CUT_OFF = KINDS.index("cut-off")
 _LEAST_CONTRAST = 0.02  # of the range; a film without anything on it
 _DARKEST, _BRIGHTEST = 0.2, 0.8  # a film all below the one or all above the other shows next to nothing
 _EDGE_PERCENTILE = 1.0
-_LATERAL_VIEWS = {"LATERAL", "LL", "RL", "LLD", "RLD"}
+_VIEWS = {  # of DICOM's View Position, those that are not judged
+    **dict.fromkeys(("LATERAL", "LL", "RL"), "a lateral view"),
+    **dict.fromkeys(("LLO", "RLO"), "a lateral oblique view"),
+    **dict.fromkeys(("LLD", "RLD"), "a lateral decubitus film, of a patient lying on one side"),
+}
 _TURNED = "The film is turned by {} degrees; turn it upright."
 _REASONS = {
     "rotated-90": Reason("rotated", _TURNED.format("90") + " Its top lies at the right."),
@@ -72,8 +76,8 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
         reasons.append(
             Reason("too-small", f"The film has {width}x{height} pixels; at least {MIN_SIDE_PX} a side are needed.")
         )
-    if (radiograph.view_position or "").upper() in _LATERAL_VIEWS:
-        reasons.append(Reason("lateral", "The file says that this is a lateral view; only frontal films are judged."))
+    if view := _VIEWS.get((radiograph.view_position or "").upper()):
+        reasons.append(Reason("lateral", f"The file says that this is {view}; only frontal films are judged."))
     small = _shrink(radiograph.pixels)
     low, high = _edges(small)
     if float(cv2.meanStdDev(radiograph.pixels)[1][0, 0]) < _LEAST_CONTRAST:
@@ -84,7 +88,7 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
         reasons.append(_REASONS["underexposed"])
     elif not reasons:
         reason = load_gate().reason(_window(small, low, high))
-        if reason is None and not has_two_lungs(lung_scores(radiograph)):
+        if reason is None and not both_lungs(lung_scores(radiograph)).any():
             reason = _REASONS["no-lungs"]
         reasons += [reason] if reason else []
     return tuple(reasons)

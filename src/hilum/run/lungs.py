@@ -29,7 +29,6 @@ __all__ = [
     "LUNGS_PX",
     "LungNetwork",
     "both_lungs",
-    "has_two_lungs",
     "load_lungs",
     "lung_mask",
     "lung_scores",
@@ -114,15 +113,6 @@ def _two_regions(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     holes = outside[1:-1, 1:-1].astype(bool)
     kept_scores = np.where(inside.astype(bool), scores, np.minimum(scores, -1))
     return np.asarray(np.where(holes, np.maximum(scores, 1), kept_scores), np.float32)
-
-
-def has_two_lungs(scores: NDArray[np.float32]) -> bool:
-    """Return whether scores (128, 128) show two lungs: two regions of at least 1 % of the film, surely or less so."""
-    for level in _LEVELS:
-        _, _, stats, _ = cv2.connectedComponentsWithStats((scores > level).astype(np.uint8), connectivity=4)
-        if (stats[1:, cv2.CC_STAT_AREA] >= _FEWEST_PIXELS * scores.size).sum() >= 2:
-            return True
-    return False
 
 
 def both_lungs(scores: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -47,7 +47,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "51eca3cbfbae855df077c5fc2a789ced47a0147322ef4197dcc2d809f3fcf45d",
+            "6671099c7164b188e6c69a5223e072021d6d673c9a7d661cbe06b27b6619baab",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )

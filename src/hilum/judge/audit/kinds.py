@@ -119,7 +119,7 @@ KINDS: dict[str, KindText] = {
         "These look like no frontal chest film.",
         "Look at them, and remove those that are none; --repair drops them.",
     ),
-    "lateral": KindText("Lateral views", "Only frontal films are judged.", "Remove them; --repair drops them."),
+    "lateral": KindText("Lateral films", "Only frontal films are judged.", "Remove them; --repair drops them."),
     "rotated": KindText("Turned films", "The head is not at the top.", "Turn them."),
     "inverted": KindText("Negatives", "Bone is dark and air bright.", "Invert their grey values."),
     "cut-off": KindText("Parts of a chest", "Both lungs must lie on the film.", "Get the whole films."),

@@ -107,7 +107,8 @@ class Source:
         if len(files) != len(folds):
             raise InputError(
                 f"`{self.folder}` has {len(files)} fold models, but its predictions.csv shows {len(folds)} folds.",
-                fix="Train it anew with --overwrite.",
+                fix="Train it anew with --overwrite; where it began with hilum-chest, every fold needs films that are "
+                "new to those weights.",
             )
         return list(zip(files, folds, strict=True))
 
