@@ -408,7 +408,7 @@ def main() -> None:
 
 
 def _leave(code: int) -> None:
-    """End the process now, tidied up as it is: TensorFlow's threads in mid-work can crash the interpreter's end."""
+    """End the process now, tidied up as it is: threads in mid-work need not be waited for."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -18,6 +18,7 @@ import openvino
 from numpy.typing import NDArray
 
 from hilum.errors import ModelFileError
+from hilum.run.core import openvino_core
 
 __all__ = ["AideNetwork", "usable"]
 
@@ -41,7 +42,7 @@ class AideNetwork:
     """
 
     def __init__(self, data: bytes, key: str, side_px: int, *, precision: str = "bf16") -> None:
-        core = openvino.Core()
+        core = openvino_core()
         graph = core.read_model(data)
         self.facts: dict[str, Any] = json.loads(graph.get_rt_info(["framework", key]).astype(str))
         graph.reshape([1, 1, side_px, side_px])

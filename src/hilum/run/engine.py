@@ -14,6 +14,7 @@ import numpy as np
 import openvino
 
 from hilum.errors import ModelFileError
+from hilum.run.core import openvino_core
 from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import ModelFile
 
@@ -92,7 +93,7 @@ class Engine:
         }
         size = model.metadata.preprocessing.size_px
         try:
-            core = openvino.Core()
+            core = openvino_core()
             graph = core.read_model(model.data)
             self._check(graph, model)
             self.has_members = any("members" in port.names for port in graph.outputs)

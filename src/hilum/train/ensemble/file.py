@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino
 
 import hilum
 from hilum.data.imprint import joined_imprints
@@ -19,6 +18,7 @@ from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import softmax
+from hilum.run.core import openvino_core
 from hilum.run.engine import Engine
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
 from hilum.run.view import view_of
@@ -144,7 +144,7 @@ def _largest_difference(
     entry = input_graph(
         sizes, size_px=films.shape[-1], equalize=members[0].metadata.preprocessing.equalize, mirror=False
     )
-    core = openvino.Core()
+    core = openvino_core()
     reduced = core.compile_model(core.read_model(entry.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     views = reduced(films)
     answers = []
