@@ -73,6 +73,23 @@ def refused(result: Any, out: Path, code: int = 2) -> str:
     return one_line(result.err.splitlines(keepends=True)[-1])
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["train {0} --out {0}", "tune {0} --out {0}", "study noise {0} --out {0}", "ensemble {0} {0} --out {0}", "demo"],
+)
+def test_training_without_its_extra(
+    command: Command, tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hilum.train.pipeline", None)  # as where Keras is not installed
+    monkeypatch.chdir(tmp_path)
+    result = command(*words.format(tmp_path / "any").split())
+    assert result.code == 4
+    assert one_line(result.err).strip() == (
+        "hilum: Training needs the extra `train`, which is not installed. Install it: pip install 'hilum[train]'"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_data_folder(command: Command, tmp_path: Path) -> None:
     message = refused(command("train", tmp_path / "missing", "--out", tmp_path / "run"), tmp_path / "run")
     assert "it does not exist. Expected a folder with one sub-folder a finding" in message

@@ -21,8 +21,9 @@ import typer
 from hilum.commands.data import data_app
 from hilum.commands.predict import ModelOption, predict
 from hilum.commands.study import study
+from hilum.commands.training import load_training
 from hilum.commands.tune import tune
-from hilum.console import TerminalConsole, hushed
+from hilum.console import TerminalConsole
 from hilum.errors import HilumError, InputError, MissingExtra
 from hilum.run.models import DEFAULT_MODEL
 
@@ -74,7 +75,7 @@ def demo(
     ),
 ) -> None:
     """Show the whole path on drawn films: draw, audit, train, judge, classify. Under 3 minutes."""
-    _load_training()
+    load_training()
     from hilum.demo import run_demo
 
     run_demo(out, _console())
@@ -154,7 +155,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum train films/ --out run --folds 5
     """
-    _load_training()
+    load_training()
     from hilum.judge.external.sources import source_lines
     from hilum.train.config import read_config
     from hilum.train.pipeline import train_model
@@ -201,6 +202,7 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
     """
+    load_training()
     from hilum.train.ensemble.build import ensemble_runs
     from hilum.train.ensemble.page import gain_text
 
@@ -343,13 +345,6 @@ def node(  # noqa: PLR0917 - typer hands them over by name
 
 def _console() -> TerminalConsole:
     return TerminalConsole()
-
-
-def _load_training() -> None:
-    """Import TensorFlow without its start-up lines."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with hushed():
-        import hilum.train.pipeline  # noqa: F401
 
 
 def _show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsole) -> None:

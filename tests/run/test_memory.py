@@ -1,13 +1,16 @@
-"""The C library is asked to give memory back; on systems where it cannot be asked nothing happens."""
+"""The C library is asked to give memory back or to hold it; where it cannot be asked nothing happens."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from hilum.run.memory import keep_memory_flat
+from hilum.run.memory import hold_memory, keep_memory_flat
 
 
-def test_the_c_library_is_asked_to_give_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("ask", "settings"), [(keep_memory_flat, {-1, -3, -8}), (hold_memory, {-1, -4, -8})])
+def test_the_c_library_is_asked(ask: Callable[[], None], settings: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[int, int] = {}
 
     class Library:
@@ -16,7 +19,7 @@ def test_the_c_library_is_asked_to_give_memory_back(monkeypatch: pytest.MonkeyPa
             asked[what] = value
 
     monkeypatch.setattr("ctypes.CDLL", lambda _: Library)
-    keep_memory_flat()
-    assert set(asked) == {-1, -3, -8}
+    ask()
+    assert set(asked) == settings
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())  # a library without it
-    keep_memory_flat()
+    ask()

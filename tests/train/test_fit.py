@@ -369,7 +369,7 @@ def test_films_of_several_possible_findings_teach_their_sum(tmp_path: Path) -> N
         assert ((probabilities[:, 1:].sum(axis=1) > 0.5) == (shown == 1)).mean() > 0.9
 
 
-def test_only_films_drawn_by_source_have_their_priors_set_right(
+def test_only_films_drawn_by_source_have_their_priors_moved_halfway(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -391,5 +391,5 @@ def test_only_films_drawn_by_source_have_their_priors_set_right(
         intercepts = net.head.get_layer("logits").get_weights()[1]
         gaps[sampling] = float(intercepts[0] - intercepts[1])
     assert asked == [4]
-    assert gaps["sources"] == pytest.approx(6, abs=0.5)
+    assert gaps["sources"] == pytest.approx(3, abs=0.5)
     assert abs(gaps["films"]) < 0.5

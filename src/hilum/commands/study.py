@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -11,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hilum.console import TerminalConsole, hushed
+from hilum.commands.training import load_training
+from hilum.console import TerminalConsole
 
 __all__ = ["study"]
 
@@ -58,10 +58,9 @@ def study(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum study noise films/ --out noise --external other-hospital/
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with hushed():  # TensorFlow greets
-        from hilum.train.study.common import StudySettings
+    load_training()
     from hilum.judge.page import NOTICE
+    from hilum.train.study.common import StudySettings
 
     settings = StudySettings(
         seeds=seeds,

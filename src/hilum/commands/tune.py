@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hilum.console import TerminalConsole, hushed
+from hilum.commands.training import load_training
+from hilum.console import TerminalConsole
 from hilum.errors import ConfigError
 
 __all__ = ["tune"]
@@ -52,11 +52,10 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     """
     if workers is not None and cluster is None:
         raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with hushed():  # TensorFlow greets
-        from hilum.train.tune.search import tune_settings
+    load_training()
     from hilum.judge.page import NOTICE
     from hilum.train.config import read_config
+    from hilum.train.tune.search import tune_settings
     from hilum.train.tune.table import LiveTable
     from hilum.train.tune.worker import TuneSettings
 

@@ -85,8 +85,8 @@ class FitSettings:
         label_smoothing: Share of the label spread over all findings.
         class_weights: ``balanced`` lets every finding weigh the same, ``none`` every film.
         sampling: ``films`` shows every film once an epoch; ``sources`` draws as many films, each finding alike and
-            within a finding each source by the square root of its films, and sets the last layer's constants right
-            on the validation films at the end.
+            within a finding each source by the square root of its films, and at the end moves the last layer's
+            constants halfway to what suits the validation films.
         patience: Epochs without a better validation loss before the fitting stops.
         keep: Which weights of a pretrained network are kept: ``proven`` those of the best epoch where they beat the
             first stage by two standard errors, ``best`` where they beat it at all, ``last`` those of the last epoch.
