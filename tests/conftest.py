@@ -23,8 +23,10 @@ import pytest
 
 from hilum.data.phantom import draw_phantom, write_phantoms
 from hilum.film.preprocess import Preprocessing
+from hilum.run.memory import hold_memory
 from hilum.run.modelfile import METADATA_KEY, Metadata
 
+hold_memory()  # as commands that train do
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background

@@ -47,7 +47,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "6671099c7164b188e6c69a5223e072021d6d673c9a7d661cbe06b27b6619baab",
+            "0f11ed0121ac09c3f62d1b94d3cb6634180d68f1ef39526804e87e14b2755dba",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
