@@ -80,6 +80,8 @@ def refused(result: Any, out: Path, code: int = 2) -> str:
 def test_training_without_its_extra(
     command: Command, tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    held: list[bool] = []
+    monkeypatch.setattr("hilum.commands.training.hold_memory", lambda: held.append(True))
     monkeypatch.setitem(sys.modules, "hilum.train.pipeline", None)  # as where Keras is not installed
     monkeypatch.chdir(tmp_path)
     result = command(*words.format(tmp_path / "any").split())
@@ -88,6 +90,7 @@ def test_training_without_its_extra(
         "hilum: Training needs the extra `train`, which is not installed. Install it: pip install 'hilum[train]'"
     )
     assert not list(tmp_path.iterdir())
+    assert held == [True]  # before TensorFlow comes
 
 
 def test_a_missing_data_folder(command: Command, tmp_path: Path) -> None:
