@@ -51,10 +51,19 @@ batch_size = 12
 @pytest.fixture(scope="session")
 def hilum_data() -> Path:
     """The folder of real films named by HILUM_DATA; its absence skips the test, on CI it is an error."""
-    default = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("HILUM_DATA", default))
+    return _outside_folder("HILUM_DATA", "data", "real films")
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of difficult inputs named by HILUM_CASES; its absence skips the test, on CI it is an error."""
+    return _outside_folder("HILUM_CASES", "cases", "difficult films")
+
+
+def _outside_folder(variable: str, default: str, content: str) -> Path:
+    folder = Path(os.environ.get(variable, Path(__file__).parents[2] / "shared" / default))
     if not folder.is_dir():
-        message = "No folder of real films: set HILUM_DATA to run this test."
+        message = f"No folder of {content}: set {variable} to run this test."
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
