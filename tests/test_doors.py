@@ -138,7 +138,7 @@ def in_report(path: Path) -> tuple[str, dict[str, float]]:
     for group in measured.ContentSequence:
         items = {item.ConceptNameCodeSequence[0].CodeValue: item for item in group.ContentSequence}
         if "122157" in items:
-            found[items["112039"].TextValue] = float(items["122157"].MeasuredValueSequence[0].NumericValue)
+            found[items["112039"].TextValue] = float(items["122157"].MeasuredValueSequence[0].FloatingPointValue)
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
     return study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID, found
 

@@ -102,7 +102,7 @@ def probabilities(report: Path) -> dict[str, float]:
     found = {}
     for group in measured.ContentSequence:
         items = {item.ConceptNameCodeSequence[0].CodeValue: item for item in group.ContentSequence}
-        found[items["112039"].TextValue] = float(items["122157"].MeasuredValueSequence[0].NumericValue)
+        found[items["112039"].TextValue] = float(items["122157"].MeasuredValueSequence[0].FloatingPointValue)
     return found
 
 

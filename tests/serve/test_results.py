@@ -26,7 +26,7 @@ def probabilities(report: bytes) -> dict[str, float]:
         for group in container.get("ContentSequence", []):
             names = [item.TextValue for item in group.get("ContentSequence", []) if _is(item, "112039")]
             values = [item.MeasuredValueSequence[0] for item in group.get("ContentSequence", []) if _is(item, "122157")]
-            found |= {name: float(value.NumericValue) for name, value in zip(names, values, strict=False)}
+            found |= {name: float(value.FloatingPointValue) for name, value in zip(names, values, strict=False)}
     return found
 
 

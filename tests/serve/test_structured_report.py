@@ -92,6 +92,25 @@ def test_its_words_say_the_answer_the_model_and_what_it_is_not(film: Dataset, ti
     assert "conformal set is empty" in empty
 
 
+def test_a_reader_meets_the_conclusion_first_and_short_numbers_with_labels(
+    film: Dataset, tiny_metadata: Metadata, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    structured_report(film, answer(), tiny_metadata).save_as(tmp_path / "report.dcm", enforce_file_format=True)
+    root = pydicom.dcmread(tmp_path / "report.dcm")
+    assert root.ContentSequence[0].ConceptNameCodeSequence[0].CodeMeaning == "Conclusion"
+    dumped = subprocess.run([program("dsrdump"), "+Pl", tmp_path / "report.dcm"], capture_output=True, check=True)
+    lines = [line.strip() for line in dumped.stdout.decode("latin-1").split("\n<CONTAINER:")[1].splitlines()]
+    assert lines[1].startswith('<contains TEXT:(,,"Conclusion")="Likeliest finding: Covid-19, probability 0.800.')
+    numbers = [place for place, line in enumerate(lines) if line.startswith("<contains NUM:")]
+    written = [lines[place].split('"')[3] for place in numbers]
+    assert written == ["0.800", "0.123", "0.077"]
+    assert [lines[place + 1].split('"')[3] for place in numbers] == [
+        f"Probability of {name}" for name in ("Covid-19", "Normal", "Viral Pneumonia")
+    ]
+    report = read_back(root)
+    assert texts(report, "Probabilities") == ["Covid-19 0.800, Normal 0.123, Viral Pneumonia 0.077"]
+
+
 def test_a_refused_film_has_reasons_and_no_probability(film: Dataset, tiny_metadata: Metadata) -> None:
     refused = answer(reasons=(Reason("lateral", "A lateral view."), Reason("constant", "No contrast.")))
     report = read_back(structured_report(film, refused, tiny_metadata))
@@ -101,7 +120,8 @@ def test_a_refused_film_has_reasons_and_no_probability(film: Dataset, tiny_metad
     assert group.get_measurements() == []
     assert group.finding_type is None
     assert "Covid" not in str(report)
-    assert "0.8" not in texts(report, "Conclusion")[0]
+    assert texts(report, "Conclusion") == ["The film was not judged. A lateral view. No contrast."]
+    assert texts(report, "Probabilities") == []
 
 
 def test_it_lies_in_the_films_study_and_is_nobodys_verdict(film: Dataset, tiny_metadata: Metadata) -> None:

@@ -1,8 +1,11 @@
 """The structured report of one film: a Measurement Report (TID 1500) that says what `hilum predict` says.
 
-One measurement group a finding, the likeliest first: its code, its probability, whether it is in the conformal set and
-reaches its operating threshold, the algorithm, the film. Below, under Qualitative Evaluations, the answer in words. A
-refused film gets a report too, with its reasons and without a probability.
+The first item is the conclusion in words. One measurement group a finding follows, the likeliest first: its code, its
+probability, whether it is in the conformal set and reaches its operating threshold, the algorithm, the film. The last
+part, Qualitative Evaluations, holds the answer in codes. A refused film gets a report too, with its reasons and without
+a probability.
+
+A probability is written with three places, for people, and as a floating point value in full, for programs.
 
 Source: DICOM PS3.16 TID 1500, 1501, 1419, 4019; PS3.3 A.35.3 (Comprehensive SR).
 """
@@ -25,6 +28,7 @@ from highdicom.sr.value_types import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
+from pydicom.valuerep import DSfloat
 
 import hilum
 from hilum.findings import finding_named
@@ -39,13 +43,14 @@ logging.getLogger("highdicom").addHandler(logging.NullHandler())  # else its war
 NOTICE = "Research software, not a medical device. Not reviewed by a physician."
 MANUFACTURER = "hilum"
 _SERIES_NUMBER = 9901  # behind the series of any modality
-_CONTAINS = RelationshipTypeValues.CONTAINS
+_CONTAINS, _PROPERTIES = RelationshipTypeValues.CONTAINS, RelationshipTypeValues.HAS_PROPERTIES
 _SCHEME = "99HILUM"
 _LONGEST = 64  # of a LO value, PS3.5 6.2
 _YES, _NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 _CHEST_RADIOGRAPHY = Code("399208008", "SCT", "Plain chest X-ray")
 _THORAX = Code("816094009", "SCT", "Thorax")
 _PROBABILITY = Code("122157", "DCM", "Probability")
+_SHORT_LABEL = Code("125309", "DCM", "Short Label")
 _NO_UNITS = Code("1", "UCUM", "no units")
 _DEVICE = CodedConcept("121007", "DCM", "Device")
 _CONCLUSION = Code("121077", "DCM", "Conclusion")
@@ -55,6 +60,7 @@ _ACCEPTED = Code("accepted", _SCHEME, "Film accepted for judging")
 _LIKELIEST = Code("likeliest", _SCHEME, "Likeliest finding")
 _IN_SET = Code("conformal-set", _SCHEME, "Cannot be ruled out (in the conformal set)")
 _ABOVE = Code("above-threshold", _SCHEME, "Reaches its operating threshold")
+_PROBABILITIES = Code("probabilities", _SCHEME, "Probabilities")
 _REASON = Code("refusal-reason", _SCHEME, "Reason for refusal")
 
 
@@ -94,6 +100,7 @@ def structured_report(film: Dataset, answer: Answer, metadata: Metadata) -> Data
         procedure_reported=_CHEST_RADIOGRAPHY,
         imaging_measurements=_groups(source, answer, metadata),
     )
+    content[0].ContentSequence.insert(0, TextContentItem(_CONCLUSION, conclusion(answer, metadata), _CONTAINS))
     content[0].ContentSequence.append(_evaluations(answer, metadata))
     report = sr.ComprehensiveSR(
         evidence=[source],
@@ -149,9 +156,7 @@ def _group(
             version=hilum.__version__,
             parameters=[f"model={metadata.name}", f"sha256={sha256}"],
         ),
-        measurements=[sr.Measurement(name=_PROBABILITY, value=probability, unit=_NO_UNITS)]
-        if probability is not None
-        else None,
+        measurements=[_measurement(name, probability)] if probability is not None else None,
         qualitative_evaluations=[
             sr.QualitativeEvaluation(name=question, value=_YES if yes else _NO) for question, yes in evaluations.items()
         ],
@@ -159,13 +164,25 @@ def _group(
     )
 
 
+def _measurement(name: str, probability: float) -> sr.Measurement:
+    """Return a finding's probability (TID 300): three places to be read, its label, and the number in full."""
+    measurement = sr.Measurement(name=_PROBABILITY, value=float(probability), unit=_NO_UNITS)
+    number = measurement[0]
+    number.MeasuredValueSequence[0].NumericValue = DSfloat(f"{probability:.3f}")
+    label = TextContentItem(_SHORT_LABEL, f"Probability of {name}", _PROPERTIES)
+    number.ContentSequence = ContentSequence([label])
+    return measurement
+
+
 def _evaluations(answer: Answer, metadata: Metadata) -> ContainerContentItem:
-    """Return the answer in words: what is likeliest, what cannot be ruled out, or why the film was refused."""
+    """Return the answer in codes: what is likeliest, with all probabilities, or why the film was refused."""
     items: list[ContentItem] = [CodeContentItem(_ACCEPTED, _YES if answer.accepted else _NO, _CONTAINS)]
     if answer.accepted:
         items.append(CodeContentItem(_LIKELIEST, finding_code(answer.likeliest, metadata), _CONTAINS))
+        ranked = sorted(answer.probabilities.items(), key=lambda one: -one[1])
+        listed = ", ".join(f"{name} {probability:.3f}" for name, probability in ranked)
+        items.append(TextContentItem(_PROBABILITIES, listed, _CONTAINS))
     items += [TextContentItem(_REASON, f"{reason.code}: {reason.message}", _CONTAINS) for reason in answer.reasons]
-    items.append(TextContentItem(_CONCLUSION, conclusion(answer, metadata), _CONTAINS))
     items.append(TextContentItem(_COMMENT, NOTICE, _CONTAINS))
     container = ContainerContentItem(_EVALUATIONS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence(items)
@@ -175,7 +192,7 @@ def _evaluations(answer: Answer, metadata: Metadata) -> ContainerContentItem:
 def conclusion(answer: Answer, metadata: Metadata) -> str:
     """Return one sentence or two that say what the model says of a film."""
     if not answer.accepted:
-        return "The film was refused and not judged."
+        return f"The film was not judged. {' '.join(reason.message for reason in answer.reasons)}".rstrip()
     likeliest = f"Likeliest finding: {answer.likeliest}, probability {answer.probabilities[answer.likeliest]:.3f}."
     if not answer.set:
         return f"{likeliest} The conformal set is empty: unlike the films that the model was calibrated on."
