@@ -58,6 +58,19 @@ def test_answers_equal_the_command_line_s(
     Predictions.model_validate(answer.json())
 
 
+def test_a_film_named_in_another_alphabet_is_judged_under_its_name(
+    open_client: Callable[..., Any], films: list[Path]
+) -> None:
+    head = b"--b\r\nContent-Disposition: form-data; name=\"files\"; filename*=utf-8''R%C3%B6ntgen.png\r\n\r\n"
+    answer = open_client().post(
+        PREDICTIONS,
+        content=head + films[0].read_bytes() + b"\r\n--b--\r\n",
+        headers={"content-type": "multipart/form-data; boundary=b"},
+    )
+    assert answer.status_code == 200
+    assert [film["file"] for film in answer.json()["predictions"]] == ["R\u00f6ntgen.png"]
+
+
 def test_real_dicom_films_are_answered_as_by_the_classifier(
     open_client: Callable[..., Any], tiny_classifier: Classifier, hilum_data: Path
 ) -> None:

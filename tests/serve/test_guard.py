@@ -51,6 +51,41 @@ def test_every_answer_carries_the_headers(open_client: Callable[..., Any]) -> No
         ("192.168.0.7:8000", 403),
         ("", 403),
         ("]:[", 403),
+        ("localhost:8000@evil.example", 403),
+        ("localhost:8000@evil.example:8000", 403),
+        ("localhost:8431@evil", 403),
+        ("user@localhost:8000", 403),
+        ("user:localhost@127.0.0.1", 403),
+        ("evil.example#localhost", 403),
+        ("localhost/evil.example", 403),
+        ("localhost:", 403),
+        ("localhost:x", 403),
+        ("localhost:8000x", 403),
+        ("localhost:99999", 403),
+        ("localhost:8000:8000", 403),
+        ("localhost.:8000", 403),
+        ("127.0.0.1.", 403),
+        ("127.1", 403),
+        ("0x7f.0.0.1", 403),
+        ("2130706433", 403),
+        ("127.0.0.01", 403),
+        ("%6cocalhost", 403),
+        ("local host", 403),
+        ("localhost\t", 403),
+        ("localhost, evil.example", 403),
+        ("::1", 403),
+        ("[::1", 403),
+        ("[::1]x", 403),
+        ("[::1]:", 403),
+        ("[::1]:65535", 200),
+        ("[0:0:0:0:0:0:0:1]", 200),
+        ("[::ffff:127.0.0.1]", 200),
+        ("[::1%25lo]", 403),
+        ("[::2]:8000", 403),
+        ("[127.0.0.1]", 403),
+        ("[localhost]", 403),
+        ("127.255.255.254:1", 200),
+        ("lOcAlHoSt:65535", 200),
     ],
 )
 def test_a_foreign_host_is_refused(open_client: Callable[..., Any], host: str, status: int) -> None:
@@ -77,6 +112,47 @@ def test_a_page_from_elsewhere_is_refused(
     assert status == 200 or answer.json()["error"]["type"] == "ForeignOrigin"
 
 
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize(
+    ("name", "values", "status"),
+    [
+        (b"host", (b"localhost", b"localhost"), 400),
+        (b"Host", (b"localhost", b"evil.example"), 400),
+        (b"origin", (b"http://localhost", b"https://evil.example"), 403),
+        (b"Origin", (b"http://localhost", b"http://localhost"), 403),
+    ],
+)
+def test_two_hosts_or_two_origins_are_refused(
+    name: bytes, values: tuple[bytes, bytes], status: int, token: str | None
+) -> None:
+    """As ASGI hands them over: whatever stands before this server."""
+    headers = [] if name.lower() == b"host" else [(b"host", b"localhost")]
+    headers += [(name, value) for value in values] + [(b"authorization", f"Bearer {TOKEN}".encode())]
+    asked: list[str] = []
+
+    async def app(scope: Any, _: Any, __: Any) -> None:
+        asked.append(scope["path"])
+
+    assert answer_of(app, headers, token=token)["status"] == status
+    assert asked == []
+
+
+def answer_of(app: Any, headers: list[tuple[bytes, bytes]], *, token: str | None = None) -> dict[str, Any]:
+    """Return the beginning of a guard's answer to a GET request with these headers."""
+    guard = Guard(app, token=token, open_paths=(), known_paths=(), metrics=Metrics({"name": "tiny"}), limits=Limits())
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/model", "headers": headers}
+    asyncio.run(guard(scope, receive, send))
+    return dict(sent[0])
+
+
 def test_a_token_guards_all_but_the_page_and_the_signs_of_life(open_client: Callable[..., Any]) -> None:
     client = open_client(token=TOKEN, base_url="http://hilum.example")
     for path in ("/", "/style.css", "/script.js", "/healthz", "/readyz"):
@@ -95,7 +171,9 @@ def test_a_token_guards_all_but_the_page_and_the_signs_of_life(open_client: Call
 
 def test_loopback_means_this_computer() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LocalHost")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "", "10.0.0.1", "localhost.evil.example", "evil")))
+    assert not any(
+        map(is_loopback, ("[127.0.0.1", "]", "[]", "0.0.0.0", "::", "", "10.0.0.1", "localhost.evil.example", "evil"))
+    )
 
 
 def test_a_failure_is_answered_and_leaves_no_name_in_the_log(

@@ -85,6 +85,45 @@ def test_fields_that_are_no_films_are_left_out() -> None:
     assert read([part(b"film", filename="") + END])[0].name == "film"
 
 
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ("name=\"files\"; filename*=utf-8''R%C3%B6ntgen.png", "R\u00f6ntgen.png"),
+        ("name=\"files\"; filename*=UTF-8'de'R%C3%B6ntgen.png", "R\u00f6ntgen.png"),
+        ("name=files;filename*=iso-8859-1''R%F6ntgen.png", "R\u00f6ntgen.png"),
+        ("filename*=utf-8''%E6%AD%A3.dcm; name=files", "\u6b63.dcm"),
+        ('name="files"; filename="film.png"; filename*=utf-8\'\'R%C3%B6ntgen.png', "R\u00f6ntgen.png"),
+        ('name="files"; filename*=utf-8\'\'R%C3%B6ntgen.png; filename="film.png"', "R\u00f6ntgen.png"),
+        ('name="files"; filename*="utf-8\'\'R%C3%B6ntgen.png"', "R\u00f6ntgen.png"),
+        ("name=\"files\"; FileName*=utf-8''film.png", "film.png"),
+        ("name*=utf-8''files; filename*=utf-8''film.png", "film.png"),
+        ("name=\"files\"; filename*0*=utf-8''R%C3%B6nt; filename*1=gen.png", "R\u00f6ntgen.png"),
+        ('name="files"; filename*0="fi"; filename*1="lm.png"', "film.png"),
+        ("name=\"files\"; filename*=utf-8''", "film"),
+        ('name="files"; filename*=film.png', "film.png"),
+        ("name=\"files\"; filename*=nonsense''film.png", "film.png"),
+        ("name=\"files\"; filename*=utf-8''%FF%zz.png", "\ufffd%zz.png"),
+        ('name="files"; filename="a; filename*=utf-8\'\'b"', "a; filename*=utf-8''b"),
+        ('name="files"; filename="film*.png"', "film*.png"),
+    ],
+)
+def test_a_name_in_another_alphabet_is_a_files_name(parameters: str, name: str) -> None:
+    body = f"--line\r\nContent-Disposition: form-data; {parameters}\r\n\r\n".encode() + b"film\r\n" + END
+    assert [(upload.name, upload.data) for upload in read([body])] == [(name, b"film")]
+
+
+@pytest.mark.parametrize("parameters", ["filename*=utf-8''film.png", "name=other; filename*=utf-8''film.png"])
+def test_a_file_in_another_field_is_no_film(parameters: str) -> None:
+    body = f"--line\r\nContent-Disposition: form-data; {parameters}\r\n\r\n".encode() + b"film\r\n" + END
+    assert refusal([body]) == (422, "InvalidRequest")
+
+
+def test_continuations_that_nobody_can_count_break_nothing() -> None:
+    parameters = "name=files; filename=film.png; filename*=a; filename*1=b"
+    body = f"--line\r\nContent-Disposition: form-data; {parameters}\r\n\r\n".encode() + b"film\r\n" + END
+    assert read([body])[0].name == "film.png"
+
+
 def test_bounds_hold() -> None:
     assert refusal([part(b"x" * 500) + END], body_bytes=400) == (413, "TooLarge")
     assert refusal([part(b"x")] * 4 + [END], films=3) == (413, "TooManyFilms")

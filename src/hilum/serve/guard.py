@@ -2,9 +2,10 @@
 
 A page on the internet can make a browser send requests to this computer. Without a token the server therefore answers
 only to the names of this computer (a foreign name in Host is DNS rebinding) and only to its own page (Origin). With a
-token neither matters: a foreign page does not know it.
+token neither matters: a foreign page does not know it. Two of either are refused in any case: programs on the way might
+each believe another one.
 
-Source: OWASP REST Security Cheat Sheet; RFC 6750 (bearer tokens); RFC 9112, 9.6 (closing a connection).
+Source: OWASP REST Security Cheat Sheet; RFC 6750 (bearer tokens); RFC 9112, 3.2 (Host), 9.6 (closing a connection).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import contextlib
 import hmac
 import ipaddress
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -27,6 +29,7 @@ __all__ = ["Guard", "is_loopback"]
 
 _LOG = logging.getLogger("hilum.serve")
 _DISCARD_SECONDS = 10.0
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z.-]+))(?::(?P<port>[0-9]{1,5}))?")
 _SECURITY_HEADERS = tuple(
     (name.encode(), value.encode())
     for name, value in {
@@ -54,9 +57,18 @@ def is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _names_this_computer(host: str) -> bool:
+    """Return whether a Host header, matched in full, names this computer: a name or address and perhaps a port."""
+    match = _HOST.fullmatch(host)
+    if match is None or int(match["port"] or 0) > 65535:
+        return False
+    return is_loopback(match["v6"] or match["name"]) and (match["v6"] is None or ":" in match["v6"])
 
 
 class Guard:
@@ -122,7 +134,8 @@ class Guard:
             await exchange.send({"type": "http.response.body", "body": body})
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        _check_once(scope["headers"])
         if self._token is None:
             _check_host(headers)
             return
@@ -140,11 +153,19 @@ class Guard:
             )
 
 
+def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a request that says twice which host it is for, or where it comes from."""
+    names = [name.lower() for name, _ in headers]
+    for name, status, kind in ((b"host", 400, "InvalidRequest"), (b"origin", 403, "ForeignOrigin")):
+        if names.count(name) > 1:
+            title = name.decode().capitalize()
+            raise HttpError(status, kind, f"The request has more than one header {title}.", fix=f"Send one {title}.")
+
+
 def _check_host(headers: dict[bytes, str]) -> None:
     """Turn away what a page from elsewhere made a browser send."""
     host = headers.get(b"host", "")
-    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
-    if not is_loopback(name):
+    if not _names_this_computer(host):
         raise HttpError(
             403,
             "ForeignHost",

@@ -1,12 +1,15 @@
 """From the body of a request to films, in memory only: nothing a patient's film consists of is ever put on a disk.
 
-Source: multipart/form-data, RFC 7578.
+Source: multipart/form-data, RFC 7578; names in other alphabets (``filename*``), RFC 8187 and RFC 2231, which RFC 7578
+does not foresee and many programs send.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
@@ -165,6 +168,26 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
         more = message.get("more_body", False)
 
 
+def _disposition_options(disposition: str) -> dict[str, str]:
+    """Return ``name`` and ``filename`` of a part; where a name is given in both spellings, the extended one counts."""
+    plain = parse_options_header(disposition)[1]
+    options = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in plain.items()}
+    if "*" not in disposition:
+        return options
+    header = Message()
+    header["content-disposition"] = disposition
+    try:
+        extended = header.get_params([], "content-disposition")
+    except (TypeError, ValueError):  # numbers of continuations that no counting gives
+        return options
+    for name, value in extended:
+        if isinstance(value, tuple):  # charset, language and text
+            options[name.lower()] = collapse_rfc2231_value(value)
+        else:
+            options.setdefault(name.lower(), value)
+    return options
+
+
 class _Form:
     """What the parser calls while it walks the body."""
 
@@ -214,13 +237,13 @@ class _Form:
         self._header, self._value = b"", b""
 
     def _headers_end(self) -> None:
-        options = parse_options_header(self._disposition.decode("latin-1"))[1]
-        if options.get(b"name") != FIELD.encode() or b"filename" not in options:
+        options = _disposition_options(self._disposition.decode("latin-1"))
+        if options.get("name") != FIELD or "filename" not in options:
             return
         if len(self.films) >= self._max_films:
             raise self._too_many()
         self._chunks = []
-        self.films.append((options[b"filename"].decode("utf-8", "replace") or "film", self._chunks))
+        self.films.append((options["filename"] or "film", self._chunks))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._chunks is not None:
