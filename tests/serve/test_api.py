@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import zlib
@@ -28,6 +29,52 @@ def films(write_film: Callable[..., Path], tmp_path: Path) -> list[Path]:
 def parts(paths: list[Path]) -> list[tuple[str, tuple[str, bytes]]]:
     """Return what httpx sends for films under their paths."""
     return [("files", (str(path), path.read_bytes())) for path in paths]
+
+
+def test_an_answer_counts_in_the_bytes_held_until_it_is_read(
+    open_client: Callable[..., Any], films: list[Path]
+) -> None:
+    """Four clients that read nothing: their answers are counted, and all is given back when they are left."""
+    client = open_client(write_seconds=0.5)
+    service = client.service
+    body = (
+        b"--b\r\nContent-Disposition: form-data; name=files; filename=f\r\n\r\n" + films[0].read_bytes() + b"\r\n--b--"
+    )
+    held: list[int] = []
+
+    async def ask() -> None:
+        async def receive() -> dict[str, Any]:
+            if messages:
+                return messages.pop()
+            await asyncio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                held.append(service.bodies.num_bytes)
+                await asyncio.sleep(60)
+
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=b")]
+        scope = {"type": "http", "method": "POST", "path": PREDICTIONS, "query_string": b"display=true"}
+        await service.app({**scope, "headers": headers, "http_version": "1.1"}, receive, send)
+
+    async def ask_four_times() -> None:
+        await asyncio.gather(*(ask() for _ in range(4)))
+
+    answer = client.post(f"{PREDICTIONS}?display=true", files=parts(films[:1]))
+    asyncio.run(ask_four_times())
+    assert len(held) == 4
+    assert max(held) > 3 * len(answer.content)
+    assert service.bodies.num_bytes == 0
+
+
+def test_an_answer_that_finds_no_room_is_refused(open_client: Callable[..., Any], films: list[Path]) -> None:
+    client = open_client(bodies_bytes=len(films[1].read_bytes()) + 2000)
+    assert client.post(PREDICTIONS, files=parts(films[1:2])).status_code == 200
+    answer = client.post(f"{PREDICTIONS}?display=true", files=parts(films[1:2]))
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "Busy")
+    assert client.service.bodies.num_bytes == 0
 
 
 def png_bomb(side_px: int) -> bytes:

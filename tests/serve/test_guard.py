@@ -207,7 +207,9 @@ def test_requests_are_counted_by_the_server_s_own_paths(open_client: Callable[..
     assert "DOE" not in text
 
 
-def exchange(app: Any, sent_body: list[bytes], *, hang: bool = False, **limits: Any) -> tuple[list[Any], int]:
+def exchange(
+    app: Any, sent_body: list[bytes], *, hang: bool = False, pause: float = 0, method: str = "POST", **limits: Any
+) -> tuple[list[Any], int]:
     """Let a guard answer one request; return what it sent, and how many pieces of the body it left."""
     guard = Guard(
         app, token=None, open_paths=(), known_paths=(), metrics=Metrics({"name": "tiny"}), limits=Limits(**limits)
@@ -220,10 +222,11 @@ def exchange(app: Any, sent_body: list[bytes], *, hang: bool = False, **limits: 
     async def send(message: Any) -> None:
         if hang:
             await asyncio.sleep(60)
+        await asyncio.sleep(pause)
         sent.append(message)
 
-    headers = [(b"host", b"localhost"), (b"content-length", b"9")]
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    headers = [(b"host", b"localhost"), *([(b"content-length", b"9")] if method == "POST" else [])]
+    scope = {"type": "http", "method": method, "path": "/", "headers": headers}
     asyncio.run(guard(scope, receive, send))
     return sent, len(sent_body)
 
@@ -237,6 +240,33 @@ def test_the_rest_of_a_body_is_read_before_the_connection_closes() -> None:
     assert left == 0
     assert sent[0]["status"] == 413
     assert [message.get("more_body", False) for message in sent[1:]] == [True, False]
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 131072, 1_000_000])
+def test_a_long_answer_goes_out_in_pieces(size: int) -> None:
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+
+    async def answer(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    sent, _ = exchange(answer, [b""], method="GET")
+    pieces = [message["body"] for message in sent[1:]]
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces)) <= 65536
+    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(pieces) - 1) + [False]
+
+
+def test_a_client_that_reads_a_little_now_and_then_is_left_in_the_end() -> None:
+    async def answer(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(3_000_000)})
+
+    started = time.monotonic()
+    bounds = {"write_seconds": 0.1, "write_bytes_per_second": 10_000_000}
+    sent, _ = exchange(answer, [b""], pause=0.2, method="GET", **bounds)
+    assert time.monotonic() - started < 5  # each piece came in time, the whole of 46 would take 9 s
+    assert 2 < len(sent) < 20
 
 
 def test_a_client_that_does_not_read_is_not_waited_for() -> None:

@@ -268,3 +268,60 @@ def test_headers_that_do_not_come_are_not_waited_for(tiny_model: Path) -> None:
         return left
 
     assert asyncio.run(run()) == b""
+
+
+def test_answers_that_nobody_reads_are_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection whose buffer stays full is ended after the time limit, also when the answer is complete."""
+    import asyncio
+
+    from uvicorn import Config
+    from uvicorn.server import ServerState
+
+    from hilum.serve import server as module
+    from hilum.serve.guard import Guard
+    from hilum.serve.limits import Limits
+    from hilum.serve.metrics import Metrics
+
+    size = 40_000_000  # more than any system's buffers for a connection take
+
+    async def answer(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    limits = Limits(write_seconds=0.5)
+    guard = Guard(answer, token=None, open_paths=(), known_paths=(), metrics=Metrics({"name": "tiny"}), limits=limits)
+    most: list[int] = []
+
+    async def run() -> tuple[bytes, bool]:
+        config = Config(app=guard, http="h11", lifespan="off", log_config=None)  # type: ignore[arg-type]
+        config.load()
+        protocol: Any = module._protocol(20.0, lambda: False, limits.write_seconds)
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(
+            lambda: protocol(config=config, server_state=state, app_state={}, _loop=loop), "127.0.0.1", 0
+        )
+        async with listening:
+            address = listening.sockets[0].getsockname()
+            clients = [socket.create_connection(address) for _ in range(4)]
+            for client in clients:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            end = loop.time() + 20
+            await asyncio.sleep(0.1)
+            while state.connections and loop.time() < end:
+                sizes = [one.transport.get_write_buffer_size() for one in state.connections]  # type: ignore[union-attr]
+                most.append(max(sizes))
+                await asyncio.sleep(0.02)
+            for client in clients:
+                client.close()
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            read = await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+        return read, loop.time() < end
+
+    read, in_time = asyncio.run(run())
+    assert in_time
+    assert 0 < max(most) < 200_000
+    assert len(read.partition(b"\r\n\r\n")[2]) == size
+    assert caplog.text == ""

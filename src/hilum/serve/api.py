@@ -12,6 +12,8 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive as StarletteReceive
+from starlette.types import Scope, Send
 
 import hilum
 from hilum.errors import HilumError, ModelFileError, nearest_name
@@ -178,7 +180,7 @@ class Service:
             return self._none_read(unread)
         shown = {"predictions": [film.to_dict() for film in judged]}
         content = await asyncio.to_thread(_to_json, shown) if heatmap or display else _to_json(shown)
-        return Response(content, media_type=_JSON)
+        return _HeldResponse(content, self.bodies)
 
     async def _answers(self, futures: list[Future[JudgedFilm]], receive: Receive) -> list[JudgedFilm]:
         """Wait for the answers as long as somebody waits for them."""
@@ -271,6 +273,19 @@ _ERRORS = {
     500: "The server failed.",
     503: "The queue is full; Retry-After says when to come back.",
 }
+
+
+class _HeldResponse(Response):
+    """An answer whose bytes count among those that are held, until its client has read them."""
+
+    def __init__(self, content: bytes, bodies: Bodies) -> None:
+        super().__init__(content, media_type=_JSON)
+        self._bodies = bodies
+
+    async def __call__(self, scope: Scope, receive: StarletteReceive, send: Send) -> None:
+        with self._bodies.body() as held:
+            held.take(len(self.body))
+            await super().__call__(scope, receive, send)
 
 
 def _page(file: PageFile) -> Any:

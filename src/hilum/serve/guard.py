@@ -29,6 +29,8 @@ __all__ = ["Guard", "is_loopback"]
 
 _LOG = logging.getLogger("hilum.serve")
 _DISCARD_SECONDS = 10.0
+_PIECE_BYTES = 64 * 1024  # of an answer; the server holds one, whatever the client reads
+_MARGIN_SECONDS = 1.0  # so that the connection, which looks at the same limit, ends first and without noise
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z.-]+))(?::(?P<port>[0-9]{1,5}))?")
 _SECURITY_HEADERS = tuple(
     (name.encode(), value.encode())
@@ -106,7 +108,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        exchange = _Exchange(scope, receive, send, self._limits.write_seconds)
+        exchange = _Exchange(scope, receive, send, self._limits)
         try:
             self._check(scope)
             await self._app(scope, exchange.receive, exchange.send)
@@ -193,10 +195,10 @@ class _Exchange:
     make the client's system discard the answer, so the rest of the body is read first, for a while, and thrown away.
     """
 
-    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, write_seconds: float) -> None:
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limits: Limits) -> None:
         self._receive = receive
         self._send = send
-        self._write_seconds = write_seconds
+        self._limits = limits
         names = {name for name, _ in scope["headers"]}
         self._body_left = bool(names & {b"content-length", b"transfer-encoding"})
         self.status = 0
@@ -222,9 +224,18 @@ class _Exchange:
         await self._write(message)
 
     async def _write(self, message: Message) -> None:
+        """Send a message, a long body in pieces: each waits until the client has read the one before."""
+        body, seconds = message.get("body", b""), self._limits.write_seconds + _MARGIN_SECONDS
         try:
-            async with asyncio.timeout(self._write_seconds):
-                await self._send(message)
+            async with asyncio.timeout(seconds + len(body) / self._limits.write_bytes_per_second):
+                for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
+                    piece = {"type": message["type"], "body": body[start : start + _PIECE_BYTES], "more_body": True}
+                    async with asyncio.timeout(seconds):
+                        await self._send(piece)
+                if len(body) > _PIECE_BYTES:
+                    message = {**message, "body": body[(len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES :]}
+                async with asyncio.timeout(seconds):
+                    await self._send(message)
         except TimeoutError as error:
             raise _Unread from error
 

@@ -23,13 +23,14 @@ class Limits:
         body_bytes: Largest body of one request.
         films: Most films in one request.
         queue_films: Most films that wait or are being judged; a request that does not fit is answered 503.
-        bodies_bytes: Most bytes of all bodies under way; a body that does not fit is answered 503.
+        bodies_bytes: Most bytes of all bodies and unread answers under way; what does not fit is answered 503.
         decoders: How many films are decoded at once; a film of the most pixels takes about 1 GB meanwhile.
         batch_films: Most films in one micro-batch.
         header_seconds: How long a client may take over the headers of a request.
         body_seconds: How long a client may take over a body.
         answer_seconds: How long a request waits for its answers before it is answered 503.
         write_seconds: How long a client may leave a piece of the response unread.
+        write_bytes_per_second: How fast a client has to read at the least, beyond the first `write_seconds`.
     """
 
     body_bytes: int = 128 * 1024 * 1024
@@ -42,3 +43,4 @@ class Limits:
     body_seconds: float = 120.0
     answer_seconds: float = 120.0
     write_seconds: float = 60.0
+    write_bytes_per_second: int = 32 * 1024

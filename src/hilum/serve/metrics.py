@@ -59,7 +59,9 @@ class Metrics:
             "hilum_batch_films", "Films in a micro-batch.", buckets=(1, 2, 4, 8, 16), registry=registry
         )
         self._queue_films = Gauge("hilum_queue_films", "Films waiting or being judged.", registry=registry)
-        self._bodies_bytes = Gauge("hilum_bodies_bytes", "Bytes of bodies under way.", registry=registry)
+        self._bodies_bytes = Gauge(
+            "hilum_bodies_bytes", "Bytes of bodies and unread answers under way.", registry=registry
+        )
         for outcome in ("accepted", "refused", "unread"):
             self._films.labels(outcome)  # so that each is there, at 0, from the beginning
 

@@ -61,6 +61,7 @@ def run_server(
     check_token(host, token)
     keep_memory_flat()
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each byte it did not expect
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     limits = limits or Limits()
     listener = _listen(host, port)
     with listener:
@@ -72,6 +73,11 @@ def run_server(
         console.say("The page is at /, the service at /v1/predictions. Ctrl-C ends it.")
         server.run_until_told(listener)
         console.say("The server has ended; every request it took was answered.")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a line of uvicorn's is worth logging: a client that left its answer unread is not."""
+    return not record.getMessage().startswith("ASGI callable returned without")
 
 
 def check_token(host: str, token: str | None) -> None:
@@ -115,7 +121,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 service.app,  # type: ignore[arg-type]
-                http=_protocol(limits.header_seconds, lambda: service.draining),
+                http=_protocol(limits.header_seconds, lambda: service.draining, limits.write_seconds),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -152,14 +158,18 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _protocol(header_seconds: float, is_draining: Callable[[], bool]) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP/1.1 with a bound on how long headers may take, and with errors in hilum's shape."""
+def _protocol(
+    header_seconds: float, is_draining: Callable[[], bool], write_seconds: float = Limits.write_seconds
+) -> type[asyncio.Protocol]:
+    """Return uvicorn's HTTP/1.1 with bounds on how long headers and unread pieces may take, errors in hilum's shape."""
 
     class Protocol(H11Protocol):
         _late: asyncio.TimerHandle | None = None
+        _unread: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            transport.set_write_buffer_limits(high=0)  # the next piece waits until this one has left
             self._await_headers()
             if is_draining():
                 self.shutdown()
@@ -181,8 +191,17 @@ def _protocol(header_seconds: float, is_draining: Callable[[], bool]) -> type[as
             if not self.transport.is_closing():
                 super().shutdown()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._unread = self.loop.call_later(write_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._stop_watching()
+            super().resume_writing()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            self._stop_watching()
             super().connection_lost(exc)
 
         def send_400_response(self, msg: str) -> None:
@@ -200,6 +219,11 @@ def _protocol(header_seconds: float, is_draining: Callable[[], bool]) -> type[as
         def _await_headers(self) -> None:
             close: Callable[[], None] = self.transport.close
             self._late = self.loop.call_later(header_seconds, close)
+
+        def _stop_watching(self) -> None:
+            if self._unread is not None:
+                self._unread.cancel()
+                self._unread = None
 
         def _stop_waiting(self) -> None:
             if self._late is not None:

@@ -32,7 +32,7 @@ class ClientLeft(Exception):
 
 
 class Bodies:
-    """The bytes of all bodies under way, within a bound.
+    """The bytes of all bodies and unread answers under way, within a bound.
 
     Args:
         max_bytes: The bound.
