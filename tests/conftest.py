@@ -70,6 +70,25 @@ def _outside_folder(variable: str, default: str, content: str) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def schema_errors() -> Callable[..., list[str]]:
+    """Return what a value says against a schema of the package, by the schema's name."""
+    from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
+
+    folder = Path(__file__).parents[1] / "src" / "hilum" / "schemas"
+    contents = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    registry: Registry[Any] = Registry().with_resources(
+        (name, Resource.from_contents(content)) for name, content in contents.items()
+    )
+
+    def errors(name: str, value: Any) -> list[str]:
+        validator = Draft202012Validator({"$ref": f"{name}.json"}, registry=registry)
+        return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(value)]
+
+    return errors
+
+
 # --- films ----------------------------------------------------------------------------------------------------------
 
 

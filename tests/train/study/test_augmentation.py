@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,16 @@ from hilum.train.study.common import StudySettings
 FINDINGS = ("Normal", "Covid-19")
 
 
-def test_policies_are_compared_with_none_and_with_the_default(tmp_path: Path) -> None:
+def test_policies_are_compared_with_none_and_with_the_default(
+    tmp_path: Path, schema_errors: Callable[..., list[str]]
+) -> None:
     own = write_phantoms(tmp_path / "own", num_per_finding=10, num_test_per_finding=2, findings=FINDINGS, size_px=96)
     other = write_phantoms(
         tmp_path / "other", num_per_finding=4, num_test_per_finding=0, seed=7, findings=FINDINGS, size_px=96
     )
     settings = StudySettings(folds=2, epochs=1, only=("no-flip", "full"), backbones=("plain-cnn",), sizes_px=(32,))
     figures = study_augmentation(own, tmp_path / "out", settings, external=other)
+    assert schema_errors("study", json.loads((tmp_path / "out" / "study.json").read_text(encoding="utf-8"))) == []
     rows = {row["name"]: row for row in figures["backbones"]["plain-cnn"]["policies"]}
     assert list(rows) == ["none", "simple", "full", "no-flip"]
     assert rows["none"]["against_none"] == {"in_house": None, "external": None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from hilum.train.study.common import StudySettings
 
 
 def test_networks_are_judged_with_their_cost_and_missing_weights_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema_errors: Callable[..., list[str]]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     films = write_phantoms(
@@ -23,6 +25,7 @@ def test_networks_are_judged_with_their_cost_and_missing_weights_are_told(
     settings = StudySettings(folds=2, epochs=1, backbones=("plain-cnn", "MobileNetV2"), sizes_px=(32,))
     only = StudySettings(**{**vars(settings), "only": ("frozen", "from scratch"), "backbones": ("plain-cnn",)})
     figures = study_backbones(films, tmp_path / "out", only)
+    assert schema_errors("study", json.loads((tmp_path / "out" / "study.json").read_text(encoding="utf-8"))) == []
     (row,) = figures["networks"]
     assert row["name"] == "plain-cnn-32-from-scratch"
     assert row["reason"] == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,10 @@ def test_films_come_nearer_to_those_without_noise(figures: dict[str, Any]) -> No
     assert none["clean"] == {"psnr": 99.0, "edges_kept": pytest.approx(1.0)}
     assert none["residual_likeness"] == 0.0
     assert median["milliseconds"] < 1000
+
+
+def test_study_json_keeps_its_keys(figures: dict[str, Any], schema_errors: Callable[..., list[str]]) -> None:
+    assert schema_errors("study", json.loads(json.dumps(figures))) == []
 
 
 def test_the_verdict_is_told_in_the_table(figures: dict[str, Any]) -> None:
