@@ -17,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gate_films import SIDE_PX, GateFilms, draw_bank, make_view
+from gate_training import fit_gate, gate_probabilities, seal_gate
 from hilum.data.folder import read_dataset
 from hilum.data.walk import film_paths
 from hilum.film.decode import read_film
 from hilum.judge.metrics import wilson_interval
 from hilum.run.gate import KINDS, gate_view
-from hilum.train.gate.films import SIDE_PX, GateFilms, draw_bank, make_view
-from hilum.train.gate.training import fit_gate, gate_probabilities, seal_gate
 
 SOURCES = ("radiography-db", "kermany", "ieee8023")
 HELD_OUT = ("nih-ozturk", "lung-masks")

@@ -29,8 +29,8 @@ from hilum.judge.intervals import grouped_mean
 from hilum.judge.metrics import wilson_interval
 from hilum.run.gate import refusals
 from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores, outline
-from hilum.train.lungs.films import LungFilms, MaskedFilm, draw_lung_bank, make_lung_view, read_masked_films, square
-from hilum.train.lungs.training import fit_lungs, lung_logits, seal_lungs
+from lungs_films import LungFilms, MaskedFilm, draw_lung_bank, make_lung_view, read_masked_films, square
+from lungs_training import fit_lungs, lung_logits, seal_lungs
 
 HOSPITALS = {"Shenzhen": "CHNCXR", "Montgomery": "MCUCXR"}
 NUM_DRAWN, DRAWN_SEED = 1500, 5

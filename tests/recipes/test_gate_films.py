@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gate_films
+from gate_films import SIDE_PX, GateFilms, draw_bank, make_view
 from hilum.run.gate import KINDS, VIEW_PX
-from hilum.train.gate import films as gate_films
-from hilum.train.gate.films import SIDE_PX, GateFilms, draw_bank, make_view
 
 
 @pytest.fixture(scope="module")

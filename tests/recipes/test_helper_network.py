@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+from helper_network import seal_helper
 from hilum.errors import ModelFileError
 from hilum.run.aide import AideNetwork
-from hilum.train.aide import seal_aide
 
 SIDE_PX = 16
 
@@ -32,7 +32,7 @@ def test_the_file_answers_as_keras_and_says_what_it_was_told(model: keras.Model,
         return float(np.abs(told - np.asarray(model(view[np.newaxis]))[0]).max())
 
     path = tmp_path / "reader.onnx"
-    num_bytes = seal_aide(model, path, {"films": 3}, key="hilum-reader", difference=difference, most=1e-5)
+    num_bytes = seal_helper(model, path, {"films": 3}, key="hilum-reader", difference=difference, most=1e-5)
     assert num_bytes == path.stat().st_size
     assert AideNetwork(path.read_bytes(), "hilum-reader", SIDE_PX).facts == {"films": 3}
 
@@ -40,5 +40,5 @@ def test_the_file_answers_as_keras_and_says_what_it_was_told(model: keras.Model,
 @pytest.mark.parametrize("found", [0.2, float("nan")])
 def test_nothing_is_written_where_the_two_disagree(model: keras.Model, tmp_path: Path, found: float) -> None:
     with pytest.raises(ModelFileError, match="Not sealed"):
-        seal_aide(model, tmp_path / "reader.onnx", {}, key="hilum-reader", difference=lambda _: found, most=0.1)
+        seal_helper(model, tmp_path / "reader.onnx", {}, key="hilum-reader", difference=lambda _: found, most=0.1)
     assert not list(tmp_path.iterdir())

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lungs_training
 from hilum.errors import ModelFileError
 from hilum.run.lungs import LUNGS_PX, load_lungs
-from hilum.train.lungs import training as lung_training
-from hilum.train.lungs.training import build_lungs, fit_lungs, lung_logits, seal_lungs
+from lungs_training import build_lungs, fit_lungs, lung_logits, seal_lungs
 
 DEPTHS = (4, 8, 8, 8)
 
@@ -64,7 +64,7 @@ def test_the_sealed_network_answers_alike_and_keeps_its_facts(trained: Any, tmp_
 def test_nothing_is_sealed_where_the_engine_disagrees(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lung_training, "lung_logits", lambda _model, views: np.full((len(views), 128, 128), 3.0))
+    monkeypatch.setattr(lungs_training, "lung_logits", lambda _model, views: np.full((len(views), 128, 128), 3.0))
     with pytest.raises(ModelFileError, match="Not sealed"):
         seal_lungs(trained, squares(np.random.default_rng(0))[0][np.newaxis], tmp_path / "lungs.onnx", {})
     assert list(tmp_path.iterdir()) == []

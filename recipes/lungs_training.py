@@ -12,8 +12,8 @@ import onnx
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from helper_network import seal_helper
 from hilum.run.lungs import LUNGS_KEY, LUNGS_PREPROCESSING, LUNGS_PX, load_lungs
-from hilum.train.aide import seal_aide
 
 __all__ = ["build_lungs", "fit_lungs", "lung_logits", "seal_lungs"]
 
@@ -133,7 +133,7 @@ def seal_lungs(model: keras.Model, views: Views, path: Path, facts: Mapping[str,
         return float(np.abs(_sigmoid(np.array([network.scores(view) for view in views])) - expected).max())
 
     told = {**facts, "preprocessing": LUNGS_PREPROCESSING.to_dict()}
-    return seal_aide(
+    return seal_helper(
         model, path, told, key=LUNGS_KEY, difference=difference, most=_LARGEST_DIFFERENCE, change=_halve_weights
     )
 

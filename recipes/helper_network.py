@@ -16,12 +16,12 @@ from hilum.console import hushed
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
 
-__all__ = ["seal_aide"]
+__all__ = ["seal_helper"]
 
 _OPSET = 15
 
 
-def seal_aide(
+def seal_helper(
     model: keras.Model,
     path: Path,
     facts: Mapping[str, Any],
@@ -46,7 +46,7 @@ def seal_aide(
         ModelFileError: Engine and Keras disagree; nothing is written.
     """
     with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "aide.onnx"
+        exported = Path(folder) / "helper.onnx"
         with hushed(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="In the future `np.object`", category=FutureWarning)
             model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)

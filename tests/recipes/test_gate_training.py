@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gate_training
+from gate_training import build_gate, fit_gate, gate_probabilities, seal_gate
 from hilum.errors import ModelFileError
 from hilum.run.gate import KINDS, VIEW_PX, load_gate
-from hilum.train.gate import training as gate_training
-from hilum.train.gate.training import build_gate, fit_gate, gate_probabilities, seal_gate
 
 LIMITS = {"least_chest": 0.7, "most_cut_off": 0.9}
 

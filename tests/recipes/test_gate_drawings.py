@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gate_drawings import DRAWINGS, draw_lateral, draw_other
 from hilum.film.radiograph import Radiograph
 from hilum.run.gate import refusals
-from hilum.train.gate.drawings import DRAWINGS, draw_lateral, draw_other
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+import lungs_films
 from hilum.run.lungs import LUNGS_PX
-from hilum.train.lungs import films as lung_films
-from hilum.train.lungs.films import STORED_PX, LungFilms, draw_lung_bank, make_lung_view, read_masked_films, square
+from lungs_films import STORED_PX, LungFilms, draw_lung_bank, make_lung_view, read_masked_films, square
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_film_and_mask_are_bent_alike() -> None:
     rng = np.random.default_rng(0)
     places = []
     for _ in range(40):
-        film, mask = lung_films._bend(picture, picture, rng)
+        film, mask = lungs_films._bend(picture, picture, rng)
         if film[0, 0] > 0 or film.max() == film.min():
             continue  # the ground is not black, or the disc was moved out of the frame
         shared = ((film > 0.5) & (mask > 0)).sum()
@@ -61,7 +61,7 @@ def test_whitened_lungs_keep_their_mask(films: LungFilms) -> None:
     mask = np.zeros((128, 128), np.float32)
     mask[20:100, 15:55] = mask[20:100, 75:115] = 1
     film = np.where(mask > 0, 0.1, 0.7).astype(np.float32)
-    changed = [lung_films._whiten(film, mask, np.random.default_rng(seed)) for seed in range(20)]
+    changed = [lungs_films._whiten(film, mask, np.random.default_rng(seed)) for seed in range(20)]
     assert np.mean([one[mask > 0].mean() for one in changed]) > 0.15
     for one in changed:
         np.testing.assert_allclose(one[:, 62:68], film[:, 62:68], atol=0.02)

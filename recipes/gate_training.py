@@ -9,9 +9,9 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from helper_network import seal_helper
 from hilum.run.answer import softmax
 from hilum.run.gate import GATE_KEY, KINDS, VIEW_PX, load_gate
-from hilum.train.aide import seal_aide
 
 __all__ = ["build_gate", "fit_gate", "gate_probabilities", "seal_gate"]
 
@@ -78,4 +78,4 @@ def seal_gate(model: keras.Model, views: Views, path: Path, *, least_chest: floa
         return float(np.abs(np.array([network.probabilities(view) for view in views]) - expected).max())
 
     facts = {"kinds": KINDS, "least_chest": least_chest, "most_cut_off": most_cut_off}
-    return seal_aide(model, path, facts, key=GATE_KEY, difference=difference, most=_LARGEST_DIFFERENCE)
+    return seal_helper(model, path, facts, key=GATE_KEY, difference=difference, most=_LARGEST_DIFFERENCE)

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gate_drawings import draw_lateral, draw_other
+from gate_films import SIDE_PX, add_opacities, mark_film, vary_film
 from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom, phantom_lungs
 from hilum.film.decode import read_film
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run.lungs import LUNGS_PREPROCESSING
-from hilum.train.gate.drawings import draw_lateral, draw_other
-from hilum.train.gate.films import SIDE_PX, add_opacities, mark_film, vary_film
 
 __all__ = ["STORED_PX", "LungFilms", "MaskedFilm", "draw_lung_bank", "make_lung_view", "read_masked_films", "square"]
 

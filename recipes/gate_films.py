@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gate_drawings import draw_lateral, draw_other
 from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom
 from hilum.run.gate import KINDS, VIEW_PX, gate_view
-from hilum.train.gate.drawings import draw_lateral, draw_other
 
 __all__ = ["SIDE_PX", "GateFilms", "add_opacities", "draw_bank", "make_view", "mark_film", "vary_film"]
 

@@ -1,1 +1,0 @@
-"""Training of the network that tells chest films from others."""
