@@ -36,7 +36,7 @@ from pydicom.uid import (
 from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
 from hilum.film import headers
 from hilum.film.decode import decode, read_film
-from hilum.film.dicom import TRANSFER_SYNTAXES, read_elements
+from hilum.film.dicom import read_elements
 from hilum.film.radiograph import Radiograph
 
 CR, DX, CT = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.2"
@@ -325,7 +325,7 @@ def test_a_codestream_of_another_size_is_refused_before_decoding(monkeypatch: py
     jpeg_2000 = dataset()
     jpeg_2000.compress(JPEG2000Lossless, generate_instance_uid=False)
     jpeg_2000.Rows = 47
-    monkeypatch.setattr("hilum.film.dicom.pixel_array", explode)
+    monkeypatch.setattr("hilum.film.unpack.get_decoder", explode)
     for damaged in (made, jpeg_2000):
         with pytest.raises(UndecodableFilm, match="not of the size"):
             decode(written(damaged))
@@ -463,7 +463,7 @@ def test_bombs_are_refused_by_their_header(monkeypatch: pytest.MonkeyPatch) -> N
     def explode(*_: Any, **__: Any) -> None:
         pytest.fail("a decoder was called")
 
-    monkeypatch.setattr("hilum.film.dicom.pixel_array", explode)
+    monkeypatch.setattr("hilum.film.unpack.get_decoder", explode)
     with pytest.raises(UndecodableFilm, match="pixels allowed"):
         decode(written(dataset(Rows=65_535, Columns=65_535)))
 
@@ -523,7 +523,7 @@ def test_files_that_contradict_themselves_are_refused(elements: dict[str, Any]) 
 
 
 def test_32_bit_pixels_are_refused() -> None:
-    with pytest.raises(UnsupportedFilm, match="bits a pixel"):
+    with pytest.raises(UnsupportedFilm, match="Bits Allocated"):
         decode(written(dataset(FILM.astype(np.uint32), bits_stored=32)))
 
 
@@ -672,9 +672,3 @@ def test_elements_that_swell_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("hilum.film.dicom.MAX_BYTES", 1_000_000)
     with pytest.raises(UndecodableFilm, match="swells"):
         read_elements(data)
-
-
-def test_every_transfer_syntax_stands_once() -> None:
-    assert len(set(TRANSFER_SYNTAXES)) == len(TRANSFER_SYNTAXES) == 13
-    assert TRANSFER_SYNTAXES[0] == ExplicitVRLittleEndian
-    assert {JPEGBaseline8Bit, JPEG2000Lossless, JPEGLSLossless, RLELossless} <= set(TRANSFER_SYNTAXES)

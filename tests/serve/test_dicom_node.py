@@ -31,7 +31,7 @@ from pynetdicom.sop_class import Verification
 import hilum.serve.dicom_node
 from hilum.console import Console
 from hilum.errors import InputError
-from hilum.film.dicom import TRANSFER_SYNTAXES
+from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
 from hilum.serve.sending import parse_archive

@@ -16,6 +16,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from hilum.errors import UnsupportedFilm
+from hilum.film.elements import whole_number
 
 __all__ = ["patient_key", "refuse_other_than_chest", "view_position"]
 
@@ -65,8 +66,7 @@ def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
         UnsupportedFilm: On another modality or SOP class, several frames, or another body part.
     """
     _refuse_other_modality(dataset, name)
-    frames = _text(dataset, "NumberOfFrames")
-    if frames not in ("", "0", "1"):
+    if (whole_number(dataset, "NumberOfFrames") or 1) > 1:
         raise UnsupportedFilm(f"The film `{name}` is a DICOM series of several frames.", fix="Give one still film.")
     body_part = _text(dataset, "BodyPartExamined")
     if body_part in _UNSTATED:

@@ -1,8 +1,8 @@
 """From a DICOM file to a Radiograph: what must be true of the file, and its picture unpacked.
 
-Refused before a pixel is decoded: files that say they show something else than the chest, sizes no film has, and
-compressed pictures that contradict the file around them or end too early. What the stored values look like is the work
-of grayscale.py. No message holds a word of free text: it might be a name.
+Refused before a pixel is decoded: files that say they show something else than the chest, and sizes no film has. The
+samples are unpacked by unpack.py; what they look like is the work of grayscale.py. No message holds a word of free
+text: it might be a name.
 """
 
 from __future__ import annotations
@@ -19,56 +19,32 @@ from typing import Any
 
 import numpy as np
 import pydicom
-import simplejpeg
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import generate_frames
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import (
-    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
 )
 
 from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
 from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
 from hilum.film.colour import grey_from_bgr
-from hilum.film.gdcm_worker import unpack_frame
+from hilum.film.elements import whole_number, words_of
 from hilum.film.grayscale import shown_values
-from hilum.film.headers import MAX_BYTES, check_size, codestream_size_px
+from hilum.film.headers import MAX_BYTES, check_size
 from hilum.film.radiograph import Radiograph
+from hilum.film.samples import SampleLayout, read_layout
+from hilum.film.unpack import unpack_samples
 
-__all__ = ["TRANSFER_SYNTAXES", "age_and_interpretation", "decode_dicom", "pydicom_kept_quiet", "read_elements"]
+__all__ = ["age_and_interpretation", "decode_dicom", "pydicom_kept_quiet", "read_elements"]
 
 _SEND_AGAIN = "Send or export it again from where it came from."
 _CONVERT = "Convert it to an uncompressed or JPEG 2000 DICOM file, for instance with dcmconv or gdcmconv."
-
-_EIGHT_BIT_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
-_FOR_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
-_PLUGINS = {
-    JPEGBaseline8Bit: "pillow",
-    JPEGExtended12Bit: "pillow",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
-    JPEG2000Lossless: "pylibjpeg",
-    JPEG2000: "pylibjpeg",
-    RLELossless: "pydicom",
-}
-TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, the plainest first
-    *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian),
-    *dict.fromkeys((*_PLUGINS, *_FOR_GDCM)),
-)
 
 
 def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
@@ -126,22 +102,37 @@ def _decode(data: bytes, name: str) -> Radiograph:
     if "SOPClassUID" not in dataset and "Rows" not in dataset:
         raise UndecodableFilm(f"Cannot read the film `{name}`: it is no DICOM file, or cut short.", fix=_SEND_AGAIN)
     refuse_other_than_chest(dataset, name)
-    if "PixelData" not in dataset:
-        raise UndecodableFilm(
-            f"Cannot read the film `{name}`: this DICOM file holds no picture, or is cut short.", fix=_SEND_AGAIN
-        )
-    size_px = int(dataset.Rows), int(dataset.Columns)
-    check_size(size_px, name, num_frames=int(dataset.get("NumberOfFrames") or 1))
-    bit_depth = int(dataset.BitsStored)
-    if not 8 <= bit_depth <= int(dataset.BitsAllocated) <= 16:
-        raise UnsupportedFilm(f"The film `{name}` has {bit_depth} bits a pixel; expected 8 to 16.", fix=_CONVERT)
-    stored = _stored_values(dataset, name)
+    layout = read_layout(dataset, name)
+    size_px = layout.rows, layout.columns
+    check_size(size_px, name, num_frames=whole_number(dataset, "NumberOfFrames") or 1)
+    stored = _stored_values(dataset, layout, name)
     if stored.shape[:2] != size_px:
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: its picture is not of the size it states.", fix=_SEND_AGAIN
         )
-    pixels = shown_values(stored, dataset) if stored.ndim == 2 else _grey_from_colour(stored, bit_depth, name)
-    return Radiograph(pixels, "dicom", size_px, bit_depth, view_position(dataset), patient_key(dataset))
+    inverted = layout.interpretation == "MONOCHROME1"
+    pixels = (
+        shown_values(stored, dataset, inverted=inverted)
+        if stored.ndim == 2
+        else _grey_from_colour(stored, layout.bits_stored, name)
+    )
+    return Radiograph(pixels, "dicom", size_px, layout.bits_stored, view_position(dataset), patient_key(dataset))
+
+
+def _picture(dataset: Dataset, name: str) -> tuple[bytes, str]:
+    """Return the bytes of Pixel Data, compressed or not, and its value representation."""
+    if any(keyword in dataset for keyword in ("FloatPixelData", "DoubleFloatPixelData")):
+        raise UnsupportedFilm(
+            f"Cannot read the film `{name}`: its picture is Float Pixel Data; expected Pixel Data (7FE0,0010) of whole"
+            " numbers.",
+            fix="Export it with 8 to 16 bits a pixel.",
+        )
+    picture, _, representation = words_of(dataset, "PixelData")
+    if not picture:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: this DICOM file holds no picture, or is cut short.", fix=_SEND_AGAIN
+        )
+    return picture, representation
 
 
 def _check_deflated(data: bytes, name: str) -> None:
@@ -173,21 +164,25 @@ def _syntax(data: bytes) -> tuple[bytes, int]:
     return syntax, position
 
 
-def _stored_values(dataset: Dataset, name: str) -> NDArray[Any]:
+def _stored_values(dataset: Dataset, layout: SampleLayout, name: str) -> NDArray[Any]:
     """Return the stored values as integers, (H, W), or (H, W, 3) in RGB order."""
-    syntax = _stated_syntax(dataset)
+    syntax, (picture, representation) = _stated_syntax(dataset), _picture(dataset, name)
     try:
-        stored = _unpacked(dataset, syntax, name) if syntax.is_encapsulated else pixel_array(dataset)
+        stored, interpretation = unpack_samples(picture, syntax, layout, name, representation=representation)
     except (RuntimeError, NotImplementedError) as error:
         said = "a private one" if syntax.is_private else syntax.name
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: its picture is damaged or cannot be unpacked (transfer syntax: {said}).",
             fix=f"{_SEND_AGAIN} {_CONVERT}",
         ) from error
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+    if interpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
     if stored.ndim not in (2, 3) or (stored.ndim == 3 and stored.shape[2] != 3):
         raise UnsupportedFilm(f"The film `{name}` is no single still picture.", fix="Give one still film.")
+    if stored.ndim == 3 and interpretation in ("YBR_FULL", "YBR_FULL_422"):
+        more = layout.bits_stored - 8  # the conversion knows eight bits, which are enough for what is grey
+        rgb = convert_color_space((stored >> more).astype(np.uint8), interpretation, "RGB")
+        stored = rgb.astype(np.uint16) << more
     return stored
 
 
@@ -200,33 +195,6 @@ def _stated_syntax(dataset: Dataset) -> UID:
         found = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = found
     return UID(dataset.file_meta.TransferSyntaxUID)
-
-
-def _check_codestream(frame: bytes, size_px: tuple[int, int], name: str) -> None:
-    """Refuse a compressed picture of another size than the file states, or one cut short; decoders do not."""
-    said = codestream_size_px(frame)
-    if said not in (None, size_px):
-        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is not of the size stated.", fix=_SEND_AGAIN)
-    if frame.startswith(b"\xff\xd8") and b"\xff\xd9" not in frame[-64:]:  # no end of image
-        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is cut short.", fix=_SEND_AGAIN)
-
-
-def _unpacked(dataset: Dataset, syntax: UID, name: str) -> NDArray[Any]:
-    """Return the values of a compressed picture, each compression by the decoder that damage does not bring down."""
-    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-    rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel)
-    bits_allocated, bits_stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
-    _check_codestream(frame, (rows, columns), name)
-    if syntax in _EIGHT_BIT_JPEG and bits_stored == 8 and samples == 1:
-        return np.asarray(simplejpeg.decode_jpeg(frame, "GRAY"))[..., 0]
-    if syntax in _FOR_GDCM and not (syntax in _EIGHT_BIT_JPEG and bits_stored == 8):
-        signed = int(dataset.PixelRepresentation)
-        interpretation = str(dataset.PhotometricInterpretation)
-        layout = (rows, columns, samples, bits_allocated, bits_stored, signed)
-        values = unpack_frame(frame, str(syntax), *layout, photometric_interpretation=interpretation)
-        dtype = f"<{'i' if signed else 'u'}{bits_allocated // 8}"
-        return np.frombuffer(values, dtype).reshape((rows, columns) if samples == 1 else (rows, columns, samples))
-    return pixel_array(dataset, decoding_plugin=_PLUGINS.get(syntax, ""))
 
 
 def _grey_from_colour(rgb: NDArray[Any], bit_depth: int, name: str) -> NDArray[np.float32]:

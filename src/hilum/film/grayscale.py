@@ -6,30 +6,49 @@
 3. MONOCHROME1 is inverted last: there the least value is to be shown white "after any VOI gray scale transformations
    have been performed" (PS3.3 C.7.6.3.1.2). Presentation LUT Shape only repeats this (C.11.6) and is not looked at.
 
-Where a file has no VOI transformation, or one that leaves no contrast, the values that occur are stretched from least
-to largest, as viewers do. Padding (Pixel Padding Value, PS3.3 C.7.5.1.1.2) does not count there and comes out black.
+A lookup table or a number that cannot be read is left out, as if the file did not have it. Where a file has no VOI
+transformation, or none that leaves contrast, the values that occur are stretched from least to largest, as viewers do.
+Padding (Pixel Padding Value, PS3.3 C.7.5.1.1.2) does not count there and comes out black.
 
 All three steps are taken on a table of the stored values that can occur, not on the millions of pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
+
+from hilum.film.elements import first_number, spellings, whole_number, words_of
 
 __all__ = ["shown_values"]
 
 
-def shown_values(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float32]:
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A lookup table of the file: its entries (N,), the value that the first stands for, its largest possible entry."""
+
+    entries: NDArray[np.float64]
+    first: int
+    full_scale: float
+
+    def through(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return values (V,) through the table (PS3.3 C.11.1.1, C.11.2.1.1)."""
+        index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1).astype(np.int64)
+        return self.entries[index]
+
+
+def shown_values(stored: NDArray[Any], dataset: Dataset, *, inverted: bool = False) -> NDArray[np.float32]:
     """Return what a viewer would show, bone bright.
 
     Args:
         stored: (H, W) integers of at most 16 bits, not empty.
         dataset: The file they come from.
+        inverted: Whether the least value is to be shown white (MONOCHROME1).
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -39,20 +58,19 @@ def shown_values(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float32]:
     padding = _is_padding(values, dataset)  # (V,)
     if padding.all():
         padding[:] = False
+    shown = slice(None)  # the values that count
     if padding.any():
         occurring = np.zeros(values.size, bool)
         occurring[stored.ravel() - least if least else stored.ravel()] = True
         seen = np.flatnonzero(occurring & ~padding)
-        ends = (seen[0], seen[-1]) if seen.size else (0, values.size - 1)
-    else:
-        ends = (0, values.size - 1)
-    modality = _modality_values(values, dataset)  # (V,)
-    table = _voi_values(modality, dataset)
-    if table is None or table[ends[0]] == table[ends[1]]:
-        occurring_values = modality[[ends[0], ends[1]]]
-        low, high = occurring_values.min(), occurring_values.max()
-        table = np.clip((modality - low) / ((high - low) or 1.0), 0.0, 1.0)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        shown = slice(seen[0], seen[-1] + 1) if seen.size else shown
+    with np.errstate(all="ignore"):  # numbers of the file may be of any size
+        modality = _modality_values(values, dataset)  # (V,)
+        table = next((table for table in _voi_values(modality, dataset) if np.ptp(table[shown]) > 0), None)
+        if table is None:
+            low, high = modality[shown].min(), modality[shown].max()
+            table = np.clip((modality - low) / ((high - low) or 1.0), 0.0, 1.0)
+    if inverted:
         table = 1.0 - table
     table[padding] = 0.0
     index = stored.astype(np.int32) - least if least else stored
@@ -60,11 +78,10 @@ def shown_values(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float32]:
 
 
 def _is_padding(values: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
-    first = dataset.get("PixelPaddingValue")
-    if not isinstance(first, int):
+    first, last = (whole_number(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    if first is None:
         return np.zeros(values.shape, bool)
-    last = dataset.get("PixelPaddingRangeLimit")
-    last = last if isinstance(last, int) else first
+    last = first if last is None else last
     if values[0] < 0:  # signed values, and padding that may have been written unsigned
         first, last = (end - 2**16 if end >= 2**15 else end for end in (first, last))
     low, high = min(first, last), max(first, last)
@@ -72,54 +89,88 @@ def _is_padding(values: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
 
 
 def _modality_values(values: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:
-    sequence = dataset.get("ModalityLUTSequence")
-    if sequence:
-        return _through_lut(values, sequence[0], dataset)[0]
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    slope = float(slope) if slope not in (None, "") else 1.0
-    intercept = float(intercept) if intercept not in (None, "") else 0.0
-    if not np.isfinite([slope, intercept]).all() or slope == 0:
-        slope, intercept = 1.0, 0.0
-    return values * slope + intercept
+    for table in _tables(dataset, "ModalityLUTSequence", values):
+        if np.ptp(found := table.through(values)) > 0:
+            return found
+    slope, intercept = (first_number(dataset, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    rescaled = values * (slope or 1.0) + (0.0 if intercept is None or slope == 0 else intercept)
+    return rescaled if np.isfinite(rescaled).all() and np.ptp(rescaled) > 0 else values.astype(np.float64)
 
 
-def _voi_values(values: NDArray[np.float64], dataset: Dataset) -> NDArray[np.float64] | None:
-    """Return values through the file's VOI LUT, else its first window, scaled to [0, 1]; None where it has neither."""
-    if sequence := dataset.get("VOILUTSequence"):
-        shown, full_scale = _through_lut(values, sequence[0], dataset)
-        return shown / full_scale  # entries are no more than full_scale
-    center, width = (_first_number(dataset.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
+def _voi_values(values: NDArray[np.float64], dataset: Dataset) -> Iterator[NDArray[np.float64]]:
+    """Give values through each VOI LUT of the file, then through its first window, scaled to [0, 1]."""
+    for table in _tables(dataset, "VOILUTSequence", values):
+        yield table.through(values) / table.full_scale
+    center, width = (first_number(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth"))
     if center is None or width is None or width <= 0:
-        return None
-    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+        return
+    function = next(iter(spellings(dataset, "VOILUTFunction")), "LINEAR").strip().upper()
     if function == "SIGMOID":
-        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -700, 700)))
-    if function == "LINEAR_EXACT" or width < 1:
-        return np.clip((values - center) / width + 0.5, 0.0, 1.0)
-    if width == 1:
-        return (values > center - 0.5).astype(np.float64)
-    return np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
+        window = 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -700, 700)))
+    elif function == "LINEAR_EXACT" or width < 1:
+        window = np.clip((values - center) / width + 0.5, 0.0, 1.0)
+    elif width == 1:
+        window = (values > center - 0.5).astype(np.float64)
+    else:
+        window = np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
+    if np.isfinite(window).all():
+        yield window
 
 
-def _first_number(value: Any) -> float | None:
-    if value is None or value == "":
+def _tables(dataset: Dataset, keyword: str, values: NDArray[Any]) -> Iterator[_Table]:
+    """Give the lookup tables of a sequence that can be used, in the order of the file."""
+    try:
+        items = list(dataset.get(keyword) or ())
+    except Exception:  # noqa: BLE001 - a damaged sequence is read here; pydicom raises whatever it brings about
+        return
+    for item in items:
+        if (table := _table(item, values)) is not None:
+            yield table
+
+
+def _table(item: Dataset, values: NDArray[Any]) -> _Table | None:
+    """Return the lookup table of an item, None where it has none that can be used.
+
+    The number of entries is that of the data. The descriptor's is asked only for the size of an entry, since some files
+    state another number than they hold.
+    """
+    descriptor, order, representation = words_of(item, "LUTDescriptor")
+    if len(descriptor) < 6:
         return None
-    first = value[0] if isinstance(value, MultiValue) and len(value) else value
-    number = float(first)
-    return number if np.isfinite(number) else None
+    stated, first, bits = (int(word) for word in np.frombuffer(descriptor[:6], f"{order}u2"))
+    data, order, _ = words_of(item, "LUTData")
+    entries = _entries(data, order, stated or 2**16, bits)
+    if entries.size < 2:
+        return None
+    largest = int(entries.max())
+    bits = bits if 1 <= bits <= 16 else max(8, largest.bit_length())
+    first = _first_value(first, entries.size, values, signed=representation == "SS")
+    return _Table(entries.astype(np.float64), first, float(max(2**bits - 1, largest)))
 
 
-def _through_lut(values: NDArray[Any], item: Dataset, dataset: Dataset) -> tuple[NDArray[np.float64], float]:
-    """Return values through a lookup table of the file, and its largest possible entry (PS3.3 C.11.1.1, C.11.2.1.1)."""
-    num_entries, first, bits = (int(number) for number in item.LUTDescriptor)
-    num_entries = num_entries or 2**16
-    if first >= 2**15 and values.min() < 0:
-        first -= 2**16  # the descriptor was written unsigned although the values are signed
-    entries = item.LUTData
-    if isinstance(entries, bytes):
-        little = dataset.original_encoding[1] is not False
-        kind = ("<u2" if little else ">u2") if len(entries) >= 2 * num_entries else "u1"
-        entries = np.frombuffer(entries, kind, count=num_entries)
-    table = np.atleast_1d(np.asarray(entries, np.float64))[:num_entries]
-    index = np.clip(np.rint(values) - first, 0, table.size - 1).astype(np.int64)
-    return table[index], max(float(2**bits - 1), float(table.max()))
+def _entries(data: bytes, order: str, stated: int, bits: int) -> NDArray[Any]:
+    """Return a table's entries: words of 16 bits, or bytes where the entries have eight bits and the count says so."""
+    words = np.frombuffer(data[: len(data) // 2 * 2], f"{order}u2")
+    if len(data) == 2 * stated or not words.size:
+        return words
+    largest = int(words.max())
+    if len(data) in (stated, stated + stated % 2):
+        as_bytes = bits <= 8 or largest >= 2 ** min(bits, 16)
+    else:
+        as_bytes = bits <= 8 and largest > 255
+    if not as_bytes:
+        return words
+    entries = np.frombuffer(data, np.uint8)
+    return entries[:stated] if len(data) == stated + stated % 2 else entries
+
+
+def _first_value(first: int, num: int, values: NDArray[Any], *, signed: bool) -> int:
+    """Return the value that the first entry stands for, of which the file has 16 bits, with or without a sign.
+
+    What the file says of the sign is often wrong. So the reading is taken that has more of the values in the table.
+    """
+    if first < 2**15:
+        return first
+    low, high = float(values.min()), float(values.max())
+    plain, minus = (min(high, start + num - 1) - max(low, start) for start in (first, first - 2**16))
+    return first - 2**16 if minus > plain or (minus == plain and signed) else first

@@ -20,6 +20,7 @@ __all__ = [
     "JpegHeader",
     "PngHeader",
     "check_size",
+    "codestream_bits",
     "codestream_size_px",
     "is_dicom",
     "luminance_steps",
@@ -182,6 +183,18 @@ def codestream_size_px(codestream: bytes) -> tuple[int, int] | None:
         return None
     right, bottom, left, top = struct.unpack_from(">IIII", codestream, start + 8)
     return bottom - top, right - left
+
+
+def codestream_bits(codestream: bytes) -> int | None:
+    """Return the bits of one sample that a JPEG, JPEG-LS or JPEG 2000 codestream states, None where it states none.
+
+    A DICOM file may state fewer: then the codestream holds whole words, with the sample somewhere within.
+    """
+    if codestream[:2] == b"\xff\xd8":
+        bits = [codestream[start] for marker, start, _ in _jpeg_segments(codestream) if _is_frame_header(marker)]
+        return bits[0] if bits else None
+    start = codestream.find(b"\xff\x4f\xff\x51", 0, 4096)
+    return (codestream[start + 42] & 127) + 1 if 0 <= start < len(codestream) - 42 else None
 
 
 def luminance_steps(data: bytes) -> int | None:

@@ -28,7 +28,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from hilum.console import Console
 from hilum.errors import ConfigError, HilumError, InputError, UndecodableFilm, UnsupportedFilm
-from hilum.film.dicom import TRANSFER_SYNTAXES, pydicom_kept_quiet, read_elements
+from hilum.film.dicom import pydicom_kept_quiet, read_elements
+from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.origin import refuse_unidentified
 from hilum.serve.results import film_results

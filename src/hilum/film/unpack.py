@@ -1,0 +1,129 @@
+"""The samples of a DICOM film out of its Pixel Data, whatever its transfer syntax.
+
+Each compression is unpacked by the decoder that damage does not bring down; compressed pictures that contradict the
+file around them or end too early are refused before. What comes out are whole words; samples.py takes the samples out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
+from pydicom.pixels import get_decoder
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from hilum.errors import UndecodableFilm
+from hilum.film.gdcm_worker import unpack_frame
+from hilum.film.headers import codestream_bits, codestream_size_px
+from hilum.film.samples import SampleLayout, samples_of
+
+__all__ = ["TRANSFER_SYNTAXES", "unpack_samples"]
+
+_SEND_AGAIN = "Send or export it again from where it came from."
+
+_EIGHT_BIT_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_FOR_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
+_PLUGINS = {
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEG2000: "pylibjpeg",
+    RLELossless: "pydicom",
+}
+_MAY_BE_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
+_CORRECTIONS = ("correct_unused_bits", "apply_jls_sign_correction", "apply_j2k_sign_correction")
+TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, the plainest first
+    *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian),
+    *dict.fromkeys((*_PLUGINS, *_FOR_GDCM)),
+)
+
+
+def unpack_samples(
+    picture: bytes, syntax: UID, layout: SampleLayout, name: str, *, representation: str = ""
+) -> tuple[NDArray[Any], str]:
+    """Return the samples of a picture, and the photometric interpretation that they have now.
+
+    Args:
+        picture: The value of Pixel Data, compressed or not.
+        syntax: Its transfer syntax.
+        layout: What the file says of its samples.
+        name: The film's name, for messages.
+        representation: The value representation of Pixel Data; it matters for bytes in big-endian files.
+
+    Returns:
+        (H, W), or (H, W, 3), of uint8, uint16 or int16; colours are as they were stored, but for JPEG 2000.
+
+    Raises:
+        UndecodableFilm: When the picture contradicts the file around it or is cut short.
+        RuntimeError, NotImplementedError: When it cannot be unpacked.
+    """
+    if not syntax.is_encapsulated:
+        words, interpretation = _words(picture, syntax, layout, pixel_vr=representation or "OW")
+        return samples_of(words, layout), interpretation
+    frame = next(generate_frames(picture, number_of_frames=1))
+    _check_codestream(frame, (layout.rows, layout.columns), name)
+    bits = codestream_bits(frame) if syntax != RLELossless else None
+    if syntax in _EIGHT_BIT_JPEG and bits == 8 and layout.samples == 1:
+        words, interpretation = np.asarray(simplejpeg.decode_jpeg(frame, "GRAY"))[..., 0], layout.interpretation
+    elif syntax in _FOR_GDCM and not (syntax in _EIGHT_BIT_JPEG and bits == 8):
+        words, interpretation = _words_by_gdcm(frame, syntax, layout, bits or layout.bits_stored), layout.interpretation
+    else:
+        words, interpretation = _words(picture, syntax, layout)
+    return samples_of(words, layout, word_bits=bits, lossy=syntax in _MAY_BE_LOSSY), interpretation
+
+
+def _words(picture: bytes, syntax: UID, layout: SampleLayout, *, pixel_vr: str = "OB") -> tuple[NDArray[Any], str]:
+    """Return the words of a picture by pydicom's decoder, which corrects none of their bits, and what they show."""
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "samples_per_pixel": layout.samples,
+        "photometric_interpretation": layout.interpretation,
+        "planar_configuration": layout.planar,
+        "bits_allocated": layout.bits_allocated,
+        "bits_stored": layout.bits_stored,
+        "pixel_representation": 0,
+        "number_of_frames": 1,
+        "pixel_keyword": "PixelData",
+        "pixel_vr": pixel_vr,
+    }
+    options |= dict.fromkeys(_CORRECTIONS, False)
+    plugin = _PLUGINS.get(syntax, "")
+    words, found = get_decoder(syntax).as_array(picture, raw=True, decoding_plugin=plugin, **options)
+    return words, str(found["photometric_interpretation"])
+
+
+def _words_by_gdcm(frame: bytes, syntax: UID, layout: SampleLayout, bits: int) -> NDArray[Any]:
+    shape, allocated = (layout.rows, layout.columns), 8 if bits <= 8 else 16
+    sizes = (*shape, layout.samples, allocated, bits, 0)
+    words = unpack_frame(frame, str(syntax), *sizes, photometric_interpretation=layout.interpretation)
+    return np.frombuffer(words, f"<u{allocated // 8}").reshape(shape if layout.samples == 1 else (*shape, 3))
+
+
+def _check_codestream(frame: bytes, size_px: tuple[int, int], name: str) -> None:
+    """Refuse a compressed picture of another size than the file states, or one cut short; decoders do not."""
+    said = codestream_size_px(frame)
+    if said not in (None, size_px):
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is not of the size stated.", fix=_SEND_AGAIN)
+    if frame.startswith(b"\xff\xd8") and b"\xff\xd9" not in frame[-64:]:  # no end of image
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is cut short.", fix=_SEND_AGAIN)

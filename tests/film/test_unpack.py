@@ -1,0 +1,66 @@
+"""The samples of a DICOM film out of its Pixel Data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from hilum.errors import UndecodableFilm
+from hilum.film.samples import SampleLayout
+from hilum.film.unpack import TRANSFER_SYNTAXES, unpack_samples
+
+ROWS, COLUMNS = np.mgrid[0:48, 0:64]
+GREY = np.clip(128 + 90 * np.sin(COLUMNS / 10) * np.cos(ROWS / 9), 0, 255).astype(np.uint8)
+
+
+def layout(*, samples: int = 1, interpretation: str = "MONOCHROME2", bits: int = 8, stored: int = 8) -> SampleLayout:
+    return SampleLayout(*GREY.shape, samples, interpretation, 0, bits, stored, stored - 1, False)
+
+
+def test_every_transfer_syntax_stands_once() -> None:
+    assert len(set(TRANSFER_SYNTAXES)) == len(TRANSFER_SYNTAXES) == 13
+    assert TRANSFER_SYNTAXES[0] == ExplicitVRLittleEndian
+    assert {JPEGBaseline8Bit, JPEG2000Lossless, JPEGLSLossless, RLELossless} <= set(TRANSFER_SYNTAXES)
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGExtended12Bit])
+@pytest.mark.parametrize(("bits", "stored"), [(8, 8), (16, 8), (16, 12)])
+def test_a_jpeg_of_eight_bits_in_whatever_words(syntax: UID, bits: int, stored: int) -> None:
+    frame = simplejpeg.encode_jpeg(GREY[..., None], quality=95, colorspace="GRAY")
+    found, interpretation = unpack_samples(encapsulate([frame]), syntax, layout(bits=bits, stored=stored), "film")
+    assert (found.dtype, interpretation) == (np.uint8, "MONOCHROME2")
+    np.testing.assert_allclose(found, GREY, atol=6)
+
+
+def test_colours_are_as_they_were_stored() -> None:
+    frame = cv2.imencode(".jpg", np.dstack([GREY] * 3))[1].tobytes()
+    colour = layout(samples=3, interpretation="YBR_FULL_422")
+    found, interpretation = unpack_samples(encapsulate([frame]), JPEGBaseline8Bit, colour, "film")
+    assert interpretation == "YBR_FULL_422"
+    np.testing.assert_allclose(found[..., 0], GREY, atol=8)
+    np.testing.assert_allclose(found[..., 1:], 128, atol=3)
+
+
+def test_a_codestream_of_another_size_is_refused(dicom_bytes: Callable[..., bytes]) -> None:
+    frame = simplejpeg.encode_jpeg(GREY[:40, :, None].copy(), colorspace="GRAY")
+    with pytest.raises(UndecodableFilm, match="not of the size"):
+        unpack_samples(encapsulate([frame]), JPEGBaseline8Bit, layout(), "film")
+
+
+def test_a_picture_that_is_too_short_is_an_error() -> None:
+    with pytest.raises(ValueError, match="less than expected"):
+        unpack_samples(GREY.tobytes()[:-2], ExplicitVRLittleEndian, layout(), "film")
