@@ -512,3 +512,40 @@ def test_a_backbone_that_is_none_is_said_before_films_are_read(tmp_path: Path) -
     config = dataclasses.replace(default_config("plain-cnn"), backbone="plain-cmn")
     with pytest.raises(ConfigError, match="No backbone is called `plain-cmn`"):
         train_model(tmp_path / "no films", tmp_path / "run", config)
+
+
+# --- the same again -------------------------------------------------------------------------------------------------
+
+
+def test_the_same_command_gives_the_same_files(
+    tiny_data: Path, tmp_path: Path, fresh_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "run.toml"
+    settings.write_text(
+        'backbone = "plain-cnn"\nweights = "none"\n[preprocessing]\nsize_px = 64\n[fit]\nepochs = 1\n', "utf-8"
+    )
+    for name, hash_seed in (("one", "1"), ("another", "2")):
+        monkeypatch.setenv("PYTHONHASHSEED", hash_seed)
+        done = fresh_process(
+            "train", tiny_data, "--out", tmp_path / name, "--config", settings, "--seed", 3, timeout=600
+        )
+        assert done.code == 0, done.err
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "another" / name).read_bytes(), name
+
+
+def test_the_audit_does_not_depend_on_the_seed(
+    tiny_data: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = tmp_path / "films"
+    shutil.copytree(tiny_data / "train", films)  # no test part: each seed draws its own
+    monkeypatch.setattr("hilum.train.pipeline.PartTrainer", lambda *_: (_ for _ in ()).throw(InterruptedError))
+    audits = []
+    for seed in (0, 1, 2):
+        out = tmp_path / f"run-{seed}"
+        with pytest.raises((InterruptedError, InputError)):
+            train_model(films, out, dataclasses.replace(config, seed=seed))
+        audits.append(strict_json(out / "audit.json"))
+    parts = [audit["figures"].pop("films") for audit in audits]
+    assert audits[0] == audits[1] == audits[2]
+    assert all(sum(part["test"].values()) > 0 for part in parts)

@@ -25,6 +25,7 @@ from hilum.judge.evaluate import Verdicts, judge_records
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.train.calibration import calibrated, gate_statistics
+from hilum.train.canonical import save_keras
 from hilum.train.config import RunConfig
 from hilum.train.prepared import PreparedFilms, draw_validation
 from hilum.train.pretrained import imprint_behind
@@ -174,7 +175,7 @@ class PartTrainer:
         if name == "model":
             usual = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
             network.model.compile(optimizer=network.model.optimizer, loss=usual)  # Keras alone must be able to load it
-            network.model.save(work / "model.keras")
+            save_keras(network.model, work / "model.keras")
             (work / "model.keras").replace(self.out / "model.keras")
         replace_file(self._log(name), json.dumps(history, ensure_ascii=False, indent=1) + "\n")
         unsealed.replace(self._target(name))

@@ -26,7 +26,7 @@ from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.answers import answers_section, sets_fact
-from hilum.judge.audit.all_faults import audit_figures, audit_films
+from hilum.judge.audit.all_faults import audit_figures, audit_films, count_films
 from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.card import model_card_text
@@ -126,12 +126,14 @@ class _Training:
         self.seen = films_seen_before(self.config.weights, self.scan.fingerprints, self.scan.groups)
         self._split()
         self._open_folder()
-        splits = self.splits.tolist()
         looked = self.traits.of(self.scan, prepared.positions)
+        # What is wrong with a data set does not depend on which films this seed draws, so its own parts are audited.
+        given = [record.split or "train" for record in self._records]
         with self.console.bar("Auditing: what trivial models score", 1.0) as done:
-            figures = audit_figures(self.scan, splits, looked, seed=self.config.seed, done=done)
+            figures = audit_figures(self.scan, given, looked, done=done)
+        figures["films"] = count_films(self.scan, self.splits.tolist())
         self.faults = [
-            *audit_films(self.scan, splits, looked, figures),
+            *audit_films(self.scan, given, looked, figures),
             *seen_before_fault(self.seen, self._records),
         ]
         audit = {"faults": [fault.to_dict() for fault in self.faults], "figures": figures}

@@ -24,6 +24,7 @@ from hilum.errors import ModelFileError
 from hilum.files import replace_file
 from hilum.run.engine import Engine
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
+from hilum.train.canonical import canonical_graph
 from hilum.train.networks import Network
 
 __all__ = ["LARGEST_DIFFERENCE", "agreement", "seal", "serving_model", "write_metadata"]
@@ -106,11 +107,12 @@ def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) ->
             model.export(str(exported), format="onnx", opset_version=_OPSET, verbose=False)
         graph = onnx.load(exported)
     _name_outputs(graph, model)
+    graph = canonical_graph(graph)
     graph.producer_name, graph.producer_version = "hilum", metadata.hilum_version
     _set_metadata(graph, metadata)
     onnx.checker.check_model(graph)
     partial = path.with_suffix(".unchecked")
-    partial.write_bytes(graph.SerializeToString())
+    partial.write_bytes(graph.SerializeToString(deterministic=True))
     try:
         found = agreement(model, Engine(read_model_file(partial)), films)
     finally:
@@ -121,7 +123,7 @@ def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) ->
             f"films; at most {LARGEST_DIFFERENCE:g} is allowed.",
             fix="Please report this backbone together with the versions of keras, tf2onnx and openvino.",
         )
-    replace_file(path, graph.SerializeToString())
+    replace_file(path, graph.SerializeToString(deterministic=True))
     return found
 
 
@@ -140,7 +142,7 @@ def write_metadata(path: Path, metadata: Metadata) -> None:
     """Put other metadata into a sealed model file; its graph stays as it is."""
     graph = onnx.load(path)
     _set_metadata(graph, metadata)
-    replace_file(path, graph.SerializeToString())
+    replace_file(path, graph.SerializeToString(deterministic=True))
 
 
 def _set_metadata(graph: onnx.ModelProto, metadata: Metadata) -> None:

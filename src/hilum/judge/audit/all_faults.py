@@ -26,7 +26,7 @@ from hilum.judge.audit.provenance import provenance_faults
 from hilum.judge.audit.traits import FilmTraits, TraitCollector
 from hilum.judge.audit.trivial_scores import score_trivial_models, trivial_faults
 
-__all__ = ["Audit", "audit_data", "audit_figures", "audit_films"]
+__all__ = ["Audit", "audit_data", "audit_figures", "audit_films", "count_films"]
 
 SMALL_CLASS = 30
 IMBALANCE_RATIO = 3.0
@@ -137,17 +137,12 @@ def audit_figures(
     Raises:
         MissingExtra: scikit-learn is not installed.
     """
-    records = scan.dataset.records
-    counts = Counter((split, record.finding) for split, record in zip(splits, records, strict=True))
     figures: dict[str, Any] = {
-        "num_films": len(records),
+        "num_films": len(scan.dataset.records),
         "num_unreadable": len(scan.unread),
         "num_groups": len(set(scan.groups.tolist())),
         "num_twin_pairs": len(scan.twins),
-        "films": {
-            split: {finding: counts[split, finding] for finding in scan.dataset.findings}
-            for split in ("train", "validation", "test")
-        },
+        "films": count_films(scan, splits),
     }
     if traits:
         stated, its_splits, its_traits = _stated(scan, splits, traits)
@@ -155,6 +150,15 @@ def audit_figures(
         figures["traits"] = associate_traits(stated, its_splits, its_traits, _sets(stated))
         figures["ages"] = age_confound(stated, its_splits, its_traits, _sets(stated))
     return figures
+
+
+def count_films(scan: Scan, splits: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the number of films of each finding, by split."""
+    counts = Counter((split, record.finding) for split, record in zip(splits, scan.dataset.records, strict=True))
+    return {
+        split: {finding: counts[split, finding] for finding in scan.dataset.findings}
+        for split in ("train", "validation", "test")
+    }
 
 
 def _stated(

@@ -85,7 +85,7 @@ def write_model(path: Path, graph: onnx.ModelProto, metadata: Metadata) -> None:
     """Write a graph with its metadata as a model file."""
     graph.producer_name, graph.producer_version = "hilum", hilum.__version__
     onnx.helper.set_model_props(graph, {METADATA_KEY: metadata.to_json()})
-    replace_file(path, graph.SerializeToString())
+    replace_file(path, graph.SerializeToString(deterministic=True))
 
 
 def _training_data(held: HeldOut) -> dict[str, Any]:
