@@ -21,10 +21,10 @@ from hilum.errors import ConfigError, nearest_name
 from hilum.film.denoise import DENOISERS, denoise
 from hilum.film.radiograph import Radiograph
 
-__all__ = ["Preprocessing", "equalized", "preprocess"]
+__all__ = ["LEAST_CONTRAST", "Preprocessing", "equalized", "preprocess"]
 
 _MAX_SIZE_PX = 4096
-_LEAST_CONTRAST = 1e-3  # of the range from black to white: a window narrower than this would show nothing but noise
+LEAST_CONTRAST = 1e-3  # of the range from black to white: a window narrower than this would show nothing but noise
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[
     """
     pixels = _resize(radiograph.pixels, preprocessing.size_px)  # (H, W) -> (S, S)
     low, high = _percentiles(pixels, preprocessing.window_percentiles)
-    if high - low < _LEAST_CONTRAST:
+    if high - low < LEAST_CONTRAST:
         return np.zeros((1, *pixels.shape), np.float32)
     black, white = np.float32(low), np.float32(high)
     window = (pixels - black) / (white - black)

@@ -6,6 +6,9 @@ are no chest film, photographed and drawn (train/gate/films.py). A film is let t
 for an upright chest film; else the likeliest of the other kinds is the reason. Whether a film is cut off is a matter
 of degree, and children's films are framed more tightly than adults': that reason takes more evidence than the others.
 On a film that passes both lungs must be found (run/lungs.py).
+
+Grey values are judged between two percentiles, as preprocessing shows them to a network: where in its range a file puts
+the film, and what one hot pixel or a burnt-in mark does to the rest, says nothing about the film.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.film.preprocess import LEAST_CONTRAST
 from hilum.film.radiograph import Radiograph
 from hilum.run.aide import AideNetwork, usable
 from hilum.run.answer import Reason, softmax
@@ -41,8 +45,7 @@ KINDS = (
     "not-chest",
 )
 _CUT_OFF = KINDS.index("cut-off")
-_LEAST_CONTRAST = 0.02  # of the range; a film without anything on it
-_DARKEST, _BRIGHTEST = 0.2, 0.8  # a film all below the one or all above the other shows next to nothing
+_LEAST_LEVELS = 5  # of the file's own grey levels; fewer are noise on a film without anything on it
 _EDGE_PERCENTILE = 1.0
 _VIEWS = {  # of DICOM's View Position, those that are not judged
     **dict.fromkeys(("LATERAL", "LL", "RL"), "a lateral view"),
@@ -80,12 +83,8 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
         reasons.append(Reason("lateral", f"The file says that this is {view}; only frontal films are judged."))
     small = _shrink(radiograph.pixels)
     low, high = _edges(small)
-    if float(cv2.meanStdDev(radiograph.pixels)[1][0, 0]) < _LEAST_CONTRAST:
+    if high - low < max(LEAST_CONTRAST, _LEAST_LEVELS / (2**radiograph.bit_depth - 1)):
         reasons.append(Reason("constant", "The film shows next to no contrast."))
-    elif high < _DARKEST:
-        reasons.append(_REASONS["overexposed"])
-    elif low > _BRIGHTEST:
-        reasons.append(_REASONS["underexposed"])
     elif not reasons:
         reason = load_gate().reason(_window(small, low, high))
         if reason is None and not both_lungs(lung_scores(radiograph)).any():
