@@ -2,7 +2,7 @@
 
 What a film says of itself and what its grey values say are checked by rule. What it shows is told by a small network
 that ships with hilum: it has seen chest films upright, turned, inverted, cut off and badly exposed, and pictures that
-are no chest film, photographed and drawn (train/gate/films.py). A film is let through where the network holds it
+are no chest film, photographed and drawn (recipes/gate_films.py). A film is let through where the network holds it
 for an upright chest film; else the likeliest of the other kinds is the reason. Whether a film is cut off is a matter
 of degree, and children's films are framed more tightly than adults': that reason takes more evidence than the others.
 On a film that passes both lungs must be found (run/lungs.py).
