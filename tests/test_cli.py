@@ -20,6 +20,9 @@ from typing import Any
 import pytest
 
 import hilum.cli
+from hilum.commands.training import load_training
+from hilum.errors import MissingExtra
+from hilum.extras import install_line
 
 KEYS = ["file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons", "heatmap", "model"]
 Command = Callable[..., Any]
@@ -80,17 +83,23 @@ def refused(result: Any, out: Path, code: int = 2) -> str:
 def test_training_without_its_extra(
     command: Command, tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: list[bool] = []
-    monkeypatch.setattr("hilum.commands.training.hold_memory", lambda: held.append(True))
-    monkeypatch.setitem(sys.modules, "hilum.train.pipeline", None)  # as where Keras is not installed
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as where it is not installed
     monkeypatch.chdir(tmp_path)
     result = command(*words.format(tmp_path / "any").split())
     assert result.code == 4
     assert one_line(result.err).strip() == (
-        "hilum: Training needs the extra `train`, which is not installed. Install it: pip install 'hilum[train]'"
+        f"hilum: Training needs the extra `train`, which is not installed. Install it: {install_line('train')}"
     )
     assert not list(tmp_path.iterdir())
-    assert held == [True]  # before TensorFlow comes
+
+
+def test_memory_is_held_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    monkeypatch.setattr("hilum.commands.training.hold_memory", lambda: held.append(True))
+    monkeypatch.setitem(sys.modules, "hilum.train.pipeline", None)  # as where Keras is broken
+    with pytest.raises(MissingExtra):
+        load_training()
+    assert held == [True]
 
 
 def test_a_missing_data_folder(command: Command, tmp_path: Path) -> None:
@@ -727,7 +736,7 @@ def test_help_says_what_hilum_is_not(command: Command) -> None:
         (["predict", "--model", "m.onnx"], "Missing argument"),
         (["predict", "--model", "m.onnx", "a.png", "--format", "xml"], "'xml' is not one of"),
         (["train", "set", "--out", "run", "--folds", "many"], "Invalid value for '--folds'"),
-        (["train", "set", "--out", "run", "--fold", "3"], "No such option: --fold"),
+        (["train", "set", "--out", "run", "--fold", "3"], "No such option: --fold. Did you mean --folds?"),
         (["data", "get"], "Missing argument"),
     ],
 )

@@ -18,6 +18,7 @@ import pytest
 import hilum
 import hilum.errors
 from hilum.errors import HilumError, InputError, MissingExtra, nearest_name
+from hilum.extras import install_line
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -177,7 +178,7 @@ def test_errors_survive_a_process_boundary_and_show_their_fix() -> None:
         assert one.to_dict() == {"type": "InputError", "message": "It is empty.", "fix": "Fill it."}
     extra = pickle.loads(pickle.dumps(MissingExtra("Parquet output", "parquet")))
     assert extra.exit_code == 4
-    assert "pip install 'hilum[parquet]'" in str(extra)
+    assert install_line("parquet") in str(extra)
 
 
 def test_the_nearest_name_is_told_and_no_far_one() -> None:

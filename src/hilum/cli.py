@@ -21,8 +21,9 @@ import typer
 from hilum.commands.data import data_app
 from hilum.commands.predict import ModelOption, predict
 from hilum.commands.study import study
-from hilum.commands.training import load_training
+from hilum.commands.training import check_training, load_training
 from hilum.commands.tune import tune
+from hilum.commands.usage import SetOption, usage_message, version_text
 from hilum.console import TerminalConsole
 from hilum.errors import HilumError, InputError, MissingExtra
 from hilum.run.models import DEFAULT_MODEL
@@ -36,7 +37,7 @@ app = typer.Typer(
     name="hilum",
     help=f"Turn a folder of chest radiographs into a classifier people can trust. {NOTICE}",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -61,8 +62,20 @@ DataArgument = Annotated[
 ]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version_text())
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Print the versions and the installed extras."
+        ),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options of every command; `main` looks at --debug itself."""
@@ -75,9 +88,11 @@ def demo(
     ),
 ) -> None:
     """Show the whole path on drawn films: draw, audit, train, judge, classify. Under 3 minutes."""
-    load_training()
-    from hilum.demo import run_demo
+    check_training()
+    from hilum.demo import make_folder, run_demo
 
+    make_folder(out)
+    load_training()
     run_demo(out, _console())
 
 
@@ -146,6 +161,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
         typer.Option("--by-source", help="Also judge each source of a manifest by a model trained without it."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides split, first weights, order and augmentation.")] = None,
+    settings: SetOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in RUN.")] = False,
 ) -> None:
     """Train a classifier on a folder of films and judge it.
@@ -155,14 +171,19 @@ def train(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum train films/ --out run --folds 5
     """
-    load_training()
+    check_training()
     from hilum.judge.external.sources import source_lines
     from hilum.train.config import read_config
-    from hilum.train.pipeline import train_model
+    from hilum.train.run_folder import check_run
 
     overrides = {"backbone": backbone, "weights": weights, "folds": folds, "by_source": by_source, "seed": seed}
+    chosen = read_config(config, overrides, settings or ())
+    check_run(data, out, chosen, overwrite=overwrite)
+    load_training()
+    from hilum.train.pipeline import train_model
+
     console = _console()
-    run = train_model(data, out, read_config(config, overrides), overwrite=overwrite, console=console)
+    run = train_model(data, out, chosen, overwrite=overwrite, console=console)
     _show_figures(run.metrics, run.folder, console)
     for line in source_lines(run.metrics):
         typer.echo(line)
@@ -202,7 +223,7 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
     """
-    load_training()
+    check_training()
     from hilum.train.ensemble.build import ensemble_runs
     from hilum.train.ensemble.page import gain_text
 
@@ -373,7 +394,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # an encoding without a sign must not end the command
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="hilum", standalone_mode=False)
     except HilumError as error:
         if debug:
             raise
@@ -390,7 +411,7 @@ def main() -> None:
     except Exception as error:  # click's usage errors
         if not hasattr(error, "format_message"):
             raise
-        typer.echo(f"hilum: {error.format_message()}", err=True)
+        typer.echo(f"hilum: {usage_message(error)}", err=True)
         code = 2
     if code == _INTERRUPTED:  # typer makes this of Ctrl-C, without a word
         typer.echo(

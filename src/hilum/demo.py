@@ -11,7 +11,7 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
 from hilum.run.predict import predict_films
 
-__all__ = ["run_demo"]
+__all__ = ["make_folder", "run_demo"]
 
 _TRAIN_FILMS, _TEST_FILMS = 60, 15  # of each finding
 _MARKER = ".hilum-demo"
@@ -28,18 +28,7 @@ def run_demo(out: Path, console: Console) -> None:
         InputError: The folder holds something else, or cannot be written to.
         MissingExtra: The extra `train` is not installed.
     """
-    try:
-        if out.exists() and not (out / _MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(
-                f"`{out}` is not an earlier demo; it was not touched.", fix="Choose another folder: --out DIR"
-            )
-        if out.exists():
-            shutil.rmtree(out)
-        out.mkdir(parents=True)
-        (out / _MARKER).touch()
-    except OSError as error:
-        raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another: --out DIR") from error
-
+    make_folder(out)
     from hilum.train.config import default_config
     from hilum.train.pipeline import train_model
 
@@ -61,3 +50,22 @@ def run_demo(out: Path, console: Console) -> None:
         f"Open the heat map: {out / 'heatmaps' / film.stem}.png\n"
         "Research software, not a medical device. Phantoms are drawings: these figures say nothing about patients.\n"
     )
+
+
+def make_folder(out: Path) -> None:
+    """Empty the demo's folder, or make it.
+
+    Raises:
+        InputError: It holds anything but an earlier demo, or cannot be written to.
+    """
+    try:
+        if out.exists() and not (out / _MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(
+                f"`{out}` is not an earlier demo; it was not touched.", fix="Choose another folder: --out DIR"
+            )
+        if out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+        (out / _MARKER).touch()
+    except OSError as error:
+        raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another: --out DIR") from error

@@ -19,6 +19,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from hilum.extras import install_line
+
 __all__ = [
     "ConfigError",
     "HilumError",
@@ -106,7 +108,7 @@ class MissingExtra(HilumError, ImportError):
 
     Args:
         feature: What was asked for, as the sentence's subject ("Training", "Parquet output").
-        extra: The extra that brings it: ``pip install 'hilum[extra]'``.
+        extra: The extra that brings it; the message has the line that installs it.
     """
 
     exit_code = 4
@@ -115,7 +117,7 @@ class MissingExtra(HilumError, ImportError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs the extra `{extra}`, which is not installed.",
-            fix=f"Install it: pip install 'hilum[{extra}]'",
+            fix=f"Install it: {install_line(extra)}",
         )
         self.feature = feature
         self.extra = extra

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from hilum.data.fetch import PUBLIC_SETS, fetch
 from hilum.errors import InputError, MissingExtra
+from hilum.extras import install_line
 
 kagglehub = pytest.importorskip("kagglehub")
 requests = pytest.importorskip("requests")
@@ -87,5 +89,5 @@ def test_a_refused_download_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch)
 
 def test_without_kagglehub_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hilum\[kaggle\]'"):
+    with pytest.raises(MissingExtra, match=re.escape(install_line("kaggle"))):
         fetch("covid19-image-dataset")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import hilum.run.cluster
 from hilum.console import Console
 from hilum.data.filmlist import FilmList, list_films
 from hilum.errors import InputError, MissingExtra
+from hilum.extras import install_line
 from hilum.run.cluster import LOCAL, Cluster, predict_on_cluster
 from hilum.run.predict import predict_films
 
@@ -187,7 +189,7 @@ def test_what_a_cluster_does_not_do(
     with pytest.raises(InputError, match="it is a file"):
         predict_films([folder], **words | {"out": tmp_path / "file"})
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hilum\[cluster\]'"):
+    with pytest.raises(MissingExtra, match=re.escape(install_line("cluster"))):
         predict_films([folder], **words)
 
 

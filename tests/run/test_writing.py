@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import InputError, MissingExtra, UndecodableFilm
+from hilum.extras import install_line
 from hilum.run.answer import Answer, Reason, UnreadFilm
 from hilum.run.writing import FORMATS, open_writer
 
@@ -125,7 +127,7 @@ def test_parquet_needs_a_file_and_its_extra(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(InputError, match="--out FILE"):
         open_writer("parquet", io.StringIO(), None, FINDINGS)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hilum\[parquet\]'") as caught:
+    with pytest.raises(MissingExtra, match=re.escape(install_line("parquet"))) as caught:
         open_writer("parquet", io.StringIO(), tmp_path / "x.parquet", FINDINGS)
     assert caught.value.exit_code == 4
 

@@ -31,6 +31,7 @@ from pynetdicom.sop_class import Verification
 import hilum.serve.dicom_node
 from hilum.console import Console
 from hilum.errors import InputError
+from hilum.extras import install_line
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
@@ -453,7 +454,7 @@ def test_without_its_extra_it_names_the_install_line(
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
     result = command("node", "--model", tiny_model, "--ae-title", "HILUM", "--port", 0)
     assert result.code == 4
-    assert "pip install 'hilum[dicom]'" in result.err
+    assert install_line("dicom") in result.err
 
 
 # --- a real archive -------------------------------------------------------------------------------------------------

@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hilum.train.augment import Augmentation, augment
-from hilum.train.policies import no_changes
+from hilum.train.augment import Augmentation, augment, no_changes
 
 STRENGTHS = [
     field.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from hilum.errors import ConfigError
 from hilum.film.preprocess import Preprocessing
-from hilum.train.config import OPTIMISERS, FitSettings, RunConfig, default_config, read_config, to_toml
+from hilum.train.config import OPTIMISERS, FitSettings, RunConfig, default_config, read_config, setting_names, to_toml
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -33,7 +34,6 @@ def written(tmp_path: Path, text: str) -> Path:
             preprocessing=Preprocessing(size_px=96, window_percentiles=(1, 99.25)),
             fit=FitSettings(learning_rate=1e-8, weight_decay=0.0, optimiser="sgd", class_weights="none"),
         ),
-        dataclasses.replace(default_config(), backbone='a "quoted" \\ name'),
     ],
     ids=lambda config: config.backbone,
 )
@@ -78,6 +78,8 @@ def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
         ("[preprocessing]\nsize = 64", "preprocessing.size", "size_px"),
         ("[augmentations]\ngamma = 1", "augmentations", "augmentation"),
         ("[data]\nvalidation = 0.2", "data.validation", "validation_fraction"),
+        ("epochs = 3", "epochs", "fit.epochs"),
+        ("[fit]\nsize_px = 64", "fit.size_px", "preprocessing.size_px"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path, text: str, name: str, nearest: str) -> None:
@@ -85,6 +87,50 @@ def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path, text: str, nam
         read_config(written(tmp_path, text))
     assert f"Did you mean `{nearest}`?" in caught.value.fix
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "message", "fix"),
+    [
+        ("fit.epocs=5", "Unknown setting `fit.epocs`", "Did you mean `epochs`?"),
+        ("fitt.epochs=5", "Unknown setting `fitt`", "Did you mean `fit`?"),
+        ("epochs=5", "Unknown setting `epochs`", "Did you mean `fit.epochs`?"),
+        ("fit.epochs=five", "`fit.epochs` must be of type int; received 'five'", "The default is 6."),
+        ("fit.epochs=1.5", "`fit.epochs` must be of type int; received 1.5", ""),
+        ("fit.epochs=-1", "`fit.epochs` must lie between", ""),
+        ("fit.optimiser=adem", "`fit.optimiser` cannot be `adem`", "Did you mean `adam`?"),
+        ("fit.epochs", "`--set fit.epochs` is no setting and its value", "--set fit.epochs=5"),
+        ("=5", "`--set =5` is no setting and its value", ""),
+        ("fit=5", "`fit` must be a table", ""),
+        ("seed.x=5", "`seed` must be of type int", ""),
+        ("backbone=plain-cn", "No backbone is called `plain-cn`", "Did you mean `plain-cnn`"),
+        ("preprocessing.size_px=100", "a multiple of 32 px; received 100", "Set preprocessing.size_px to 96."),
+    ],
+)
+def test_a_word_that_sets_nothing_is_refused(word: str, message: str, fix: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        read_config(None, None, [word])
+    assert fix in caught.value.fix
+
+
+def test_words_set_anything_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, 'backbone = "plain-cnn"\n[fit]\nepochs = 3\npatience = 7\n')
+    words = ["fit.epochs=5", "fit.learning_rate = 1", "fit.optimiser=lion", "preprocessing.equalize=false"]
+    words += ["preprocessing.window_percentiles=[1, 99]", "by_source=true", "seed=4", "seed=5", "folds=3"]
+    config = read_config(path, {"folds": 2}, words)
+    fit = dataclasses.replace(
+        default_config("plain-cnn").fit, epochs=5, patience=7, learning_rate=1.0, optimiser="lion"
+    )
+    assert (config.fit, config.seed, config.folds, config.by_source) == (fit, 5, 2, True)
+    assert (config.preprocessing.equalize, config.preprocessing.window_percentiles) == (False, (1.0, 99.0))
+    assert read_config(None, None, ["backbone=plain-cnn"]) == default_config("plain-cnn")
+
+
+def test_every_setting_has_a_name() -> None:
+    assert {"seed", "fit.epochs", "preprocessing.size_px", "augmentation.gamma"} <= set(setting_names())
+    for name in setting_names():
+        section, _, key = name.rpartition(".")
+        assert hasattr(getattr(RunConfig(), section) if section else RunConfig(), key)
 
 
 def test_an_unknown_override_is_refused_too() -> None:

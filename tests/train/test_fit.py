@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from hilum.train.augment import Augmentation
+from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings
 from hilum.train.fit import (
@@ -24,7 +24,6 @@ from hilum.train.fit import (
     partial_cross_entropy,
 )
 from hilum.train.networks import Network, build_network
-from hilum.train.policies import no_changes
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, patience=10, dropout=0.3)
 

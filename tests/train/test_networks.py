@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import ConfigError
-from hilum.train.networks import Network, application_names, build_network, freeze_below
+from hilum.train.networks import Network, build_network, freeze_below
 
 
 def drawing(size_px: int) -> np.ndarray:
@@ -232,12 +232,6 @@ def test_weights_that_cannot_be_fetched_are_a_clear_error(monkeypatch: pytest.Mo
         build("MobileNetV2", weights="imagenet", size_px=96)
     assert "--weights none" in caught.value.fix
     assert "efficientnet-lite0" in caught.value.fix
-
-
-def test_the_applications_are_networks_and_nothing_else() -> None:
-    names = application_names()
-    assert {"MobileNetV2", "DenseNet121", "ResNet50", "VGG16"} <= set(names)
-    assert all(callable(constructor) for constructor in names.values())
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])

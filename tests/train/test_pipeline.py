@@ -24,10 +24,10 @@ from hilum.console import Console
 from hilum.data.fingerprint import find_twins
 from hilum.data.phantom import write_phantoms
 from hilum.data.split import read_splits
-from hilum.errors import ConfigError, InputError
+from hilum.errors import InputError
 from hilum.run.classifier import Classifier
 from hilum.run.familiar import Familiarity
-from hilum.train.config import RunConfig, default_config, read_config
+from hilum.train.config import RunConfig, read_config
 from hilum.train.pipeline import Run, train_model
 
 FILES = {
@@ -506,12 +506,6 @@ def test_films_of_pneumonia_of_no_stated_type_teach_but_are_not_judged(
     assert {row["finding"] for row in rows(run.folder / "splits.csv")} == set(kinds)
     assert sum(run.metrics[part]["n"] for part in ("test", "validation")) < 24
     assert "Pneumonia (type not stated)" not in (run.folder / "predictions.csv").read_text("utf-8")
-
-
-def test_a_backbone_that_is_none_is_said_before_films_are_read(tmp_path: Path) -> None:
-    config = dataclasses.replace(default_config("plain-cnn"), backbone="plain-cmn")
-    with pytest.raises(ConfigError, match="No backbone is called `plain-cmn`"):
-        train_model(tmp_path / "no films", tmp_path / "run", config)
 
 
 # --- the same again -------------------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hilum.train.augment import POLICIES, Augmentation
+from hilum.train.augment import POLICIES, Augmentation, no_changes
 from hilum.train.batches import Films, epoch_batches
-from hilum.train.policies import change_film, mixed_batches, no_changes
+from hilum.train.policies import change_film, mixed_batches
 
 LABELS = np.arange(12) % 3
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hilum.commands.training import load_training
+from hilum.commands.training import check_training, load_training
 from hilum.console import TerminalConsole
 
 __all__ = ["study"]
@@ -58,9 +58,9 @@ def study(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum study noise films/ --out noise --external other-hospital/
     """
-    load_training()
+    check_training()
     from hilum.judge.page import NOTICE
-    from hilum.train.study.common import StudySettings
+    from hilum.train.study.settings import StudySettings, check_study
 
     settings = StudySettings(
         seeds=seeds,
@@ -70,6 +70,8 @@ def study(  # noqa: PLR0917 - typer hands them over by name
         backbones=tuple(backbone or ()),
         sizes_px=tuple(size_px or ()),
     )
+    check_study(kind.value, data, out, settings, external=external, overwrite=overwrite)
+    load_training()
     console = TerminalConsole()
     run, text = _study_of(kind)
     figures = run(data, out, settings, external=external, overwrite=overwrite, console=console)

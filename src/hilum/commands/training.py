@@ -6,16 +6,27 @@ import os
 
 from hilum.console import hushed
 from hilum.errors import MissingExtra
+from hilum.extras import has_extra
 from hilum.run.memory import hold_memory
 
-__all__ = ["load_training"]
+__all__ = ["check_training", "load_training"]
 
 
-def load_training() -> None:
-    """Import TensorFlow without its start-up lines, its memory held from step to step.
+def check_training() -> None:
+    """Say at once that the extra for training is missing; what else can be seen at once is to be said next.
 
     Raises:
         MissingExtra: The extra `train` is not installed.
+    """
+    if not has_extra("train"):
+        raise MissingExtra("Training", "train")
+
+
+def load_training() -> None:
+    """Import TensorFlow without its start-up lines, its memory held from step to step. It takes seconds.
+
+    Raises:
+        MissingExtra: The extra `train` is not whole.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     hold_memory()

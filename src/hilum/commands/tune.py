@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.training import load_training
+from hilum.commands.training import check_training, load_training
+from hilum.commands.usage import SetOption
 from hilum.console import TerminalConsole
 from hilum.errors import ConfigError
 
@@ -34,6 +35,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     backbone: Annotated[str | None, typer.Option(help="As `hilum train` takes it; its defaults are trial 0.")] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet, chest (hilum-chest), or none for random ones.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides the trials, their folds and first weights.")] = None,
+    settings: SetOption = None,
     cluster: Annotated[
         str | None,
         typer.Option("--cluster", metavar="ADDRESS", help="Spread the trials over Ray: an address, or `local`."),
@@ -52,19 +54,24 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     """
     if workers is not None and cluster is None:
         raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
-    load_training()
+    check_training()
     from hilum.judge.page import NOTICE
     from hilum.train.config import read_config
+    from hilum.train.tune.settings import TuneSettings, check_search
+
+    base = read_config(config, {"backbone": backbone, "weights": weights, "seed": seed}, settings or ())
+    extent = TuneSettings(trials, minutes, folds, confirmations)
+    check_search(data, out, base)
+    load_training()
     from hilum.train.tune.search import tune_settings
     from hilum.train.tune.table import LiveTable
-    from hilum.train.tune.worker import TuneSettings
 
     console = TerminalConsole()
     tuned = tune_settings(
         data,
         out,
-        read_config(config, {"backbone": backbone, "weights": weights, "seed": seed}),
-        TuneSettings(trials, minutes, folds, confirmations),
+        base,
+        extent,
         cluster=cluster,
         num_workers=workers,
         overwrite=overwrite,

@@ -7,6 +7,7 @@ the data set names itself is kept as given, even where it leaks: clean_test then
 from __future__ import annotations
 
 import csv
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +19,18 @@ import numpy as np
 from hilum.data.fingerprint import Twin
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra
-from hilum.findings import sorted_findings
+from hilum.findings import open_kinds, sorted_findings
 
-__all__ = ["SplitRow", "assign_folds", "assign_splits", "clean_test", "group_films", "read_splits", "write_splits"]
+__all__ = [
+    "SplitRow",
+    "assign_folds",
+    "assign_splits",
+    "check_counts",
+    "clean_test",
+    "group_films",
+    "read_splits",
+    "write_splits",
+]
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("path", "finding", "split", "group")
@@ -129,6 +139,26 @@ def assign_splits(
         splits[pool[held]] = part
     _check_parts(dataset, splits)
     return tuple(str(split) for split in splits)
+
+
+def check_counts(dataset: Dataset, *, num_parts: int | None = None) -> None:
+    """Refuse a data set with too few films of a finding to be divided; no film need have been read.
+
+    Films of one patient, twins and damaged films can only make them fewer: assign_splits looks again when all is known.
+
+    Args:
+        dataset: What read_dataset returns.
+        num_parts: Into how many parts its training films are divided; by default those that assign_splits draws.
+
+    Raises:
+        InconsistentDataset: A finding has fewer films than parts.
+    """
+    names = dataset.findings
+    records = tuple(record for record in dataset.records if not open_kinds(record.finding, names))
+    stated = dataclasses.replace(dataset, records=records)
+    drawn = {"test", "validation"} - {record.split for record in records}
+    labels = _labels(stated)[[record.split in ("train", None) for record in records]]
+    _check_group_counts(stated, labels, np.arange(len(labels)), num_parts or len(drawn) + 1)
 
 
 def assign_folds(

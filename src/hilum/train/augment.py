@@ -7,14 +7,26 @@ a resume. Nothing here is ever applied to a validation or test film.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-__all__ = ["POLICIES", "SIMPLE", "Augmentation", "augment"]
+__all__ = ["POLICIES", "SIMPLE", "STRONGEST", "Augmentation", "augment", "no_changes"]
 
 POLICIES = ("changes", "randaugment", "augmix", "mixup", "cutmix", "erasing")
+STRONGEST: dict[str, float] = {  # each change alone, at a strength of 1
+    "rotation_degrees": 30.0,
+    "zoom_fraction": 0.3,
+    "stretch_fraction": 0.5,
+    "shift_fraction": 0.15,
+    "gamma": 1.5,
+    "contrast_fraction": 0.6,
+    "brightness_fraction": 0.3,
+    "blur_sigma_px": 2.0,
+    "noise_sigma_fraction": 0.08,
+    "lost_resolution_fraction": 0.7,
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,12 @@ SIMPLE = Augmentation(  # half mirrored, slightly turned, slightly blurred; noth
     noise_sigma_fraction=0.0,
     lost_resolution_fraction=0.0,
 )
+
+
+def no_changes() -> Augmentation:
+    """Return the policy that changes nothing."""
+    nothing = Augmentation(flip_probability=0.0, photometric_probability=1.0, policy_strength=0.0)
+    return replace(nothing, **dict.fromkeys(STRONGEST, 0.0))  # type: ignore[arg-type]
 
 
 def augment(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:

@@ -1,13 +1,14 @@
 """The settings of a training run: one tree of dataclasses, read from and written to ``run.toml``.
 
-An unknown key or a value of the wrong kind is an error that names the nearest known key; nothing is ignored.
+An unknown key or a value of the wrong kind is an error that names the nearest known key; nothing is ignored. All of it
+is told without Keras, which takes seconds to import.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.preprocess import Preprocessing
 from hilum.train.augment import POLICIES, SIMPLE, Augmentation
+from hilum.train.backbones import check_backbone
 
 __all__ = [
     "OPTIMISERS",
@@ -24,6 +26,7 @@ __all__ = [
     "RunConfig",
     "default_config",
     "read_config",
+    "setting_names",
     "to_toml",
 ]
 
@@ -152,12 +155,13 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
     return RunConfig(backbone=backbone, weights="chest" if backbone == "hilum-chest" else "imagenet")
 
 
-def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None, words: Sequence[str] = ()) -> RunConfig:
     """Return the settings of a ``run.toml`` over the backbone's defaults.
 
     Args:
         path: The TOML file, or None for the defaults.
-        overrides: Top-level settings named on the command line; they win over the file.
+        overrides: Top-level settings named on the command line; they win over the file and over words.
+        words: Settings as ``section.key=value``, ``fit.epochs=5`` for one; they win over the file.
 
     Raises:
         ConfigError: The file is missing or no TOML, a key is unknown, a value is of the wrong kind or out of range.
@@ -172,11 +176,18 @@ def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"The settings file `{path}` is not TOML: {error}.") from error
+    for word in words:
+        _put(values, word)
     values |= {key: value for key, value in (overrides or {}).items() if value is not None}
     backbone = values.get("backbone", "efficientnet-lite0")
     if not isinstance(backbone, str):
         raise ConfigError(f"The setting `backbone` must be a name; received {backbone!r}.")
     return _merged(default_config(backbone), values, "")
+
+
+def setting_names() -> tuple[str, ...]:
+    """Return the names of all settings, those of a section with its name before them: ``seed``, ``fit.epochs``."""
+    return tuple(_names_in(RunConfig(), ""))
 
 
 def to_toml(config: RunConfig) -> str:
@@ -191,6 +202,33 @@ def to_toml(config: RunConfig) -> str:
             if not _is_table(table, item.name):
                 lines.append(f"{item.name} = {_toml_value(getattr(table, item.name))}")
     return "\n".join(lines) + "\n"
+
+
+def _names_in(table: Any, where: str) -> Iterable[str]:
+    for item in dataclasses.fields(table):
+        name = f"{where}{item.name}"
+        if _is_table(table, item.name):
+            yield from _names_in(getattr(table, item.name), f"{name}.")
+        else:
+            yield name
+
+
+def _put(values: dict[str, Any], word: str) -> None:
+    """Put one ``section.key=value`` into what a settings file holds; a value that is no TOML is a text."""
+    name, sign, text = word.partition("=")
+    *sections, key = name.strip().split(".")
+    if not sign or not key or not all(sections):
+        raise ConfigError(
+            f"`--set {word}` is no setting and its value.", fix="Write SECTION.KEY=VALUE, such as --set fit.epochs=5."
+        )
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"`{section}` must be a table; received {values!r}.", fix=f"Write it as [{section}].")
+    try:
+        values[key] = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[key] = text.strip()
 
 
 def _is_table(owner: Any, name: str) -> bool:
@@ -213,7 +251,9 @@ def _merged(base: Settings, values: Mapping[str, Any], where: str) -> Settings:
     for key, value in values.items():
         name = f"{where}{key}"
         if key not in known:
-            raise ConfigError(f"Unknown setting `{name}`.", fix=nearest_name(key, known))
+            elsewhere = [one for one in setting_names() if one.rpartition(".")[2] == key]
+            fix = f"Did you mean `{elsewhere[0]}`?" if elsewhere else nearest_name(key, known)
+            raise ConfigError(f"Unknown setting `{name}`.", fix=fix)
         if dataclasses.is_dataclass(known[key]):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"`{name}` must be a table; received {value!r}.", fix=f"Write it as [{name}].")
@@ -272,6 +312,7 @@ def _check(config: RunConfig) -> None:
     for name, choice, allowed in choices:
         if choice not in allowed:
             raise ConfigError(f"The setting `{name}` cannot be `{choice}`.", fix=nearest_name(choice, allowed))
+    check_backbone(config.backbone, config.preprocessing.size_px)
     if (config.weights == "chest") != (config.backbone == "hilum-chest") and config.weights != "none":
         raise ConfigError(
             f"The backbone `{config.backbone}` does not start from the weights `{config.weights}`.",

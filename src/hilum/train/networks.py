@@ -8,9 +8,7 @@ part of the network, so that nobody has to remember it.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,11 +24,10 @@ try:
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("Training", "train") from error
 
+from hilum.train.backbones import check_backbone, name_key
 from hilum.train.torch_weights import read_torch_weights
 
-__all__ = ["BACKBONES", "Network", "application_names", "build_network", "check_backbone", "freeze_below", "weight_key"]
-
-BACKBONES = ("efficientnet-lite0", "hilum-chest", "plain-cnn")
+__all__ = ["Network", "build_network", "freeze_below", "weight_key"]
 
 _CHEST_WEIGHTS = "chest_backbone.npz"  # in this package, half precision; made by recipes/chest.py
 
@@ -47,7 +44,6 @@ _LITE0_STAGES = (
 )
 _LITE0_EPSILON = 1e-3
 _LITE0_LEVELS = (4, 7, 10, 14)  # blocks whose maps make the features: 28, 14, 14 and 7 places a side at 224 px
-_LITE0_STEP_PX = 32  # the deepest maps have one place for so many pixels
 _PLAIN_CNN_CHANNELS = (16, 32, 64, 96, 128)
 _PLAIN_CNN_HIDDEN = 64
 
@@ -83,30 +79,11 @@ class Network:
     pretrained: bool
 
 
-def application_names() -> dict[str, Callable[..., keras.Model]]:
-    """Return every ``keras.applications`` constructor under Keras' own name, such as ``MobileNetV2``."""
-    attributes = (name for name in dir(keras.applications) if name[0].isupper())
-    return {name: getattr(keras.applications, name) for name in attributes}
-
-
-def check_backbone(name: str) -> None:
-    """Raise ConfigError where no network is called that; to be asked before films are read."""
-    known = [*BACKBONES, *application_names()]
-    if name in BACKBONES or _key(name) in map(_key, application_names()):
-        return
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"Did you mean {' or '.join(f'`{match}`' for match in close)}? " if close else ""
-    raise ConfigError(
-        f"No backbone is called `{name}`.",
-        fix=f"{hint}Choose {' or '.join(BACKBONES)}, or one of keras.applications such as MobileNetV2.",
-    )
-
-
 def build_network(name: str, *, num_findings: int, size_px: int, weights: str, dropout: float) -> Network:
     """Return a new network, ready to train.
 
     Args:
-        name: One of `BACKBONES`, or a name of `application_names` (case and dashes do not matter).
+        name: What check_backbone knows.
         num_findings: K, at least 2.
         size_px: S, the side of the square input.
         weights: ``imagenet`` to start from ImageNet where the network has such weights, ``chest`` (of hilum-chest) from
@@ -119,6 +96,7 @@ def build_network(name: str, *, num_findings: int, size_px: int, weights: str, d
     Raises:
         ConfigError: The name is unknown, or its weights are not to be had.
     """
+    check_backbone(name, size_px)
     if name == "plain-cnn":
         backbone, pretrained = _plain_cnn(size_px), False
         head = _fully_connected_head(backbone.output_shape[1:], num_findings, dropout)
@@ -183,11 +161,6 @@ def _plain_cnn(size_px: int) -> keras.Model:
 
 
 def _efficientnet_lite0(size_px: int) -> keras.Model:
-    if size_px % _LITE0_STEP_PX:
-        raise ConfigError(
-            f"efficientnet-lite0 needs a size that is a multiple of {_LITE0_STEP_PX} px; received {size_px}.",
-            fix=f"Set preprocessing.size_px to {max(1, round(size_px / _LITE0_STEP_PX)) * _LITE0_STEP_PX}.",
-        )
     film = keras.Input((size_px, size_px, 1), name="film")
     # The weights expect three equal channels (x - 127) / 128; the film is grey, so the stem takes their sum.
     x = layers.Rescaling(255 / 128, offset=-127 / 128)(film)
@@ -267,9 +240,7 @@ def _lite0_tensor_name(layer_name: str) -> str:
 
 
 def _application(name: str, size_px: int, weights: str) -> keras.Model:
-    check_backbone(name)
-    constructors = {_key(known): constructor for known, constructor in application_names().items()}
-    constructor = constructors[_key(name)]
+    constructor = next(value for known, value in vars(keras.applications).items() if name_key(known) == name_key(name))
     try:
         inner = constructor(
             include_top=False, weights=None if weights == "none" else weights, input_shape=(size_px, size_px, 3)
@@ -288,11 +259,7 @@ def _application(name: str, size_px: int, weights: str) -> keras.Model:
     film = keras.Input((size_px, size_px, 1), name="film")
     x = layers.Concatenate(name="three_channels")([film, film, film])
     x = layers.Rescaling(_as_list(scale), offset=_as_list(offset), name="input_scaling")(x)
-    return keras.Model(film, _without_normalization(inner)(x), name=f"{_key(name)}_backbone")
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return keras.Model(film, _without_normalization(inner)(x), name=f"{name_key(name)}_backbone")
 
 
 def _as_list(value: float | tuple[float, ...]) -> float | list[float]:

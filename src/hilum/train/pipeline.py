@@ -46,11 +46,10 @@ from hilum.run.modelfile import Metadata
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.held_out import judge_held_out
-from hilum.train.networks import check_backbone
 from hilum.train.parts import WORK, PartTrainer
 from hilum.train.prepared import prepare_films
 from hilum.train.pretrained import films_seen_before, seen_before_fault
-from hilum.train.run_folder import check_folder, history_csv, remove_run
+from hilum.train.run_folder import check_run, history_csv, remove_run
 from hilum.train.seal import write_metadata
 
 __all__ = ["Run", "train_model"]
@@ -112,8 +111,7 @@ class _Training:
         self.work = out / WORK
 
     def run(self) -> Run:
-        check_backbone(self.config.backbone)
-        check_folder(self.out, self.data, overwrite=self.overwrite)
+        check_run(self.data, self.out, self.config, overwrite=self.overwrite)
         prepared = prepare_films(
             self.data,
             self.config.preprocessing,

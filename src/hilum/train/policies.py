@@ -26,33 +26,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from hilum.train.augment import Augmentation, augment
+from hilum.train.augment import STRONGEST, Augmentation, augment, no_changes
 
-__all__ = ["change_film", "mixed_batches", "no_changes"]
+__all__ = ["change_film", "mixed_batches"]
 
-_STRONGEST: dict[str, float] = {  # each change alone, at a strength of 1
-    "rotation_degrees": 30.0,
-    "zoom_fraction": 0.3,
-    "stretch_fraction": 0.5,
-    "shift_fraction": 0.15,
-    "gamma": 1.5,
-    "contrast_fraction": 0.6,
-    "brightness_fraction": 0.3,
-    "blur_sigma_px": 2.0,
-    "noise_sigma_fraction": 0.08,
-    "lost_resolution_fraction": 0.7,
-}
 _NUM_DRAWN = 2
 _NUM_CHAINS = 3
 _LONGEST_CHAIN = 3
 _MIXING = ("mixup", "cutmix", "erasing")
 _SEED_SPACE = 2**31
-
-
-def no_changes() -> Augmentation:
-    """Return the policy that changes nothing."""
-    nothing = Augmentation(flip_probability=0.0, photometric_probability=1.0, policy_strength=0.0)
-    return replace(nothing, **dict.fromkeys(_STRONGEST, 0.0))  # type: ignore[arg-type]
 
 
 def change_film(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:
@@ -68,7 +50,7 @@ def change_film(film: np.ndarray, policy: Augmentation, rng: np.random.Generator
     """
     if policy.policy == "randaugment":
         changed = _flipped(film, policy, rng)
-        for change in rng.choice(list(_STRONGEST), _NUM_DRAWN, replace=False):
+        for change in rng.choice(list(STRONGEST), _NUM_DRAWN, replace=False):
             changed = augment(changed, _single(str(change), policy.policy_strength), rng)
         return changed
     if policy.policy == "augmix":
@@ -77,7 +59,7 @@ def change_film(film: np.ndarray, policy: Augmentation, rng: np.random.Generator
         mixed = np.zeros_like(start)
         for share in shares:
             chain = start
-            for change in rng.choice(list(_STRONGEST), int(rng.integers(1, _LONGEST_CHAIN + 1))):
+            for change in rng.choice(list(STRONGEST), int(rng.integers(1, _LONGEST_CHAIN + 1))):
                 chain = augment(chain, _single(str(change), policy.policy_strength), rng)
             mixed += np.float32(share) * chain
         kept = np.float32(rng.beta(1.0, 1.0))
@@ -121,7 +103,7 @@ def _flipped(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -
 
 @cache
 def _single(change: str, strength: float) -> Augmentation:
-    return replace(no_changes(), **{change: _STRONGEST[change] * strength})  # type: ignore[arg-type]
+    return replace(no_changes(), **{change: STRONGEST[change] * strength})  # type: ignore[arg-type]
 
 
 @cache

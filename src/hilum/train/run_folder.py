@@ -10,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hilum.data.folder import read_dataset
+from hilum.data.split import check_counts
 from hilum.data.walk import is_inside
 from hilum.errors import InputError
+from hilum.train.backbones import check_weights
+from hilum.train.config import RunConfig
 
-__all__ = ["RUN_FILES", "check_folder", "history_csv", "remove_run"]
+__all__ = ["RUN_FILES", "check_folder", "check_run", "history_csv", "remove_run"]
 
 RUN_FILES = (
     "model.onnx",
@@ -29,6 +33,24 @@ RUN_FILES = (
     "claim.md",
 )
 _HISTORY_COLUMNS = ("stage", "epoch", "loss", "validation_loss", "validation_accuracy", "learning_rate")
+
+
+def check_run(data: Path, out: Path, config: RunConfig, *, overwrite: bool = False) -> None:
+    """Refuse a run that cannot be made, as far as that shows without Keras and without reading a film.
+
+    Args:
+        data: The data set.
+        out: The run's folder.
+        config: Its settings.
+        overwrite: Whether a finished run may be replaced.
+
+    Raises:
+        InputError: The folder or the data set cannot be used.
+        ConfigError: The starting weights are not to be had.
+    """
+    check_weights(config.backbone, config.weights)
+    check_folder(out, data, overwrite=overwrite)
+    check_counts(read_dataset(data))
 
 
 def check_folder(out: Path, data: Path, *, overwrite: bool) -> None:

@@ -13,7 +13,7 @@ from hilum.errors import InputError
 from hilum.judge.calibrate import fit_temperature
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import common_films, read_sources
-from hilum.train.ensemble.out_of_bag import HeldOut, gather_held_out, paired_gain
+from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out, paired_gain
 
 WriteRun = Callable[..., Path]
 
@@ -110,9 +110,10 @@ def test_a_stack_is_measured_out_of_fold(runs: list[Path]) -> None:
 
 def test_a_stack_of_what_has_no_out_of_fold_answers_is_refused(runs: list[Path], unfolded: list[Path]) -> None:
     with pytest.raises(InputError, match="`run-2` has none"):
-        held_out([runs[0], unfolded[2]], "stack")
+        check_stack(read_sources([runs[0], unfolded[2]]))
     with pytest.raises(InputError, match="folds of one run"):
-        held_out(runs[:1], "stack")
+        check_stack(read_sources(runs[:1]))
+    check_stack(read_sources(runs))
 
 
 def test_a_planted_gain_is_found_and_none_where_there_is_none() -> None:

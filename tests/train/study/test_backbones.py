@@ -11,8 +11,8 @@ import pytest
 from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError
 from hilum.judge.study.backbone_page import backbone_text
-from hilum.train.study.backbones import study_backbones, weights_at_hand
-from hilum.train.study.common import StudySettings
+from hilum.train.study.backbones import study_backbones
+from hilum.train.study.settings import StudySettings
 
 
 def test_networks_are_judged_with_their_cost_and_missing_weights_are_told(
@@ -38,15 +38,3 @@ def test_networks_are_judged_with_their_cost_and_missing_weights_are_told(
     frozen = StudySettings(**{**vars(settings), "only": ("frozen",), "backbones": ("MobileNetV2",)})
     with pytest.raises(ConfigError, match="ImageNet weights of MobileNetV2 are not on this computer"):
         study_backbones(films, tmp_path / "lost", frozen)
-
-
-def test_weights_are_looked_for_where_keras_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert weights_at_hand("efficientnet-lite0")
-    assert not weights_at_hand("plain-cnn")
-    assert not weights_at_hand("DenseNet121")
-    kept = tmp_path / ".keras" / "models"
-    kept.mkdir(parents=True)
-    (kept / "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(b"")
-    assert weights_at_hand("DenseNet121")
-    assert not weights_at_hand("DenseNet169")

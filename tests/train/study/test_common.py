@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from hilum.data.phantom import write_phantoms
-from hilum.errors import ConfigError, InconsistentDataset, InputError
+from hilum.errors import InconsistentDataset, InputError
 from hilum.film.preprocess import Preprocessing
 from hilum.train.prepared import PreparedFilms, prepare_films
-from hilum.train.study.common import Study, StudySettings, chosen_names, prepare_outside
+from hilum.train.study.common import Study, prepare_outside
+from hilum.train.study.settings import StudySettings
 
 SMALL = Preprocessing(size_px=32)
 
@@ -77,18 +78,6 @@ def test_a_killed_study_goes_on_and_another_is_not_mixed_with_it(
         Study("noise", own, tmp_path / "out", StudySettings())
 
 
-def test_folders_that_hold_something_else_are_left_alone(own: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="lies in the data set"):
-        Study("noise", own, own / "out", StudySettings())
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "metrics.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match="was not touched"):
-        Study("noise", own, tmp_path / "run", StudySettings(), overwrite=True)
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(InputError, match="it is a file"):
-        Study("noise", own, tmp_path / "file", StudySettings())
-
-
 def test_folds_leave_the_test_part_out_and_differ_by_seed(own: Path, prepared: PreparedFilms, tmp_path: Path) -> None:
     study = Study("noise", own, tmp_path / "out", StudySettings(seeds=2, folds=2))
     (zero, first), (one, second) = study.folds(prepared)
@@ -100,14 +89,3 @@ def test_folds_leave_the_test_part_out_and_differ_by_seed(own: Path, prepared: P
     facts = study.facts(prepared, None)
     assert facts["data"]["n"] == 16
     assert facts["data"]["findings"] == {"Normal": 8, "Covid-19": 8}
-
-
-def test_wrong_numbers_and_names_are_told() -> None:
-    with pytest.raises(ConfigError, match="--seeds"):
-        StudySettings(seeds=0)
-    with pytest.raises(ConfigError, match="--folds"):
-        StudySettings(folds=1)
-    assert chosen_names((), ("a", "b"), "method") == ("a", "b")
-    assert chosen_names(("b",), ("a", "b"), "method") == ("b",)
-    with pytest.raises(ConfigError, match="Did you mean `median`"):
-        chosen_names(("medain",), ("median",), "method")

@@ -15,8 +15,8 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError
 from hilum.judge.study.noise_table import noise_text
 from hilum.train.study import noise as noise_study
-from hilum.train.study.common import StudySettings
 from hilum.train.study.noise import study_noise
+from hilum.train.study.settings import StudySettings
 
 SETTINGS = StudySettings(folds=2, only=("median",), backbones=("plain-cnn",), sizes_px=(32,))
 FINDINGS = ("Normal", "Covid-19")

@@ -14,7 +14,8 @@ from hilum.film.preprocess import Preprocessing
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.prepared import prepare_films
 from hilum.train.study import variants
-from hilum.train.study.common import Study, StudySettings, prepare_outside
+from hilum.train.study.common import Study, prepare_outside
+from hilum.train.study.settings import StudySettings
 from hilum.train.study.variants import cross_variant
 
 FINDINGS = ("Normal", "Covid-19")

@@ -16,7 +16,7 @@ from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.film.preprocess import Preprocessing
 from hilum.train.config import FitSettings, default_config, to_toml
 from hilum.train.tune.cluster import _raise_its_error, work_on_cluster
-from hilum.train.tune.worker import TuneSettings
+from hilum.train.tune.settings import TuneSettings
 
 BASE = dataclasses.replace(
     default_config("plain-cnn"), preprocessing=Preprocessing(size_px=32), fit=FitSettings(epochs=0)

@@ -11,8 +11,9 @@ from hilum.train.trial import Crossed
 from hilum.train.tune.gain import gain_of
 from hilum.train.tune.page import SearchResult, search_page, verdict_text
 from hilum.train.tune.search_space import search_space
+from hilum.train.tune.settings import TuneSettings
 from hilum.train.tune.trial_rows import TrialRow, setting_values
-from hilum.train.tune.worker import Confirmed, TuneSettings
+from hilum.train.tune.worker import Confirmed
 
 SPACE = search_space(default_config("plain-cnn"))
 

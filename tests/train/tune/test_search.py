@@ -14,7 +14,7 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
 from hilum.train.config import default_config, read_config
 from hilum.train.tune.search import Tuned, tune_settings
-from hilum.train.tune.worker import TuneSettings
+from hilum.train.tune.settings import TuneSettings
 
 BASE = default_config("plain-cnn")
 BEST = dataclasses.replace(BASE, fit=dataclasses.replace(BASE.fit, dropout=0.5))  # for the stood-in networks

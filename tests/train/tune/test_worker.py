@@ -13,10 +13,11 @@ from optuna.trial import TrialState
 
 from hilum.data.phantom import write_phantoms
 from hilum.data.split import assign_splits
-from hilum.errors import ConfigError, InputError
+from hilum.errors import InputError
 from hilum.film.preprocess import Preprocessing
 from hilum.train.config import FitSettings, RunConfig, default_config
-from hilum.train.tune.worker import TuneSettings, TuneWorker
+from hilum.train.tune.settings import TuneSettings
+from hilum.train.tune.worker import TuneWorker
 
 BASE = default_config("plain-cnn")
 FINDINGS = ("Normal", "Covid-19")
@@ -251,21 +252,6 @@ def test_the_defaults_are_judged_whole_even_where_another_process_has_found_bett
     assert [state for _, state, _ in ended(one)] == ["COMPLETE", "COMPLETE"]
     assert one.best() == 1
     one.store.close()
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"num_trials": 0}, "number of trials must lie between 1 and"),
-        ({"num_folds": 1}, "number of folds"),
-        ({"num_confirmations": 0}, "number of confirmations"),
-        ({"minutes": -1.0}, "number of minutes"),
-        ({"minutes": float("nan")}, "number of minutes"),
-    ],
-)
-def test_senseless_settings_are_refused(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        TuneSettings(**settings)
 
 
 def test_real_networks_are_fitted_and_answer(phantoms: Path, tmp_path: Path) -> None:

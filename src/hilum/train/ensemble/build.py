@@ -42,7 +42,7 @@ from hilum.train.ensemble.combination import METHODS, Combination
 from hilum.train.ensemble.file import seal_ensemble, write_model
 from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
 from hilum.train.ensemble.merge import member_graph
-from hilum.train.ensemble.out_of_bag import HeldOut, gather_held_out, paired_gain
+from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out, paired_gain
 from hilum.train.ensemble.page import ensemble_facts, ensemble_notes, ensemble_section, ensemble_toml, predictions_text
 
 __all__ = ["Ensemble", "ensemble_runs"]
@@ -106,6 +106,8 @@ def ensemble_runs(
     _check_folder(out, overwrite=overwrite)
     sources = read_sources(runs)
     films = common_films(sources)
+    if method == "stack":
+        check_stack(sources)
     if data is None:
         needs = {
             "What mirror images bring": mirror,

@@ -25,7 +25,7 @@ from hilum.run.answer import softmax
 from hilum.train.ensemble.combination import Combination, fit_stack, grouped_folds, stack_out_of_fold
 from hilum.train.ensemble.members import Films, Source
 
-__all__ = ["Calibration", "HeldOut", "gather_held_out", "paired_gain"]
+__all__ = ["Calibration", "HeldOut", "check_stack", "gather_held_out", "paired_gain"]
 
 _LEAST_FILMS = 10  # of each finding, to be content with the films that every run has held out
 
@@ -132,6 +132,32 @@ class HeldOut:
         return probabilities, figures
 
 
+def check_stack(sources: Sequence[Source]) -> None:
+    """Refuse, before any film is read, a stack that cannot be had.
+
+    Raises:
+        InputError: A run has no out-of-fold answers, folds are members, or no film was answered by all.
+    """
+    for source in sources:
+        if source.is_folds:
+            raise InputError(
+                f"A stack cannot have the folds of one run as members (`{source.name}`): every film has an "
+                "out-of-fold answer of one of them only, and a stack learns from those of all.",
+                fix="Take --method average, or several runs.",
+            )
+        if not source.has_folds:
+            raise InputError(
+                f"A stack learns from out-of-fold answers, and `{source.name}` has none.",
+                fix="Train it with --folds 5, or take --method average.",
+            )
+    answered = [set(source.judged.parts[source.held_out_part]) for source in sources]
+    if not set.intersection(*answered):
+        raise InputError(
+            "A stack learns from films that every member has answered out of fold; these members have none.",
+            fix="Train the members on the same split of the same data set.",
+        )
+
+
 def gather_held_out(
     films: Films, sources: Sequence[Source], probabilities: np.ndarray, method: str, *, seed: int = 0
 ) -> HeldOut:
@@ -141,32 +167,12 @@ def gather_held_out(
         films: All n films.
         sources: The S runs.
         probabilities: (S, n, K), NaN where a run has no held-out answer.
-        method: One of `METHODS`.
+        method: One of `METHODS`; a stack is known to be possible, see check_stack.
         seed: Of a stack's folds.
-
-    Raises:
-        InputError: A stack is asked for, and a run has no out-of-fold answers, or folds are members.
     """
     crossed = np.isfinite(probabilities[:, :, 0]).all(axis=0)
     crossed &= all(source.has_folds for source in sources)
     if method == "stack":
-        for source in sources:
-            if source.is_folds:
-                raise InputError(
-                    f"A stack cannot have the folds of one run as members (`{source.name}`): every film has an "
-                    "out-of-fold answer of one of them only, and a stack learns from those of all.",
-                    fix="Take --method average, or several runs.",
-                )
-            if not source.has_folds:
-                raise InputError(
-                    f"A stack learns from out-of-fold answers, and `{source.name}` has none.",
-                    fix="Train it with --folds 5, or take --method average.",
-                )
-        if not crossed.any():
-            raise InputError(
-                "A stack learns from films that every member has answered out of fold; these members have none.",
-                fix="Train the members on the same split of the same data set.",
-            )
         stacked = probabilities[:, crossed], films.truth[crossed], films.groups[crossed]
         logits = np.full(probabilities.shape[1:], np.nan)
         logits[crossed] = stack_out_of_fold(*stacked, seed=seed)

@@ -8,7 +8,7 @@ any policy touches.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,72 +19,21 @@ from hilum.errors import ConfigError
 from hilum.judge.study.augmentation_page import augmentation_page
 from hilum.judge.study.augmentation_verdict import choose_policy, flip_words
 from hilum.judge.study.changes import change_of
-from hilum.train.augment import SIMPLE, Augmentation
 from hilum.train.batches import Films, epoch_batches
 from hilum.train.config import RunConfig, default_config
-from hilum.train.policies import mixed_batches, no_changes
+from hilum.train.policies import mixed_batches
 from hilum.train.prepared import prepare_films
-from hilum.train.study.common import OutsideFilms, Study, StudySettings, chosen_names, prepare_outside
+from hilum.train.study.common import OutsideFilms, Study, prepare_outside
+from hilum.train.study.policy_variants import POLICY_VARIANTS
+from hilum.train.study.settings import StudySettings, chosen_names
 from hilum.train.study.variants import VariantAnswers, cross_variant
 
-__all__ = ["POLICY_VARIANTS", "PolicyVariant", "study_augmentation"]
+__all__ = ["study_augmentation"]
 
 _BACKBONES = ("plain-cnn", "efficientnet-lite0")
 _FULL = "full"
 _FINE_TUNING_RATE = 1e-4
 _SHOWN = 5
-
-
-@dataclass(frozen=True)
-class PolicyVariant:
-    """One policy to compare.
-
-    Attributes:
-        name: As study.json and --only have it.
-        title: As the page has it.
-        words: What it does.
-        augmentation: Its settings.
-    """
-
-    name: str
-    title: str
-    words: str
-    augmentation: Augmentation
-
-
-def _variants() -> tuple[PolicyVariant, ...]:
-    default, nothing = Augmentation(), no_changes()
-    geometry = ("flip_probability", "rotation_degrees", "zoom_fraction", "stretch_fraction", "shift_fraction")
-    photometry = (
-        *("photometric_probability", "gamma", "contrast_fraction", "brightness_fraction", "blur_sigma_px"),
-        *("noise_sigma_fraction", "lost_resolution_fraction"),
-    )
-    part = {name: {one: getattr(default, one) for one in names} for name, names in
-            (("geometry", geometry), ("photometry", photometry))}  # fmt: skip
-    return (
-        PolicyVariant("none", "None", "films as they are", nothing),
-        PolicyVariant("simple", "Flip, rotation, blur", "half mirrored, 10 degrees, sigma up to 1 pixel", SIMPLE),
-        PolicyVariant(
-            "geometric", "Geometric", "mirrored, turned, stretched, shifted", replace(nothing, **part["geometry"])
-        ),
-        PolicyVariant(
-            "photometric", "Photometric", "grey values, blur, noise, resolution", replace(nothing, **part["photometry"])
-        ),
-        PolicyVariant(_FULL, "Both", "geometric and photometric", default),
-        PolicyVariant("no-flip", "Both without flip", "never mirrored", replace(default, flip_probability=0.0)),
-        PolicyVariant("randaugment", "RandAugment", "2 of 10 changes, strength 0.5", _policy("randaugment")),
-        PolicyVariant("augmix", "AugMix", "3 chains of changes, strength 0.5", _policy("augmix")),
-        PolicyVariant("mixup", "MixUp", "behind both, alpha 0.2", _policy("mixup")),
-        PolicyVariant("cutmix", "CutMix", "behind both, strength 0.5", _policy("cutmix")),
-        PolicyVariant("erasing", "RandomErasing", "behind both, half of the films", _policy("erasing")),
-    )
-
-
-def _policy(name: str) -> Augmentation:
-    return replace(Augmentation(), policy=name)
-
-
-POLICY_VARIANTS: tuple[PolicyVariant, ...] = _variants()
 
 
 def study_augmentation(
@@ -113,10 +62,9 @@ def study_augmentation(
         InputError: The films or the folder cannot be used.
         ConfigError: A policy, backbone or number is not known or out of range.
     """
-    known = tuple(one.name for one in POLICY_VARIANTS)
-    names = chosen_names(settings.only, known, "policy")
+    names = chosen_names(settings.only, "augmentation")
     kept = {"none", *(_default_name(backbone) for backbone in settings.backbones or _BACKBONES)}
-    names = tuple(name for name in known if name in names or name in kept)
+    names = tuple(one.name for one in POLICY_VARIANTS if one.name in names or one.name in kept)
     study = Study("augmentation", data, out, settings, external=external, overwrite=overwrite, console=console)
     configs = [_config(name, settings) for name in settings.backbones or _BACKBONES]
     console = study.console

@@ -6,7 +6,6 @@ from random weights. Weights that are not on this computer are not fetched: such
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,16 +23,17 @@ from hilum.judge.study.backbone_verdict import choose_backbone, mark_frontier
 from hilum.judge.study.changes import change_of
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
+from hilum.train.backbones import weights_at_hand
 from hilum.train.config import RunConfig, default_config
 from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.seal import seal
-from hilum.train.study.common import Study, StudySettings, chosen_names, prepare_outside
+from hilum.train.study.common import Study, prepare_outside
+from hilum.train.study.settings import StudySettings, chosen_names
 from hilum.train.study.variants import VariantAnswers, cross_variant
 
-__all__ = ["STARTS", "study_backbones", "weights_at_hand"]
+__all__ = ["study_backbones"]
 
-STARTS = ("frozen", "fine-tuned", "from scratch")
 _BACKBONES = ("plain-cnn", "efficientnet-lite0", "MobileNetV2", "DenseNet121")
 _SIZES_PX = (160, 224, 320)
 _SCRATCH_RATE = 1e-3
@@ -86,7 +86,7 @@ def study_backbones(
         InputError: The films or the folder cannot be used.
         ConfigError: A name or number is not known or out of range.
     """
-    starts = chosen_names(settings.only, STARTS, "start")
+    starts = chosen_names(settings.only, "backbones")
     sizes, backbones = settings.sizes_px or _SIZES_PX, settings.backbones or _BACKBONES
     study = Study("backbones", data, out, settings, external=external, overwrite=overwrite, console=console)
     console = study.console
@@ -151,19 +151,6 @@ def study_backbones(
     }
     study.finish(figures, backbone_page(figures))
     return figures
-
-
-def weights_at_hand(backbone: str) -> bool:
-    """Return whether a backbone's ImageNet weights are on this computer: installed, or kept by Keras."""
-    if backbone in {"plain-cnn", "efficientnet-lite0"}:
-        return backbone != "plain-cnn"
-    kept = Path.home() / ".keras" / "models"
-    key = _key(backbone)
-    return kept.is_dir() and any(_key(path.stem).startswith(key) and "notop" in path.stem for path in kept.iterdir())
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _ways(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,47 +19,15 @@ import numpy as np
 import hilum
 from hilum.console import Console
 from hilum.data.fingerprint import find_twins
-from hilum.data.walk import is_inside
-from hilum.errors import ConfigError, InconsistentDataset, InputError, nearest_name
+from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_file
 from hilum.film.preprocess import Preprocessing
 from hilum.train.batches import Films
 from hilum.train.prepared import PreparedFilms, prepare_films
+from hilum.train.study.settings import StudySettings, check_study
 from hilum.train.trial import draw_folds
 
-__all__ = ["OutsideFilms", "Study", "StudySettings", "chosen_names", "prepare_outside"]
-
-_MOST_SEEDS = 20
-
-
-@dataclass(frozen=True)
-class StudySettings:
-    """How thoroughly a study looks.
-
-    Attributes:
-        seeds: How often the cross-validation is repeated, with other folds.
-        folds: Of each.
-        epochs: Epochs of the networks that learn; None: what the study takes by itself.
-        only: Names of the ways to compare; none: all of them.
-        backbones: Networks to train; none: what the study takes by itself.
-        sizes_px: Sides of their input; none: likewise.
-
-    Raises:
-        ConfigError: A number is out of range.
-    """
-
-    seeds: int = 1
-    folds: int = 5
-    epochs: int | None = None
-    only: tuple[str, ...] = ()
-    backbones: tuple[str, ...] = ()
-    sizes_px: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        ranges = (("seeds", self.seeds, 1, _MOST_SEEDS), ("folds", self.folds, 2, 20), ("epochs", self.epochs, 0, 1000))
-        for name, value, low, high in ranges:
-            if value is not None and not low <= value <= high:
-                raise ConfigError(f"`--{name}` must lie between {low} and {high}; received {value}.")
+__all__ = ["OutsideFilms", "Study", "prepare_outside"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +64,8 @@ class Study:
         console: Where messages and progress go.
 
     Raises:
-        InputError: The folder cannot be used.
+        InputError: The folder or the data set cannot be used.
+        ConfigError: A setting cannot be met.
     """
 
     def __init__(
@@ -115,7 +83,7 @@ class Study:
         self.console = console or Console()
         self.overwrite = overwrite
         self.work = out / ".work"
-        _check_folder(out, data, overwrite=overwrite)
+        check_study(kind, data, out, settings, external=external, overwrite=overwrite)
 
     def open(self, prepared: PreparedFilms, outside: OutsideFilms | None, plan: Mapping[str, Any]) -> None:
         """Start the study's folder, or go on with the unfinished study in it.
@@ -252,30 +220,3 @@ def prepare_outside(
         columns=np.array([prepared.findings.index(name) for name in common]),
         left_out={"other_findings": int((~shared).sum()), "twins": int((shared & twin).sum())},
     )
-
-
-def chosen_names(only: tuple[str, ...], known: tuple[str, ...], what: str) -> tuple[str, ...]:
-    """Return the names of `only`, or all known ones, in the order in which they are known.
-
-    Raises:
-        ConfigError: A name is not known.
-    """
-    for name in only:
-        if name not in known:
-            raise ConfigError(f"No {what} is called `{name}`.", fix=nearest_name(name, known))
-    return tuple(name for name in known if not only or name in only)
-
-
-def _check_folder(out: Path, data: Path, *, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write the study into `{out}`: it is a file.", fix="Choose another folder.")
-    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
-        raise InputError(f"The study's folder `{out}` lies in the data set.", fix="Choose another folder for --out.")
-    if any((out / name).exists() for name in ("metrics.json", "config.toml", "audit.json")):
-        raise InputError(
-            f"`{out}` holds a run, an evaluation or an audit; it was not touched.", fix="Choose another folder."
-        )
-    if not overwrite and (out / "study.json").exists():
-        raise InputError(
-            f"`{out}` holds a finished study; it was not touched.", fix="Choose another folder, or add --overwrite."
-        )

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from hilum.console import Console
-from hilum.errors import ConfigError
 from hilum.files import replace_array
 from hilum.film.denoise import LEAST_NOISE, METHODS, Method, apply_method, estimate_noise
 from hilum.film.preprocess import Preprocessing, equalized
@@ -36,8 +35,9 @@ from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.train.batches import Films
 from hilum.train.prepared import prepare_films
-from hilum.train.study.common import Study, StudySettings, chosen_names, prepare_outside
+from hilum.train.study.common import Study, prepare_outside
 from hilum.train.study.frozen import FrozenHeads, features_of, fit_heads, frozen_engine
+from hilum.train.study.settings import StudySettings, chosen_names
 
 __all__ = ["study_noise"]
 
@@ -77,7 +77,7 @@ def study_noise(
         InputError: The films or the folder cannot be used.
         ConfigError: A method or number is not known or out of range.
     """
-    names = ("none", *chosen_names(settings.only, tuple(METHODS)[1:], "method"))
+    names = ("none", *chosen_names(settings.only, "noise"))
     return _NoiseStudy(
         Study("noise", data, out, settings, external=external, overwrite=overwrite, console=console), names
     ).run()
@@ -87,8 +87,6 @@ class _NoiseStudy:
     def __init__(self, study: Study, names: tuple[str, ...]) -> None:
         self.study, self.names, self.console = study, names, study.console
         settings = study.settings
-        if len(settings.backbones) > 1 or len(settings.sizes_px) > 1:
-            raise ConfigError("`study noise` takes one --backbone and one --size-px.", fix="Keep one of them.")
         self.backbone = settings.backbones[0] if settings.backbones else _BACKBONE
         self.size_px = settings.sizes_px[0] if settings.sizes_px else _SIZE_PX
 

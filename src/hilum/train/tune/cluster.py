@@ -17,7 +17,8 @@ from typing import Any
 from hilum.console import hushed
 from hilum.errors import ConfigError, HilumError, InputError, MissingExtra
 from hilum.train.config import RunConfig
-from hilum.train.tune.worker import TuneSettings, TuneWorker
+from hilum.train.tune.settings import TuneSettings
+from hilum.train.tune.worker import TuneWorker
 
 __all__ = ["work_on_cluster"]
 

@@ -16,8 +16,9 @@ from hilum.judge.page import Section, html_page
 from hilum.train.config import RunConfig
 from hilum.train.trial import Crossed
 from hilum.train.tune.gain import macro_f1, mean_loss
+from hilum.train.tune.settings import TuneSettings
 from hilum.train.tune.trial_rows import TrialRow, best_row, changes_text
-from hilum.train.tune.worker import NOISE, Confirmed, TuneSettings
+from hilum.train.tune.worker import NOISE, Confirmed
 
 __all__ = ["SearchResult", "search_page", "verdict_text"]
 

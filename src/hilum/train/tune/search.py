@@ -6,21 +6,20 @@ other first weights, by two standard errors of the films' paired losses.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.console import Console
-from hilum.data.walk import is_inside
 from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.tune.cluster import work_on_cluster
 from hilum.train.tune.page import SearchResult, search_page, verdict_text
+from hilum.train.tune.settings import TuneSettings, check_search
 from hilum.train.tune.table import NoTable
 from hilum.train.tune.trial_rows import TrialRow, trial_rows, trials_csv
-from hilum.train.tune.worker import NOISE, TuneSettings, TuneWorker
+from hilum.train.tune.worker import NOISE, TuneWorker
 
 __all__ = ["Tuned", "tune_settings"]
 
@@ -81,7 +80,7 @@ def tune_settings(
     """
     console, table = console or Console(), table or NoTable()
     try:
-        _check_folder(out, data)
+        check_search(data, out, base)
         worker = TuneWorker(data, out, base, settings, overwrite=overwrite, console=console, watch=table.doing)
         try:
             if not worker.store.is_new:
@@ -148,18 +147,3 @@ def _importances(worker: TuneWorker) -> dict[str, float]:
         return {}
     evaluator = FanovaImportanceEvaluator(seed=worker.space.base.seed)
     return get_param_importances(worker.store.study, evaluator=evaluator)
-
-
-def _check_folder(out: Path, data: Path) -> None:
-    """Refuse a folder that holds anything but a search, or that lies in the data set."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write the search into `{out}`: it is a file.", fix="Choose another folder.")
-    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
-        raise InputError(
-            f"The search's folder `{out}` lies in the data folder.", fix="Choose another folder for --out."
-        )
-    if out.exists() and any(out.iterdir()) and not any((out / name).exists() for name in ("search.json", "claims")):
-        raise InputError(
-            f"`{out}` is not empty and holds no search of hilum's; nothing in it was touched.",
-            fix="Choose another folder.",
-        )

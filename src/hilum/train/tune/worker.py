@@ -28,13 +28,14 @@ from hilum.errors import ConfigError, InputError
 from hilum.film.decode import DECODER_VERSION
 from hilum.train.batches import Films, load_films
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.networks import build_network, check_backbone
+from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.pretrained import films_seen_before
 from hilum.train.trial import Crossed, cross_fit
 from hilum.train.tune.gain import Gain, gain_of, macro_f1, mean_loss
 from hilum.train.tune.search_space import search_space
 from hilum.train.tune.search_store import Claim, SearchStore, lock_file
+from hilum.train.tune.settings import TuneSettings
 
 __all__ = ["NOISE", "Confirmed", "TuneSettings", "TuneWorker"]
 
@@ -42,33 +43,6 @@ NOISE = 2.0  # standard errors
 _SEED_STEP = 1000  # between the draws of folds
 _MOST_SIZES = 2  # of films held in memory
 _WAIT_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class TuneSettings:
-    """How long and how carefully to search.
-
-    Attributes:
-        num_trials: Trials of the search in all, those of earlier runs included.
-        minutes: After which no trial goes on; None for no limit. The defaults are judged all the same.
-        num_folds: Of the grouped cross-validation that judges a trial.
-        num_confirmations: How often the best trial and the defaults are judged anew.
-    """
-
-    num_trials: int = 30
-    minutes: float | None = None
-    num_folds: int = 5
-    num_confirmations: int = 2
-
-    def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("number of trials", self.num_trials, 1, 100_000),
-            ("number of folds", self.num_folds, 2, 20),
-            ("number of confirmations", self.num_confirmations, 1, 20),
-            ("number of minutes", 1 if self.minutes is None else self.minutes, 0, 1_000_000),
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"The {name} must lie between {low} and {high}; received {value:g}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +90,6 @@ class TuneWorker:
     ) -> None:
         self.settings, self.console, self._watch = settings, console or Console(), watch
         self.space = search_space(base)
-        check_backbone(base.backbone)
         with_lungs = base.augmentation.needs_lungs
         self.prepared = prepare_films(data, base.preprocessing, with_lungs=with_lungs, console=self.console)
         build_network(  # what cannot be built at all is said before a search is begun

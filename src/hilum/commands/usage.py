@@ -1,0 +1,91 @@
+"""What the command line says of itself: its versions, and what to write in place of an option that it does not have."""
+
+from __future__ import annotations
+
+import difflib
+import platform
+import sys
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+
+import hilum
+from hilum.extras import EXTRAS, has_extra, install_line
+
+__all__ = ["SetOption", "usage_message", "version_text"]
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="One setting, over those of the file: --set fit.epochs=5; repeatable. docs/reference.md lists them.",
+    ),
+]
+
+
+def version_text() -> str:
+    """Return what `hilum --version` prints: hilum, its engine, Python, and which extras are installed."""
+    there = [extra for extra in EXTRAS if has_extra(extra)]
+    missing = [extra for extra in EXTRAS if extra not in there]
+    lines = [
+        f"hilum {hilum.__version__}",
+        f"OpenVINO {metadata.version('openvino')} (the engine)",
+        f"Python {platform.python_version()}",
+        f"extras installed: {', '.join(there) or 'none'}",
+    ]
+    if missing:
+        lines.append(f"not installed: {', '.join(missing)}; to install one: {install_line(missing[0])}")
+    return "\n".join(lines)
+
+
+def usage_message(error: Any) -> str:
+    """Return what is wrong with the words of a command, and what to write instead.
+
+    Args:
+        error: typer's usage error.
+    """
+    message = str(error.format_message())
+    context = getattr(error, "ctx", None)
+    if not hasattr(error, "possibilities") or context is None:
+        return message
+    option = str(error.option_name)
+    options = {parameter.name: parameter.opts for parameter in context.command.params}
+    if "config" in options and (name := _setting_meant(option, certain=bool(error.possibilities))):
+        section, _, key = name.rpartition(".")
+        return (
+            f"No such option: {option}. `{key}` is a setting: {f'[{section}] ' if section else ''}{key} in run.toml, "
+            f"or --set {name}={_value_given(option)}."
+        )
+    known = [one for names in options.values() for one in names]
+    near = error.possibilities or difflib.get_close_matches(option, known)
+    if near:
+        return f"No such option: {option}. Did you mean {' or '.join(near)}?"
+    return f"No such option: {option}. `{context.command_path} --help` lists them."
+
+
+def _setting_meant(option: str, *, certain: bool) -> str | None:
+    """Return the setting that an unknown option stands for; a name that is merely like it counts unless certain."""
+    from hilum.train.config import setting_names
+
+    word = option.lstrip("-").replace("-", "_").lower()
+    by_key = {name.rpartition(".")[2]: name for name in setting_names()}
+    if word in by_key:
+        return by_key[word]
+    for key, name in by_key.items():  # --batch, --lr
+        if len(word) > 1 and (key.startswith(f"{word}_") or word == "".join(part[0] for part in key.split("_"))):
+            return name
+    close = [] if certain else difflib.get_close_matches(word, by_key, n=1, cutoff=0.8)
+    return by_key[close[0]] if close else None
+
+
+def _value_given(option: str) -> str:
+    """Return the value that stands behind an option on the command line, to be shown in its right place."""
+    words = sys.argv[1:]
+    for position, word in enumerate(words):
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+        if word == option and position + 1 < len(words) and not words[position + 1].startswith("-"):
+            return words[position + 1]
+    return "VALUE"

