@@ -131,7 +131,7 @@ def test_every_module_has_its_test() -> None:
             "findings",
             *("commands/data", "commands/predict", "commands/study", "commands/training", "commands/tune"),
         ),  # test_cli, test_contracts, the run
-        *("film/headers", "film/colour", "film/radiograph", "film/grayscale", "film/bodypart", "film/gdcm_worker"),
+        *("film/headers", "film/colour", "film/radiograph", "film/gdcm_worker"),
         *("data/walk", "data/scan", "data/anatomy", "run/predict"),
     }
     for path in SOURCES:

@@ -1,7 +1,8 @@
 """What a DICOM file says it shows: kind of film, body part, view, and whose it is as a pseudonym.
 
-Films of the chest are let through, and films that say nothing; the rest is refused here, before a pixel is decoded.
-Values are echoed in messages only when they are a word of these lists: free text may hold a patient's name.
+Films of the chest are let through, and films that say nothing or nothing that is known; those that surely say something
+else are refused here, before a pixel is decoded. Messages hold words of hilum's own lists alone: free text may hold a
+patient's name.
 
 Source: DICOM PS3.3 C.7.3.1.1.1 (modality), C.8.7.1 and C.8.11 (CR, DX), PS3.16 annex L (body parts).
 """
@@ -10,13 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
-from typing import Any
 
 from pydicom.dataset import Dataset
 
 from hilum.errors import UnsupportedFilm
-from hilum.film.elements import whole_number
+from hilum.film.bodywords import folded, is_lateral, names_chest, other_part
+from hilum.film.elements import spellings, whole_number
 
 __all__ = ["patient_key", "refuse_other_than_chest", "view_position"]
 
@@ -24,22 +24,8 @@ _RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"  # CR; DX for presentation and for pr
 _FILM_CLASSES = (_RADIOGRAPHY, f"{_RADIOGRAPHY}.1", f"{_RADIOGRAPHY}.1.1")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and .7.1 to .7.4, its multi-frame kin
 _FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR"})  # DR and XR are no DICOM terms, but stand in real files
-_UNSTATED = frozenset({"", "NA", "NONE", "OTHER", "PORTABLE", "UNDEFINED", "UNKNOWN", "UNSPECIFIED"})
 _ANONYMOUS = frozenset({"", "0", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "UNKNOWN", "NONE", "NA", "PATIENT"})
 
-_CHEST = re.compile(
-    r"CHEST|THORAX|THORAK|THORAC(?!IC SPINE|IC VERT|OLUMB)|TORAX|TORAC|TORAKS|LUNG|\bRIBS?\b|\bRIPPEN\b|PULMO|\bCXR\b"
-    r"|POUMON|BRUSTKORB|\bHEART\b|MEDIASTIN"
-)
-_FAR_PARTS = (  # words that no order for a chest film holds
-    "ABDOMEN|ANKLE|CALCANEUS|COCCYX|CSPINE|ELBOW|EXTREMITY|FEMUR|FIBULA|FINGER|FOOT|FOREARM|HAND|HIP|HUMERUS|KNEE|LEG"
-    "|LSPINE|LUMBAR|MANDIBLE|PATELLA|PELVIS|SACRUM|SHOULDER|SKULL|SPINE|THUMB|TIBIA|TOE|TSPINE|ULNA|WRIST"
-)
-_OTHER_WORD = re.compile(rf"\b({_FAR_PARTS})S?\b")
-_OTHER_PART = re.compile(  # words that a reason for a chest film may hold too, as in "head injury"
-    rf"\b({_FAR_PARTS}|ARM|BLADDER|BRAIN|BREAST|CERVICAL|CLAVICLE|FACE|HEAD|HEEL|JAW|KIDNEY|MAXILLA|NECK|RADIUS|SCAPULA"
-    r"|SINUS|TEETH|TOOTH)S?\b"
-)
 _DESCRIPTIONS = (  # nearest to the picture first: a study may hold several films
     "SeriesDescription",
     "ProtocolName",
@@ -47,6 +33,7 @@ _DESCRIPTIONS = (  # nearest to the picture first: a study may hold several film
     "RequestedProcedureDescription",
     "StudyDescription",
 )
+_OF_ONE_FILM = (*_DESCRIPTIONS[:2], "AcquisitionDeviceProcessingDescription", "BodyPartExamined")
 _VIEWS = {
     **{view: view for view in ("PA", "AP", "LLD", "RLD", "LAO", "RAO", "LPO", "RPO", "LLO", "RLO", "LATERAL")},
     **dict.fromkeys(("LL", "RL", "LAT", "LEFT LATERAL", "RIGHT LATERAL"), "LATERAL"),
@@ -68,26 +55,15 @@ def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
     _refuse_other_modality(dataset, name)
     if (whole_number(dataset, "NumberOfFrames") or 1) > 1:
         raise UnsupportedFilm(f"The film `{name}` is a DICOM series of several frames.", fix="Give one still film.")
-    body_part = _text(dataset, "BodyPartExamined")
-    if body_part in _UNSTATED:
-        region = dataset.get("AnatomicRegionSequence")
-        body_part = _text(region[0], "CodeMeaning") if region else ""
-    if body_part not in _UNSTATED:
-        if not _CHEST.search(body_part):
-            other = _OTHER_PART.search(body_part)
-            said = f"its body part is {other[1]}" if other else "its body part is another one"
-            raise UnsupportedFilm(
-                f"Cannot judge the film `{name}`: this file says {said}; expected CHEST.",
-                fix="Give a radiograph of the chest.",
-            )
-        return
-    for keyword in _DESCRIPTIONS:
-        description = _text(dataset, keyword)
-        if _CHEST.search(description):
+    for keyword in ("BodyPartExamined", "AnatomicRegionSequence", *_DESCRIPTIONS):
+        texts = _spellings(dataset, keyword)
+        if names_chest(texts):
             return
-        if other := _OTHER_WORD.search(description):
+        free_text = keyword in _DESCRIPTIONS
+        if other := other_part(texts, free_text=free_text):
+            said = "this file's description speaks of" if free_text else "this file says its body part is"
             raise UnsupportedFilm(
-                f"Cannot judge the film `{name}`: this file's description speaks of {other[1]}; expected CHEST.",
+                f"Cannot judge the film `{name}`: {said} {other}; expected CHEST.",
                 fix="Give a radiograph of the chest.",
             )
 
@@ -111,11 +87,23 @@ def _refuse_other_modality(dataset: Dataset, name: str) -> None:
 
 
 def view_position(dataset: Dataset) -> str | None:
-    """Return PA, AP, LATERAL or another known view that the file states, else None."""
-    view = _VIEWS.get(_text(dataset, "ViewPosition"))
-    if view is None and (codes := dataset.get("ViewCodeSequence")):
-        view = _VIEWS.get(_text(codes[0], "CodeMeaning"))
-    return view
+    """Return PA, AP, LATERAL or another known view that the file states, else None.
+
+    View Position and View Code come first. Where they say nothing, a description of the series that names a lateral
+    view alone counts, and a Patient Orientation by which the picture's rows run from front to back (PS3.3 C.7.6.1.1.1).
+    """
+    for keyword in ("ViewPosition", "ViewCodeSequence"):
+        for text in (texts := _spellings(dataset, keyword)):
+            words = folded(text).replace(".", " ").split()
+            known = _VIEWS.get(" ".join(words)) or next((_VIEWS[word] for word in words if word in ("PA", "AP")), None)
+            if known is not None:
+                return known
+        if is_lateral(texts):
+            return "LATERAL"
+    if any(is_lateral(_spellings(dataset, keyword)) for keyword in _OF_ONE_FILM):
+        return "LATERAL"
+    orientation = next(iter(spellings(dataset, "PatientOrientation")), "").split()
+    return "LATERAL" if [way[:1] for way in orientation] in (["A", "F"], ["P", "F"]) else None
 
 
 def patient_key(dataset: Dataset) -> str | None:
@@ -132,9 +120,15 @@ def patient_key(dataset: Dataset) -> str | None:
 
 def _text(dataset: Dataset, keyword: str) -> str:
     """Return a value in capitals, words parted by single spaces, accents dropped; several values joined."""
-    value: Any = dataset.get(keyword)
-    if value is None:
-        return ""
-    words = value if isinstance(value, str) else " ".join(map(str, value)) if hasattr(value, "__iter__") else str(value)
-    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
-    return " ".join(re.sub(r"[^A-Z0-9.]+", " ", plain.upper()).split())
+    return folded(next(iter(spellings(dataset, keyword)), ""))
+
+
+def _spellings(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return what a text of the file may be; of a sequence, the meaning of its first code."""
+    if not keyword.endswith("Sequence"):
+        return spellings(dataset, keyword)
+    try:
+        items = list(dataset.get(keyword) or ())
+    except Exception:  # noqa: BLE001 - a damaged sequence is read here; pydicom raises whatever it brings about
+        return ()
+    return spellings(items[0], "CodeMeaning") if items else ()

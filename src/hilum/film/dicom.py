@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import struct
 import threading
 import warnings
@@ -34,7 +35,7 @@ from pydicom.uid import (
 from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
 from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
 from hilum.film.colour import grey_from_bgr
-from hilum.film.elements import whole_number, words_of
+from hilum.film.elements import spellings, whole_number, words_of
 from hilum.film.grayscale import shown_values
 from hilum.film.headers import MAX_BYTES, check_size
 from hilum.film.radiograph import Radiograph
@@ -210,19 +211,18 @@ def age_and_interpretation(data: bytes) -> tuple[float | None, str]:
     Args:
         data: A file that decode_dicom reads; what it says beside its picture may still be damaged.
 
-    Source: DICOM PS3.5 6.2, value representation AS: three digits and D, W, M or Y.
+    Source: DICOM PS3.5 6.2, value representation AS: three digits and D, W, M or Y; some files have fewer digits.
     """
     wanted: list[Any] = ["PatientAge", "PhotometricInterpretation"]
     try:
         with pydicom_kept_quiet():
             header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=wanted)
-            age, interpretation = (str(header.get(keyword, "") or "") for keyword in wanted)
+            age, interpretation = (next(iter(spellings(header, keyword)), "").strip() for keyword in wanted)
     except Exception:  # noqa: BLE001 - as in decode_dicom: a damaged file raises whatever it likes
         return None, ""
     per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
-    if len(age) == 4 and age[:3].isdigit() and age[3] in per_year:
-        return int(age[:3]) / per_year[age[3]], interpretation
-    return None, interpretation
+    found = re.match(r"(\d{1,3}) ?([DWMY])\b", age, re.ASCII | re.IGNORECASE)
+    return int(found[1]) / per_year[found[2].upper()] if found else None, interpretation
 
 
 _quiet_lock = threading.Lock()
