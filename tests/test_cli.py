@@ -620,14 +620,16 @@ def test_an_output_file_is_replaced_whole_or_not_at_all(
     command: Command, tiny_model: Path, three_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "answers.csv"
-    out.write_text("earlier")
+    words = ("predict", "--model", tiny_model, three_films, "--format", "csv", "--out", out)
+    assert command(*words[:3], three_films / "a.png", *words[4:]).code == 0
+    earlier = out.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr("hilum.run.writing._CsvWriter.close", lambda _: (_ for _ in ()).throw(OSError(28, "No space")))
-        result = command("predict", "--model", tiny_model, three_films, "--format", "csv", "--out", out)
+        result = command(*words, "--overwrite")
     assert result.code == 2
     assert "No space" in result.err.splitlines()[-1]
-    assert out.read_text() == "earlier"
-    assert command("predict", "--model", tiny_model, three_films, "--format", "csv", "--out", out).code == 0
+    assert out.read_bytes() == earlier
+    assert command(*words, "--resume").code == 0
     assert len(out.read_text(encoding="utf-8").splitlines()) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
 

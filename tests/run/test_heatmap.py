@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from hilum.errors import InputError
 from hilum.film.radiograph import Radiograph
-from hilum.run.heatmap import free_path, heat, overlay, write_png
+from hilum.run.heatmap import free_path, heat, is_own_picture, overlay, write_png
 
 
 def film(height: int = 200, width: int = 300) -> Radiograph:
@@ -70,6 +72,45 @@ def test_films_of_one_name_get_pictures_of_their_own(tmp_path: Path) -> None:
     taken: set[str] = set()
     names = [free_path(tmp_path, film, taken).name for film in ("a/x.png", "b/x.jpg", "c/x", "d/x-2.png", "y.dcm")]
     assert names == ["x.png", "x-2.png", "x-3.png", "x-2-2.png", "y.png"]
+
+
+def test_a_hundred_thousand_films_of_one_stem_are_named_at_once(tmp_path: Path) -> None:
+    taken, started = set[str](), time.perf_counter()
+    names = {free_path(tmp_path, f"{number}/IM000001.dcm", taken).name for number in range(100_000)}
+    assert time.perf_counter() - started < 30  # by counting up each time it would be hours
+    assert len(names) == 100_000
+    assert {"IM000001.png", "IM000001-2.png", "IM000001-100000.png"} <= names
+
+
+def test_names_that_some_file_systems_take_for_one_are_told_apart(tmp_path: Path) -> None:
+    taken = set[str]()
+    films = ("A.png", "a.png", "x/A-2.png", "é.png", "e\u0301.png")
+    names = [free_path(tmp_path, film, taken).name for film in films]
+    assert names == ["A.png", "a-2.png", "A-2-2.png", "é.png", "e\u0301-2.png"]
+
+
+def test_a_picture_says_whose_it_is_and_a_failure_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, pixels = tmp_path / "a.png", np.arange(20, dtype=np.uint8).reshape(4, 5)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    assert not is_own_picture(path)
+    write_png(path, pixels)
+    assert is_own_picture(path)
+    assert (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) == pixels).all()
+    with Image.open(path) as opened:
+        assert opened.text == {"Software": "hilum"}  # type: ignore[attr-defined]
+    before = path.read_bytes()
+    write = Path.write_bytes
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda one, data: write(one, data[:9]) and (_ for _ in ()).throw(OSError(28, "No space"))
+    )
+    with pytest.raises(InputError, match="No space"):
+        write_png(path, pixels)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["a.png"]
+    (tmp_path / "link.png").symlink_to(path)
+    assert not is_own_picture(tmp_path / "link.png")
 
 
 @pytest.mark.parametrize("name", ["a\nb:c\\d.png", "..", "", "Ärzte 1.png", "x" * 255, "é" * 127])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hilum.errors import InputError
-from hilum.run.journal import Journal, journal_path
+from hilum.run.journal import Journal, journal_path, num_answers
 
 RUN = {"model": "ab" * 32, "films": "cd" * 32, "heatmaps": None, "lungs": None, "hilum": "0.1.0"}
 FILMS = [Path(name) for name in ("a.png", os.fsdecode(b"b \xff\n.png"), "c.png", "d.png")]
@@ -100,6 +100,33 @@ def test_without_resume_or_without_a_journal_it_begins_anew(out: Path, tmp_path:
     journal_path(out).write_text('{"file": "a.png"}\n')  # no header: nobody knows of what run
     with opened(out) as journal:
         assert journal.num_done == 0
+
+
+def test_a_file_of_anybody_else_is_no_journal_and_no_link_is_followed(out: Path, tmp_path: Path) -> None:
+    words = "it is no journal of hilum's"
+    precious = tmp_path / "precious"
+    journal_path(out).unlink()
+    for content in (b"precious", b"\x89PNG\r\n\x1a\n", b"[]"):
+        journal_path(out).write_bytes(content)
+        with pytest.raises(InputError, match=words):
+            opened(out, resume=False)
+        assert journal_path(out).read_bytes() == content
+    journal_path(out).unlink()
+    precious.write_bytes(b"")
+    for link in (journal_path(out).symlink_to, journal_path(out).hardlink_to):
+        link(precious)
+        with pytest.raises(InputError, match=words):
+            opened(out, resume=False)
+        assert precious.read_bytes() == b""
+        journal_path(out).unlink()
+
+
+def test_answers_of_an_unfinished_run_are_counted(out: Path, tmp_path: Path) -> None:
+    assert num_answers(out) == 3
+    assert num_answers(out, most=1) == 1
+    assert num_answers(tmp_path / "other.csv") == 0
+    journal_path(out).write_bytes(journal_path(out).read_bytes()[:-1])
+    assert num_answers(out) == 2
 
 
 def test_two_runs_do_not_write_one_file(out: Path) -> None:

@@ -72,14 +72,16 @@ def test_a_run_that_ended_goes_on(
         pytest.importorskip("pyarrow")
     whole, out = (tmp_path / f"{name}.{output_format}" for name in ("whole", "out"))
     assert predict_films([folder], model=tiny_model, output_format=output_format, out=whole) == 100
-    out.write_text("earlier")
+    predict_films([folder / "001.png"], model=tiny_model, output_format=output_format, out=out)
+    earlier = out.read_bytes()
     judged: list[str] = []
     for num_films in (0, 7, 130):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             judged = stop_after(patch, num_films)
-            predict_films([folder], model=tiny_model, output_format=output_format, out=out, resume=num_films > 0)
+            words: dict[str, Any] = {"resume": num_films > 0, "overwrite": num_films == 0}
+            predict_films([folder], model=tiny_model, output_format=output_format, out=out, **words)
         assert len(judged) == num_films
-        assert out.read_text() == "earlier"
+        assert out.read_bytes() == earlier
         if num_films == 7:
             with journal_path(out).open("ab") as journal:
                 journal.write(b'{"file": "half of a li')
@@ -207,3 +209,142 @@ def test_progress_is_told(tiny_model: Path, folder: Path, tmp_path: Path) -> Non
     console = Counting()
     predict_films([folder], model=tiny_model, output_format="csv", out=tmp_path / "answers.csv", console=console)
     assert (console.done, console.bars) == (300, [("Judging 300 films", 300, 0)])
+
+
+# --- nothing of the user's is written over --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path, write_film: Callable[..., Path]) -> Path:
+    """A folder with a film of the user's."""
+    return write_film(tmp_path / "own" / "a.png").parent
+
+
+def refuse(words: str, paths: list[Path], model: Path, **options: Any) -> None:
+    """Expect a refusal before any film is judged, after which every file is as it was."""
+    places = {path for one in (*paths, *options.values()) if isinstance(one, Path) for path in [one, one.parent]}
+    before = {path: path.read_bytes() for place in places for path in place.glob("**/*") if path.is_file()}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match=words):
+        patch.setattr(hilum.run.predict, "judge_films", None)
+        predict_films(paths, model=model, **options)
+    after = {path: path.read_bytes() for place in places for path in place.glob("**/*") if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize("more", [{}, {"overwrite": True}, {"resume": True, "out": True}])
+@pytest.mark.parametrize("option", ["heatmaps", "lungs"])
+def test_pictures_never_take_the_place_of_films(
+    tiny_model: Path, own: Path, tmp_path: Path, option: str, more: dict[str, Any]
+) -> None:
+    if "out" in more:
+        more = more | {"out": tmp_path / "answers.csv", "output_format": "csv"}
+    (tmp_path / "link").symlink_to(own)
+    for folder in (own, own / "maps", tmp_path / "link", own / ".." / "own"):
+        refuse("whose films are read", [own], tiny_model, **{option: folder}, **more)
+    for folder in (own, tmp_path / "link"):
+        refuse("is no picture that hilum drew", [own / "a.png"], tiny_model, **{option: folder}, **more)
+    refuse("it is a file", [own], tiny_model, **{option: own / "a.png"}, **more)
+
+
+def test_a_link_or_hard_link_in_the_folder_of_pictures_is_left_alone(
+    tiny_model: Path, own: Path, tmp_path: Path
+) -> None:
+    maps, precious = tmp_path / "maps", tmp_path / "precious"
+    maps.mkdir()
+    precious.write_bytes(b"mine")
+    for link in ((maps / "a.png").symlink_to, (maps / "a.png").hardlink_to):
+        link(precious)
+        refuse("is no picture that hilum drew", [own], tiny_model, heatmaps=maps, overwrite=True)
+        (maps / "a.png").unlink()
+    (maps / "a.png").symlink_to(tmp_path / "nowhere")
+    refuse("is no picture that hilum drew", [own], tiny_model, lungs=maps, overwrite=True)
+
+
+def test_pictures_of_an_earlier_run_are_replaced_where_that_is_asked(
+    tiny_model: Path, own: Path, tmp_path: Path
+) -> None:
+    maps = tmp_path / "maps"
+    predict_films([own], model=tiny_model, heatmaps=maps)
+    (maps / "notes.txt").write_text("mine")
+    refuse("is a picture of an earlier run; it was not touched. Add --overwrite", [own], tiny_model, heatmaps=maps)
+    before = (maps / "a.png").stat().st_mtime_ns
+    predict_films([own], model=tiny_model, heatmaps=maps, overwrite=True)
+    assert (maps / "a.png").stat().st_mtime_ns > before
+    assert sorted(path.name for path in maps.iterdir()) == ["a.png", "notes.txt"]
+
+
+def test_no_film_model_list_or_file_of_anybody_else_becomes_an_output(
+    tiny_model: Path, own: Path, tmp_path: Path
+) -> None:
+    table, link, hard = own / "list.csv", tmp_path / "link.csv", tmp_path / "hard.csv"
+    table.write_text("path\na.png\n")
+    link.symlink_to(own / "a.png")
+    hard.hardlink_to(own / "a.png")
+    words: dict[str, Any] = {"output_format": "csv"}
+    for more in ({}, {"overwrite": True}, {"resume": True}):
+        for out in (own / "a.png", hard, table, tiny_model, tmp_path / "own" / ".." / "own" / "a.png"):
+            refuse(
+                "this command reads it|was not made by `hilum predict`", [table], tiny_model, out=out, **words, **more
+            )
+        refuse("it is a link", [own], tiny_model, out=link, **words, **more)
+        refuse("no regular file", [own], tiny_model, out=Path("/dev/null"), **words, **more)
+    (tmp_path / ".answers.csv.partial").write_bytes(b"mine")
+    refuse("no journal of hilum's", [own], tiny_model, out=tmp_path / "answers.csv", overwrite=True, **words)
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_finished_file_asks_for_overwrite_or_resume(
+    tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output_format: str
+) -> None:
+    if output_format == "parquet":
+        pytest.importorskip("pyarrow")
+    out, films = tmp_path / "answers", [folder / "000.png", folder / "002.png"]
+    words: dict[str, Any] = {"model": tiny_model, "output_format": output_format, "out": out}
+    assert predict_films(films, **words) == 1
+    refuse(r"was finished by an earlier .*Add --overwrite to replace it, --resume", films, **words)
+    finished = out.stat().st_mtime_ns
+    if output_format == "table":  # does not tell of which films it is
+        assert predict_films(films, **words, resume=True) == 1
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(hilum.run.predict, "judge_films", None)
+            assert predict_films(films, **words, resume=True) == 1
+            with pytest.raises(InputError, match="it is finished, and the earlier run had another list of films"):
+                predict_films(films[:1], **words, resume=True)
+        assert out.stat().st_mtime_ns == finished
+    assert predict_films(films[:1], **words, overwrite=True) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["answers"]
+
+
+def test_an_unfinished_run_is_not_lost_without_a_word(
+    tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: dict[str, Any] = {"model": tiny_model, "output_format": "csv", "out": tmp_path / "answers.csv"}
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        stop_after(patch, 7)
+        predict_films([folder], **words)
+    refuse("begun by an earlier run, which did not finish; 7 films are judged", [folder], **words)
+    judged = stop_after(monkeypatch, 1000)
+    predict_films([folder], **words, overwrite=True)
+    assert len(judged) == 300
+
+
+def test_names_that_a_spreadsheet_would_run_are_paths_that_go_on_and_are_read_again(
+    tiny_model: Path, write_film: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [*("=1+1.png", "+a.png", "-b.png", "@c.png", "\td.png"), "e.png"]
+    films = [write_film(Path(name), seed=seed) for seed, name in enumerate(names)]
+    out = Path("answers.csv")
+    words: dict[str, Any] = {"model": tiny_model, "output_format": "csv", "out": out}
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        stop_after(patch, 3)
+        predict_films(films, **words)
+    assert predict_films(films, **words, resume=True) == 0
+    with out.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["file"] for row in rows] == [*(f"./{name}" for name in names[:-1]), "e.png"]
+    assert predict_films(films, **words, resume=True) == 0  # nothing is left to do
+    with Path("list.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows([["path"], *([row["file"]] for row in rows)])
+    assert predict_films([Path("list.csv")], model=tiny_model, output_format="jsonl", out=Path("again.jsonl")) == 0

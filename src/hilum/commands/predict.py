@@ -56,6 +56,12 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with FILE where an earlier run of the same command was ended.")
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace what an earlier predict wrote to FILE and DIR. Nothing else is ever replaced."
+        ),
+    ] = False,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +98,7 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
             heatmaps=heatmaps,
             lungs=lungs,
             resume=resume,
+            overwrite=overwrite,
             standard_input=sys.stdin.buffer,
             cluster=Cluster(cluster, workers) if cluster else None,
             console=TerminalConsole(),

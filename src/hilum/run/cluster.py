@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,8 +25,10 @@ import hilum
 from hilum.console import Console, hushed
 from hilum.data.filmlist import FilmList
 from hilum.errors import HilumError, InputError, MissingExtra, ModelFileError
-from hilum.files import replace_file
+from hilum.files import replace_file, replacing
+from hilum.results import json_with
 from hilum.run.classifier import Classifier
+from hilum.run.finished import is_own_output
 from hilum.run.memory import keep_memory_flat
 from hilum.run.modelfile import read_model_file
 from hilum.run.stream import judge_films
@@ -60,6 +63,7 @@ def predict_on_cluster(
     out: Path,
     cluster: Cluster,
     shard_films: int = SHARD_FILMS,
+    overwrite: bool = False,
     console: Console | None = None,
 ) -> int:
     """Judge films on a cluster; write the answers as Parquet files, those that are missing.
@@ -70,6 +74,7 @@ def predict_on_cluster(
         out: The folder for the Parquet files, made where it does not exist.
         cluster: Where.
         shard_films: How many films make a file; not to be changed between runs.
+        overwrite: Replace what an earlier run on a cluster left in the folder, whatever its films and model.
         console: Where progress goes; nowhere by default.
 
     Returns:
@@ -94,9 +99,11 @@ def predict_on_cluster(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot write to `{out}`: {error.strerror}.", fix="Give another --out.") from error
+    if overwrite:
+        _clear(out)
     _agree(out, plan)
     num_shards = -(-films.num_films // shard_films)
-    missing = [number for number in range(num_shards) if not _part(out, number).exists()]
+    missing = [number for number in range(num_shards) if not os.path.lexists(_part(out, number))]
     if missing:
         num_done = sum(_size(number, plan) for number in set(range(num_shards)) - set(missing))
         task = {
@@ -155,6 +162,17 @@ def _agree(out: Path, plan: Mapping[str, Any]) -> None:
             )
 
 
+def _clear(out: Path) -> None:
+    """Remove the files of an earlier run, which its plan tells; anything else stays."""
+    plan = out / _PLAN
+    if not json_with(plan, ("model", "films", "num_films", "shard_films", "hilum")):
+        return
+    for part in out.glob("part-*.parquet"):
+        if re.fullmatch(r"part-\d{5,}\.parquet", part.name) and not part.is_symlink() and is_own_output(part):
+            part.unlink()
+    plan.unlink()
+
+
 def _shards(films: FilmList, shard_films: int, missing: set[int]) -> list[dict[str, Any]]:
     """Return number and paths of the shards that are missing; relative paths keep their names and get their folder."""
     paths = iter(films)
@@ -208,19 +226,13 @@ class _ShardJudge:
 
     def _write(self, part: Path, paths: list[Path]) -> None:
         classifier = self._classifier = self._classifier or self._load()
-        partial = part.with_name(f".{part.name}-{os.getpid()}-{time.time_ns()}")
-        try:
+        with replacing(part) as partial:
             writer = open_writer(
                 "parquet", io.StringIO(), partial, classifier.findings, has_members=classifier.engine.has_members
             )
             for answer in judge_films(classifier, paths, num_threads=1):
                 writer.write(answer.to_dict())
             writer.close()
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(part)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 # --- Ray ------------------------------------------------------------------------------------------------------------

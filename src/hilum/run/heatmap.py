@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from hilum.errors import InputError
+from hilum.files import replace_file
 from hilum.film.radiograph import Radiograph
 from hilum.run.view import WHOLE, Part, pixels_of
 
-__all__ = ["FRAME", "free_path", "heat", "overlay", "write_png"]
+__all__ = ["FRAME", "free_path", "heat", "is_own_picture", "overlay", "write_png"]
 
 FRAME = (128, 160, 200)  # the colour of the line around what a network saw of a film, red-green-blue
+_PNG_HEAD_BYTES = 33  # the signature and the chunk IHDR
+_WORDS = b"tEXtSoftware\0hilum"
+_SIGNATURE = (len(_WORDS) - 4).to_bytes(4, "big") + _WORDS + zlib.crc32(_WORDS).to_bytes(4, "big")
 _LONGEST_STEM = 230  # bytes; file systems allow names of 255, and a number and the suffix come behind it
 
 
@@ -76,27 +82,56 @@ def overlay(
 
 
 def free_path(folder: Path, film: str, taken: set[str]) -> Path:
-    """Return where a film's picture goes: FILE-STEM.png, or FILE-STEM-2.png where that name is already taken."""
+    """Return where a film's picture goes: FILE-STEM.png, or FILE-STEM-2.png where that name is already taken.
+
+    Numbers are looked for by doubling, so that a hundred thousand films of one stem take no longer than as many of
+    different stems. Names that a file system without upper case takes for one are one.
+
+    Args:
+        folder: Of the pictures.
+        film: The path of the film.
+        taken: The names of this run so far; the new one is added.
+    """
     stem = re.sub(r"[\x00-\x1f/\\:]+", "_", Path(film).stem) or "film"
     stem = os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM]) if len(os.fsencode(stem)) > _LONGEST_STEM else stem
-    name, number = stem, 2
-    while name in taken:
-        name, number = f"{stem}-{number}", number + 1
-    taken.add(name)
+    base = unicodedata.normalize("NFC", stem).casefold()
+    name = stem
+    if base in taken:
+        least, most = 1, 2  # the first number is taken; the second need not be
+        while f"{base}-{most}" in taken:
+            least, most = most, 2 * most
+        while most - least > 1:
+            middle = (least + most) // 2
+            least, most = (middle, most) if f"{base}-{middle}" in taken else (least, middle)
+        name, base = f"{stem}-{most}", f"{base}-{most}"
+    taken.add(base)
     return folder / f"{name}.png"
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write (H, W) or (H, W, 3) uint8 pixels, red-green-blue, as a PNG file.
+    """Write (H, W) or (H, W, 3) uint8 pixels, red-green-blue, as a PNG file that says hilum drew it.
 
     Raises:
-        InputError: The file cannot be written.
+        InputError: The file cannot be written; what was there before still is.
     """
     ordered = pixels if pixels.ndim == 2 else pixels[..., ::-1]
     encoded, data = cv2.imencode(".png", ordered)
+    if not encoded:
+        raise InputError(f"Cannot encode the picture `{path.name}`.")
+    png = data.tobytes()
     try:
-        if not encoded:
-            raise InputError(f"Cannot encode the picture `{path.name}`.")
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise InputError(f"Cannot write the picture `{path}`: {error.strerror}.") from error
+        replace_file(path, png[:_PNG_HEAD_BYTES] + _SIGNATURE + png[_PNG_HEAD_BYTES:], wait=False)
+    except InputError as error:
+        raise InputError(f"Cannot write the picture `{path}`: {error.message}", fix=error.fix) from error
+
+
+def is_own_picture(path: Path) -> bool:
+    """Return whether `write_png` wrote a file. Links are not followed.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(_PNG_HEAD_BYTES + len(_SIGNATURE)).endswith(_SIGNATURE)

@@ -8,20 +8,36 @@ output is written from it, at once; so a finished file is always whole, and a ki
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hilum.errors import InputError
 
-__all__ = ["Journal", "journal_path"]
+__all__ = ["Journal", "journal_path", "num_answers"]
 
 _FORMAT = 1
+_STARTS = (b'{"journal":', b'{"file":')  # of the first line; of a journal that lost it, of the next
 
 
 def journal_path(out: Path) -> Path:
     """Return where the journal of an output file lies."""
     return out.with_name(f".{out.name}.partial")
+
+
+def num_answers(out: Path, *, most: int = 2**62) -> int:
+    """Return how many answers an unfinished run with an output file left; counting ends at the most.
+
+    Raises:
+        InputError: What lies in the journal's place is no journal.
+    """
+    if not os.path.lexists(journal_path(out)):
+        return 0
+    with _opened(journal_path(out)) as file:
+        return sum(1 for line in islice(file, 1, most + 1) if line.endswith(b"\n"))
 
 
 class Journal:
@@ -54,7 +70,7 @@ class Journal:
     ) -> None:
         self.path = journal_path(out)
         self.num_done, self.num_unread = 0, 0
-        self._file = self.path.open("a+b")
+        self._file = _opened(self.path)
         try:
             _lock(self._file.fileno(), out)
             self._start = self._read_header(out, run) if resume else 0
@@ -117,7 +133,7 @@ class Journal:
                 raise InputError(
                     f"Cannot go on with `{out}`: the earlier run had {other}; {key} then {_shown(earlier.get(key))}, "
                     f"now {_shown(run[key])}.",
-                    fix="Repeat the earlier command, or leave out --resume to begin anew.",
+                    fix="Repeat the earlier command, or leave out --resume and add --overwrite to begin anew.",
                 )
         return self._file.tell()
 
@@ -133,6 +149,29 @@ class Journal:
             pass_by(answer)
             end += len(line)
         return end
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a journal, or make an empty one. Anybody else's file in its place is refused, and no link is followed."""
+    refusal = f"Cannot keep the answers in `{path}` until they are all there: it is no journal of hilum's."
+    fix = "Move it away, or give another --out."
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    if path.is_symlink():
+        raise InputError(refusal, fix=fix)
+    file = os.fdopen(os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666), "a+b")
+    try:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise InputError(refusal, fix=fix)
+        file.seek(0)
+        start = file.read(len(_STARTS[0]))
+        if not any(one.startswith(start) or start.startswith(one) for one in _STARTS):
+            raise InputError(refusal, fix=fix)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

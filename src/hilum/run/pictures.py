@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,60 @@ import numpy as np
 
 from hilum.errors import InputError
 from hilum.film.decode import read_film
+from hilum.results import is_in_folder
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
-from hilum.run.heatmap import free_path, overlay, write_png
+from hilum.run.heatmap import free_path, is_own_picture, overlay, write_png
 from hilum.run.lungs import lung_mask
 
-__all__ = ["Pictures"]
+__all__ = ["Pictures", "check_pictures"]
+
+
+def check_pictures(
+    folder: Path, films: Iterable[Path], *, read_folders: Iterable[Path], option: str, may_replace: bool
+) -> None:
+    """Refuse a folder in which a picture would take the place of anything but a picture that may be replaced.
+
+    Costs a look at each film's picture where the folder has any files; nothing is kept of them.
+
+    Args:
+        folder: For the pictures; it need not exist.
+        films: All films of the run.
+        read_folders: Folders that the run reads: pictures in them would be films to the next run.
+        option: What names the folder on the command line.
+        may_replace: Whether pictures of an earlier run may be replaced.
+
+    Raises:
+        InputError: The folder may not be used; nothing in it was touched.
+    """
+    fix = f"Name another folder: {option} DIR"
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise InputError(f"Cannot write pictures into `{folder}`: it is a file.", fix=fix)
+    for read in read_folders:
+        if is_in_folder(folder, read):
+            raise InputError(
+                f"Cannot write pictures into `{folder}`: it lies in `{read}`, whose films are read; pictures would be "
+                "taken for films.",
+                fix=fix,
+            )
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    taken = set[str]()
+    for film in films:
+        path = free_path(folder, str(film), taken)
+        if not os.path.lexists(path):
+            continue
+        try:
+            is_own = is_own_picture(path)
+        except OSError:
+            is_own = False
+        if not is_own:
+            raise InputError(f"`{path}` is there and is no picture that hilum drew; it was not touched.", fix=fix)
+        if not may_replace:
+            raise InputError(
+                f"`{path}` is a picture of an earlier run; it was not touched.",
+                fix=f"Add --overwrite to replace pictures, or name another folder: {option} DIR",
+            )
 
 
 class Pictures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -13,11 +12,14 @@ import hilum
 from hilum.console import Console
 from hilum.data.filmlist import FilmList, check_paths, list_films
 from hilum.errors import InputError
+from hilum.files import replacing
+from hilum.results import check_file
 from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.run.cluster import Cluster, predict_on_cluster
-from hilum.run.journal import Journal
-from hilum.run.pictures import Pictures
+from hilum.run.finished import is_own_output, num_unread_in
+from hilum.run.journal import Journal, journal_path, num_answers
+from hilum.run.pictures import Pictures, check_pictures
 from hilum.run.stream import judge_films
 from hilum.run.writing import check_format, open_writer
 
@@ -33,6 +35,7 @@ def predict_films(
     heatmaps: Path | None = None,
     lungs: Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     standard_input: IO[bytes] | None = None,
     cluster: Cluster | None = None,
     console: Console | None = None,
@@ -48,6 +51,9 @@ def predict_films(
         heatmaps: The folder for heat maps, made where it does not exist; none are written when not given.
         lungs: The folder for masks of the lungs, as large as the films; as for heat maps, and not the same folder.
         resume: Go on with the journal of an earlier run with the same ``out``; begin anew where there is none.
+            Where ``out`` is finished, nothing is judged.
+        overwrite: Replace what an earlier `predict` wrote: the output, its journal, pictures. Nothing else is ever
+            replaced.
         standard_input: What ``-`` reads.
         cluster: Where to judge, for more films than one computer can; ``out`` is then a folder of Parquet files, and
             what is missing there is computed. This process alone when not given.
@@ -57,8 +63,8 @@ def predict_films(
         How many films could not be read, those of the earlier run included.
 
     Raises:
-        InputError: A path does not exist, no film is found, the output cannot be written, or the earlier run had
-            another model or other films.
+        InputError: A path does not exist, no film is found, the output cannot be written or something is there that
+            may not be replaced, or the earlier run had another model or other films.
         MissingExtra: Parquet without pyarrow, a cluster without Ray.
         ModelFileError: The model file cannot be used.
     """
@@ -67,20 +73,35 @@ def predict_films(
     if cluster is not None:
         folder = _folder_for_cluster(output_format, out, heatmaps or lungs)
         films = list_films(named, standard_input=standard_input)
-        return predict_on_cluster(films, model=model, out=folder, cluster=cluster, console=console)
+        return predict_on_cluster(films, model=model, out=folder, cluster=cluster, overwrite=overwrite, console=console)
     check_format(output_format, out)
     if resume and out is None:
         raise InputError("--resume goes on with an output file, and none is named.", fix="Name it: --out FILE")
-    if out is not None and out.is_dir():
-        raise InputError(f"Cannot write `{out}`: it is a folder.", fix="Name a file.")
+    if out is not None:
+        _check_output(out, [*named, model], resume=resume, overwrite=overwrite)
     classifier = Classifier(model)
     films = list_films(named, standard_input=standard_input)
+    for pictured, option in ((heatmaps, "--heatmaps"), (lungs, "--lungs")):
+        if pictured is not None:
+            check_pictures(
+                pictured,
+                films,
+                read_folders=named,
+                option=option,
+                may_replace=overwrite or (resume and out is not None),
+            )
     try:
+        sha256 = classifier.identity["sha256"]
+        if out is not None and resume and lungs is None and out.exists() and not journal_path(out).exists():
+            unread = num_unread_in(out, films, format_=output_format, model_sha256=sha256, heatmaps=heatmaps)
+            if unread is not None:
+                console.say(f"All {films.num_films:,} films were judged by an earlier run; nothing is left to do.")
+                return unread
         pictures = Pictures(classifier, heatmaps, lungs)
         if out is None:
             return _to_standard_output(classifier, films, output_format, pictures, console)
         run = {
-            "model": classifier.identity["sha256"],
+            "model": sha256,
             "films": films.sha256,
             "heatmaps": None if heatmaps is None else str(heatmaps),
             "lungs": None if lungs is None else str(lungs),
@@ -103,6 +124,18 @@ def predict_films(
         raise InputError(
             f"Cannot write `{out or heatmaps or lungs}`: {error.strerror}.", fix=fix or "Choose another place."
         ) from error
+
+
+def _check_output(out: Path, reads: list[Path], *, resume: bool, overwrite: bool) -> None:
+    """Refuse an output in whose place anything lies but what an earlier `predict` wrote and is to be replaced."""
+    check_file(
+        out, made_by="hilum predict", is_own=is_own_output, may_replace=overwrite or resume, reads=reads, resumes=True
+    )
+    if not (resume or overwrite) and num_answers(out, most=1):
+        raise InputError(
+            f"`{out}` was begun by an earlier run, which did not finish; {num_answers(out):,} films are judged.",
+            fix="Add --resume to go on with it, --overwrite to begin anew, or name another file.",
+        )
 
 
 def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | None) -> Path:
@@ -147,17 +180,10 @@ def _answers(
 
 def _write_whole(out: Path, journal: Journal, output_format: str, classifier: Classifier) -> None:
     """Write the output from the journal, and put it in its place when it is safe on the disk."""
-    whole = out.with_name(f".{out.name}.whole")
-    try:
-        with whole.open("w", encoding="utf-8", newline="") as stream:
-            writer = open_writer(
-                output_format, stream, whole, classifier.findings, has_members=classifier.engine.has_members
-            )
-            for answer in journal.answers():
-                writer.write(answer)
-            writer.close()
-            stream.flush()
-            os.fsync(stream.fileno())
-        whole.replace(out)
-    finally:
-        whole.unlink(missing_ok=True)
+    with replacing(out) as whole, whole.open("w", encoding="utf-8", newline="") as stream:
+        writer = open_writer(
+            output_format, stream, whole, classifier.findings, has_members=classifier.engine.has_members
+        )
+        for answer in journal.answers():
+            writer.write(answer)
+        writer.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from hilum.errors import InputError, MissingExtra
+from hilum.text import csv_row, json_text, printable
 
-__all__ = ["FORMATS", "AnswerWriter", "check_format", "open_writer"]
+__all__ = ["FORMATS", "AnswerWriter", "check_format", "encodable", "open_writer"]
 
 FORMATS = ("table", "jsonl", "csv", "parquet")
 _PARQUET_ROWS = 4096
@@ -90,10 +91,10 @@ def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool)
     row["model_name"] = answer["model"]["name"] if judged else None
     row["model_sha256"] = answer["model"]["sha256"] if judged else None
     row["error"] = error and f"{error['type']}: {error['message']} {error['fix']}".rstrip()
-    return {column: _printable(value) if isinstance(value, str) else value for column, value in row.items()}
+    return {column: encodable(value) if isinstance(value, str) else value for column, value in row.items()}
 
 
-def _printable(text: str) -> str:
+def encodable(text: str) -> str:
     """Return text that any encoding of Unicode can carry; file names are bytes and need not be UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -104,7 +105,7 @@ class _JsonLinesWriter:
         self._is_unicode = (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
     def write(self, answer: Mapping[str, Any]) -> None:
-        self._stream.write(_printable(json.dumps(answer, ensure_ascii=not self._is_unicode)) + "\n")
+        self._stream.write(encodable(json_text(json.dumps(answer, ensure_ascii=not self._is_unicode))) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -115,14 +116,22 @@ class _CsvWriter:
     def __init__(self, stream: IO[str], findings: Sequence[str], has_members: bool) -> None:
         self._stream, self._findings, self._has_members = stream, findings, has_members
         columns = list(_flat(_NO_FILM, findings, has_members))
-        self._writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        self._writer.writeheader()
+        self._paths = [columns.index(name) for name in ("file", "heatmap")]
+        self._is_shown = stream.isatty()  # a terminal obeys control characters; a file keeps its very names
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._put(columns)
 
     def write(self, answer: Mapping[str, Any]) -> None:
         row = _flat(answer, self._findings, self._has_members)
         if row["accepted"] is not None:
             row["accepted"] = str(row["accepted"]).lower()
-        self._writer.writerow(row)
+        self._put(row.values())
+
+    def _put(self, row: Iterable[Any]) -> None:
+        cells = csv_row(row, self._paths)
+        if self._is_shown:
+            cells = [printable(cell) if isinstance(cell, str) else cell for cell in cells]
+        self._writer.writerow(cells)
 
     def close(self) -> None:
         self._stream.flush()
@@ -137,12 +146,13 @@ class _TableWriter:
     def _begin(self) -> None:
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         self._table.add_column("file", overflow="fold", min_width=16)
         self._table.add_column("finding")
         for name in self._findings:
-            self._table.add_column(name, justify="right")
+            self._table.add_column(Text(printable(name)), justify="right")
         if self._has_members:
             self._table.add_column("apart", justify="right")
         self._table.add_column("may be")
@@ -161,7 +171,7 @@ class _TableWriter:
             cells = [answer["finding"] or "refused", *shares, ", ".join(answer["set"]) or "none of them", remarks]
         if self._has_members:
             cells.insert(1 + len(self._findings), apart)
-        self._table.add_row(*(Text(_printable(cell)) for cell in (answer["file"], *cells)))
+        self._table.add_row(*(Text(printable(cell)) for cell in (answer["file"], *cells)))
         if self._table.row_count == _TABLE_ROWS:  # a table needs all its rows to know its widths
             self._flush()
             self._begin()

@@ -1,0 +1,173 @@
+"""One rule for every option that writes: nothing of the user's is ever written over.
+
+A file that is there already is replaced only where an earlier run of the same command made it, which its own content
+says, and where the user asked for it. What is a link, a device, a film, a model, or anybody else's file is refused
+before the first film is read. New files appear under their name in one step (`hilum.files`), so that half of one is
+never seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hilum.errors import InputError
+
+__all__ = ["ResultFolder", "check_file", "is_in_folder", "is_same_file", "json_with"]
+
+_LARGEST_JSON = 256 * 2**20
+
+
+def check_file(
+    out: Path,
+    *,
+    made_by: str,
+    is_own: Callable[[Path], bool],
+    may_replace: bool,
+    reads: Iterable[Path] = (),
+    resumes: bool = False,
+) -> None:
+    """Refuse the name of a file that may not be written; touch nothing.
+
+    Args:
+        out: The file to be written; it need not exist.
+        made_by: The command whose earlier file may be replaced, as in "hilum predict".
+        is_own: Whether the content of a file says that this command made it.
+        may_replace: Whether the user asked for such a file to be replaced.
+        reads: What this run reads: never written, whatever it holds.
+        resumes: Whether the command has --resume, for the message.
+
+    Raises:
+        InputError: The file may not be written.
+    """
+    fix = "Name another file."
+    try:
+        mode = os.lstat(out).st_mode
+    except FileNotFoundError:
+        if not os.path.isdir(out.parent):  # noqa: PTH112 - answers False to every OSError
+            raise InputError(
+                f"Cannot write `{out}`: its folder does not exist.", fix="Make the folder first."
+            ) from None
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot write `{out}`: {getattr(error, 'strerror', error)}.", fix=fix) from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"Cannot write `{out}`: it is a folder.", fix="Name a file.")
+    if stat.S_ISLNK(mode):
+        raise InputError(f"Cannot write `{out}`: it is a link, and hilum writes through none.", fix=fix)
+    if not stat.S_ISREG(mode):
+        raise InputError(f"Cannot write `{out}`: it is no regular file.", fix=fix)
+    if any(is_same_file(out, read) for read in reads):
+        raise InputError(f"Cannot write `{out}`: this command reads it.", fix=fix)
+    if not _holds(out, is_own):
+        raise InputError(f"`{out}` is there and was not made by `{made_by}`; it was not touched.", fix=fix)
+    if not may_replace:
+        raise InputError(
+            f"`{out}` was finished by an earlier `{made_by}`; it was not touched.",
+            fix="Add --overwrite to replace it, "
+            f"{'--resume where the same command was repeated, ' if resumes else ''}or name another file.",
+        )
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """What one command leaves in a folder, and how its folder is told from anybody else's.
+
+    Attributes:
+        of: Whose folder it is, as in "The audit's folder".
+        finished: What it holds when it is finished, as in "an earlier audit; it was".
+        files: The names that the command may write.
+        marks: Names of the files that say, by their keys, that the command made what is in the folder.
+        others: Marks of other commands: with one of them the folder is refused, replace or not.
+    """
+
+    of: str
+    finished: str
+    files: tuple[str, ...]
+    marks: Mapping[str, frozenset[str]]
+    others: tuple[str, ...] = ()
+
+    def check(self, out: Path, *, overwrite: bool, reads: Iterable[Path] = (), data: Path | None = None) -> None:
+        """Refuse a folder that may not be written into; touch nothing.
+
+        Args:
+            out: The folder; it need not exist.
+            overwrite: Whether finished results of this command may be replaced.
+            reads: Files that this run reads: never written, whatever they hold.
+            data: The data set: the folder must not lie in it.
+
+        Raises:
+            InputError: The folder may not be used.
+        """
+        fix = "Choose another folder."
+        if os.path.lexists(out) and not os.path.isdir(out):  # noqa: PTH112
+            raise InputError(f"Cannot write the {self.of} into `{out}`: it is a file.", fix=fix)
+        if data is not None and is_in_folder(out, data):
+            raise InputError(
+                f"The {self.of}'s folder `{out}` lies in the data set, which is the data folder `{data}`.",
+                fix="Choose another folder for --out.",
+            )
+        if self.present(out, self.others):
+            raise InputError(f"`{out}` holds a run, an evaluation or an audit; it was not touched.", fix=fix)
+        there = self.present(out, self.files)
+        for name in there:
+            if (out / name).is_symlink():
+                raise InputError(f"Cannot write `{out / name}`: it is a link, and hilum writes through none.", fix=fix)
+            if any(is_same_file(out / name, read) for read in reads):
+                raise InputError(f"Cannot write `{out / name}`: this command reads it.", fix=fix)
+        if there and not self.is_own(out):
+            raise InputError(
+                f"`{out}` holds `{there[0]}`, which no earlier {self.of} of hilum's made; it was not touched.",
+                fix=fix,
+            )
+        if there and not overwrite:
+            raise InputError(
+                f"`{out}` holds {self.finished} not touched.", fix="Choose another folder, or add --overwrite."
+            )
+
+    def is_own(self, out: Path) -> bool:
+        """Return whether an earlier run of the command made what is in a folder, finished or not."""
+        return any(json_with(out / name, keys) for name, keys in self.marks.items())
+
+    @staticmethod
+    def present(out: Path, names: Iterable[str]) -> list[str]:
+        """Return which names there are in a folder, links that lead nowhere included."""
+        return [name for name in names if os.path.lexists(out / name)]
+
+
+def json_with(path: Path, keys: Iterable[str]) -> bool:
+    """Return whether a file holds a JSON object with some keys."""
+    try:
+        if path.is_symlink() or path.stat().st_size > _LARGEST_JSON:
+            return False
+        content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() >= set(keys)
+
+
+def is_same_file(one: Path, two: Path) -> bool:
+    """Return whether two paths lead to one file: by links, hard links, another spelling, or the same name."""
+    try:
+        return one.samefile(two)  # by device and inode
+    except (OSError, ValueError):
+        return False
+
+
+def is_in_folder(path: Path, folder: Path) -> bool:
+    """Return whether a path, there or not, is a folder or lies in it, whatever links and spellings lead there."""
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return False
+    real = Path(os.path.realpath(path))
+    return any(is_same_file(place, folder) for place in (real, *real.parents))
+
+
+def _holds(path: Path, is_own: Callable[[Path], bool]) -> bool:
+    try:
+        return is_own(path)
+    except (OSError, ValueError):
+        return False

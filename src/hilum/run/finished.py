@@ -1,0 +1,134 @@
+"""Outputs that `predict` has finished: whether a file is one, and what it says, so that nothing is judged twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import InputError
+from hilum.run.writing import check_format, encodable
+from hilum.text import plain_path
+
+__all__ = ["is_own_output", "num_unread_in", "output_format"]
+
+_HEAD_BYTES, _FOOT_BYTES = 2**16, 2**20
+_OWN_JSON = re.compile(r'\{"file": ".*?", "(finding": (null|").*"probabilities": \{|error": \{"type": ")', re.DOTALL)
+_OWN_TABLE = re.compile(r"\s*file +finding .*may be +remarks *\n *[\u2500\u2501 -]+\n")
+_COLUMNS = ("file", "heatmap", "model_sha256", "error")
+
+
+def is_own_output(path: Path) -> bool:
+    """Return whether `predict` wrote a file, in whichever format.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(_HEAD_BYTES)
+        file.seek(max(0, path.stat().st_size - _FOOT_BYTES))
+        foot = file.read()
+    if start.startswith(b"PAR1"):
+        return all(name in foot for name in (b"probability_", b"above_threshold", b"model_sha256"))
+    first, _, _ = start.decode("utf-8", "replace").partition("\n")
+    if first.startswith("{"):
+        return _OWN_JSON.match(first) is not None
+    columns = first.split(",")
+    if len(columns) > 1:
+        return columns[:2] == ["file", "finding"] and {"above_threshold", "model_sha256", "error"} <= set(columns)
+    return _OWN_TABLE.match(start.decode("utf-8", "replace")) is not None
+
+
+def output_format(path: Path) -> str:
+    """Return the format of an output of `predict`.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(5)
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if start.startswith(b"{") else "csv" if start == b"file," else "table"
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    check_format("parquet", path)
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(columns=list(_COLUMNS)):
+        yield from batch.to_pylist()
+
+
+def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            yield {
+                "error": row.get("error"),
+                "file": encodable(row["file"]),
+                "heatmap": row.get("heatmap") and encodable(row["heatmap"]),
+                "model_sha256": row.get("model", {}).get("sha256"),
+            }
+
+
+def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines, strict=True):
+            yield {key: row[key] or None for key in _COLUMNS} | {
+                key: plain_path(row[key]) or None for key in ("file", "heatmap")
+            }
+
+
+_READERS = {"parquet": _parquet_rows, "jsonl": _json_rows, "csv": _csv_rows}
+
+
+def num_unread_in(
+    out: Path, films: Iterable[Path], *, format_: str, model_sha256: str, heatmaps: Path | None
+) -> int | None:
+    """Return how many films a finished output could not read, where it is of these very films and this model.
+
+    Args:
+        out: The output.
+        films: The paths of all films, in order.
+        format_: The format that is asked for.
+        model_sha256: Of the model file.
+        heatmaps: The folder for heat maps; None for none.
+
+    Returns:
+        The number; None of a table, which does not tell.
+
+    Raises:
+        InputError: The output is of other films, another model, or without the heat maps; or it is damaged.
+    """
+    fix = "Add --overwrite in place of --resume to judge all films anew, or name another file."
+    other, num_unread = "another list of films", 0
+    try:
+        if output_format(out) != format_:
+            raise InputError(f"Cannot go on with `{out}`: it is finished, in the format {output_format(out)}.", fix=fix)
+        if format_ not in _READERS:
+            return None
+        rows = _READERS[format_](out)
+        for path in films:
+            row = next(rows, None)
+            if row is None or row["file"] != encodable(str(path)):
+                break
+            num_unread += row["error"] is not None
+            if row["error"] is None and row["model_sha256"] != model_sha256:
+                other = "another model file"
+                break
+            place = row["heatmap"] and Path(row["heatmap"]).parent
+            if row["error"] is None and place != (heatmaps and Path(encodable(str(heatmaps)))):
+                other = "another folder for heat maps"
+                break
+        else:
+            if next(rows, None) is None:
+                return num_unread
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Cannot go on with `{out}`: it is damaged.", fix=fix) from error
+    raise InputError(f"Cannot go on with `{out}`: it is finished, and the earlier run had {other}.", fix=fix)

@@ -1,0 +1,106 @@
+"""Words from outside, made harmless: file names, names of findings and models, and whatever a library says of a file.
+
+A terminal obeys control characters, a page shows text in the order that bidirectional characters tell, and a
+spreadsheet runs a cell that begins like a formula. `printable` is for what people read, `csv_path` and `csv_cell` are
+for cells of CSV files. Parquet and JSON keep the very text.
+
+Source: https://owasp.org/www-community/attacks/CSV_Injection; Unicode Technical Report 36, 2.5.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from typing import IO
+
+__all__ = ["csv_cell", "csv_path", "csv_row", "json_text", "plain_cell", "plain_path", "printable", "write_csv"]
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNPRINTABLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff\ufeff]")
+_UNPRINTABLE_LINES = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff\ufeff]")
+_IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029{_BIDI}\ufeff]")
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")  # the last four: the same signs in full width
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Return text for a terminal or a page: control and bidirectional characters come out as escapes.
+
+    Args:
+        text: Any text; bytes of a file name that are no UTF-8 come out as escapes too.
+        lines: Whether the text's own line ends stay.
+
+    Example:
+        >>> printable("film\x1b[2J.png")
+        'film\\x1b[2J.png'
+    """
+    return (_UNPRINTABLE_LINES if lines else _UNPRINTABLE).sub(_escape, text)
+
+
+def json_text(text: str) -> str:
+    """Return JSON in which what JSON leaves raw is escaped too: the same values, harmless on a terminal."""
+    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def csv_path(path: str) -> str:
+    """Return a path for a cell: `./` stands before one that begins like a formula, and it still leads there.
+
+    Example:
+        >>> csv_path("=1+1.png")
+        './=1+1.png'
+    """
+    return f"./{path}" if _FORMULA.match(path) else path
+
+
+def csv_cell(value: object) -> object:
+    """Return a cell: `'` stands before text that begins like a formula; numbers, also as text, stay as they are.
+
+    Example:
+        >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell(-0.5)
+        ("'=1+1", '-0.5', -0.5)
+    """
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def plain_path(cell: str) -> str:
+    """Return the path that `csv_path` made a cell of."""
+    return cell[2:] if cell.startswith("./") and _FORMULA.match(cell[2:]) else cell
+
+
+def plain_cell(cell: str) -> str:
+    """Return the text that `csv_cell` made a cell of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
+def csv_row(row: Iterable[object], paths: Iterable[int] = ()) -> list[object]:
+    """Return the cells of a line, harmless; those at the positions `paths` are paths."""
+    places = set(paths)
+    return [
+        csv_path(value) if place in places and isinstance(value, str) else csv_cell(value)
+        for place, value in enumerate(row)
+    ]
+
+
+def write_csv(
+    stream: IO[str], columns: Sequence[str], rows: Iterable[Sequence[object]], *, paths: Iterable[str] = ("path",)
+) -> None:
+    """Write a table as CSV; every cell is harmless in a spreadsheet.
+
+    Args:
+        stream: Where it goes.
+        columns: Their names, the first line.
+        rows: The cells of each line; None makes an empty one.
+        paths: Names of the columns that hold paths.
+    """
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(csv_row(columns))
+    places = [columns.index(name) for name in paths if name in columns]
+    writer.writerows(csv_row(row, places) for row in rows)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
