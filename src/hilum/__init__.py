@@ -25,7 +25,8 @@ def load(path: str | Path = "chest", *, num_threads: int | None = None) -> Class
     """Return the classifier in a model file; neither Keras nor TensorFlow is imported.
 
     Args:
-        path: A ``model.onnx`` made by ``hilum train``, or the name of a model that ships with hilum.
+        path: A ``model.onnx`` made by ``hilum train``, the folder of its run, or the name of a model that ships with
+            hilum.
         num_threads: Threads of the engine; all cores when not given.
 
     Raises:

@@ -73,7 +73,7 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path, content: bytes) -> None
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "missing.onnx").message
-    assert "directory" in refused(tmp_path).message
+    assert "holds no model.onnx" in refused(tmp_path).message
 
 
 def test_an_oversized_file_is_refused_unread(tmp_path: Path) -> None:

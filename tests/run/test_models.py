@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import hilum
 from hilum.errors import ModelFileError
 from hilum.run import models
 from hilum.run.modelfile import read_model_file
-from hilum.run.models import AIDES, DEFAULT_MODEL, SHIPPED, ShippedModel, aide_bytes, shipped_model
+from hilum.run.models import AIDES, DEFAULT_MODEL, SHIPPED, ShippedModel, aide_bytes, file_of, shipped_model
 
 
 def test_the_shipped_files_are_those_of_the_registry() -> None:
@@ -71,3 +72,28 @@ def test_a_file_with_another_hash_is_refused(tmp_path: Path, tiny_model: Path, m
     with pytest.raises(ModelFileError, match="is not the one that hilum shipped") as caught:
         hilum.load("small")
     assert caught.value.exit_code == 3
+
+
+def test_a_folder_of_a_run_stands_for_its_model(tmp_path: Path, tiny_model: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(ModelFileError, match=r"The folder `.*run` holds no model.onnx") as caught:
+        read_model_file(run)
+    assert "folder of a finished run" in caught.value.fix
+    (run / "model.onnx").write_bytes(tiny_model.read_bytes())
+    assert file_of(run) == run / "model.onnx"
+    assert read_model_file(run).path == run / "model.onnx"
+    assert read_model_file(run).sha256 == read_model_file(tiny_model).sha256
+
+
+def test_a_keras_model_is_told_apart(tmp_path: Path) -> None:
+    keras = tmp_path / "model.keras"
+    with zipfile.ZipFile(keras, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ModelFileError, match="is a Keras model, for going on training") as caught:
+        read_model_file(keras)
+    assert caught.value.fix == "Give the model.onnx that lay beside it."
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(ModelFileError) as caught:
+        read_model_file(keras)
+    assert caught.value.fix == f"Give `{tmp_path / 'model.onnx'}`."

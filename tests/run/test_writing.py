@@ -147,12 +147,12 @@ def test_the_table_says_it_in_words() -> None:
 
 
 def test_a_long_table_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilum.run.writing._TABLE_ROWS", 2)
+    monkeypatch.setattr("hilum.run.table._MOST_ROWS", 2)
     films: list[Answer | UnreadFilm] = [answer(f"{number}.png") for number in range(5)]
     text = text_of("table", films)
-    assert text.count("may be") == 3
+    assert text.count("may be  ") == 3
     assert [line.split(".png")[0].strip() for line in text.splitlines() if ".png" in line] == list("01234")
-    assert text_of("table", films[:4]).count("may be") == 2  # no empty part at the end
+    assert text_of("table", films[:4]).count("may be  ") == 2  # no empty part at the end
 
 
 def test_a_name_cannot_colour_the_table() -> None:

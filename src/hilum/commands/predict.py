@@ -18,7 +18,11 @@ __all__ = ["ModelOption", "predict"]
 
 ModelOption = Annotated[
     Path,
-    typer.Option("--model", metavar="MODEL", help="A model.onnx made by `hilum train`, or `chest`, which ships."),
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A run's folder or its model.onnx, made by `hilum train`; or `chest`, which ships.",
+    ),
 ]
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hilum.errors import HilumError, InputError
 
-__all__ = ["WHOLE", "Answer", "Part", "Reason", "UnreadFilm", "conformal_set", "disagreement", "softmax"]
+__all__ = ["WHOLE", "Answer", "Part", "Reason", "UnreadFilm", "conformal_set", "disagreement", "in_words", "softmax"]
 
 Part = tuple[float, float, float, float]  # where it begins and ends, fractions of height and width: top to right
 WHOLE: Part = (0.0, 1.0, 0.0, 1.0)
@@ -103,6 +103,24 @@ class UnreadFilm:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of this film."""
         return {"file": self.file, "error": self.error.to_dict()}
+
+
+def in_words(answer: Mapping[str, Any]) -> str:
+    """Return what an answer says, in one phrase: the finding, several that cannot be told apart, or that there is none.
+
+    Args:
+        answer: The JSON object of an `Answer` or `UnreadFilm`.
+
+    Example:
+        >>> in_words({"finding": "B", "set": ["A", "B"], "probabilities": {"A": 0.4, "B": 0.6}})
+        'B or A (undecided)'
+    """
+    if "error" in answer:
+        return "cannot be read"
+    if answer["finding"] is None:
+        return "refused"
+    others = sorted(set(answer["set"]) - {answer["finding"]}, key=answer["probabilities"].__getitem__, reverse=True)
+    return " or ".join((answer["finding"], *others)) + (" (undecided)" if others else "")
 
 
 def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.float64]:

@@ -21,13 +21,14 @@ from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.run.familiar import Familiarity
-from hilum.run.models import SEGMENTER, shipped_model
+from hilum.run.models import SEGMENTER, file_of, shipped_model
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
 FORMAT_VERSION = 2
 _SEGMENTER = "lung_segmenter"  # key of the metadata: which one cropped the films, where they are cropped
 METADATA_KEY = "hilum"
+_ZIP, _KERAS_PART = b"PK\x03\x04", b"config.json"  # what a .keras file is, and holds
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_NODES = 100_000
 
@@ -189,14 +190,14 @@ def read_model_file(path: Path) -> ModelFile:
     """Read a model file and check it before any engine does.
 
     Args:
-        path: The file, or the name of a model that ships with hilum.
+        path: The file, the folder of a run that holds it, or the name of a model that ships with hilum.
 
     Raises:
         ModelFileError: It cannot be read, is cut short, is no ONNX file or not hilum's, is too new or too large,
             points at data outside itself, or is not the file that shipped under its name.
     """
     shipped = shipped_model(path)
-    path = shipped.path if shipped else path
+    path = shipped.path if shipped else file_of(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ModelFileError(f"The model file `{path}` is larger than {MAX_FILE_BYTES // 2**20} MB.")
@@ -209,6 +210,12 @@ def read_model_file(path: Path) -> ModelFile:
         raise ModelFileError(
             f"The file of the model `{shipped.name}`, `{path}`, is not the one that hilum shipped: another hash.",
             fix="Install hilum anew, or give a model file by its path.",
+        )
+    if data.startswith(_ZIP) and _KERAS_PART in data:
+        beside = path.with_name("model.onnx")
+        raise ModelFileError(
+            f"`{path}` is a Keras model, for going on training; hilum answers with the model.onnx of its run.",
+            fix=f"Give `{beside}`." if beside.is_file() else "Give the model.onnx that lay beside it.",
         )
     try:
         _refuse_unsafe_graph(memoryview(data))

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from hilum.errors import ModelFileError, nearest_name
 
-__all__ = ["AIDES", "DEFAULT_MODEL", "SEGMENTER", "SHIPPED", "ShippedModel", "aide_bytes", "shipped_model"]
+__all__ = ["AIDES", "DEFAULT_MODEL", "SEGMENTER", "SHIPPED", "ShippedModel", "aide_bytes", "file_of", "shipped_model"]
 
 DEFAULT_MODEL = "chest"
+_RUN_MODEL = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,22 @@ def aide_bytes(file: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != AIDES[file]:
         raise ModelFileError(f"hilum's own file `{file}` is not the one that ships.", fix="Install hilum anew.")
     return data
+
+
+def file_of(model: Path) -> Path:
+    """Return the model file that a path stands for: itself, or ``model.onnx`` in the folder of a run.
+
+    Raises:
+        ModelFileError: It is a folder without one.
+    """
+    if not model.is_dir():
+        return model
+    if not (model / _RUN_MODEL).is_file():
+        raise ModelFileError(
+            f"The folder `{model}` holds no {_RUN_MODEL}.",
+            fix="Give the folder of a finished run, or the path of a model.onnx.",
+        )
+    return model / _RUN_MODEL
 
 
 def shipped_model(model: str | Path) -> ShippedModel | None:

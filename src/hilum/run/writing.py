@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ __all__ = ["FORMATS", "AnswerWriter", "check_format", "encodable", "open_writer"
 
 FORMATS = ("table", "jsonl", "csv", "parquet")
 _PARQUET_ROWS = 4096
-_TABLE_ROWS = 500
-_TABLE_WIDTH = 180  # characters, where the output is no terminal
 _NO_FILM = {"file": "", "error": {"type": "", "message": "", "fix": ""}}  # for the columns
 
 
@@ -69,8 +66,11 @@ def open_writer(
         return _ParquetWriter(path, findings, has_members)
     if output_format == "jsonl":
         return _JsonLinesWriter(stream)
-    kind = _CsvWriter if output_format == "csv" else _TableWriter
-    return kind(stream, findings, has_members)
+    if output_format == "csv":
+        return _CsvWriter(stream, findings, has_members)
+    from hilum.run.table import TableWriter
+
+    return TableWriter(stream, findings, has_members)
 
 
 def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool) -> dict[str, Any]:
@@ -134,61 +134,6 @@ class _CsvWriter:
         self._writer.writerow(cells)
 
     def close(self) -> None:
-        self._stream.flush()
-
-
-class _TableWriter:
-    def __init__(self, stream: IO[str], findings: Sequence[str], has_members: bool) -> None:
-        self._stream, self._findings, self._has_members = stream, findings, has_members
-        self._is_shown = False
-        self._begin()
-
-    def _begin(self) -> None:
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        self._table.add_column("file", overflow="fold", min_width=16)
-        self._table.add_column("finding")
-        for name in self._findings:
-            self._table.add_column(Text(printable(name)), justify="right")
-        if self._has_members:
-            self._table.add_column("apart", justify="right")
-        self._table.add_column("may be")
-        self._table.add_column("remarks", overflow="fold")
-
-    def write(self, answer: Mapping[str, Any]) -> None:
-        from rich.text import Text
-
-        if "error" in answer:
-            cells = ["cannot be read", *("" for _ in self._findings), "", answer["error"]["message"]]
-            apart = ""
-        else:
-            shares = (f"{100 * answer['probabilities'][name]:.1f} %" for name in self._findings)
-            remarks = " ".join(reason["message"] for reason in answer["reasons"])
-            apart = f"{100 * (answer.get('disagreement') or 0):.1f} %"
-            cells = [answer["finding"] or "refused", *shares, ", ".join(answer["set"]) or "none of them", remarks]
-        if self._has_members:
-            cells.insert(1 + len(self._findings), apart)
-        self._table.add_row(*(Text(printable(cell)) for cell in (answer["file"], *cells)))
-        if self._table.row_count == _TABLE_ROWS:  # a table needs all its rows to know its widths
-            self._flush()
-            self._begin()
-
-    def close(self) -> None:
-        if self._table.row_count or not self._is_shown:
-            self._flush()
-
-    def _flush(self) -> None:
-        from rich.console import Console
-
-        width = None if self._stream.isatty() else _TABLE_WIDTH
-        console = Console(file=io.StringIO(), width=width, color_system=None)
-        console.print(self._table)
-        text = console.file.getvalue()  # type: ignore[attr-defined]
-        self._is_shown = True
-        self._stream.write("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
         self._stream.flush()
 
 
