@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 import signal
 import stat
@@ -100,6 +101,7 @@ def test_memory_is_held_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(MissingExtra):
         load_training()
     assert held == [True]
+    assert logging.getLogger("tensorflow").level == logging.ERROR  # no paragraphs on retracing
 
 
 def test_a_missing_data_folder(command: Command, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import signal
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -390,6 +392,8 @@ def _show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsol
 def main() -> None:
     """Run the command line; turn errors into one line and an exit code."""
     debug = "--debug" in sys.argv
+    if not debug:
+        _hush_libraries()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # an encoding without a sign must not end the command
@@ -421,6 +425,19 @@ def main() -> None:
     if code in (_INTERRUPTED, _ENDED):
         _leave(code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _hush_libraries() -> None:
+    """Keep warnings of libraries, which are about their code and not about films, off the terminal."""
+    asked = sys.warnoptions or any(action == "error" for action, *_ in warnings.filters)
+    if not asked:
+        warnings.simplefilter("ignore")
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_is_ours)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == "hilum"
 
 
 def _leave(code: int) -> None:

@@ -199,3 +199,22 @@ def test_mistakes_in_folders_and_films_are_said_at_once(
         assert code == 2, text
         assert words in text
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_no_library_warns_on_the_terminal(debug: bool) -> None:
+    code = (
+        "import logging, sys, warnings, hilum.cli\n"
+        "def command(**_):\n"
+        "    warnings.warn('of some library')\n"
+        "    logging.getLogger('some.library').warning('logged')\n"
+        "    logging.getLogger('hilum.serve').error('our own')\n"
+        "hilum.cli.app = command\n"
+        f"sys.argv = ['hilum', *{['--debug'] if debug else []}]\n"
+        "hilum.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ("of some library" in done.stderr, "logged" in done.stderr) == (debug, debug)
+    assert "our own" in done.stderr
+    if not debug:
+        assert done.stderr == "our own\n"

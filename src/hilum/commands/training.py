@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from hilum.console import hushed
@@ -29,6 +30,7 @@ def load_training() -> None:
         MissingExtra: The extra `train` is not whole.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of many networks in one process: folds, sources
     hold_memory()
     try:
         with hushed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ def test_the_page_tells_every_method_and_demand(figures: dict[str, Any]) -> None
     assert "&lt;median&gt; meets every demand" in html
     assert html.count('src="data:image/jpeg') == 3
     assert "MTF50" in html
+    assert re.search(r"\bth small \{ display: block", html)  # a method's settings stand beneath its name
     assert ("Not looked at" in html) is (figures["external"] is None)
     assert "http" not in html.replace("http-equiv", "")
 

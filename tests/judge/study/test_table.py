@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hilum.judge.study.table import change_text, figure_text, plain_table
 
 
@@ -20,3 +22,21 @@ def test_figures_and_changes_in_words() -> None:
     change = {"auroc": {"value": 0.01, "low": 0.002, "high": 0.02}, "verdict": "better"}
     assert change_text(change) == "+1.0 (+0.2 to +2.0) better"
     assert change_text(None) == "–"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_no_width_breaks_a_word(width: int) -> None:
+    heads = ["change in AUROC, points", *(f"{dose} dose" for dose in ("low", "medium", "high")), "forced, clean", "ms"]
+    row = ["Median of three", *["+1.0 (+0.2 to +2.0) not shown to be no worse"] * 4, "12.5"]
+    text = plain_table(heads, [row, row], width=width)
+    assert max(map(len, text.splitlines())) <= width
+    words = text.split()
+    assert words.count("+1.0") == 8
+    assert words.count("Median") == 2
+    if width == 40:
+        assert text.splitlines()[:4] == [
+            "change in AUROC, points",
+            "",
+            "Median of three",
+            "  low dose: +1.0 (+0.2 to +2.0) not",
+        ]

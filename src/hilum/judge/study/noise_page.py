@@ -163,7 +163,7 @@ def _demands(figures: Mapping[str, Any]) -> str:
 
 def _quality(figures: Mapping[str, Any]) -> str:
     body = "".join(
-        f'<tr><th scope="row">{escape(row["title"])}<small>{escape(row["settings"])}</small></th>'
+        f'<tr><th scope="row">{escape(row["title"])} <small>{escape(row["settings"])}</small></th>'
         + "".join(
             f"<td>{row['fidelity'][dose]['psnr']:.1f}<small>{row['fidelity'][dose]['ssim']:.3f}</small></td>"
             for dose in figures["doses"]

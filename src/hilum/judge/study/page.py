@@ -106,5 +106,5 @@ def picture(film: NDArray[np.float32], name: str, words: str = "") -> str:
     data = base64.b64encode(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()).decode()
     return (
         f'<figure><img src="data:image/jpeg;base64,{data}" alt="{escape(name, quote=True)}">'
-        f"<figcaption><b>{escape(name)}</b>{escape(words)}</figcaption></figure>"
+        f"<figcaption><b>{escape(name)}</b> {escape(words)}</figcaption></figure>"
     )

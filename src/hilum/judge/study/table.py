@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,13 @@ from hilum.judge.tables import percent, range_text
 __all__ = ["change_text", "figure_text", "plain_table"]
 
 
+_GAP = 3  # characters between two columns
+
+
 def plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
     """Return a table as text, the first column to the left and the others to the right.
+
+    Where it is too wide even with its cells broken between words, each row is a block of lines instead.
 
     Args:
         heads: Its headings.
@@ -27,6 +33,11 @@ def plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: i
     from rich.text import Text
 
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
+    longest = [
+        max(len(word) for cell in cells for word in (cell.split() or [""])) for cells in zip(heads, *rows, strict=True)
+    ]
+    if sum(longest) + _GAP * (len(heads) - 1) + 2 > console.width:
+        return _blocks(heads, rows, console.width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for order, head in enumerate(heads):
         drawn.add_column(Text(head), justify="right" if order else "left")
@@ -35,6 +46,18 @@ def plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: i
     console.print(drawn)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     return "\n".join(lines).strip("\n") + "\n"
+
+
+def _blocks(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """Return a table's rows one beneath the other, each cell on a line of its own with its heading."""
+    lines = []
+    for row in rows:
+        lines += textwrap.wrap(row[0], width)
+        for head, cell in zip(heads[1:], row[1:], strict=True):
+            lines += textwrap.wrap(f"{head}: {cell}", width, initial_indent="  ", subsequent_indent="    ")
+        lines.append("")
+    text = "\n".join([*textwrap.wrap(heads[0], width), "", *lines]).strip("\n") + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def figure_text(interval: Mapping[str, float | None]) -> str:
