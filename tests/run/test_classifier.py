@@ -47,6 +47,16 @@ def test_path_text_bytes_and_radiograph_give_the_same_answer(classifier: Classif
     assert same(classifier.predict(classifier.read(film)), answer)
 
 
+def test_a_model_of_an_earlier_reading_answers_and_says_so_once(
+    film: Path, tmp_path: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_model(tmp_path / "model.onnx", decoder_version=1, name="of old")
+    assert hilum.load(path).predict(film).finding == hilum.load(path).predict(film).finding
+    told = [record.getMessage() for record in caplog.records if record.name == "hilum"]
+    assert len(told) == 1
+    assert "`of old` were measured with an earlier reading" in told[0]
+
+
 def test_the_answer_is_what_the_metadata_make_of_the_logits(
     classifier: Classifier, film: Path, tiny_metadata: Metadata
 ) -> None:

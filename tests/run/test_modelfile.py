@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hilum.run.modelfile
 from hilum.errors import ModelFileError
+from hilum.film.decode import DECODER_VERSION
 from hilum.run.modelfile import FORMAT_VERSION, Metadata, read_model_file
 
 WriteModel = Callable[..., Path]
@@ -127,9 +128,24 @@ def test_a_newer_format_asks_for_a_newer_hilum(tmp_path: Path, write_model: Writ
     assert "pip install --upgrade hilum" in error.fix
 
 
-def test_another_decoder_is_refused(tmp_path: Path, write_model: WriteModel) -> None:
-    error = refused(write_model(tmp_path / "model.onnx", decoder_version=0))
-    assert "made behind film decoder 0" in error.message
+@pytest.mark.parametrize("version", range(DECODER_VERSION))
+def test_a_file_of_an_earlier_decoder_is_read_and_says_so(
+    tmp_path: Path, write_model: WriteModel, version: int
+) -> None:
+    notice = read_model_file(write_model(tmp_path / "model.onnx", decoder_version=version)).metadata.notice
+    assert notice is not None
+    assert f"decoder {version}; this hilum has {DECODER_VERSION}" in notice
+    assert "\n" not in notice
+
+
+def test_a_file_of_today_has_nothing_to_say(tiny_model: Path) -> None:
+    assert read_model_file(tiny_model).metadata.notice is None
+
+
+def test_a_newer_decoder_asks_for_a_newer_hilum(tmp_path: Path, write_model: WriteModel) -> None:
+    error = refused(write_model(tmp_path / "model.onnx", decoder_version=DECODER_VERSION + 1))
+    assert f"film decoder {DECODER_VERSION + 1}" in error.message
+    assert "pip install --upgrade hilum" in error.fix
 
 
 @pytest.mark.parametrize(
@@ -180,6 +196,9 @@ def test_metadata_that_are_none_are_refused(tmp_path: Path, write_model: WriteMo
         {"gate": {"center": None, "basis": None, "scaling": None, "means": None}},
         {"precision": 16},
         {"decoder_version": None},
+        {"decoder_version": -1},
+        {"decoder_version": True},
+        {"decoder_version": 1.5},
     ],
     ids=str,
 )

@@ -37,20 +37,20 @@ def test_without_a_crop_the_whole_film_is_seen(film: Radiograph) -> None:
     assert np.array_equal(view_of(film, Preprocessing()), preprocess(film, Preprocessing()))
 
 
-@pytest.mark.parametrize("side_px", [256, 300, 600, 1000])
+@pytest.mark.parametrize("side_px", [300, 601, 602, 1003])
 def test_a_film_is_seen_alike_as_jpeg_and_without_loss(side_px: int) -> None:
-    """A JPEG that is decoded at a reduced scale keeps enough pixels to be as sharp as the same film in full."""
+    """A JPEG is reduced as it is decoded, the same film in full when it is preprocessed; both come out alike."""
     settings, rng = Preprocessing(size_px=64), np.random.default_rng(0)
     pixels = draw_phantom("Covid-19", rng, size_px=side_px)
     noisy = np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
     jpeg = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     in_full = decode(jpeg)
     reduced = decode(jpeg, min_side_px=settings.decoded_px)
-    assert reduced.pixels.size < 0.8 * in_full.pixels.size
+    assert reduced.pixels.size < 0.3 * in_full.pixels.size
     difference = np.abs(view_of(reduced, settings) - view_of(in_full, settings)).mean()
-    assert difference < 0.012
+    assert difference < 0.004
     close = decode(jpeg, min_side_px=settings.size_px)  # no more pixels than are shown
-    assert np.abs(view_of(close, settings) - view_of(in_full, settings)).mean() > 1.3 * difference
+    assert np.abs(view_of(close, settings) - view_of(in_full, settings)).mean() > 5 * difference
 
 
 def test_the_part_holds_the_lungs_and_a_margin(monkeypatch: pytest.MonkeyPatch, film: Radiograph) -> None:

@@ -30,11 +30,14 @@ from hilum.film.headers import (
     read_png,
 )
 from hilum.film.radiograph import Radiograph
+from hilum.film.scale import reduced, reduction_factor
 
 __all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "read_bytes", "read_film"]
 
-DECODER_VERSION: int = 2  # raised whenever the pixels of any film may change; models remember it
+DECODER_VERSION: int = 3  # raised whenever the pixels of any film may change; models remember it
 
+_JPEG_FACTOR = 8  # the most by which libjpeg reduces a film
+_UNMIRRORED = (1, 5)  # EXIF orientations under which the upper left corner stays where it is
 _UNIT_FROM_BYTE = np.arange(256, dtype=np.float32) / np.float32(255)
 _SEND_AGAIN = "Copy or export it again from where it came from."
 _EXPORT_AGAIN = "Export the film as DICOM, PNG or JPEG."
@@ -66,8 +69,9 @@ def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None) -
     Args:
         data: The whole file.
         name: What to call the film in messages, best its path.
-        min_side_px: The caller needs no side longer than this. A large JPEG is then decoded at a reduced scale that
-            leaves both sides at least so long, several times faster; nothing is ever enlarged. None: full size.
+        min_side_px: The caller needs no side longer than this. A large JPEG is then decoded at a half, a quarter or an
+            eighth of its size, several times faster, and both sides stay at least so long (see scale.py); nothing is
+            ever enlarged. None: full size.
 
     Returns:
         The film, pixels (H, W) float32 in [0, 1], bone bright as far as the file says so.
@@ -191,20 +195,29 @@ def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: it is a JPEG file cut short or damaged.", fix=_SEND_AGAIN
         ) from error
-    return Radiograph(_upright(_to_unit(grey), header.orientation), "jpeg", header.size_px, header.bit_depth)
+    pixels = _upright(_to_unit(grey), header.orientation)
+    if min_side_px:
+        pixels = reduced(pixels, min_side_px)  # nothing is left to do but for what libjpeg cannot reduce, or not so far
+    return Radiograph(pixels, "jpeg", header.size_px, header.bit_depth)
 
 
 def _jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | None) -> NDArray[np.uint8]:
     """Return the luma of a JPEG, (H, W) uint8, at reduced scale where allowed.
 
+    libjpeg's means of blocks are those of scale.py. Rarely they are not, and the film is decoded in full: inks are
+    multiplied, and a film that is to be mirrored or turned has its incomplete blocks at another edge.
+
     Colour has to be looked at too, and unpacking the file costs more than transforming it. So a reduced picture is
     decoded in colour at once: nearly always its channels are equal and one is the luma. In full size colour costs three
     times as much as grey, so it is looked at in a second pass at one eighth.
     """
-    least = max(min_side_px or 0, 0)
-    scale = {"min_height": min(least, header.size_px[0]), "min_width": min(least, header.size_px[1])} if least else {}
+    factor = min(reduction_factor(header.size_px, min_side_px), _JPEG_FACTOR) if min_side_px else 1
+    if header.orientation not in _UNMIRRORED and any(side % factor for side in header.size_px):
+        factor = 1
+    height, width = (-(-side // factor) for side in header.size_px)
+    scale = {"min_height": height, "min_width": width} if factor > 1 else {}
     if header.num_components == 4:
-        cmyk = simplejpeg.decode_jpeg(data, "CMYK", **scale)
+        cmyk = simplejpeg.decode_jpeg(data, "CMYK")
         return grey_from_bgr(_bgr_from_cmyk(cmyk, inverted=header.adobe), name)
     if header.num_components == 3:
         if scale:

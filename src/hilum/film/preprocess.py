@@ -1,6 +1,7 @@
 """The one definition of how a film becomes a network's input, used by training and by the runtime alike.
 
-A film is stretched to a square, its grey values are stretched between two percentiles, noise is taken out where that
+A large film is reduced, as a JPEG is while it is decoded (scale.py), so that the kind of file does not show. The film
+is stretched to a square, its grey values are stretched between two percentiles, noise is taken out where that
 is asked for, and the histogram is equalised. The percentiles are taken on the *resized* film: there they hardly depend
 on whether a JPEG was decoded in full or at reduced scale, single hot pixels and thin burnt-in letters have been
 averaged away, and 50,000 pixels are sorted instead of millions.
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.denoise import DENOISERS, denoise
 from hilum.film.radiograph import Radiograph
+from hilum.film.scale import reduced
 
 __all__ = ["LEAST_CONTRAST", "Preprocessing", "equalized", "preprocess"]
 
@@ -81,8 +83,8 @@ class Preprocessing:
     def decoded_px(self) -> int:
         """No side of a film need be decoded longer than this.
 
-        Twice what is shown, for a JPEG decoded at no more than its size shows another sharpness than the same film read
-        in full: "Reading a JPEG" in docs/results.md. Most lungs fill more than half of a film.
+        Twice what is shown: a film that is reduced to no more than that loses sharpness. Most lungs fill more than half
+        of a film. "Reading a JPEG" in docs/results.md.
         """
         return self.size_px * (4 if self.lung_crop else 2)
 
@@ -132,7 +134,8 @@ def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[
     Returns:
         (1, S, S) float32 in [0, 1], C-contiguous; all zeros where the film shows no contrast.
     """
-    pixels = _resize(radiograph.pixels, preprocessing.size_px)  # (H, W) -> (S, S)
+    pixels = reduced(radiograph.pixels, preprocessing.decoded_px)  # as a JPEG comes
+    pixels = _resize(pixels, preprocessing.size_px)  # (H, W) -> (S, S)
     low, high = _percentiles(pixels, preprocessing.window_percentiles)
     if high - low < LEAST_CONTRAST:
         return np.zeros((1, *pixels.shape), np.float32)

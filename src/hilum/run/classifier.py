@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from hilum.run.view import part_seen, view_of
 __all__ = ["Classifier"]
 
 DISPLAY_PX = 512
+_LOG = logging.getLogger("hilum")  # nobody has to listen: Python shows warnings on standard error
 _UNFAMILIAR = Reason(
     "unfamiliar", "The film is unlike those that this model learned from, or shows nothing that it knows."
 )
@@ -42,6 +45,8 @@ class Classifier:
     def __init__(self, path: Path, *, num_threads: int | None = None) -> None:
         model = read_model_file(path)
         self.metadata: Metadata = model.metadata
+        if model.metadata.notice:
+            _warn_once(model.metadata.notice)
         self.identity = {"name": model.metadata.name, "sha256": model.sha256}
         self.engine = Engine(model, num_threads=num_threads)
         findings = model.metadata.findings
@@ -118,3 +123,8 @@ class Classifier:
             return reasons
         strangeness = self._familiarity.strangeness(features[np.newaxis], logits[np.newaxis])[0]
         return () if strangeness <= self._familiarity.threshold else (_UNFAMILIAR,)
+
+
+@functools.cache
+def _warn_once(notice: str) -> None:
+    _LOG.warning(notice)

@@ -13,6 +13,7 @@ the film, and what one hot pixel or a burnt-in mark does to the rest, says nothi
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import LEAST_CONTRAST
 from hilum.film.radiograph import Radiograph
+from hilum.film.scale import reduced
 from hilum.run.aide import AideNetwork, usable
 from hilum.run.answer import Reason, softmax
-from hilum.run.lungs import both_lungs, lung_scores
+from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores
 from hilum.run.models import aide_bytes
 
 __all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_view", "load_gate", "refusals"]
@@ -81,7 +83,9 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
         )
     if view := _VIEWS.get((radiograph.view_position or "").upper()):
         reasons.append(Reason("lateral", f"The file says that this is {view}; only frontal films are judged."))
-    small = _shrink(radiograph.pixels)
+    pixels = reduced(radiograph.pixels, LUNGS_PREPROCESSING.decoded_px)  # alike from a JPEG and from a film in full
+    radiograph = dataclasses.replace(radiograph, pixels=pixels)
+    small = _shrink(pixels)
     low, high = _edges(small)
     if high - low < max(LEAST_CONTRAST, _LEAST_LEVELS / (2**radiograph.bit_depth - 1)):
         reasons.append(Reason("constant", "The film shows next to no contrast."))

@@ -70,7 +70,7 @@ class Metadata:
         ensemble: Of an ensemble, its method, its members and how it was calibrated; else empty.
         model_card: The model card, as Markdown.
         hilum_version: The version that made the file.
-        decoder_version: The decoder the model was calibrated and judged behind.
+        decoder_version: The decoder that read the films on which the model was calibrated and judged.
         format_version: The version of this structure.
     """
 
@@ -92,6 +92,17 @@ class Metadata:
     hilum_version: str = ""
     decoder_version: int = DECODER_VERSION
     format_version: int = FORMAT_VERSION
+
+    @property
+    def notice(self) -> str | None:
+        """What people should know before they rely on the figures: an earlier hilum read the films; None where not."""
+        if self.decoder_version == DECODER_VERSION:
+            return None
+        return (
+            f"The figures and thresholds of the model `{self.name}` were measured with an earlier reading of films "
+            f"(decoder {self.decoder_version}; this hilum has {DECODER_VERSION}), so answers may differ a little from "
+            "them. `hilum evaluate` measures it anew."
+        )
 
     def to_json(self) -> str:
         """Return the JSON that stands in the model file."""
@@ -122,11 +133,14 @@ class Metadata:
                     "that are unfamiliar is of another kind.",
                     fix="Train anew, or use the hilum version that made the file.",
                 )
-            if values["decoder_version"] != DECODER_VERSION:
+            decoder = values["decoder_version"]
+            if isinstance(decoder, bool) or not isinstance(decoder, int) or decoder < 0:
+                raise ValueError(f"the film decoder's version must be a whole number, received {decoder!r}")
+            if decoder > DECODER_VERSION:
                 raise ModelFileError(
-                    f"The model was made behind film decoder {values['decoder_version']}; this hilum has decoder "
-                    f"{DECODER_VERSION}, whose pixels differ.",
-                    fix="Use the hilum version that made the file, or train anew.",
+                    f"The model was made with film decoder {decoder}; this hilum reads films with decoder "
+                    f"{DECODER_VERSION}.",
+                    fix="Update hilum: pip install --upgrade hilum",
                 )
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
             segmenter = values.pop(_SEGMENTER, None)

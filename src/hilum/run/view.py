@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.film.scale import reduced
 from hilum.run.answer import WHOLE, Part
 from hilum.run.lungs import both_lungs, lung_scores
 
@@ -52,8 +53,9 @@ def seen_film(radiograph: Radiograph, preprocessing: Preprocessing) -> Radiograp
     part = part_seen(radiograph, preprocessing)
     if part == WHOLE:
         return radiograph
-    rows, columns = pixels_of(part, radiograph.pixels.shape)
-    return dataclasses.replace(radiograph, pixels=np.ascontiguousarray(radiograph.pixels[rows, columns]))
+    pixels = reduced(radiograph.pixels, preprocessing.decoded_px)  # before it is cut: the same blocks as in a JPEG
+    rows, columns = pixels_of(part, pixels.shape)
+    return dataclasses.replace(radiograph, pixels=np.ascontiguousarray(pixels[rows, columns]))
 
 
 def view_of(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:

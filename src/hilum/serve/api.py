@@ -330,6 +330,7 @@ def _model_card(classifier: Classifier, limits: Limits) -> bytes:
         "model_version": metadata.hilum_version,
         "format_version": metadata.format_version,
         "decoder_version": metadata.decoder_version,
+        "notice": metadata.notice,
         "hilum_version": hilum.__version__,
         "limits": {"body_bytes": limits.body_bytes, "films": limits.films},
     }

@@ -116,6 +116,7 @@ class ModelCard(BaseModel):
     model_version: str = Field(description="The hilum version that made the file.")
     format_version: int
     decoder_version: int
+    notice: str | None = Field(description="What to know before relying on the figures: an earlier reading of films.")
     hilum_version: str = Field(description="The version of this server.")
     limits: dict[str, int]
 

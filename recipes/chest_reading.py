@@ -1,0 +1,108 @@
+"""The chest model that ships, calibrated and judged anew where hilum reads films otherwise than before.
+
+    HILUM_DATA=... python recipes/chest_films.py --out DIR/chest.csv
+    HILUM_DATA=... python recipes/chest_reading.py --films DIR/chest.csv [--ship]
+
+The network stays as it is. Its validation films are drawn again as `hilum train` drew them; temperature, thresholds,
+sets and the statistics of unfamiliar films are fitted to them as they are read now, and the figures are taken again.
+Prints what changed; --ship puts the result into the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from hilum.data.split import assign_splits
+from hilum.film.decode import DECODER_VERSION
+from hilum.judge.card import model_card_text
+from hilum.judge.evaluate import figures_of, judge_records
+from hilum.run.classifier import Classifier
+from hilum.run.models import SHIPPED
+from hilum.train.calibration import calibrated, gate_statistics
+from hilum.train.config import read_config
+from hilum.train.prepared import prepare_films
+from hilum.train.seal import write_metadata
+
+HERE = Path(__file__).parent
+MEASURED = ("Quantitative analyses", "Calibration and refusal")  # sections of the card
+
+
+def card_anew(card: str, fresh: str) -> str:
+    """Return the model card with the measured sections of a fresh one, and the decoder they were measured with."""
+    for title in MEASURED:
+        section = re.compile(rf"^## {title}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+        found = section.search(fresh)
+        if found is None or section.search(card) is None:
+            raise SystemExit(f"The card has no section {title!r}.")
+        card = section.sub(found.group().replace("\\", r"\\"), card, count=1)
+    return re.sub(r"\| decoder version \| \d+ \|", f"| decoder version | {DECODER_VERSION} |", card, count=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=Path, required=True, help="the manifest that chest_films.py wrote")
+    parser.add_argument("--ship", action="store_true", help="put the model into the package")
+    options = parser.parse_args()
+    shipped, config = SHIPPED["chest"], read_config(HERE / "chest_second.toml")
+    old = Classifier(Path("chest")).metadata
+    prepared = prepare_films(options.films, config.preprocessing)
+    groups, records, root = prepared.scan.groups, prepared.records, prepared.scan.dataset.root
+    fractions = {"validation_fraction": config.data.validation_fraction, "test_fraction": config.data.test_fraction}
+    splits = np.array(assign_splits(prepared.scan.dataset, groups, **fractions, seed=config.seed))
+    tested, validated = splits == "test", splits == "validation"
+    drawn = {name: sum(records[i].finding == name for i in np.flatnonzero(validated)) for name in prepared.findings}
+    if drawn != {name: limit["n"] for name, limit in old.conformal.items()}:
+        raise SystemExit(f"These are not the films that the model was calibrated on: {drawn}.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / shipped.file
+        shutil.copyfile(shipped.path, path)
+        parts = [prepared.films.subset(np.flatnonzero(part)) for part in (splits == "train", validated)]
+        metadata = dataclasses.replace(old, decoder_version=DECODER_VERSION)
+        write_metadata(path, dataclasses.replace(metadata, gate={}))
+        gate = gate_statistics(path, *parts, seed=config.seed)
+        chosen = [[records[i] for i in np.flatnonzero(part)] for part in (tested, validated)]
+        validation = judge_records(Classifier(path), root, chosen[1])
+        metadata = calibrated(dataclasses.replace(metadata, gate=gate), validation)
+        write_metadata(path, metadata)
+        classifier = Classifier(path)
+        test = figures_of(judge_records(classifier, root, chosen[0]), groups[tested], classifier, seed=config.seed)
+        validation = judge_records(classifier, root, chosen[1])
+        again = figures_of(validation, groups[validated], classifier, seed=config.seed)
+        metrics = {**old.figures, "test": test, "test_clean": test, "validation": again}
+        fresh = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=[], faults=[])
+        card = card_anew(old.model_card, fresh)
+        card = re.sub(r"\| Temperature \| [\d.]+ \|", f"| Temperature | {metadata.temperature:.3f} |", card, count=1)
+        card = re.sub(r"temperature [\d.]+, set on", f"temperature {metadata.temperature:.3f}, set on", card)
+        metadata = dataclasses.replace(metadata, figures=metrics, model_card=card)
+        write_metadata(path, metadata)
+        for name in ("temperature", "operating_thresholds", "conformal"):
+            print(name, getattr(old, name), getattr(metadata, name), sep="\n  ")
+        print("strangeness", old.gate["threshold"], metadata.gate["threshold"], sep="\n  ")
+        for part in ("test", "validation"):
+            print(part, *(one.figures[part]["accuracy"] for one in (old, metadata)), sep="\n  ")
+            print("  calibration error", *(one.figures[part]["ece"] for one in (old, metadata)))
+        if options.ship:
+            ship(path)
+
+
+def ship(path: Path) -> None:
+    """Put the model file into the package, and its hash into the registry."""
+    shipped = SHIPPED["chest"]
+    registry = HERE.parent / "src" / "hilum" / "run" / "models.py"
+    text, digest = registry.read_text(encoding="utf-8"), hashlib.sha256(path.read_bytes()).hexdigest()
+    shutil.copyfile(path, shipped.path)
+    registry.write_text(text.replace(shipped.sha256, digest), encoding="utf-8")
+    print(f"{shipped.path} is shipped, SHA-256 {digest}.")
+
+
+if __name__ == "__main__":
+    main()
