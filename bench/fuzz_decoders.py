@@ -48,6 +48,7 @@ from pydicom.uid import (
 from hilum.data.phantom import draw_phantom
 from hilum.errors import HilumError, UnsupportedFilm
 from hilum.film import dicom, headers  # noqa: F401 - loaded before any child is made
+from hilum.film.codestream import jpeg_segments
 from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph
 
@@ -227,7 +228,7 @@ def pieces_of(data: bytes) -> list[Piece]:
             found.append(Piece(position, min(end, len(data)), position, ">I"))
             position = end
     elif data.startswith(headers.JPEG_MAGIC):
-        for _, start, end in headers._jpeg_segments(data):
+        for _, start, end in jpeg_segments(data):
             found.append(Piece(start - 4, end, start - 2, ">H"))
     else:
         position = 132 if data[128:132] == b"DICM" else 0

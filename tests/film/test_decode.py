@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -18,7 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from hilum.errors import UndecodableFilm, UnsupportedFilm
 from hilum.film import headers
-from hilum.film.decode import decode, read_film
+from hilum.film.decode import decode, decode_here, read_film
 from hilum.film.radiograph import Radiograph
 
 HEIGHT, WIDTH = 120, 160
@@ -443,3 +444,90 @@ def test_every_original_film_reads(hilum_data: Path) -> None:
         for film in pool.map(lambda path: read_film(path, min_side_px=224), paths):
             check(film)
             assert min(film.pixels.shape) >= min(224, *film.original_size_px)
+
+
+# Rare kinds of JPEG
+
+
+def test_lossless_jpeg_is_read_and_kills_nothing(cases: Path) -> None:
+    folder = cases / "01-lossless-jpeg-kills-process"
+    for name in ("gray_sof3.jpg", "rgb_sof3.jpg"):
+        for min_side_px in (None, 64, 224):
+            film = read_film(folder / name, min_side_px=min_side_px)
+            plain = read_film(folder / "same_film_sof0.jpg", min_side_px=min_side_px)
+            assert (film.file_format, film.original_size_px) == ("jpeg", (400, 340))
+            assert film.pixels.shape == plain.pixels.shape
+            assert np.abs(film.pixels - plain.pixels).mean() < 0.01
+    assert read_film(folder / "gray_sof3_1400px.jpg").pixels.shape == (1400, 1189)
+
+
+def test_cut_lossless_jpeg_is_refused(cases: Path) -> None:
+    data = (cases / "01-lossless-jpeg-kills-process/gray_sof3.jpg").read_bytes()
+    for kept in (300, 20_000, len(data) - 2000):
+        with pytest.raises(UndecodableFilm, match="it is a lossless JPEG file cut short or damaged"):
+            decode(data[:kept], min_side_px=64)
+
+
+@pytest.mark.parametrize(
+    ("process", "said"),
+    [
+        (0xC5, "a hierarchical JPEG"),
+        (0xC7, "a hierarchical JPEG"),
+        (0xCB, "a lossless, arithmetic-coded JPEG"),
+        (0xCD, "a hierarchical JPEG"),
+        (0xF7, "a JPEG-LS picture outside DICOM"),
+    ],
+)
+def test_kinds_of_jpeg_that_nothing_reads_are_named(process: int, said: str) -> None:
+    data = bytearray(JPEG_KINDS["grey"])
+    data[data.index(b"\xff\xc0") + 1] = process
+    with pytest.raises(UnsupportedFilm, match=f"it is {said}"):
+        decode(bytes(data), min_side_px=30)
+
+
+@pytest.mark.parametrize(
+    ("process", "kind"), [(0xC3, "lossless JPEG"), (0xC0, "JPEG"), (0xC9, "arithmetic-coded JPEG")]
+)
+def test_deep_jpeg_is_refused_by_its_bits(process: int, kind: str) -> None:
+    data = bytearray(JPEG_KINDS["grey"])
+    frame = data.index(b"\xff\xc0")
+    data[frame + 1], data[frame + 4] = process, 12
+    with pytest.raises(UnsupportedFilm, match=f"it is a {kind} of 12 bits; expected 8"):
+        decode(bytes(data), min_side_px=30)
+
+
+@pytest.mark.parametrize("process", [0xC3, 0xC9, 0xCA])
+def test_other_processes_never_reach_the_scaled_decoder(process: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: Any, **__: Any) -> None:
+        pytest.fail("simplejpeg was called")
+
+    monkeypatch.setattr("hilum.film.decode.simplejpeg.decode_jpeg", explode)
+    data = bytearray(JPEG_KINDS["grey"])
+    data[data.index(b"\xff\xc0") + 1] = process
+    for decoder in (decode, decode_here):
+        with contextlib.suppress(UndecodableFilm):  # an arithmetic decoder makes a picture of any bytes
+            assert decoder(bytes(data), name="film", min_side_px=30).pixels.shape == (HEIGHT, WIDTH)
+
+
+def test_channels_and_bytes_count_in_the_limit() -> None:
+    for width, height, bit_depth, colour_type in (
+        (10_000, 10_000, 16, 6),
+        (10_000, 5_100, 16, 2),
+        (9_000, 9_000, 8, 6),
+    ):
+        with pytest.raises(UndecodableFilm, match="more than the 300 MB allowed"):
+            decode(png(width, height, bit_depth, colour_type, b""))
+    with pytest.raises(UndecodableFilm, match="cut short or damaged"):  # this size is allowed
+        decode(png(100, 100, 16, 6, b""))
+
+
+def test_a_strangers_film_is_never_decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: Any, **__: Any) -> None:
+        pytest.fail("a decoder was called in this process")
+
+    monkeypatch.setattr("hilum.film.decode.decode_here", explode)
+    for data in (PNG_KINDS["grey"], JPEG_KINDS["grey"]):
+        film = decode(data, min_side_px=40, apart=True)
+        monkeypatch.undo()
+        np.testing.assert_array_equal(film.pixels, decode(data, min_side_px=40).pixels)
+        monkeypatch.setattr("hilum.film.decode.decode_here", explode)

@@ -20,7 +20,7 @@ import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -36,7 +36,7 @@ from pydicom.uid import (
 from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
 from hilum.film import headers
 from hilum.film.decode import decode, read_film
-from hilum.film.dicom import age_and_interpretation, read_elements
+from hilum.film.dicom import age_and_interpretation, decode_dicom, read_elements
 from hilum.film.radiograph import Radiograph
 
 CR, DX, CT = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.2"
@@ -328,7 +328,7 @@ def test_a_codestream_of_another_size_is_refused_before_decoding(monkeypatch: py
     monkeypatch.setattr("hilum.film.unpack.get_decoder", explode)
     for damaged in (made, jpeg_2000):
         with pytest.raises(UndecodableFilm, match="not of the size"):
-            decode(written(damaged))
+            decode_dicom(written(damaged))
 
 
 def test_without_preamble_or_meta_information() -> None:
@@ -464,7 +464,7 @@ def test_bombs_are_refused_by_their_header(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("hilum.film.unpack.get_decoder", explode)
     with pytest.raises(UndecodableFilm, match="pixels allowed"):
-        decode(written(dataset(Rows=65_535, Columns=65_535)))
+        decode_dicom(written(dataset(Rows=65_535, Columns=65_535)))
 
 
 def test_deflated_bombs_are_refused_before_pydicom_inflates_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,7 +482,7 @@ def test_deflated_bombs_are_refused_before_pydicom_inflates_them(monkeypatch: py
 
     monkeypatch.setattr("hilum.film.dicom.pydicom.dcmread", explode)
     with pytest.raises(UndecodableFilm, match="swells"):
-        decode(bomb)
+        decode_dicom(bomb)
 
 
 def compressed(syntax: str) -> bytes:
@@ -685,3 +685,60 @@ def test_elements_that_swell_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("hilum.film.dicom.MAX_BYTES", 1_000_000)
     with pytest.raises(UndecodableFilm, match="swells"):
         read_elements(data)
+
+
+# Codestreams that contradict the file
+
+
+def test_hostile_codestreams_are_refused_by_their_header(cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: Any, **__: Any) -> None:
+        pytest.fail("a decoder was called")
+
+    monkeypatch.setattr("hilum.film.unpack.get_decoder", explode)
+    monkeypatch.setattr("hilum.film.unpack.simplejpeg.decode_jpeg", explode)
+    for name, said in (
+        ("j2k_50", "its picture has 50 channels of 8 bits; the file states 1 of 8"),
+        ("jp2_hidden", "its picture is not of the size stated"),
+        ("prog1000", "it is a JPEG picture of more than 25 scans"),
+    ):
+        with pytest.raises(UndecodableFilm, match=said):
+            decode_dicom((cases / "18-hostile" / f"{name}.dcm").read_bytes())
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
+def test_a_codestream_of_more_bits_than_the_file_states_is_refused(syntax: Any) -> None:
+    made = dataset()
+    made.compress(syntax, generate_instance_uid=False)
+    made.BitsAllocated, made.BitsStored, made.HighBit = 8, 8, 7
+    with pytest.raises(UndecodableFilm, match="its picture has 1 channels of 12 bits; the file states 1 of 8"):
+        decode(written(made))
+
+
+def test_a_codestream_of_other_channels_is_refused() -> None:
+    made = dataset(np.stack([FILM.astype(np.uint8)] * 3, axis=2), bits_stored=8)
+    made.compress(JPEG2000Lossless, generate_instance_uid=False)
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    with pytest.raises(UndecodableFilm, match="its picture has 3 channels"):
+        decode(written(made))
+
+
+def test_a_codestream_whose_size_cannot_be_found_is_damaged() -> None:
+    made = dataset()
+    made.compress(JPEG2000Lossless, generate_instance_uid=False)
+    made.PixelData = encapsulate([bytes(6000) + next(generate_frames(made.PixelData, number_of_frames=1))])
+    with pytest.raises(UndecodableFilm, match="its picture is damaged"):
+        decode(written(made))
+
+
+def test_an_rle_frame_is_no_longer_than_its_pixels() -> None:
+    made = dataset(np.full(FILM.shape, 7, np.uint8), bits_stored=8)
+    made.file_meta.TransferSyntaxUID = RLELossless
+    made.PixelData = encapsulate([struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x10" * 2_000_000])
+    made["PixelData"].VR = "OB"
+    assert decode(written(made)).pixels.shape == FILM.shape
+
+
+def test_channels_and_bytes_count_in_the_limit_of_pixels() -> None:
+    rgb = dataset(np.zeros((4, 4, 3), np.uint16), bits_stored=16, Rows=10_000, Columns=9_000)
+    with pytest.raises(UndecodableFilm, match="more than the 300 MB allowed"):
+        decode(written(rgb))

@@ -3,11 +3,15 @@
 JPEG goes through simplejpeg (libjpeg-turbo), at reduced scale where the caller allows it; PNG through OpenCV (libpng).
 Both refuse data that end too early, and let other threads run meanwhile. What they do not look at is checked before
 them (size bombs, checksums, animation) or done after them (EXIF orientation, transparency, colour).
+
+Only these two are decoded in the process that asks, and only where it trusts the sender. All other kinds (DICOM,
+lossless and arithmetic-coded JPEG), and all that strangers send, are decoded in a process of its own: pool.py.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import stat
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 
 from hilum.errors import UndecodableFilm, UnsupportedFilm
 from hilum.film.colour import grey_from_bgr, is_neutral, refuse_colour
@@ -29,10 +34,11 @@ from hilum.film.headers import (
     read_jpeg_header,
     read_png,
 )
+from hilum.film.pool import decode_apart
 from hilum.film.radiograph import Radiograph
 from hilum.film.scale import reduced, reduction_factor
 
-__all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "read_bytes", "read_film"]
+__all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "decode_here", "read_bytes", "read_film"]
 
 DECODER_VERSION: int = 3  # raised whenever the pixels of any film may change; models remember it
 
@@ -41,6 +47,14 @@ _UNMIRRORED = (1, 5)  # EXIF orientations under which the upper left corner stay
 _UNIT_FROM_BYTE = np.arange(256, dtype=np.float32) / np.float32(255)
 _SEND_AGAIN = "Copy or export it again from where it came from."
 _EXPORT_AGAIN = "Export the film as DICOM, PNG or JPEG."
+_JPEG_KINDS = {
+    **dict.fromkeys((0xC0, 0xC1, 0xC2), "JPEG"),
+    0xC3: "lossless JPEG",
+    **dict.fromkeys((0xC9, 0xCA), "arithmetic-coded JPEG"),
+    0xCB: "lossless, arithmetic-coded JPEG",
+    0xF7: "JPEG-LS picture outside DICOM",
+}
+_READABLE_JPEG = (0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA)
 _FOREIGN_KINDS: tuple[tuple[int, bytes, str], ...] = (  # (offset, magic, what it is)
     (0, b"BM", "a BMP picture"),
     (0, b"GIF8", "a GIF picture"),
@@ -63,8 +77,11 @@ _FOREIGN_KINDS: tuple[tuple[int, bytes, str], ...] = (  # (offset, magic, what i
 )
 
 
-def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None) -> Radiograph:
+def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None, apart: bool = False) -> Radiograph:
     """Return the film in a file's bytes.
+
+    Ordinary JPEG and PNG are decoded here, all else in a process of its own, which may die, fill its memory or compute
+    for ever without harm: see hilum.film.pool.
 
     Args:
         data: The whole file.
@@ -72,6 +89,7 @@ def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None) -
         min_side_px: The caller needs no side longer than this. A large JPEG is then decoded at a half, a quarter or an
             eighth of its size, several times faster, and both sides stay at least so long (see scale.py); nothing is
             ever enlarged. None: full size.
+        apart: The bytes come from a stranger: not even JPEG and PNG are decoded in this process.
 
     Returns:
         The film, pixels (H, W) float32 in [0, 1], bone bright as far as the file says so.
@@ -92,14 +110,34 @@ def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None) -
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: it is larger than {MAX_BYTES // 2**20} MB.", fix=_EXPORT_AGAIN
         )
-    if data.startswith(PNG_MAGIC):
-        return _decode_png(data, name)
-    if data.startswith(JPEG_MAGIC):
-        return _decode_jpeg(data, name, min_side_px)
-    if is_dicom(data):
-        from hilum.film.dicom import decode_dicom  # pydicom takes time to import; PNG and JPEG need none of it
+    kind = _kind(data, name)
+    if apart or kind == "dicom" or (kind == "jpeg" and not read_jpeg_header(data, name).is_plain):
+        return decode_apart(data, name=name, min_side_px=min_side_px)
+    return decode_here(data, name=name, min_side_px=min_side_px)
 
-        return decode_dicom(data, name=name)
+
+def decode_here(data: bytes, *, name: str, min_side_px: int | None = None) -> Radiograph:
+    """Return the film in a file's bytes, decoded in this process; what a decoder process does.
+
+    Args and Raises: as in decode.
+    """
+    kind = _kind(data, name)
+    if kind == "png":
+        return _decode_png(data, name)
+    if kind == "jpeg":
+        return _decode_jpeg(data, name, min_side_px)
+    from hilum.film.dicom import decode_dicom  # pydicom takes time to import; PNG and JPEG need none of it
+
+    return decode_dicom(data, name=name)
+
+
+def _kind(data: bytes, name: str) -> str:
+    """Return ``png``, ``jpeg`` or ``dicom``; refuse what is none of them by its name."""
+    for kind, is_such in (("png", data.startswith(PNG_MAGIC)), ("jpeg", data.startswith(JPEG_MAGIC))):
+        if is_such:
+            return kind
+    if is_dicom(data):
+        return "dicom"
     for offset, magic, kind in _FOREIGN_KINDS:
         if data.startswith(magic, offset):
             raise UnsupportedFilm(
@@ -180,25 +218,47 @@ def _decode_png(data: bytes, name: str) -> Radiograph:
 
 def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
     header = read_jpeg_header(data, name)
+    kind = _JPEG_KINDS.get(header.process, "hierarchical JPEG")
     if header.bit_depth != 8:
         raise UnsupportedFilm(
-            f"Cannot read the film `{name}`: it is a JPEG of {header.bit_depth} bits; expected 8.", fix=_EXPORT_AGAIN
+            f"Cannot read the film `{name}`: it is a {kind} of {header.bit_depth} bits; expected 8.", fix=_EXPORT_AGAIN
         )
+    if header.num_components not in (1, 3, 4) or header.process not in _READABLE_JPEG:
+        said = f"{kind} of {header.num_components} channels" if header.process in _READABLE_JPEG else kind
+        raise UnsupportedFilm(f"Cannot read the film `{name}`: it is a {said}.", fix=_EXPORT_AGAIN)
     try:
-        height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        if (height, width) != header.size_px:
-            raise ValueError("two sizes")
-        grey = _jpeg_grey(data, header, name, min_side_px)
+        if header.is_plain:
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            if (height, width) != header.size_px:
+                raise ValueError("two sizes")
+            grey = _jpeg_grey(data, header, name, min_side_px)
+        else:
+            grey = _rare_jpeg_grey(data, header, name)
     except UnsupportedFilm:
         raise
-    except (ValueError, RuntimeError, OverflowError) as error:
+    except (ValueError, RuntimeError, OverflowError, OSError, SyntaxError) as error:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: it is a JPEG file cut short or damaged.", fix=_SEND_AGAIN
+            f"Cannot read the film `{name}`: it is a {kind} file cut short or damaged.", fix=_SEND_AGAIN
         ) from error
     pixels = _upright(_to_unit(grey), header.orientation)
     if min_side_px:
         pixels = reduced(pixels, min_side_px)  # nothing is left to do but for what libjpeg cannot reduce, or not so far
     return Radiograph(pixels, "jpeg", header.size_px, header.bit_depth)
+
+
+def _rare_jpeg_grey(data: bytes, header: JpegHeader, name: str) -> NDArray[np.uint8]:
+    """Return the luma of a lossless or arithmetic-coded JPEG, (H, W) uint8, in full size; in a decoder process only.
+
+    At reduced scale simplejpeg overruns its memory with such files. Pillow reads them whole or not at all.
+    """
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+        if (picture.height, picture.width) != header.size_px:
+            raise ValueError("two sizes")
+        pixels = np.asarray(picture)
+    if header.num_components == 1:
+        return pixels
+    bgr = _bgr_from_cmyk(pixels, inverted=False) if pixels.shape[2] == 4 else np.ascontiguousarray(pixels[..., ::-1])
+    return grey_from_bgr(bgr, name)
 
 
 def _jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | None) -> NDArray[np.uint8]:

@@ -35,6 +35,7 @@ from pydicom.uid import (
 from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
 from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
 from hilum.film.colour import grey_from_bgr
+from hilum.film.element_count import check_elements
 from hilum.film.elements import spellings, whole_number, words_of
 from hilum.film.grayscale import shown_values
 from hilum.film.headers import MAX_BYTES, check_size
@@ -49,7 +50,7 @@ _CONVERT = "Convert it to an uncompressed or JPEG 2000 DICOM file, for instance 
 
 
 def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
-    """Return the film in a DICOM file's bytes.
+    """Return the film in a DICOM file's bytes, decoded in this process; decode.decode does it in another.
 
     Args:
         data: The whole file, with or without preamble.
@@ -87,7 +88,7 @@ def read_elements(data: bytes, *, name: str = "film") -> Dataset:
     """
     with pydicom_kept_quiet():
         try:
-            _check_deflated(data, name)
+            _check_amount(data, name)
             return pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
         except HilumError:
             raise
@@ -98,14 +99,15 @@ def read_elements(data: bytes, *, name: str = "film") -> Dataset:
 
 
 def _decode(data: bytes, name: str) -> Radiograph:
-    _check_deflated(data, name)
+    _check_amount(data, name)
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
     if "SOPClassUID" not in dataset and "Rows" not in dataset:
         raise UndecodableFilm(f"Cannot read the film `{name}`: it is no DICOM file, or cut short.", fix=_SEND_AGAIN)
     refuse_other_than_chest(dataset, name)
     layout = read_layout(dataset, name)
     size_px = layout.rows, layout.columns
-    check_size(size_px, name, num_frames=whole_number(dataset, "NumberOfFrames") or 1)
+    num_frames = whole_number(dataset, "NumberOfFrames") or 1
+    check_size(size_px, name, num_frames=num_frames, bytes_a_pixel=layout.samples * layout.bits_allocated // 8)
     stored = _stored_values(dataset, layout, name)
     if stored.shape[:2] != size_px:
         raise UndecodableFilm(
@@ -136,19 +138,24 @@ def _picture(dataset: Dataset, name: str) -> tuple[bytes, str]:
     return picture, representation
 
 
-def _check_deflated(data: bytes, name: str) -> None:
-    """Refuse a deflated file that swells beyond MAX_BYTES; it is measured in small pieces, none is kept."""
-    syntax, start = _syntax(data)
-    if syntax != DeflatedExplicitVRLittleEndian.encode():
-        return
-    inflater, size, piece = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
-    while piece and not inflater.eof and size <= MAX_BYTES:  # a byte of padding may stand behind the end (PS3.5 A.5)
-        size += len(inflater.decompress(piece, 1 << 20))
-        piece = inflater.unconsumed_tail
-    if size > MAX_BYTES:
-        raise UndecodableFilm(
-            f"Cannot read the film `{name}`: deflated, it swells to more than {MAX_BYTES // 2**20} MB.", fix=_CONVERT
-        )
+def _check_amount(data: bytes, name: str) -> None:
+    """Refuse a file of too many elements, and a deflated one that swells beyond MAX_BYTES; it is inflated in pieces."""
+    stated, start = _syntax(data)
+    syntax = stated.decode("ascii", "replace")
+    if syntax == DeflatedExplicitVRLittleEndian:
+        inflater, pieces, size, piece = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, data[start:]
+        while piece and not inflater.eof and size <= MAX_BYTES:  # a byte of padding may stand behind the end (A.5)
+            pieces.append(inflater.decompress(piece, 1 << 20))
+            size += len(pieces[-1])
+            piece = inflater.unconsumed_tail
+        if size > MAX_BYTES:
+            raise UndecodableFilm(
+                f"Cannot read the film `{name}`: deflated, it swells to more than {MAX_BYTES // 2**20} MB.",
+                fix=_CONVERT,
+            )
+        data, start = b"".join(pieces), 0
+    implicit = not data[start + 4 : start + 6].isalpha()  # as pydicom does: the first element tells, not the file
+    check_elements(data, start, name, implicit=implicit, big_endian=syntax == ExplicitVRBigEndian)
 
 
 def _syntax(data: bytes) -> tuple[bytes, int]:

@@ -1,9 +1,9 @@
-"""What a file says about its picture before a decoder touches it: kind, size, truncation, animation, orientation.
+"""What a PNG or JPEG file says about its picture before a decoder touches it: kind, size, animation, orientation.
 
 Decoders believe a header and allocate what it asks for, and some fill what is missing with grey. So the header is read
 here first, in pure Python that touches only the few bytes it needs.
 
-Source: PNG (W3C, third edition); JPEG (ITU-T T.81, T.87 for JPEG-LS), JPEG 2000 (ITU-T T.800 annex A), Exif 3.0.
+Source: PNG (W3C, third edition); JPEG (ITU-T T.81; codestream.py walks it), Exif 3.0.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import zlib
 from dataclasses import dataclass
 
 from hilum.errors import UndecodableFilm, UnsupportedFilm
+from hilum.film.codestream import MAX_JPEG_SEGMENTS, jpeg_segments, max_jpeg_scans, num_jpeg_scans, read_frame
 
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "JpegHeader",
     "PngHeader",
+    "check_scans",
     "check_size",
-    "codestream_bits",
-    "codestream_size_px",
     "is_dicom",
     "luminance_steps",
     "read_jpeg_header",
@@ -30,8 +30,8 @@ __all__ = [
 
 MAX_PIXELS = 100_000_000  # 10,000 x 10,000: five times the largest digital radiograph
 MAX_BYTES = 256 * 1024 * 1024  # a full-size 16-bit film is 200 MB
+_MAX_UNPACKED_BYTES = 3 * MAX_PIXELS  # so 100 million pixels of 8 bits and three channels, or of 16 bits and one
 _MAX_PNG_CHUNKS = 200_000
-_MAX_JPEG_SCANS = 100  # a progressive file has about ten; each scan costs a pass over the whole picture
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -55,7 +55,8 @@ class PngHeader:
 class JpegHeader:
     """What a JPEG says of itself: (height, width), bits of one sample, 1, 3 or 4 components, EXIF orientation 1 to 8.
 
-    ``adobe`` is True where an Adobe marker is present; its CMYK samples count light, not ink.
+    ``adobe`` is True where an Adobe marker is present; its CMYK samples count light, not ink. ``process`` is the last
+    byte of the frame marker.
     """
 
     size_px: tuple[int, int]
@@ -63,13 +64,26 @@ class JpegHeader:
     num_components: int
     orientation: int
     adobe: bool
+    process: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is the JPEG that everybody writes: Huffman-coded, 8 bits, baseline or progressive."""
+        return self.process in (0xC0, 0xC1, 0xC2) and self.bit_depth == 8 and self.num_components in (1, 3, 4)
 
 
-def check_size(size_px: tuple[int, int], name: str, *, num_frames: int = 1) -> None:
+def check_size(size_px: tuple[int, int], name: str, *, num_frames: int = 1, bytes_a_pixel: int = 1) -> None:
     """Refuse a picture of no size or of one that no film has, before anything is allocated for it.
 
+    Args:
+        size_px: (height, width) as the file states them.
+        name: The film's name, for messages.
+        num_frames: How many pictures the file says it holds.
+        bytes_a_pixel: Of all channels together, as the decoder unpacks them.
+
     Raises:
-        UndecodableFilm: When a side is not positive, or all pixels together are more than MAX_PIXELS.
+        UndecodableFilm: When a side is not positive, or all pixels together are more than MAX_PIXELS, or unpack to
+            more than 300 MB.
     """
     height, width = size_px
     if height < 1 or width < 1:
@@ -81,6 +95,26 @@ def check_size(size_px: tuple[int, int], name: str, *, num_frames: int = 1) -> N
             f"Cannot read the film `{name}`: it says its size is {width} x {height} pixels"
             f"{f' x {num_frames} frames' if num_frames > 1 else ''}, more than the {MAX_PIXELS:,} pixels allowed.",
             fix="A radiograph has less than 25 million; check where the file comes from.",
+        )
+    if height * width * bytes_a_pixel > _MAX_UNPACKED_BYTES:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: it says its size is {width} x {height} pixels of {bytes_a_pixel} bytes,"
+            f" more than the {_MAX_UNPACKED_BYTES // 1_000_000} MB allowed.",
+            fix="A radiograph has less than 25 million pixels of one or two bytes; check where the file comes from.",
+        )
+
+
+def check_scans(codestream: bytes, name: str) -> None:
+    """Refuse a JPEG, alone or inside a DICOM file, of so many scans that decoding it would take minutes.
+
+    Raises:
+        UndecodableFilm: When it has more scans than max_jpeg_scans allows.
+    """
+    frame = read_frame(codestream)
+    if frame and frame.process and num_jpeg_scans(codestream, frame) > max_jpeg_scans(frame):
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: it is a JPEG picture of more than {max_jpeg_scans(frame)} scans.",
+            fix="Save it again as an ordinary JPEG or PNG.",
         )
 
 
@@ -125,7 +159,7 @@ def read_png(data: bytes, name: str) -> tuple[PngHeader, bytes]:
                 break
             width, height, bit_depth, colour_type = struct.unpack_from(">IIBB", body)
             size_px = height, width
-            check_size(size_px, name)
+            check_size(size_px, name, bytes_a_pixel=_png_bytes_a_pixel(bit_depth, colour_type))
         elif kind == b"acTL" and length >= 8 and struct.unpack_from(">I", body)[0] > 1:
             raise UnsupportedFilm(f"The film `{name}` is an animated PNG.", fix="Give a file with one still picture.")
         elif kind == b"eXIf":
@@ -145,56 +179,21 @@ def read_jpeg_header(data: bytes, name: str) -> JpegHeader:
     Raises:
         UndecodableFilm: When there is no frame header, the picture is too large, or it has too many scans.
     """
-    orientation, adobe = 1, False
-    for marker, start, end in _jpeg_segments(data):
+    frame, orientation, adobe = read_frame(data), 1, False
+    if frame is None or frame.process is None:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: it is a JPEG file cut short or damaged.", fix=_SEND_AGAIN
+        )
+    held = 2 if frame.process in (0xC2, 0xC6, 0xCA, 0xCE) else 1  # progressive: coefficients of two bytes are kept
+    check_size(frame.size_px, name, bytes_a_pixel=held * max(frame.num_components, 1))
+    check_scans(data, name)
+    for number, (marker, start, end) in enumerate(jpeg_segments(data)):  # Exif and Adobe may come after the frame
+        if number >= MAX_JPEG_SEGMENTS:
+            break
         if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
             orientation = _orientation(data[start + 6 : end])
-        elif marker == 0xEE and data[start : start + 5] == b"Adobe":
-            adobe = True
-        elif _is_frame_header(marker) and end - start >= 6:
-            bit_depth, height, width, num_components = struct.unpack_from(">BHHB", data, start)
-            check_size((height, width), name)
-            if marker in (0xC2, 0xC6, 0xCA, 0xCE) and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:  # progressive
-                raise UndecodableFilm(
-                    f"Cannot read the film `{name}`: it is a JPEG file of more than {_MAX_JPEG_SCANS} scans.",
-                    fix="Save it again as an ordinary JPEG or PNG.",
-                )
-            for later_marker, later_start, later_end in _jpeg_segments(data, end):  # Exif and Adobe may come after it
-                if later_marker == 0xE1 and data[later_start : later_start + 6] == b"Exif\0\0":
-                    orientation = _orientation(data[later_start + 6 : later_end])
-                adobe = adobe or (later_marker == 0xEE and data[later_start : later_start + 5] == b"Adobe")
-            return JpegHeader((height, width), bit_depth, num_components, orientation, adobe)
-    raise UndecodableFilm(f"Cannot read the film `{name}`: it is a JPEG file cut short or damaged.", fix=_SEND_AGAIN)
-
-
-def codestream_size_px(codestream: bytes) -> tuple[int, int] | None:
-    """Return (height, width) that a JPEG, JPEG-LS or JPEG 2000 codestream says of itself, or None where it says none.
-
-    A DICOM file states the size twice; a decoder allocates what the codestream says.
-    """
-    if codestream[:2] == b"\xff\xd8":
-        for marker, start, end in _jpeg_segments(codestream):
-            if _is_frame_header(marker) and end - start >= 6:
-                height, width = struct.unpack_from(">HH", codestream, start + 1)
-                return height, width
-        return None
-    start = codestream.find(b"\xff\x4f\xff\x51", 0, 4096)  # SOC, SIZ; a JP2 wrapper may stand before them
-    if start < 0 or start + 24 > len(codestream):
-        return None
-    right, bottom, left, top = struct.unpack_from(">IIII", codestream, start + 8)
-    return bottom - top, right - left
-
-
-def codestream_bits(codestream: bytes) -> int | None:
-    """Return the bits of one sample that a JPEG, JPEG-LS or JPEG 2000 codestream states, None where it states none.
-
-    A DICOM file may state fewer: then the codestream holds whole words, with the sample somewhere within.
-    """
-    if codestream[:2] == b"\xff\xd8":
-        bits = [codestream[start] for marker, start, _ in _jpeg_segments(codestream) if _is_frame_header(marker)]
-        return bits[0] if bits else None
-    start = codestream.find(b"\xff\x4f\xff\x51", 0, 4096)
-    return (codestream[start + 42] & 127) + 1 if 0 <= start < len(codestream) - 42 else None
+        adobe = adobe or (marker == 0xEE and data[start : start + 5] == b"Adobe")
+    return JpegHeader(frame.size_px, frame.bit_depth, frame.num_components, orientation, adobe, frame.process)
 
 
 def luminance_steps(data: bytes) -> int | None:
@@ -205,7 +204,7 @@ def luminance_steps(data: bytes) -> int | None:
 
     Source: ITU-T T.81, B.2.4.1.
     """
-    for marker, start, end in _jpeg_segments(data):
+    for marker, start, end in jpeg_segments(data):
         place = start if marker == 0xDB else end
         while place < end:
             wide, table = data[place] >> 4, data[place] & 15
@@ -231,31 +230,10 @@ def is_dicom(data: bytes) -> bool:
     return explicit or 0 < struct.unpack_from("<I", data, 4)[0] < len(data)
 
 
-def _is_frame_header(marker: int) -> bool:
-    return marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC))
-
-
-def _jpeg_segments(data: bytes, position: int = 2) -> list[tuple[int, int, int]]:
-    """Return (marker, start of body, end of body) of the segments from position up to the first scan or the end."""
-    segments: list[tuple[int, int, int]] = []
-    while len(segments) < 10_000:
-        position = data.find(b"\xff", position)
-        if position < 0 or position + 4 > len(data):
-            break
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # no body
-            position += 2
-        elif marker in (0xD9, 0xDA):  # end of image, start of scan
-            break
-        else:
-            end = position + 2 + struct.unpack_from(">H", data, position + 2)[0]
-            if end > len(data) or end < position + 4:
-                break
-            segments.append((marker, position + 4, end))
-            position = end
-    return segments
+def _png_bytes_a_pixel(bit_depth: int, colour_type: int) -> int:
+    """Return how many bytes of a pixel OpenCV unpacks; a palette and grey with transparency become colours."""
+    channels = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}.get(colour_type, 4)
+    return channels * (2 if bit_depth == 16 else 1)
 
 
 def _orientation(exif: bytes) -> int:

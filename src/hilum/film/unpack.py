@@ -1,7 +1,7 @@
 """The samples of a DICOM film out of its Pixel Data, whatever its transfer syntax.
 
-Each compression is unpacked by the decoder that damage does not bring down; compressed pictures that contradict the
-file around them or end too early are refused before. What comes out are whole words; samples.py takes the samples out.
+Compressed pictures that contradict the file around them or end too early are refused before a decoder is asked: it
+unpacks what they say, and not what the file says. What comes out are whole words; samples.py takes the samples out.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from pydicom.uid import (
 )
 
 from hilum.errors import UndecodableFilm
-from hilum.film.gdcm_worker import unpack_frame
-from hilum.film.headers import codestream_bits, codestream_size_px
+from hilum.film.codestream import read_frame
+from hilum.film.gdcm_frame import unpack_frame
+from hilum.film.headers import check_scans
+from hilum.film.rle import unpack_rle
 from hilum.film.samples import SampleLayout, samples_of
 
 __all__ = ["TRANSFER_SYNTAXES", "unpack_samples"]
@@ -48,13 +50,12 @@ _PLUGINS = {
     JPEGLSNearLossless: "pyjpegls",
     JPEG2000Lossless: "pylibjpeg",
     JPEG2000: "pylibjpeg",
-    RLELossless: "pydicom",
 }
 _MAY_BE_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
 _CORRECTIONS = ("correct_unused_bits", "apply_jls_sign_correction", "apply_j2k_sign_correction")
 TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, the plainest first
     *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian),
-    *dict.fromkeys((*_PLUGINS, *_FOR_GDCM)),
+    *dict.fromkeys((*_PLUGINS, *_FOR_GDCM, RLELossless)),
 )
 
 
@@ -81,8 +82,10 @@ def unpack_samples(
         words, interpretation = _words(picture, syntax, layout, pixel_vr=representation or "OW")
         return samples_of(words, layout), interpretation
     frame = next(generate_frames(picture, number_of_frames=1))
-    _check_codestream(frame, (layout.rows, layout.columns), name)
-    bits = codestream_bits(frame) if syntax != RLELossless else None
+    if syntax == RLELossless:
+        words = unpack_rle(frame, (layout.rows, layout.columns), layout.samples, layout.bits_allocated)
+        return samples_of(words, layout), layout.interpretation
+    bits = _checked_bits(frame, layout, name) if syntax in TRANSFER_SYNTAXES else None
     if syntax in _EIGHT_BIT_JPEG and bits == 8 and layout.samples == 1:
         words, interpretation = np.asarray(simplejpeg.decode_jpeg(frame, "GRAY"))[..., 0], layout.interpretation
     elif syntax in _FOR_GDCM and not (syntax in _EIGHT_BIT_JPEG and bits == 8):
@@ -120,10 +123,20 @@ def _words_by_gdcm(frame: bytes, syntax: UID, layout: SampleLayout, bits: int) -
     return np.frombuffer(words, f"<u{allocated // 8}").reshape(shape if layout.samples == 1 else (*shape, 3))
 
 
-def _check_codestream(frame: bytes, size_px: tuple[int, int], name: str) -> None:
-    """Refuse a compressed picture of another size than the file states, or one cut short; decoders do not."""
-    said = codestream_size_px(frame)
-    if said not in (None, size_px):
+def _checked_bits(frame: bytes, layout: SampleLayout, name: str) -> int:
+    """Return the bits of a codestream's samples; refuse one that is not what the file states, or cut short."""
+    said = read_frame(frame)
+    if said is None:
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is damaged.", fix=_SEND_AGAIN)
+    if said.size_px != (layout.rows, layout.columns):
         raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is not of the size stated.", fix=_SEND_AGAIN)
-    if frame.startswith(b"\xff\xd8") and b"\xff\xd9" not in frame[-64:]:  # no end of image
+    if said.num_components != layout.samples or said.bit_depth > layout.bits_allocated:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: its picture has {said.num_components} channels of {said.bit_depth} bits;"
+            f" the file states {layout.samples} of {layout.bits_stored}.",
+            fix=_SEND_AGAIN,
+        )
+    check_scans(frame, name)
+    if said.process and b"\xff\xd9" not in frame[-64:]:  # no end of image
         raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is cut short.", fix=_SEND_AGAIN)
+    return said.bit_depth

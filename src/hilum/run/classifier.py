@@ -70,8 +70,8 @@ class Classifier:
         return read_film(path, min_side_px=DISPLAY_PX)
 
     def decode(self, data: bytes, name: str) -> Radiograph:
-        """Return a film decoded from bytes as this model's films are."""
-        return decode(data, name=name, min_side_px=self.metadata.preprocessing.decoded_px)
+        """Return a film decoded from bytes as this model's films are, in another process: they may be anybody's."""
+        return decode(data, name=name, min_side_px=self.metadata.preprocessing.decoded_px, apart=True)
 
     def preprocess(self, radiograph: Radiograph) -> np.ndarray:
         """Return the graph's input (1, S, S) for a film."""

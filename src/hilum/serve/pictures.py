@@ -78,7 +78,7 @@ def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findin
 
 def _enlarged(data: bytes, radiograph: Radiograph, side_px: int) -> Radiograph:
     """Return the film with sides of that length where it has them; only a JPEG was decoded at a reduced scale."""
-    return decode(data, min_side_px=side_px) if radiograph.file_format == "jpeg" else radiograph
+    return decode(data, min_side_px=side_px, apart=True) if radiograph.file_format == "jpeg" else radiograph
 
 
 def _png(pixels: np.ndarray) -> str:

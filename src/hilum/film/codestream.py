@@ -1,0 +1,144 @@
+"""What a compressed picture says of itself: JPEG, JPEG-LS and JPEG 2000, alone or inside a DICOM file.
+
+A decoder allocates and computes what the codestream asks for, whatever the file around it states. So the codestream is
+walked here first, in pure Python that touches only its markers. Each walk is linear in the length of the file.
+
+Source: ITU-T T.81 annex B (JPEG), T.87 annex C (JPEG-LS), T.800 annexes A and I (JPEG 2000, JP2).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+__all__ = ["MAX_JPEG_SEGMENTS", "Frame", "jpeg_segments", "max_jpeg_scans", "num_jpeg_scans", "read_frame"]
+
+MAX_JPEG_SEGMENTS = 100_000  # before the picture; a file has about twenty, one with large profiles some hundreds
+_MAX_JPEG_SCANS = 100  # a progressive file has about ten; each scan costs a pass over the whole picture
+_MAX_SCANNED_PIXELS = 2_500_000_000  # of all scans together: 100 of the largest radiograph, 25 of the largest picture
+_MAX_BOXES = 10_000
+_AFTER_ENTROPY_CODED = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # a marker; in coded data a byte 0xff is escaped
+_START_OF_SCAN = b"\xff\xda"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a codestream says its picture is.
+
+    Attributes:
+        size_px: (height, width).
+        num_components: 1 for grey; JPEG 2000 allows 16,384.
+        bit_depth: Bits of one sample, of the deepest component.
+        process: The last byte of JPEG's frame marker, 0xC0 for baseline; None for JPEG 2000.
+        end: Where JPEG's frame header ends.
+    """
+
+    size_px: tuple[int, int]
+    num_components: int
+    bit_depth: int
+    process: int | None = None
+    end: int = 0
+
+
+def read_frame(codestream: bytes) -> Frame | None:
+    """Return what a JPEG, JPEG-LS or JPEG 2000 codestream, or a JP2 file, says of its picture.
+
+    Returns:
+        None where it says nothing: it is none of these, cut short or damaged, or holds components of several sizes.
+    """
+    if codestream[:2] == b"\xff\xd8":
+        for marker, start, end in islice(jpeg_segments(codestream), MAX_JPEG_SEGMENTS):
+            if _is_frame_header(marker) and end - start >= 6:
+                bit_depth, height, width, num_components = struct.unpack_from(">BHHB", codestream, start)
+                return Frame((height, width), num_components, bit_depth, marker, end)
+        return None
+    return _jpeg_2000_frame(codestream)
+
+
+def _jpeg_2000_frame(codestream: bytes) -> Frame | None:
+    start = _jpeg_2000_start(codestream)
+    if start is None or codestream[start : start + 4] != b"\xff\x4f\xff\x51" or start + 42 > len(codestream):
+        return None
+    length, _, right, bottom, left, top = struct.unpack_from(">HHIIII", codestream, start + 4)
+    num_components = struct.unpack_from(">H", codestream, start + 40)[0]
+    components = codestream[start + 42 : start + 42 + 3 * num_components]
+    if length != 38 + 3 * num_components or len(components) != 3 * num_components or not num_components:
+        return None
+    if any(step != 1 for step in components[1::3] + components[2::3]):
+        return None
+    return Frame((bottom - top, right - left), num_components, max(depth & 0x7F for depth in components[::3]) + 1)
+
+
+def jpeg_segments(data: bytes, position: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start of body, end of body) of a JPEG's segments from position up to the first scan or the end."""
+    while True:
+        position = data.find(b"\xff", position)
+        if position < 0 or position + 4 > len(data):
+            return
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # no body
+            position += 2
+        elif marker in (0xD9, 0xDA):  # end of image, start of scan
+            return
+        else:
+            end = position + 2 + struct.unpack_from(">H", data, position + 2)[0]
+            if end > len(data) or end < position + 4:
+                return
+            yield marker, position + 4, end
+            position = end
+
+
+def num_jpeg_scans(data: bytes, frame: Frame) -> int:
+    """Return how many scans a JPEG has, or one more than max_jpeg_scans allows where there are more.
+
+    Where the two bytes that start a scan occur seldom, they are taken for scans; else the segments are walked, since
+    these bytes may also stand in a picture within the picture, or in a profile.
+    """
+    most = max_jpeg_scans(frame)
+    if (count := data.count(_START_OF_SCAN)) <= most:
+        return count
+    count, position = 0, frame.end
+    while count <= most and (found := _AFTER_ENTROPY_CODED.search(data, position)):
+        position, marker = found.start(), data[found.start() + 1]
+        if marker == 0xD9:
+            break
+        count += marker == 0xDA
+        length = struct.unpack_from(">H", data, position + 2)[0] if position + 4 <= len(data) else 0
+        position += 2 + (length if marker not in (0x01, 0xD8) else 0)
+    return count
+
+
+def max_jpeg_scans(frame: Frame) -> int:
+    """Return how many scans a picture of this size may have: 100, fewer where it is larger than any radiograph."""
+    height, width = frame.size_px
+    return max(1, min(_MAX_JPEG_SCANS, _MAX_SCANNED_PIXELS // max(1, height * width)))
+
+
+def _jpeg_2000_start(data: bytes) -> int | None:
+    """Return where the codestream starts: at once, or in a box of JP2, whose boxes are walked."""
+    if data[:2] == b"\xff\x4f":
+        return 0
+    position = 0
+    for _ in range(_MAX_BOXES):
+        if position + 8 > len(data):
+            return None
+        length, kind = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        if length == 1 and position + 16 <= len(data):
+            length, start = struct.unpack_from(">Q", data, start)[0], position + 16
+        end = len(data) if length == 0 else position + length
+        if kind == b"jp2c":
+            return start
+        if end < start or (kind == b"jp2h" and b"pclr" in data[start:end]):  # a palette makes components of one
+            return None
+        position = end
+    return None
+
+
+def _is_frame_header(marker: int) -> bool:
+    return marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC))

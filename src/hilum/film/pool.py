@@ -1,0 +1,332 @@
+"""Films decoded in processes of their own, so that no film can end, stop or fill the process that asks.
+
+Decoders of pictures are written in C and C++. A file made for it, or merely damaged, can make one overrun its memory,
+compute for hours, or ask for gigabytes, and no thread can be stopped. Here that costs one film: a decoder process has
+a limit of memory and of time, and one that dies is replaced. Processes are started when they are first needed, one for
+each thread that asks at the same time, and stay for the next film.
+
+On Linux the system itself keeps the limits of memory (RLIMIT_AS) and of computing time (RLIMIT_CPU). Elsewhere the
+limit of time and the restart hold.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
+from hilum.film.radiograph import Radiograph
+from hilum.film.worker import READY, Channel
+
+__all__ = ["DecoderPool", "DecodersStopped", "PoolLimits", "decode_apart", "stop_decoders"]
+
+_DECODER = "hilum.film.decode:decode_here"
+_START = (  # the process finds hilum where this one found it
+    "import json, sys; _, path, *rest = sys.argv; sys.path[:] = json.loads(path);"
+    "from hilum.film.worker import serve_films; serve_films(rest[0], int(rest[1]), float(rest[2]), int(rest[3]))"
+)
+_START_SECONDS = 120.0  # to load numpy and pydicom on a busy machine
+_SEND_AGAIN = "Copy or export it again from where it came from."
+_FILM_ERRORS = {kind.__name__: kind for kind in (UndecodableFilm, UnsupportedFilm)}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX"), "1")
+
+
+class DecodersStopped(RuntimeError):
+    """The film was not decoded because this process is ending; nothing is wrong with it."""
+
+
+@dataclass(frozen=True)
+class PoolLimits:
+    """What one film may take.
+
+    Attributes:
+        memory_bytes: Memory beyond the 100 MB that a decoder process holds without a film; only Linux keeps to it.
+        cpu_seconds: Computing time. The largest film takes about a third of it on a slow machine.
+        wall_seconds: Time in all, for systems that do not limit computing time, and for decoders that wait.
+    """
+
+    memory_bytes: int = 1024 * 1024 * 1024
+    cpu_seconds: float = 10.0
+    wall_seconds: float = 40.0
+
+
+class _Lost(Exception):
+    """A decoder process died or was killed under a film; says what of."""
+
+
+class _Worker:
+    """One decoder process and the line to it. Not for two threads at once."""
+
+    def __init__(self, decoder: str, limits: PoolLimits) -> None:
+        self._limits, self._too_slow = limits, False
+        self.num_films, self._ready = 0, False
+        shared = _shared_file()
+        number = -1 if shared is None else shared
+        path = [os.fspath(entry) or os.getcwd() for entry in sys.path if isinstance(entry, str | os.PathLike)]  # noqa: PTH109
+        arguments = [json.dumps(path), decoder, str(limits.memory_bytes), str(limits.cpu_seconds), str(number)]
+        apart: dict[str, Any] = {"pass_fds": () if shared is None else (shared,), "process_group": 0}
+        if sys.platform == "win32":
+            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _START, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | _ONE_THREAD,
+                **apart,  # Ctrl-C in the terminal is for the process that asks
+            )
+        except BaseException:
+            if shared is not None:
+                os.close(shared)
+            raise
+        self._channel = Channel(self._process.stdout, self._process.stdin, shared)  # type: ignore[arg-type]
+
+    def decode(self, data: bytes, name: str, min_side_px: int | None) -> Radiograph:
+        """Return the film. HilumError: it is refused; _Lost: the process is gone."""
+        try:
+            self._wait_until_ready()
+            self.num_films += 1
+            with self._no_longer_than(self._limits.wall_seconds):
+                self._channel.send({"name": name, "min_side_px": min_side_px}, data)
+                reply = self._channel.receive()
+                return self._film(reply, name)
+        except (OSError, EOFError, KeyError, TypeError, json.JSONDecodeError) as error:
+            self.end()
+            raise _Lost(self._cause()) from error
+        except HilumError:
+            raise
+        except BaseException:  # Ctrl-C above all: the reply would be taken for the next film's
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Kill the process and close the line to it; to be called by the thread that uses it."""
+        self.kill(wait=True)
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+        if self._channel.shared is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._channel.shared)
+
+    def kill(self, *, wait: bool = False) -> None:
+        """Kill the process; any thread may."""
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        if wait:
+            self._process.wait()
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def _wait_until_ready(self) -> None:
+        if not self._ready:
+            with self._no_longer_than(_START_SECONDS):
+                if self._channel.receive().get("ready") != READY["ready"]:
+                    raise EOFError
+            self._ready = True
+
+    @contextlib.contextmanager
+    def _no_longer_than(self, seconds: float) -> Any:
+        def end() -> None:
+            self._too_slow = True
+            self.kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _film(self, reply: dict[str, Any], name: str) -> Radiograph:
+        if error := reply.get("error"):
+            kind = _FILM_ERRORS.get(error["type"], UndecodableFilm)
+            raise kind(str(error["message"]), fix=str(error["fix"]))
+        if failure := reply.get("failure"):
+            raise _refused(name, str(failure))
+        height, width = (int(side) for side in reply["shape"])
+        pixels = np.empty((height, width), np.float32)
+        self._channel.receive_into(pixels)
+        others: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in reply["radiograph"].items()
+        }
+        return Radiograph(pixels, **others)
+
+    def _cause(self) -> str:
+        """Return why the process ended."""
+        code = self._process.returncode
+        if not self._ready:
+            return f"start {code}"
+        if self._too_slow or (os.name == "posix" and code == -signal.SIGXCPU):
+            return "time"
+        return "crash"
+
+
+class DecoderPool:
+    """Decoder processes for any number of threads.
+
+    Args:
+        decoder: ``module:function`` that a process calls with the bytes of a film, its name and ``min_side_px``.
+        limits: What one film may take.
+        num_processes: Most processes at once; a thread that finds none free waits. One a core and one more, since a
+            thread waits for the disk at times, when not given.
+    """
+
+    def __init__(
+        self, decoder: str = _DECODER, limits: PoolLimits | None = None, *, num_processes: int | None = None
+    ) -> None:
+        self._decoder, self._limits = decoder, limits or PoolLimits()
+        self._free = threading.Semaphore(num_processes or (os.cpu_count() or 1) + 1)
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._stopped = False
+
+    def decode(self, data: bytes, *, name: str = "film", min_side_px: int | None = None) -> Radiograph:
+        """Return a film decoded in another process.
+
+        A process may die of what an earlier film did to it. So where one dies that has decoded others before, the film
+        is tried once more in a new one.
+
+        Args:
+            data: The whole file.
+            name: What to call the film in messages.
+            min_side_px: As in hilum.film.decode.decode.
+
+        Raises:
+            UndecodableFilm, UnsupportedFilm: As the decoder says; or it took too long, too much memory, or died.
+            DecodersStopped: This process is ending.
+        """
+        with self._free:
+            for _ in range(2):
+                worker = self._borrow()
+                served_others = worker.num_films > 0
+                try:
+                    return worker.decode(data, name, min_side_px)
+                except _Lost as lost:
+                    cause = str(lost)
+                finally:
+                    self._give_back(worker)
+                if self._stopped:
+                    raise DecodersStopped
+                if cause != "crash" or not served_others:
+                    break
+            raise _refused(name, cause)
+
+    def stop(self) -> None:
+        """Kill all processes; films under way and those that come later end with DecodersStopped."""
+        with self._lock:
+            self._stopped = True
+            workers, idle = list(self._all), list(self._idle)
+            self._idle.clear()
+        for worker in workers:
+            worker.kill(wait=True)
+        for worker in idle:
+            worker.end()
+
+    def _borrow(self) -> _Worker:
+        with self._lock:
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.lives:
+                    return worker
+                self._all.discard(worker)
+                worker.end()
+            if self._stopped:
+                raise DecodersStopped
+            try:
+                worker = _Worker(self._decoder, self._limits)
+            except OSError as error:
+                raise HilumError(
+                    f"Cannot start the process that decodes films: {error.strerror}.",
+                    fix="Close other programs, or allow more processes.",
+                ) from error
+            self._all.add(worker)
+            return worker
+
+    def _give_back(self, worker: _Worker) -> None:
+        with self._lock:
+            if self._stopped:
+                worker.end()
+            if worker.lives:
+                self._idle.append(worker)
+            else:
+                self._all.discard(worker)
+
+
+def decode_apart(data: bytes, *, name: str = "film", min_side_px: int | None = None) -> Radiograph:
+    """Return a film decoded in another process: see DecoderPool.decode. All threads share one pool."""
+    return _the_pool().decode(data, name=name, min_side_px=min_side_px)
+
+
+def stop_decoders() -> None:
+    """End all decoder processes, at once; films under way end with DecodersStopped."""
+    _the_pool().stop()
+
+
+def _refused(name: str, cause: str) -> HilumError:
+    """Return what is said of a film that a decoder process did not get through."""
+    if cause.startswith("start"):
+        return HilumError(
+            f"Cannot start the process that decodes films (exit code {cause.partition(' ')[2]}).",
+            fix="Check that hilum and its dependencies are installed whole.",
+        )
+    if cause == "time":
+        return UndecodableFilm(
+            f"Cannot read the film `{name}`: decoding takes longer than any film needs.", fix=_SEND_AGAIN
+        )
+    if cause == "memory":
+        return UndecodableFilm(
+            f"Cannot read the film `{name}`: decoding takes more memory than any film needs.", fix=_SEND_AGAIN
+        )
+    said = "ends its decoder" if cause == "crash" else f"cannot be decoded ({cause})"
+    return UndecodableFilm(f"Cannot read the film `{name}`: it is damaged and {said}.", fix=_SEND_AGAIN)
+
+
+def _shared_file() -> int | None:
+    """Return the descriptor of a file in memory, None where a process cannot hand one down to another."""
+    if sys.platform == "win32":
+        return None
+    if sys.platform == "linux":
+        return os.memfd_create("hilum-film")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+_pool: DecoderPool | None = None
+_pool_lock = threading.Lock()
+
+
+def _the_pool() -> DecoderPool:
+    global _pool  # noqa: PLW0603
+    with _pool_lock:
+        if _pool is None:
+            _pool = DecoderPool()
+            atexit.register(_pool.stop)
+        return _pool
+
+
+def _forget_pool() -> None:
+    """Begin anew in a forked process: the decoder processes are the parent's."""
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
