@@ -506,7 +506,7 @@ def test_other_processes_never_reach_the_scaled_decoder(process: int, monkeypatc
     data[data.index(b"\xff\xc0") + 1] = process
     for decoder in (decode, decode_here):
         with contextlib.suppress(UndecodableFilm):  # an arithmetic decoder makes a picture of any bytes
-            assert decoder(bytes(data), name="film", min_side_px=30).pixels.shape == (HEIGHT, WIDTH)
+            assert decoder(bytes(data), name="film", min_side_px=30).original_size_px == (HEIGHT, WIDTH)
 
 
 def test_channels_and_bytes_count_in_the_limit() -> None:
