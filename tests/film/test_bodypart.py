@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.errors import UnsupportedFilm
 from hilum.film.decode import decode, read_film
@@ -119,3 +122,21 @@ def test_films_whose_body_part_is_in_other_words(cases: Path) -> None:
     assert len(films) >= 3
     for path in films:
         assert not refusals(read_film(path)), path.name
+
+
+def test_a_dicomdir_is_named() -> None:
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID, made.file_meta.MediaStorageSOPInstanceUID = ExplicitVRLittleEndian, "1.2.3"
+    made.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    made.FileSetID, made.DirectoryRecordSequence = "DISC", Sequence([Dataset()])
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, made, enforce_file_format=True)
+    with pytest.raises(UnsupportedFilm, match="it is a DICOMDIR"):
+        decode(stream.getvalue())
+
+
+def test_a_dicomdir_that_says_little_is_named(dicom_bytes: Build) -> None:
+    data = dicom_bytes(FILM, SOPClassUID="1.2.840.10008.1.3.10", DirectoryRecordSequence=Sequence([]), Rows=None)
+    with pytest.raises(UnsupportedFilm, match="it is a DICOMDIR"):
+        decode(data)

@@ -317,7 +317,7 @@ def test_decompression_bombs_are_refused_by_their_header(data: bytes, monkeypatc
         pytest.fail("a decoder was called")
 
     monkeypatch.setattr("hilum.film.decode.cv2.imdecode", explode)
-    monkeypatch.setattr("hilum.film.decode.simplejpeg.decode_jpeg", explode)
+    monkeypatch.setattr("hilum.film.jpeg.simplejpeg.decode_jpeg", explode)
     with pytest.raises(UndecodableFilm, match="more than the 100,000,000 pixels"):
         decode(data)
 
@@ -501,7 +501,7 @@ def test_other_processes_never_reach_the_scaled_decoder(process: int, monkeypatc
     def explode(*_: Any, **__: Any) -> None:
         pytest.fail("simplejpeg was called")
 
-    monkeypatch.setattr("hilum.film.decode.simplejpeg.decode_jpeg", explode)
+    monkeypatch.setattr("hilum.film.jpeg.simplejpeg.decode_jpeg", explode)
     data = bytearray(JPEG_KINDS["grey"])
     data[data.index(b"\xff\xc0") + 1] = process
     for decoder in (decode, decode_here):

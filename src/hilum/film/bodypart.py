@@ -23,6 +23,7 @@ __all__ = ["patient_key", "refuse_other_than_chest", "view_position"]
 _RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"  # CR; DX for presentation and for processing stand below
 _FILM_CLASSES = (_RADIOGRAPHY, f"{_RADIOGRAPHY}.1", f"{_RADIOGRAPHY}.1.1")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and .7.1 to .7.4, its multi-frame kin
+_DICOMDIR = "1.2.840.10008.1.3.10"
 _FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR"})  # DR and XR are no DICOM terms, but stand in real files
 _ANONYMOUS = frozenset({"", "0", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "UNKNOWN", "NONE", "NA", "PATIENT"})
 
@@ -69,6 +70,12 @@ def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
 
 
 def _refuse_other_modality(dataset: Dataset, name: str) -> None:
+    meta = getattr(dataset, "file_meta", None) or Dataset()
+    if "DirectoryRecordSequence" in dataset or _text(meta, "MediaStorageSOPClassUID") == _DICOMDIR:
+        raise UnsupportedFilm(
+            f"Cannot read the film `{name}`: it is a DICOMDIR, the list of the films on a disc; expected a film.",
+            fix="Give the films that it lists: they lie in the folders beside it.",
+        )
     sop_class, modality = _text(dataset, "SOPClassUID"), _text(dataset, "Modality")
     secondary = sop_class == _SECONDARY_CAPTURE or sop_class.startswith(f"{_SECONDARY_CAPTURE}.")
     film_class = sop_class in _FILM_CLASSES

@@ -11,39 +11,35 @@ lossless and arithmetic-coded JPEG), and all that strangers send, are decoded in
 from __future__ import annotations
 
 import errno
-import io
 import stat
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 from hilum.errors import UndecodableFilm, UnsupportedFilm
-from hilum.film.colour import grey_from_bgr, is_neutral, refuse_colour
+from hilum.film.colour import grey_from_bgr
+from hilum.film.foreign import foreign_kind
 from hilum.film.headers import (
     JPEG_MAGIC,
     MAX_BYTES,
     MAX_PIXELS,
     PNG_MAGIC,
-    JpegHeader,
     is_dicom,
     read_jpeg_header,
     read_png,
 )
+from hilum.film.jpeg import jpeg_grey
 from hilum.film.pool import decode_apart
 from hilum.film.radiograph import Radiograph
-from hilum.film.scale import reduced, reduction_factor
+from hilum.film.scale import reduced
 
 __all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "decode_here", "read_bytes", "read_film"]
 
 DECODER_VERSION: int = 3  # raised whenever the pixels of any film may change; models remember it
 
-_JPEG_FACTOR = 8  # the most by which libjpeg reduces a film
-_UNMIRRORED = (1, 5)  # EXIF orientations under which the upper left corner stays where it is
 _UNIT_FROM_BYTE = np.arange(256, dtype=np.float32) / np.float32(255)
 _SEND_AGAIN = "Copy or export it again from where it came from."
 _EXPORT_AGAIN = "Export the film as DICOM, PNG or JPEG."
@@ -55,26 +51,6 @@ _JPEG_KINDS = {
     0xF7: "JPEG-LS picture outside DICOM",
 }
 _READABLE_JPEG = (0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA)
-_FOREIGN_KINDS: tuple[tuple[int, bytes, str], ...] = (  # (offset, magic, what it is)
-    (0, b"BM", "a BMP picture"),
-    (0, b"GIF8", "a GIF picture"),
-    (0, b"II*\0", "a TIFF picture"),
-    (0, b"MM\0*", "a TIFF picture"),
-    (0, b"II+\0", "a TIFF picture"),
-    (0, b"MM\0+", "a TIFF picture"),
-    (8, b"WEBP", "a WebP picture"),
-    (4, b"ftypavif", "an AVIF picture"),
-    (4, b"ftyp", "a HEIC picture or a video"),
-    (0, b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 picture outside DICOM"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture outside DICOM"),
-    (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
-    (0, b"\xff\x0a", "a JPEG XL picture"),
-    (0, b"%PDF", "a PDF document"),
-    (0, b"PK\x03\x04", "a ZIP archive or office document"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"\x93NUMPY", "a NumPy array"),
-    (344, b"n+1\0", "a NIfTI volume"),
-)
 
 
 def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None, apart: bool = False) -> Radiograph:
@@ -138,11 +114,9 @@ def _kind(data: bytes, name: str) -> str:
             return kind
     if is_dicom(data):
         return "dicom"
-    for offset, magic, kind in _FOREIGN_KINDS:
-        if data.startswith(magic, offset):
-            raise UnsupportedFilm(
-                f"Cannot read the film `{name}`: it is {kind}; expected DICOM, PNG or JPEG.", fix=_EXPORT_AGAIN
-            )
+    if foreign := foreign_kind(data):
+        what, fix = foreign
+        raise UnsupportedFilm(f"Cannot read the film `{name}`: it is {what}; expected DICOM, PNG or JPEG.", fix=fix)
     found = "plain text" if data[:512].isascii() and b"\0" not in data[:512] else "no picture of a known kind"
     raise UndecodableFilm(
         f"Cannot read the film `{name}`: its content is {found}; expected DICOM, PNG or JPEG.", fix=_EXPORT_AGAIN
@@ -227,13 +201,7 @@ def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
         said = f"{kind} of {header.num_components} channels" if header.process in _READABLE_JPEG else kind
         raise UnsupportedFilm(f"Cannot read the film `{name}`: it is a {said}.", fix=_EXPORT_AGAIN)
     try:
-        if header.is_plain:
-            height, width, *_ = simplejpeg.decode_jpeg_header(data)
-            if (height, width) != header.size_px:
-                raise ValueError("two sizes")
-            grey = _jpeg_grey(data, header, name, min_side_px)
-        else:
-            grey = _rare_jpeg_grey(data, header, name)
+        grey = jpeg_grey(data, header, name, min_side_px)
     except UnsupportedFilm:
         raise
     except (ValueError, RuntimeError, OverflowError, OSError, SyntaxError) as error:
@@ -244,57 +212,6 @@ def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
     if min_side_px:
         pixels = reduced(pixels, min_side_px)  # nothing is left to do but for what libjpeg cannot reduce, or not so far
     return Radiograph(pixels, "jpeg", header.size_px, header.bit_depth)
-
-
-def _rare_jpeg_grey(data: bytes, header: JpegHeader, name: str) -> NDArray[np.uint8]:
-    """Return the luma of a lossless or arithmetic-coded JPEG, (H, W) uint8, in full size; in a decoder process only.
-
-    At reduced scale simplejpeg overruns its memory with such files. Pillow reads them whole or not at all.
-    """
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-        if (picture.height, picture.width) != header.size_px:
-            raise ValueError("two sizes")
-        pixels = np.asarray(picture)
-    if header.num_components == 1:
-        return pixels
-    bgr = _bgr_from_cmyk(pixels, inverted=False) if pixels.shape[2] == 4 else np.ascontiguousarray(pixels[..., ::-1])
-    return grey_from_bgr(bgr, name)
-
-
-def _jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | None) -> NDArray[np.uint8]:
-    """Return the luma of a JPEG, (H, W) uint8, at reduced scale where allowed.
-
-    libjpeg's means of blocks are those of scale.py. Rarely they are not, and the film is decoded in full: inks are
-    multiplied, and a film that is to be mirrored or turned has its incomplete blocks at another edge.
-
-    Colour has to be looked at too, and unpacking the file costs more than transforming it. So a reduced picture is
-    decoded in colour at once: nearly always its channels are equal and one is the luma. In full size colour costs three
-    times as much as grey, so it is looked at in a second pass at one eighth.
-    """
-    factor = min(reduction_factor(header.size_px, min_side_px), _JPEG_FACTOR) if min_side_px else 1
-    if header.orientation not in _UNMIRRORED and any(side % factor for side in header.size_px):
-        factor = 1
-    height, width = (-(-side // factor) for side in header.size_px)
-    scale = {"min_height": height, "min_width": width} if factor > 1 else {}
-    if header.num_components == 4:
-        cmyk = simplejpeg.decode_jpeg(data, "CMYK")
-        return grey_from_bgr(_bgr_from_cmyk(cmyk, inverted=header.adobe), name)
-    if header.num_components == 3:
-        if scale:
-            bgr = simplejpeg.decode_jpeg(data, "BGR", **scale)
-            if is_neutral(bgr):
-                return np.ascontiguousarray(bgr[..., 0])
-        else:
-            bgr = simplejpeg.decode_jpeg(data, "BGR", min_height=1, min_width=1, min_factor=8)
-        refuse_colour(bgr, name)
-    grey: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY", **scale)[..., 0]
-    return grey
-
-
-def _bgr_from_cmyk(cmyk: NDArray[np.uint8], *, inverted: bool) -> NDArray[Any]:
-    """Return (H, W, 3) uint8 from (H, W, 4): the light left after each ink and black; Adobe stores light, not ink."""
-    light = cmyk if inverted else np.uint8(255) - cmyk
-    return cv2.merge([cv2.multiply(light[..., channel], light[..., 3], scale=1 / 255) for channel in (2, 1, 0)])
 
 
 def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:

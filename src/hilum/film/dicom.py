@@ -101,7 +101,7 @@ def read_elements(data: bytes, *, name: str = "film") -> Dataset:
 def _decode(data: bytes, name: str) -> Radiograph:
     _check_amount(data, name)
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
-    if "SOPClassUID" not in dataset and "Rows" not in dataset:
+    if not any(keyword in dataset for keyword in ("SOPClassUID", "Rows", "DirectoryRecordSequence")):
         raise UndecodableFilm(f"Cannot read the film `{name}`: it is no DICOM file, or cut short.", fix=_SEND_AGAIN)
     refuse_other_than_chest(dataset, name)
     layout = read_layout(dataset, name)

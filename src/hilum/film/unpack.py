@@ -34,6 +34,7 @@ from hilum.errors import UndecodableFilm
 from hilum.film.codestream import read_frame
 from hilum.film.gdcm_frame import unpack_frame
 from hilum.film.headers import check_scans
+from hilum.film.jpeg import read_strictly
 from hilum.film.rle import unpack_rle
 from hilum.film.samples import SampleLayout, samples_of
 
@@ -82,17 +83,32 @@ def unpack_samples(
         words, interpretation = _words(picture, syntax, layout, pixel_vr=representation or "OW")
         return samples_of(words, layout), interpretation
     frame = next(generate_frames(picture, number_of_frames=1))
+    interpretation = layout.interpretation
     if syntax == RLELossless:
         words = unpack_rle(frame, (layout.rows, layout.columns), layout.samples, layout.bits_allocated)
-        return samples_of(words, layout), layout.interpretation
+        return samples_of(words, layout), interpretation
     bits = _checked_bits(frame, layout, name) if syntax in TRANSFER_SYNTAXES else None
-    if syntax in _EIGHT_BIT_JPEG and bits == 8 and layout.samples == 1:
-        words, interpretation = np.asarray(simplejpeg.decode_jpeg(frame, "GRAY"))[..., 0], layout.interpretation
-    elif syntax in _FOR_GDCM and not (syntax in _EIGHT_BIT_JPEG and bits == 8):
-        words, interpretation = _words_by_gdcm(frame, syntax, layout, bits or layout.bits_stored), layout.interpretation
+    if syntax in _EIGHT_BIT_JPEG and bits == 8:
+        words = _grey_of_jpeg(frame, name)
+        if layout.samples == 3:  # it is whole; pydicom says which colours they are
+            words, interpretation = _words(picture, syntax, layout)
     else:
-        words, interpretation = _words(picture, syntax, layout)
+        _refuse_without_end(frame, name)
+        if syntax in _FOR_GDCM:
+            words = _words_by_gdcm(frame, syntax, layout, bits or layout.bits_stored)
+        else:
+            words, interpretation = _words(picture, syntax, layout)
     return samples_of(words, layout, word_bits=bits, lossy=syntax in _MAY_BE_LOSSY), interpretation
+
+
+def _grey_of_jpeg(frame: bytes, name: str) -> NDArray[np.uint8]:
+    try:
+        grey = read_strictly(frame, lambda whole, strict: simplejpeg.decode_jpeg(whole, "GRAY", strict=strict))
+    except ValueError as error:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: its picture is a JPEG cut short or damaged.", fix=_SEND_AGAIN
+        ) from error
+    return np.asarray(grey)[..., 0]
 
 
 def _words(picture: bytes, syntax: UID, layout: SampleLayout, *, pixel_vr: str = "OB") -> tuple[NDArray[Any], str]:
@@ -123,8 +139,15 @@ def _words_by_gdcm(frame: bytes, syntax: UID, layout: SampleLayout, bits: int) -
     return np.frombuffer(words, f"<u{allocated // 8}").reshape(shape if layout.samples == 1 else (*shape, 3))
 
 
+def _refuse_without_end(frame: bytes, name: str) -> None:
+    """Refuse a JPEG, lossless or not, or JPEG-LS without its last mark, which no scan's data hold; decoders do not."""
+    last_scan = max(frame.rfind(b"\xff\xda"), 0)
+    if frame.startswith(b"\xff\xd8") and b"\xff\xd9" not in frame[last_scan:]:
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is cut short.", fix=_SEND_AGAIN)
+
+
 def _checked_bits(frame: bytes, layout: SampleLayout, name: str) -> int:
-    """Return the bits of a codestream's samples; refuse one that is not what the file states, or cut short."""
+    """Return the bits of a codestream's samples; refuse one that is not what the file states."""
     said = read_frame(frame)
     if said is None:
         raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is damaged.", fix=_SEND_AGAIN)
@@ -137,6 +160,4 @@ def _checked_bits(frame: bytes, layout: SampleLayout, name: str) -> int:
             fix=_SEND_AGAIN,
         )
     check_scans(frame, name)
-    if said.process and b"\xff\xd9" not in frame[-64:]:  # no end of image
-        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is cut short.", fix=_SEND_AGAIN)
     return said.bit_depth

@@ -1,0 +1,236 @@
+"""JPEG files into shades of grey, those with stray bytes or without the mark at their end too.
+
+Cameras, archives and repaired disks leave such files. Pillow, OpenCV and libjpeg read them, with every pixel that is
+there. Here libjpeg is used strictly, so that a file cut short is never half grey. What it complains about is looked at:
+bytes between segments are taken out; bytes behind the end of a scan's data are let be where the picture is whole
+without them. What is missing cannot be put in: a file whose scans end too early stays refused.
+
+Source: ITU-T T.81 annex B (segments, fill bytes, restart intervals) and G (the scans of a progressive file).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from hilum.errors import HilumError
+from hilum.film.colour import grey_from_bgr, is_neutral, refuse_colour
+from hilum.film.headers import JpegHeader
+from hilum.film.scale import reduction_factor
+
+__all__ = ["jpeg_grey", "read_strictly", "tidied"]
+
+_Result = TypeVar("_Result")
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_START_OF_SCAN = 0xDA
+_PROGRESSIVE = (0xC2, 0xCA)
+_FRAME_HEADERS = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)  # a marker other than a restart
+_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
+_TOO_MUCH = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker")
+_JPEG_FACTOR = 8  # the most by which libjpeg reduces a film
+_UNMIRRORED = (1, 5)  # EXIF orientations under which the upper left corner stays where it is
+_MORE = (b"\xaa" * 64, b"\x55" * 64)  # more data for a scan that has too little
+
+
+def read_strictly(data: bytes, read: Callable[[bytes, bool], _Result]) -> _Result:
+    """Return what a reader makes of a JPEG file, if need be after it was tidied.
+
+    Args:
+        data: The file.
+        read: The reader, of bytes and of whether it is strict. If it is, it raises ValueError where anything is wrong.
+
+    Raises:
+        ValueError: When the file is damaged or cut short.
+    """
+    try:
+        return read(data, True)
+    except HilumError:
+        raise
+    except ValueError:
+        return read(*tidied(data))
+
+
+def tidied(data: bytes) -> tuple[bytes, bool]:
+    """Return a JPEG file without bytes that belong to nothing, and with a mark at its end.
+
+    Args:
+        data: A Huffman-coded file of DCT coefficients (SOF0 to SOF2) that starts with its mark.
+
+    Returns:
+        The file, and whether it may be read strictly: there may be bytes behind the end of a scan's data.
+
+    Raises:
+        ValueError: When the file is damaged otherwise, or its picture is not whole.
+    """
+    pieces = _pieces(data)
+    whole = b"".join((_START, *pieces, _END))
+    try:
+        _picture(whole, strict=True)
+    except ValueError as error:
+        if _TOO_MUCH.match(str(error)) is None:
+            raise
+    else:
+        return whole, True
+    picture = _picture(whole)
+    for more in _MORE:
+        longer = [_with_more(piece, more) if i % 2 else piece for i, piece in enumerate(pieces)]
+        if not np.array_equal(_picture(b"".join((_START, *longer, _END))), picture):
+            raise ValueError("a scan has too little data")
+    return whole, False
+
+
+def _with_more(scan: bytes, more: bytes) -> bytes:
+    """Return a scan's data with more bytes at the end of each restart interval, and with one interval more."""
+    restarts = _RESTART.findall(scan)
+    next_restart = bytes((0xFF, 0xD0 + (restarts[-1][-1] + 1) % 8 if restarts else 0xD0))
+    return _RESTART.sub(lambda restart: more + restart[0], scan) + more + next_restart + more
+
+
+def _picture(data: bytes, *, strict: bool = False) -> NDArray[np.uint8]:
+    """Return the picture with all its colours."""
+    _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
+    space = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colours, "BGR")
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, strict=strict)
+    return pixels
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Return a file's segments without what stands between them: all up to a scan, its data, all up to the next, ...
+
+    Raises:
+        ValueError: When a segment is cut short, or scans are missing.
+    """
+    pieces, position = [b""], len(_START)
+    scans: list[bytes] = []
+    frame: tuple[int, bytes] | None = None  # its marker and its body
+    while True:
+        position = data.find(b"\xff", position)
+        while position >= 0 and data[position + 1 : position + 2] == b"\xff":  # a fill byte
+            position += 1
+        if position < 0 or position + 4 > len(data) or data[position : position + 2] == _END:
+            break
+        marker = data[position + 1]
+        if marker <= 0x01 or 0xD0 <= marker <= 0xD7:  # without a body, and out of place here
+            position += 2
+            continue
+        end = position + 2 + int(struct.unpack_from(">H", data, position + 2)[0])
+        if end > len(data) or marker == _START[1]:
+            raise ValueError("a segment is cut short")
+        body = data[position + 4 : end]
+        pieces[-1] += data[position:end]
+        if marker in _FRAME_HEADERS:
+            frame = marker, body
+        if marker == _START_OF_SCAN:
+            scans.append(body)
+            found = _AFTER_SCAN.search(data, end)
+            start, end = end, found.start() if found else len(data)
+            pieces += [data[start:end], b""]
+        position = end
+    if frame is None or not _are_all_there(*frame, scans):
+        raise ValueError("scans are missing")
+    return pieces
+
+
+def _are_all_there(frame_marker: int, frame: bytes, scans: list[bytes]) -> bool:
+    """Return whether scans give every coefficient of every component its last bit."""
+    components = {frame[6 + 3 * i] for i in range(frame[5])} if len(frame) >= 6 + 3 * frame[5] else set()
+    final = {(component, coefficient) for component in components for coefficient in range(64)}
+    for scan in scans:
+        num = scan[0] if scan else 0
+        if len(scan) < 4 + 2 * num:
+            return False
+        first, last, approximation = scan[1 + 2 * num :][:3]
+        if frame_marker not in _PROGRESSIVE:
+            first, last, approximation = 0, 63, 0
+        if approximation & 15 == 0:
+            named = {scan[1 + 2 * i] for i in range(num)}
+            final -= {(component, coefficient) for component in named for coefficient in range(first, last + 1)}
+    return bool(components) and not final
+
+
+# The picture in shades of grey
+
+
+def jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | None) -> NDArray[np.uint8]:
+    """Return the luma of a JPEG of 8 bits, (H, W) uint8, at reduced scale where allowed.
+
+    Args:
+        data: The file.
+        header: What it says of itself.
+        name: The film's name, for messages.
+        min_side_px: As in decode.
+
+    Raises:
+        UnsupportedFilm: When it is in colour.
+        ValueError, OSError: When it is damaged or cut short.
+    """
+    if not header.is_plain:
+        return _rare_jpeg_grey(data, header, name)
+    return read_strictly(data, lambda whole, strict: _plain_jpeg_grey(whole, header, name, min_side_px, strict=strict))
+
+
+def _rare_jpeg_grey(data: bytes, header: JpegHeader, name: str) -> NDArray[np.uint8]:
+    """Return the luma of a lossless or arithmetic-coded JPEG, (H, W) uint8, in full size; in a decoder process only.
+
+    At reduced scale simplejpeg overruns its memory with such files. Pillow reads them whole or not at all.
+    """
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+        if (picture.height, picture.width) != header.size_px:
+            raise ValueError("two sizes")
+        pixels = np.asarray(picture)
+    if header.num_components == 1:
+        return pixels
+    bgr = _bgr_from_cmyk(pixels, inverted=False) if pixels.shape[2] == 4 else np.ascontiguousarray(pixels[..., ::-1])
+    return grey_from_bgr(bgr, name)
+
+
+def _plain_jpeg_grey(
+    data: bytes, header: JpegHeader, name: str, min_side_px: int | None, *, strict: bool
+) -> NDArray[np.uint8]:
+    """Return the luma of a JPEG, (H, W) uint8, at reduced scale where allowed.
+
+    libjpeg's means of blocks are those of scale.py. Rarely they are not, and the film is decoded in full: inks are
+    multiplied, and a film that is to be mirrored or turned has its incomplete blocks at another edge.
+
+    Colour has to be looked at too, and unpacking the file costs more than transforming it. So a reduced picture is
+    decoded in colour at once: nearly always its channels are equal and one is the luma. In full size colour costs three
+    times as much as grey, so it is looked at in a second pass at one eighth.
+    """
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    if (height, width) != header.size_px:
+        raise ValueError("two sizes")
+    factor = min(reduction_factor(header.size_px, min_side_px), _JPEG_FACTOR) if min_side_px else 1
+    if header.orientation not in _UNMIRRORED and any(side % factor for side in header.size_px):
+        factor = 1
+    height, width = (-(-side // factor) for side in header.size_px)
+    least_px = {"min_height": height, "min_width": width} if factor > 1 else {}
+    scale: dict[str, Any] = {"strict": strict} | least_px
+    if header.num_components == 4:
+        cmyk = simplejpeg.decode_jpeg(data, "CMYK", strict=strict)
+        return grey_from_bgr(_bgr_from_cmyk(cmyk, inverted=header.adobe), name)
+    if header.num_components == 3:
+        if factor > 1:
+            bgr = simplejpeg.decode_jpeg(data, "BGR", **scale)
+            if is_neutral(bgr):
+                return np.ascontiguousarray(bgr[..., 0])
+        else:
+            bgr = simplejpeg.decode_jpeg(data, "BGR", strict=strict, min_height=1, min_width=1, min_factor=8)
+        refuse_colour(bgr, name)
+    grey: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY", **scale)[..., 0]
+    return grey
+
+
+def _bgr_from_cmyk(cmyk: NDArray[np.uint8], *, inverted: bool) -> NDArray[Any]:
+    """Return (H, W, 3) uint8 from (H, W, 4): the light left after each ink and black; Adobe stores light, not ink."""
+    light = cmyk if inverted else np.uint8(255) - cmyk
+    return cv2.merge([cv2.multiply(light[..., channel], light[..., 3], scale=1 / 255) for channel in (2, 1, 0)])
