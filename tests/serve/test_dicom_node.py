@@ -28,10 +28,12 @@ from pydicom.uid import (
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
+import hilum.film.pool
 import hilum.serve.dicom_node
 from hilum.console import Console
 from hilum.errors import InputError
 from hilum.extras import install_line
+from hilum.film.pool import DecoderPool
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
@@ -425,6 +427,28 @@ def test_a_film_under_way_is_finished_at_the_end(
     assert not ending.is_alive()
     assert len(running.results()) == 2
     assert len(running.in_folder("incoming")) == 1
+
+
+def test_a_decoder_that_hangs_does_not_hold_up_the_end(
+    tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    (tmp_path / "hanging.py").write_text(
+        "import pathlib, time\ndef decode(data, **words):\n"
+        f"    pathlib.Path({str(tmp_path / 'began')!r}).touch()\n    time.sleep(600)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(hilum.film.pool, "_pool", DecoderPool("hanging:decode"))
+    monkeypatch.setattr(hilum.serve.dicom_node, "_GRACE_SECONDS", 1.0)
+    running = Running(tiny_model, tmp_path / "spool")
+    assert send(running.port, write_dicom(tmp_path / "film.dcm")) == [SUCCESS]
+    until((tmp_path / "began").exists)
+    ending = threading.Thread(target=running.node.stop)
+    ending.start()
+    ending.join(20)
+    assert not ending.is_alive()
+    assert len(running.in_folder("incoming")) == 1  # judged when the node starts again
+    assert running.in_folder("quarantine") == running.results() == []
 
 
 def test_bad_settings_end_before_anything_starts(command: Callable[..., Any], tiny_model: Path, tmp_path: Path) -> None:

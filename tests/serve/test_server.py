@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -326,3 +329,41 @@ def test_answers_that_nobody_reads_are_let_go(caplog: pytest.LogCaptureFixture) 
     assert 0 < max(most) < 200_000
     assert len(read.partition(b"\r\n\r\n")[2]) == size
     assert caplog.text == ""
+
+
+HANGING = """
+import sys, time
+sys.path.insert(0, {folder!r})
+import hilum.film.pool as pool
+import hilum.serve.server as server
+pool._pool = pool.DecoderPool("hanging:decode")
+server._DECODING_SECONDS = {seconds}
+from hilum.cli import main
+sys.argv = ["hilum", "serve", "--model", {model!r}, "--port", "0"]
+main()
+"""
+
+
+def test_a_decoder_that_hangs_does_not_hold_up_the_end(film: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "hanging.py").write_text("import time\ndef decode(data, **words): time.sleep(600)\n", encoding="utf-8")
+    script = HANGING.format(folder=str(tmp_path), model=str(tiny_model), seconds=2.0)
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        url = re.search(r"http://\S+", said)
+        assert url is not None, said
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(post, url[0], film.read_bytes())
+            time.sleep(2)
+            started = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert time.monotonic() - started < 15
+            assert answer.result().status_code == 503
+            assert answer.result().json()["error"]["type"] == "ShuttingDown"
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
 from hilum.film.radiograph import Radiograph
 from hilum.film.worker import READY, Channel
 
-__all__ = ["DecoderPool", "DecodersStopped", "PoolLimits", "decode_apart", "stop_decoders"]
+__all__ = ["DecoderPool", "DecodersStopped", "PoolLimits", "decode_apart", "decoders_end_after"]
 
 _DECODER = "hilum.film.decode:decode_here"
 _START = (  # the process finds hilum where this one found it
@@ -141,7 +142,7 @@ class _Worker:
             self._ready = True
 
     @contextlib.contextmanager
-    def _no_longer_than(self, seconds: float) -> Any:
+    def _no_longer_than(self, seconds: float) -> Iterator[None]:
         def end() -> None:
             self._too_slow = True
             self.kill()
@@ -275,9 +276,20 @@ def decode_apart(data: bytes, *, name: str = "film", min_side_px: int | None = N
     return _the_pool().decode(data, name=name, min_side_px=min_side_px)
 
 
-def stop_decoders() -> None:
-    """End all decoder processes, at once; films under way end with DecodersStopped."""
-    _the_pool().stop()
+@contextlib.contextmanager
+def decoders_end_after(seconds: float) -> Iterator[None]:
+    """Let films be decoded within the block for so long, then end all decoders: for a process that was told to end.
+
+    Films under way end with DecodersStopped then, and so do those that come later. A block that is left in time does
+    no harm.
+    """
+    timer = threading.Timer(seconds, lambda: _the_pool().stop())
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _refused(name: str, cause: str) -> HilumError:

@@ -24,7 +24,7 @@ from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import METRICS_TYPE, Metrics
 from hilum.serve.page import PageFile, page_files
-from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error
+from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error, shutting_down
 from hilum.serve.schema import ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
 
@@ -224,7 +224,7 @@ class Service:
 
     async def _readyz(self) -> Response:
         if self.draining:
-            raise HttpError(503, "ShuttingDown", "The server is shutting down.", headers={"Retry-After": "5"})
+            raise shutting_down()
         return Response(b'{"status":"ready"}', media_type=_JSON)
 
     async def _metrics(self) -> Response:

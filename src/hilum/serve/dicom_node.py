@@ -29,6 +29,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from hilum.console import Console
 from hilum.errors import ConfigError, HilumError, InputError, UndecodableFilm, UnsupportedFilm
 from hilum.film.dicom import pydicom_kept_quiet, read_elements
+from hilum.film.pool import DecodersStopped, decoders_end_after
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.origin import refuse_unidentified
@@ -118,12 +119,13 @@ class Node:
         """Take no more films, finish what is under way, and end; what waits stays in the spool."""
         self._stopping.set()
         self._news.set()
-        self._server.shutdown()
-        for association in self._ae.active_associations:
-            association.join(_GRACE_SECONDS)
-            if association.is_alive():
-                association.abort()
-        self._judge.join()
+        with decoders_end_after(_GRACE_SECONDS):
+            self._server.shutdown()
+            for association in self._ae.active_associations:
+                association.join(_GRACE_SECONDS)
+                if association.is_alive():
+                    association.abort()
+            self._judge.join()
         if self._sender:
             self._sender.stop()
             self._sender.join()
@@ -187,6 +189,8 @@ class Node:
             return
         except OSError:
             raise
+        except DecodersStopped:  # it stays where it is, and is judged by the next process
+            return
         except Exception as error:  # noqa: BLE001 - a film that no test foresaw must not hold up the others
             self._set_aside(film, UndecodableFilm(f"The film cannot be judged ({type(error).__name__})."))
             return

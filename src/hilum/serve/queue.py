@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from hilum.errors import HilumError
+from hilum.film.pool import DecodersStopped
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Outputs
@@ -29,7 +30,7 @@ from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
 from hilum.serve.pictures import display_pictures, heatmap_picture
 
-__all__ = ["FilmQueue", "JudgedFilm", "Pictures", "Upload", "internal_error", "where_it_failed"]
+__all__ = ["FilmQueue", "JudgedFilm", "Pictures", "Upload", "internal_error", "shutting_down", "where_it_failed"]
 
 _LOG = logging.getLogger("hilum.serve")
 _LONGEST_WAIT_SECONDS = 60
@@ -157,6 +158,8 @@ class FilmQueue:
                 more["display"] = display_pictures(film.data, radiograph, answer, findings)
         except HilumError as error:
             answer, more = UnreadFilm(film.name, error), {}
+        except DecodersStopped:
+            answer, more = UnreadFilm(film.name, shutting_down()), {}
         except Exception as error:  # noqa: BLE001 - one film must not take the others of its request with it
             _LOG.error("A film failed: %s", where_it_failed(error))
             answer, more = UnreadFilm(film.name, internal_error()), {}
@@ -213,6 +216,11 @@ class _MicroBatches:
         self._metrics.batch(len(batch))
         for position, (_, future) in enumerate(batch):
             future.set_result((outputs, position))
+
+
+def shutting_down() -> HttpError:
+    """Return the answer to what comes too late to be finished."""
+    return HttpError(503, "ShuttingDown", "The server is shutting down.", headers={"Retry-After": "5"})
 
 
 def internal_error() -> HttpError:

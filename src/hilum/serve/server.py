@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hilum.console import Console
 from hilum.errors import ConfigError, InputError
+from hilum.film.pool import decoders_end_after
 from hilum.run.classifier import Classifier
 from hilum.run.memory import keep_memory_flat
 from hilum.serve.api import Service
@@ -29,7 +30,8 @@ __all__ = ["DEFAULT_PORT", "check_token", "run_server"]
 DEFAULT_PORT = 8000
 _SHORTEST_TOKEN = 16
 _KEEP_ALIVE_SECONDS = 30
-_SHUTDOWN_SECONDS = 60
+_DECODING_SECONDS = 18.0  # how long films are decoded after the server was told to end
+_SHUTDOWN_SECONDS = 25  # how long answers may take then
 _SILENCE_SECONDS = 2.0  # how long a connection without a request is kept when the server ends
 
 
@@ -155,7 +157,8 @@ class _Server(uvicorn.Server):
         """Take the connections that wait at the door, then close it and finish."""
         for _ in range(3):  # the loop takes them between two of its rounds
             await asyncio.sleep(0)
-        await super().shutdown(sockets)
+        with decoders_end_after(_DECODING_SECONDS):
+            await super().shutdown(sockets)
 
 
 def _protocol(
