@@ -87,6 +87,19 @@ def test_tables_of_eight_bits(dicom_bytes: Build, size: int, count: int | None) 
         np.testing.assert_allclose(voi(dicom_bytes, words), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("representation", ["OW", "US", "OB"])
+def test_two_entries_of_eight_bits_a_word(dicom_bytes: Build, syntax: Any, representation: str) -> None:
+    curve = (np.arange(256) ** 2 // 256).astype(np.uint8)
+    data: Any = curve.tobytes()
+    if representation == "OW" and syntax == ExplicitVRBigEndian:
+        data = curve.view("<u2").astype(">u2").tobytes()
+    elif representation == "US":
+        data = curve.view("<u2").tolist()
+    found = voi(dicom_bytes, item(data, (256, 0, 8), representation=representation), syntax=syntax)
+    np.testing.assert_allclose(found, curve[np.minimum(RISING, 255)] / 255, atol=1e-6)
+
+
 def test_a_table_that_starts_elsewhere(dicom_bytes: Build) -> None:
     table = item(CURVE[:100], (100, 2000, 12))
     expected = CURVE[np.clip(RISING.astype(int) - 2000, 0, 99)] / 4095

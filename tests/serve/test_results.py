@@ -62,10 +62,14 @@ def test_real_films_have_the_answers_of_the_command_line(
     assert len(films) == 7
 
 
+@pytest.mark.parametrize("elements", [{"ViewPosition": "LL"}, {"ViewPosition": "", "SeriesDescription": "Thorax lat"}])
 def test_a_refused_film_gets_a_report_and_no_heat_map(
-    tmp_path: Path, write_dicom: WriteDicom, tiny_model: Path
+    elements: dict[str, str], tmp_path: Path, write_dicom: WriteDicom, tiny_model: Path, command: Callable[..., Any]
 ) -> None:
-    results = film_results(Classifier(tiny_model), write_dicom(tmp_path / "film.dcm", ViewPosition="LL"))
+    path = write_dicom(tmp_path / "film.dcm", **elements)
+    line = json.loads(command("predict", "--model", tiny_model, path, "--format", "jsonl").out)
+    assert (line["accepted"], [reason["code"] for reason in line["reasons"]]) == (False, ["lateral"])
+    results = film_results(Classifier(tiny_model), path)
     assert list(results) == [REPORT]
     assert probabilities(results[REPORT]) == {}
     assert b"lateral" in results[REPORT]

@@ -138,7 +138,9 @@ def _table(item: Dataset, values: NDArray[Any]) -> _Table | None:
     if len(descriptor) < 6:
         return None
     stated, first, bits = (int(word) for word in np.frombuffer(descriptor[:6], f"{order}u2"))
-    data, order, _ = words_of(item, "LUTData")
+    data, order, kind = words_of(item, "LUTData")
+    if kind not in ("OB", "UN"):  # words of 16 bits; of two entries of eight bits the first is in the lower half
+        data, order = np.frombuffer(data[: len(data) // 2 * 2], f"{order}u2").astype("<u2").tobytes(), "<"
     entries = _entries(data, order, stated or 2**16, bits)
     if entries.size < 2:
         return None
