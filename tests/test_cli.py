@@ -305,8 +305,12 @@ def test_earlier_results_are_not_evaluated_over(
     assert "they were not touched" in one_line(result.err)
     assert (tmp_path / "out" / name).read_text() == "precious"
     result = command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out", "--overwrite")
-    assert result.code == 0
-    assert (tmp_path / "out" / name).read_text() != "precious"
+    assert result.code == 2
+    assert "which no earlier evaluation of hilum's made" in one_line(result.err)
+    assert (tmp_path / "out" / name).read_text() == "precious"
+    (tmp_path / "out" / name).unlink()
+    for more in ([], ["--overwrite"]):
+        assert command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out", *more).code == 0
 
 
 def test_comparing_two_runs(

@@ -123,7 +123,7 @@ def test_a_file_is_no_folder(tmp_path: Path, write: Callable[[Path], None]) -> N
     out = tmp_path / "out"
     write(out)
     if out.is_file():
-        with pytest.raises(InputError, match=r"Cannot write the audit into .* it is a file"):
+        with pytest.raises(InputError, match=r"Cannot make the folder .* it is a file"):
             KIND.check(out, overwrite=True)
     else:
         KIND.check(out, overwrite=False)

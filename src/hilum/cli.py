@@ -109,7 +109,9 @@ def audit(
         Path | None,
         typer.Option("--repair", metavar="OUT.csv", help="Write a manifest of the films without what a rule can mend."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier audit in DIR.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier audit in DIR, an earlier OUT.csv.")
+    ] = False,
 ) -> None:
     """Say what is wrong with a data set before anything is trained. Nothing in DATA is changed.
 
@@ -126,14 +128,14 @@ def audit(
     if out is not None:
         check_audit_folder(out, data, overwrite=overwrite)
     if repair is not None:
-        check_place(repair, data)
+        check_place(repair, data, overwrite=overwrite)
     found = audit_data(data, console=console)
     typer.echo(audit_table([fault.to_dict() for fault in found.faults]), nl=False)
     if out is not None:
         write_audit(found, out)
         console.say(f"Report: {out / 'report.html'}")
     if repair is not None:
-        num_kept, num_dropped = write_repair(found, repair, data)
+        num_kept, num_dropped = write_repair(found, repair, data, overwrite=overwrite)
         console.say(f"Repaired: {repair} names {num_kept} films; {dropped_path(repair)} the {num_dropped} dropped.")
     console.say(NOTICE)
     if found.num_errors or found.scan.unread:

@@ -80,53 +80,71 @@ class ResultFolder:
     Attributes:
         of: Whose folder it is, as in "The audit's folder".
         finished: What it holds when it is finished, as in "an earlier audit; it was".
-        files: The names that the command may write.
-        marks: Names of the files that say, by their keys, that the command made what is in the folder.
-        others: Marks of other commands: with one of them the folder is refused, replace or not.
+        files: The names that the command may write, folders included.
+        marks: Files of which one says, by its keys, that the command made what is in the folder.
+        last: Its presence says that results are finished; any of `files` does where it is empty.
+        others: What other commands leave: a folder that holds one of them is refused, whatever was asked.
+        is_alone: Whether the folder must hold nothing else when the command begins.
     """
 
     of: str
     finished: str
     files: tuple[str, ...]
     marks: Mapping[str, frozenset[str]]
+    last: str = ""
     others: tuple[str, ...] = ()
+    is_alone: bool = False
 
-    def check(self, out: Path, *, overwrite: bool, reads: Iterable[Path] = (), data: Path | None = None) -> None:
+    def check(self, out: Path, *, overwrite: bool, data: Path | None = None, reads: Iterable[Path] = ()) -> None:
         """Refuse a folder that may not be written into; touch nothing.
 
         Args:
             out: The folder; it need not exist.
             overwrite: Whether finished results of this command may be replaced.
-            reads: Files that this run reads: never written, whatever they hold.
-            data: The data set: the folder must not lie in it.
+            data: The data set, a folder or a list: it must not hold the folder, nor be written over.
+            reads: Other files and folders that this run reads: never written, whatever they hold.
 
         Raises:
             InputError: The folder may not be used.
         """
         fix = "Choose another folder."
         if os.path.lexists(out) and not os.path.isdir(out):  # noqa: PTH112
-            raise InputError(f"Cannot write the {self.of} into `{out}`: it is a file.", fix=fix)
-        if data is not None and is_in_folder(out, data):
-            raise InputError(
-                f"The {self.of}'s folder `{out}` lies in the data set, which is the data folder `{data}`.",
-                fix="Choose another folder for --out.",
-            )
+            raise InputError(f"Cannot make the folder `{out}` for the {self.of}: it is a file.", fix=fix)
+        for read in (*([] if data is None else [data]), *reads):
+            if is_in_folder(out, read):
+                raise InputError(
+                    f"The {self.of}'s folder `{out}` lies in the data folder `{read}`; what lies in the data set would "
+                    "be read with it.",
+                    fix="Choose another folder for --out.",
+                )
+            for name in self.present(out, self.files):
+                if is_same_file(out / name, read):
+                    raise InputError(f"Cannot write `{out / name}`: this command reads it.", fix=fix)
         if self.present(out, self.others):
-            raise InputError(f"`{out}` holds a run, an evaluation or an audit; it was not touched.", fix=fix)
-        there = self.present(out, self.files)
+            raise InputError(
+                f"`{out}` holds a run or an evaluation, or another command's results; it was not touched.", fix=fix
+            )
+        self._check_content(out, overwrite=overwrite)
+
+    def _check_content(self, out: Path, *, overwrite: bool) -> None:
+        fix = "Choose another folder."
+        there = [name for name in self.present(out, self.files) if not _is_empty_folder(out / name)]
+        if not overwrite and there and (not self.last or self.last in there):
+            raise InputError(
+                f"`{out}` holds {self.finished} not touched.", fix="Choose another folder, or add --overwrite."
+            )
         for name in there:
             if (out / name).is_symlink():
                 raise InputError(f"Cannot write `{out / name}`: it is a link, and hilum writes through none.", fix=fix)
-            if any(is_same_file(out / name, read) for read in reads):
-                raise InputError(f"Cannot write `{out / name}`: this command reads it.", fix=fix)
-        if there and not self.is_own(out):
+        if self.is_own(out):
+            return
+        if self.is_alone and os.path.isdir(out) and any(path != out / ".work" for path in out.rglob("*")):  # noqa: PTH112
             raise InputError(
-                f"`{out}` holds `{there[0]}`, which no earlier {self.of} of hilum's made; it was not touched.",
-                fix=fix,
+                f"`{out}` is not empty and holds no {self.of} of hilum's; nothing in it was touched.", fix=fix
             )
-        if there and not overwrite:
+        if there and not self.is_alone:
             raise InputError(
-                f"`{out}` holds {self.finished} not touched.", fix="Choose another folder, or add --overwrite."
+                f"`{out}` holds `{there[0]}`, which no earlier {self.of} of hilum's made; it was not touched.", fix=fix
             )
 
     def is_own(self, out: Path) -> bool:
@@ -164,6 +182,10 @@ def is_in_folder(path: Path, folder: Path) -> bool:
         return False
     real = Path(os.path.realpath(path))
     return any(is_same_file(place, folder) for place in (real, *real.parents))
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return not path.is_symlink() and path.is_dir() and not any(path.iterdir())
 
 
 def _holds(path: Path, is_own: Callable[[Path], bool]) -> bool:

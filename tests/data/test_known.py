@@ -83,7 +83,7 @@ def test_findings_are_compared_as_documented() -> None:
 def test_patients_are_filled_in_from_a_second_table(tmp_path: Path) -> None:
     index = index_of(tmp_path, ("A", "a.png", "Normal", "", BASE))
     (tmp_path / "patients.csv").write_text("set,file,patient\nA,a.png,p1\n")
-    assert write_index(tmp_path / "table.csv.gz", index, patients=tmp_path / "patients.csv") == 1
+    assert write_index(tmp_path / "table.csv.gz", index, patients=tmp_path / "patients.csv", overwrite=True) == 1
     (found,) = recognise([seen(BASE)], index=index.rename(tmp_path / "other.npz"))
     assert found is not None
     assert found.patient == "A: p1"

@@ -211,6 +211,18 @@ def test_splits_are_written_and_read_back(tmp_path: Path) -> None:
     )
 
 
+def test_splits_that_a_spreadsheet_would_run_come_back_as_they_were(tmp_path: Path) -> None:
+    records = [FilmRecord("=a.png", "+Normal", None), FilmRecord("-b/c.png", "Covid-19", None)]
+    write_splits(tmp_path / "splits.csv", records, ("train", "test"), np.array([0, 1]))
+    assert (tmp_path / "splits.csv").read_text().splitlines()[1:] == [
+        "./=a.png,'+Normal,train,0",
+        "./-b/c.png,Covid-19,test,1",
+    ]
+    assert [(row.path, row.finding) for row in read_splits(tmp_path / "splits.csv")] == [
+        (record.path, record.finding) for record in records
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

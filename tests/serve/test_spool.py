@@ -52,6 +52,31 @@ def test_nobody_else_may_look_into_it(tmp_path: Path) -> None:
     assert "1.2.3" not in film.name
 
 
+@pytest.mark.parametrize("foreign", ["incoming/a.dcm", "notes.txt", "outgoing/x/a.dcm"])
+def test_a_folder_of_anybody_else_is_no_spool(tmp_path: Path, foreign: str) -> None:
+    """What lies in a spool is judged and removed."""
+    (tmp_path / foreign).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / foreign).write_text("precious")
+    with pytest.raises(InputError, match="no spool of hilum's; nothing in it was touched"):
+        Spool(tmp_path, MODEL)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / foreign]
+
+
+def test_a_link_in_a_spool_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    Spool(tmp_path / "spool", MODEL).close()
+    (tmp_path / "spool" / "incoming").rmdir()
+    (tmp_path / "spool" / "incoming").symlink_to(tmp_path / "films")
+    with pytest.raises(InputError, match="no spool of hilum's"):
+        Spool(tmp_path / "spool", MODEL)
+
+
+def test_a_spool_that_was_cut_off_while_it_was_made_is_one(tmp_path: Path) -> None:
+    (tmp_path / "incoming").mkdir()
+    Spool(tmp_path, MODEL).close()
+    Spool(tmp_path, OTHER).close()
+
+
 def test_one_film_twice_is_one_and_another_content_is_another(tmp_path: Path) -> None:
     spool = Spool(tmp_path, MODEL)
     first, again, other = (spool.keep_film(data, "1.2.3") for data in (FILM, FILM, b"whole film"))

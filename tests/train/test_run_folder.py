@@ -12,7 +12,7 @@ from hilum.train.run_folder import RUN_FILES, check_folder, history_csv, remove_
 
 def write_run(folder: Path) -> None:
     for name in RUN_FILES:
-        (folder / name).write_text("x")
+        (folder / name).write_text('{"test": {}, "test_clean": {}, "validation": {}}')
     (folder / "folds").mkdir()
     (folder / "folds" / "fold-1.onnx").write_text("x")
 
@@ -39,6 +39,21 @@ def test_finished_runs_and_foreign_folders_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=words):
             check_folder(folder, data, overwrite=False)
+
+
+def test_a_folder_with_names_of_a_run_is_not_a_run(tmp_path: Path) -> None:
+    (tmp_path / ".work").mkdir()
+    for name in ("config.toml", "splits.csv", "model.onnx", "metrics.json", ".work/run.json"):
+        (tmp_path / name).write_text("precious")
+    with pytest.raises(InputError, match="no run of hilum's"):
+        check_folder(tmp_path, tmp_path / "data", overwrite=True)
+
+
+def test_files_beside_the_folds_stay(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "folds" / "notes.txt").write_text("precious")
+    remove_run(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["folds", "notes.txt"]
 
 
 def test_the_history_has_a_line_an_epoch_and_only_its_own_columns() -> None:

@@ -36,8 +36,9 @@ def data_index(
     patients: Annotated[
         Path | None, typer.Option("--patients", metavar="CSV", help="Patients of films: set, file, patient.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier index in FILE.")] = False,
 ) -> None:
     """Write the index by which films of public sets are recognised."""
     from hilum.data.known import write_index
 
-    typer.echo(f"{write_index(table, out, patients=patients)} films in {out}")
+    typer.echo(f"{write_index(table, out, patients=patients, overwrite=overwrite)} films in {out}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from hilum.data.walk import film_paths, identity, is_inside, is_skipped, list_folder, walk
 from hilum.errors import InconsistentDataset, InputError, nearest_name
 from hilum.findings import sorted_findings, standard_name
+from hilum.text import plain_cell
 
 __all__ = ["Dataset", "FilmRecord", "film_paths", "read_dataset"]
 
@@ -249,7 +250,7 @@ def _read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[tuple[s
                 f"{where} has {len(row)} cells; expected {len(header)}, as in its first line.",
                 fix="Put cells that hold a comma in quotes.",
             )
-        cells = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
+        cells = {name: plain_cell(cell.strip()) for name, cell in zip(header, row, strict=True)}
         path = _path_in(root, cells["path"], where)
         if path in lines_of:
             raise InconsistentDataset(

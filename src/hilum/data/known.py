@@ -27,7 +27,9 @@ import numpy as np
 
 from hilum.data.fingerprint import Fingerprint
 from hilum.errors import InputError
+from hilum.files import replacing
 from hilum.findings import open_kinds, standard_name
+from hilum.results import check_file
 
 __all__ = ["COLLECTIONS", "MAX_KNOWN_DISTANCE", "Known", "compare_findings", "recognise", "write_index"]
 
@@ -142,7 +144,11 @@ def compare_findings(filed: str, source: str) -> str:
     return "less specific" if there == _ANY_PNEUMONIA and here in _PNEUMONIAS else "disagrees"
 
 
-def write_index(table: Path, out: Path, *, patients: Path | None = None) -> int:
+def _is_index(path: Path) -> bool:
+    return zipfile.is_zipfile(path) and {"words.npy", "grey.npy", "sets.npy"} <= set(zipfile.ZipFile(path).namelist())
+
+
+def write_index(table: Path, out: Path, *, patients: Path | None = None, overwrite: bool = False) -> int:
     """Write an index of known films and return how many it names.
 
     Args:
@@ -150,10 +156,13 @@ def write_index(table: Path, out: Path, *, patients: Path | None = None) -> int:
             dhash256; the hashes are those of Fingerprint, in hex digits.
         out: The file, .npz; the same table gives the same contents.
         patients: A CSV with the columns set, file and patient, for films whose patient the table does not name.
+        overwrite: Whether an earlier index may be replaced.
 
     Raises:
         InputError: A file cannot be read or written, or a line does not hold together.
     """
+    reads = [table] if patients is None else [table, patients]
+    check_file(out, made_by="hilum data index", is_own=_is_index, may_replace=overwrite, reads=reads)
     more = {(row["set"], row["file"]): row["patient"] for row in _rows(patients, PATIENT_COLUMNS)} if patients else {}
     rows = _rows(table, COLUMNS)
     try:
@@ -170,7 +179,7 @@ def write_index(table: Path, out: Path, *, patients: Path | None = None) -> int:
     findings = sorted({row["finding"] for row in rows})
     keys = [row["patient"] or more.get((row["set"], row["file"]), "") for row in rows]
     try:
-        with out.open("wb") as target:
+        with replacing(out) as partial, partial.open("wb") as target:
             np.savez_compressed(
                 target,
                 words=words,

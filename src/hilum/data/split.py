@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ import numpy as np
 from hilum.data.fingerprint import Twin
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra
+from hilum.files import replace_file
 from hilum.findings import open_kinds, sorted_findings
+from hilum.text import plain_cell, plain_path, write_csv
 
 __all__ = [
     "SplitRow",
@@ -220,11 +223,10 @@ def clean_test(records: Sequence[FilmRecord], splits: Sequence[str], groups: np.
 
 def write_splits(path: Path, records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> None:
     """Write splits.csv: path, finding, split, group. Laid beside the films it reads as a manifest of the same split."""
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as lines:
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for record, split, group in zip(records, splits, groups, strict=True):
-            writer.writerow((record.path, record.finding, split, int(group)))
+    text = io.StringIO()
+    rows = zip(records, splits, groups, strict=True)
+    write_csv(text, COLUMNS, [(record.path, record.finding, split, int(group)) for record, split, group in rows])
+    replace_file(path, text.getvalue().encode("utf-8", "surrogateescape"))  # names that are no UTF-8 keep their bytes
 
 
 def read_splits(path: Path) -> tuple[SplitRow, ...]:
@@ -241,7 +243,7 @@ def read_splits(path: Path) -> tuple[SplitRow, ...]:
                 received = ", ".join(reader.fieldnames or ()) or "none"
                 raise InputError(f"`{path}` has the columns {received}; expected {', '.join(COLUMNS)}.", fix=fix)
             rows = tuple(
-                SplitRow(row["path"], row["finding"], row["split"], int(row["group"]))
+                SplitRow(plain_path(row["path"]), plain_cell(row["finding"]), row["split"], int(row["group"]))
                 for row in reader
                 if _is_whole(row)
             )

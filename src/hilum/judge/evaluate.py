@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +37,12 @@ from hilum.judge.report import Mistake, ReportData, report_page
 from hilum.judge.shortcuts.measure import find_shortcuts
 from hilum.judge.shortcuts.page import shortcuts_sections, summary_line
 from hilum.judge.subgroups import film_key, manifest_columns, traits_of
+from hilum.results import ResultFolder
 from hilum.run.answer import Answer, UnreadFilm, softmax
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
 from hilum.run.stream import judge_films
+from hilum.text import write_csv
 
 __all__ = [
     "Verdicts",
@@ -53,7 +55,13 @@ __all__ = [
 ]
 
 _PICTURE_PX = 320
-_RESULTS = ("metrics.json", "predictions.csv", "splits.csv", "report.html", "shortcuts.json")
+_FOLDER = ResultFolder(
+    of="evaluation",
+    finished="earlier results; they were",
+    files=("metrics.json", "predictions.csv", "splits.csv", "report.html", "shortcuts.json"),
+    marks={"metrics.json": frozenset({"test", "test_clean", "trained_on"})},
+    others=("config.toml",),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,18 +165,17 @@ def predictions_csv(parts: Sequence[tuple[str, Verdicts]]) -> str:
     The reasons are the codes of a refused film's reasons, with spaces between.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     findings = parts[0][1].findings if parts else ()
-    writer.writerow(
-        ["path", "part", "finding", "predicted", "accepted", "reasons", *(f"probability_{name}" for name in findings)]
-    )
+    rows: list[list[object]] = []
     for part, verdicts in parts:
         for record, answer in zip(verdicts.records, verdicts.answers, strict=True):
             known = answer.probabilities  # a model that did not see a source may not know all findings
             probabilities = (f"{known[name]:.6f}" if name in known else "" for name in findings)
             accepted = str(answer.accepted).lower()
             reasons = " ".join(reason.code for reason in answer.reasons)
-            writer.writerow([record.path, part, record.finding, answer.likeliest, accepted, reasons, *probabilities])
+            rows.append([record.path, part, record.finding, answer.likeliest, accepted, reasons, *probabilities])
+    columns = ["path", "part", "finding", "predicted", "accepted", "reasons"]
+    write_csv(text, [*columns, *(f"probability_{name}" for name in findings)], rows)
     return text.getvalue()
 
 
@@ -227,16 +234,9 @@ def evaluate_model(
         ModelFileError: The model file cannot be used.
     """
     console = console or Console()
-    try:
-        found = {path.name for path in out.iterdir()}
-    except OSError:  # there is no such folder yet; making it says what is wrong
-        found = set()
-    if ".work" in found:
+    if os.path.lexists(out / ".work"):
         raise InputError(f"`{out}` holds an unfinished training run; it was not touched.", fix="Choose another folder.")
-    if not overwrite and not found.isdisjoint(_RESULTS):
-        raise InputError(
-            f"`{out}` holds earlier results; they were not touched.", fix="Choose another folder, or add --overwrite."
-        )
+    _FOLDER.check(out, overwrite=overwrite, reads=(model, *(() if data.is_dir() else (data,))))
     classifier = Classifier(model)
     dataset = rename_findings(read_dataset(data, min_findings=1), mapping, classifier.findings)
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:

@@ -47,6 +47,7 @@ class Spool:
     def __init__(self, folder: Path, model_sha256: str) -> None:
         self.folder = folder
         self._model = model_sha256[:12]
+        _check_folder(folder)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in _FOLDERS:
@@ -160,6 +161,26 @@ class Spool:
         for results in self.waiting_results():
             if (self.folder / "sent" / results.name).exists():
                 shutil.rmtree(results)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder of anybody else's: what lies in a spool is judged and removed."""
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError:  # there is none yet, or making its folders says what is wrong
+        return
+    spool = {*_FOLDERS, "lock"}
+    if any((folder / name).is_symlink() for name in spool) or (names and not spool <= names and not names < spool):
+        raise InputError(
+            f"`{folder}` is not empty and is no spool of hilum's; nothing in it was touched.",
+            fix="Give an empty folder, or none that is there: --spool DIR",
+        )
+    for name in names.intersection(_FOLDERS) if not spool <= names else ():
+        if any((folder / name).iterdir()):  # a spool that was cut off while it was made has empty folders
+            raise InputError(
+                f"`{folder / name}` holds files, and `{folder}` is no spool of hilum's; nothing in it was touched.",
+                fix="Give an empty folder, or none that is there: --spool DIR",
+            )
 
 
 def _attempts_of(film: Path) -> Path:

@@ -185,6 +185,7 @@ class _Training:
             "decoder": DECODER_VERSION,
         }
         marker = self.work / "run.json"
+        is_same = False
         if marker.exists() and not self.overwrite:
             is_same = json.loads(marker.read_text(encoding="utf-8")) == identity
             if not is_same and (any(self.work.glob("*.npz")) or (self.out / "model.onnx").exists()):
@@ -194,12 +195,12 @@ class _Training:
                 )
             if is_same:
                 self.console.say(f"Going on with the unfinished run in {self.out}.")
-                return
-        remove_run(self.out)
-        self.work.mkdir(parents=True)
+        if not is_same:
+            remove_run(self.out)
+            self.work.mkdir(parents=True)
+            replace_file(marker, _json(identity))
         replace_file(self.out / "config.toml", to_toml(self.config))
         write_splits(self.out / "splits.csv", self._records, self.splits.tolist(), self.scan.groups)
-        replace_file(marker, _json(identity))
 
     @property
     def _records(self) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +10,8 @@ from typing import Any
 
 from hilum.data.folder import read_dataset
 from hilum.data.split import check_counts
-from hilum.data.walk import is_inside
-from hilum.errors import InputError
+from hilum.results import ResultFolder
+from hilum.text import write_csv
 from hilum.train.backbones import check_weights
 from hilum.train.config import RunConfig
 
@@ -31,6 +29,17 @@ RUN_FILES = (
     "report.html",
     "model-card.md",
     "claim.md",
+)
+_FOLDER = ResultFolder(
+    of="run",
+    finished="a finished run; it was",
+    files=(*RUN_FILES, ".work", "folds"),
+    marks={
+        "metrics.json": frozenset({"test", "test_clean", "validation"}),
+        ".work/run.json": frozenset({"config", "films"}),
+    },
+    last="metrics.json",
+    is_alone=True,
 )
 _HISTORY_COLUMNS = ("stage", "epoch", "loss", "validation_loss", "validation_accuracy", "learning_rate")
 
@@ -64,38 +73,25 @@ def check_folder(out: Path, data: Path, *, overwrite: bool) -> None:
     Raises:
         InputError: The folder cannot be used; nothing in it was touched.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write the run into `{out}`: it is a file.", fix="Choose another folder.")
-    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
-        raise InputError(f"The run's folder `{out}` lies in the data folder.", fix="Choose another folder for --out.")
-    if not out.exists() or not any(out.iterdir()):
-        return
-    is_run = (out / ".work" / "run.json").exists() or all(
-        (out / name).exists() for name in ("config.toml", "splits.csv")
-    )
-    if not is_run and any(path for path in out.rglob("*") if path != out / ".work"):  # one killed at once left .work
-        raise InputError(
-            f"`{out}` is not empty and holds no run of hilum's; nothing in it was touched.",
-            fix="Choose another folder.",
-        )
-    if (out / "metrics.json").exists() and not overwrite:
-        raise InputError(
-            f"`{out}` holds a finished run; it was not touched.", fix="Choose another folder, or add --overwrite."
-        )
+    _FOLDER.check(out, overwrite=overwrite, data=data)
 
 
 def remove_run(out: Path) -> None:
-    """Remove what hilum left in a run's folder, and nothing else."""
-    for name in RUN_FILES:
+    """Remove what hilum left in a run's folder, and nothing else; what says that it is hilum's goes last."""
+    folds = out / "folds"
+    if folds.is_dir() and not folds.is_symlink():
+        for model in folds.glob("*.onnx"):
+            model.unlink()
+        if not any(folds.iterdir()):
+            folds.rmdir()
+    for name in (name for name in RUN_FILES if name != "metrics.json"):
         (out / name).unlink(missing_ok=True)
-    for name in (".work", "folds"):
-        shutil.rmtree(out / name, ignore_errors=True)
+    shutil.rmtree(out / ".work", ignore_errors=True)
+    (out / "metrics.json").unlink(missing_ok=True)
 
 
 def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
     """Return history.csv: one line an epoch."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, _HISTORY_COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(history)
+    write_csv(text, _HISTORY_COLUMNS, [[row.get(name) for name in _HISTORY_COLUMNS] for row in history])
     return text.getvalue()

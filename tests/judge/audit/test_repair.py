@@ -212,3 +212,33 @@ def test_nothing_is_written_where_nothing_would_be_left(tmp_path: Path, write_fi
     with pytest.raises(InconsistentDataset, match="Nothing to train on is left"):
         write_repair(quick_audit(tmp_path / "set"), tmp_path / "mended.csv", tmp_path / "set")
     assert not (tmp_path / "mended.csv").exists()
+
+
+def test_only_an_earlier_repair_is_replaced_and_only_where_that_is_asked(data: Path, tmp_path: Path) -> None:
+    out, audit = tmp_path / "mended.csv", quick_audit(data)
+    for place in (out, dropped_path(out)):
+        place.write_text("path,finding\na.png,Normal\n")
+        for overwrite in (False, True):
+            with pytest.raises(InputError, match="was not made by `hilum audit --repair`; it was not touched"):
+                write_repair(audit, out, data, overwrite=overwrite)
+        assert place.read_text() == "path,finding\na.png,Normal\n"
+        place.unlink()
+    write_repair(audit, out, data)
+    with pytest.raises(InputError, match="Add --overwrite"):
+        write_repair(audit, out, data)
+    with pytest.raises(InputError, match=r"this command reads it|which is left as it is"):
+        write_repair(audit, out, out, overwrite=True)
+    write_repair(audit, out, data, overwrite=True)
+
+
+def test_names_that_a_spreadsheet_would_run_come_back_as_they_were(tmp_path: Path, write_film: WriteFilm) -> None:
+    for number in range(6):
+        write_film(tmp_path / "=set" / ("Normal", "@odd")[number % 2] / f"-{number}.png", seed=number)
+    write_repair(quick_audit(tmp_path / "=set"), tmp_path / "mended.csv", tmp_path / "=set")
+    with (tmp_path / "mended.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert {row["path"][:6] for row in rows} == {"./=set"}
+    assert {row["finding"] for row in rows} == {"Normal", "'@odd"}
+    read = read_dataset(tmp_path / "mended.csv")
+    assert {record.finding for record in read.records} == {"Normal", "@odd"}
+    assert {record.path[:4] for record in read.records} == {"=set"}

@@ -25,7 +25,10 @@ def test_folders_and_films_are_looked_at(tmp_path: Path) -> None:
     (out / "mine.txt").touch()
     with pytest.raises(InputError, match="holds no search"):
         check_search(films, out, base)
-    (out / "search.json").touch()
+    (out / "search.json").write_text("precious")
+    with pytest.raises(InputError, match="holds no search"):
+        check_search(films, out, base)
+    (out / "search.json").write_text('{"settings": "", "films": "", "folds": 5}')
     check_search(films, out, base)
     (films / "Covid" / "0.png").unlink()
     with pytest.raises(InconsistentDataset, match="has 2 films to divide; expected at least 3"):

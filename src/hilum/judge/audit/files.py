@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from hilum.data.walk import is_inside
 from hilum.errors import InputError
-from hilum.files import replace_file
+from hilum.files import replace_files
 from hilum.judge.audit.all_faults import Audit
 from hilum.judge.audit.report import audit_page
+from hilum.results import ResultFolder
 
 __all__ = ["check_audit_folder", "write_audit"]
 
-_FILES = ("audit.json", "report.html")
-_OTHERS = ("metrics.json", "config.toml")  # a run's or an evaluation's
+_FOLDER = ResultFolder(
+    of="audit",
+    finished="an earlier audit; it was",
+    files=("audit.json", "report.html"),
+    marks={"audit.json": frozenset({"faults", "figures"})},
+    others=("metrics.json", "config.toml"),
+)
 
 
 def check_audit_folder(out: Path, data: Path, *, overwrite: bool) -> None:
@@ -29,16 +33,7 @@ def check_audit_folder(out: Path, data: Path, *, overwrite: bool) -> None:
     Raises:
         InputError: The folder cannot be used.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write the audit into `{out}`: it is a file.", fix="Choose another folder.")
-    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
-        raise InputError(f"The audit's folder `{out}` lies in the data set.", fix="Choose another folder for --out.")
-    if any((out / name).exists() for name in _OTHERS):
-        raise InputError(f"`{out}` holds a run or an evaluation; it was not touched.", fix="Choose another folder.")
-    if not overwrite and any((out / name).exists() for name in _FILES):
-        raise InputError(
-            f"`{out}` holds an earlier audit; it was not touched.", fix="Choose another folder, or add --overwrite."
-        )
+    _FOLDER.check(out, overwrite=overwrite, data=data)
 
 
 def write_audit(audit: Audit, out: Path) -> None:
@@ -55,5 +50,9 @@ def write_audit(audit: Audit, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    replace_file(out / "report.html", audit_page(audit))
-    replace_file(out / "audit.json", json.dumps(audit.to_dict(), ensure_ascii=False, indent=1) + "\n")
+    replace_files(
+        {
+            out / "report.html": audit_page(audit),
+            out / "audit.json": json.dumps(audit.to_dict(), ensure_ascii=False, indent=1) + "\n",
+        }
+    )

@@ -14,7 +14,6 @@ The rules, in this order, each written down beside every film it touches:
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections import Counter
@@ -28,9 +27,11 @@ from hilum.data.scan import Scan
 from hilum.data.split import group_films
 from hilum.data.walk import is_inside
 from hilum.errors import InconsistentDataset, InputError
-from hilum.files import replace_file
+from hilum.files import replace_files
 from hilum.findings import common_kinds, open_kinds
 from hilum.judge.audit.all_faults import Audit
+from hilum.results import check_file
+from hilum.text import write_csv
 
 __all__ = ["RepairedFilm", "dropped_path", "repair_films", "write_repair"]
 
@@ -127,7 +128,7 @@ def _source_findings(scan: Scan) -> dict[str, str]:
     return stated
 
 
-def write_repair(audit: Audit, out: Path, data: Path) -> tuple[int, int]:
+def write_repair(audit: Audit, out: Path, data: Path, *, overwrite: bool = False) -> tuple[int, int]:
     """Write the manifest, and beside it OUT.dropped.csv with the films that are not in it.
 
     Paths are relative to the manifest where it lies above the films, else absolute.
@@ -136,6 +137,7 @@ def write_repair(audit: Audit, out: Path, data: Path) -> tuple[int, int]:
         audit: The audit of the data set.
         out: The manifest, a .csv outside the data set.
         data: The data set.
+        overwrite: Whether an earlier repair may be replaced.
 
     Returns:
         How many films the manifest has, and how many were dropped.
@@ -144,7 +146,7 @@ def write_repair(audit: Audit, out: Path, data: Path) -> tuple[int, int]:
         InputError: The manifest would lie in the data set, is no .csv, or cannot be written.
         InconsistentDataset: Less than two findings would be left.
     """
-    check_place(out, data)
+    check_place(out, data, overwrite=overwrite)
     films = [_checked_name(film) for film in repair_films(audit)]
     kept = [film for film in films if film.kept]
     findings = {film.record.finding for film in kept if film.record.split in (None, "train")}
@@ -160,8 +162,8 @@ def write_repair(audit: Audit, out: Path, data: Path) -> tuple[int, int]:
         whole = os.path.join(root, path)  # noqa: PTH118
         return Path(os.path.relpath(whole, folder)).as_posix() if is_above else whole
 
-    replace_file(out, _csv(kept, place))
-    replace_file(dropped_path(out), _csv([film for film in films if not film.kept], place))
+    dropped = [film for film in films if not film.kept]
+    replace_files({dropped_path(out): _csv(dropped, place), out: _csv(kept, place)})
     return len(kept), len(films) - len(kept)
 
 
@@ -170,22 +172,27 @@ def dropped_path(out: Path) -> Path:
     return out.with_suffix(".dropped.csv")
 
 
-def check_place(out: Path, data: Path) -> None:
-    """Refuse a manifest that is no CSV, or would change the data set.
+def check_place(out: Path, data: Path, *, overwrite: bool = False) -> None:
+    """Refuse a manifest that is no CSV, would change the data set, or would replace anything but an earlier repair.
 
     Raises:
         InputError: It is so.
     """
     if out.suffix.lower() != ".csv":
         raise InputError(f"`{out}` is no name for a manifest; expected one that ends in .csv.", fix="Rename it.")
-    if not out.parent.is_dir():
-        raise InputError(f"Cannot write `{out}`: its folder does not exist.", fix="Make the folder first.")
     target = os.path.realpath(out)
     real = os.path.realpath(data)
     if target == real or (os.path.isdir(data) and is_inside(target, real)):  # noqa: PTH112
         raise InputError(
             f"The manifest `{out}` lies in the data set, which is left as it is.", fix="Choose another place."
         )
+    for path in (out, dropped_path(out)):
+        check_file(path, made_by="hilum audit --repair", is_own=_is_own, may_replace=overwrite, reads=(data,))
+
+
+def _is_own(path: Path) -> bool:
+    with path.open(encoding="utf-8") as lines:
+        return lines.readline() == ",".join(COLUMNS) + "\n"
 
 
 def _settled(
@@ -236,21 +243,12 @@ def _checked_name(film: RepairedFilm) -> RepairedFilm:
 
 def _csv(films: Sequence[RepairedFilm], place: Callable[[str], str]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows = []
     for film in films:
         record = film.record
         group = "" if film.group is None else film.group
-        writer.writerow(
-            (
-                place(record.path),
-                record.finding,
-                record.split or "",
-                record.patient or "",
-                record.source or "",
-                group,
-                "" if record.age_years is None else f"{record.age_years:g}",
-                film.reason,
-            )
-        )
+        age = "" if record.age_years is None else f"{record.age_years:g}"
+        named = (record.finding, record.split or "", record.patient or "", record.source or "")
+        rows.append((place(record.path), *named, group, age, film.reason))
+    write_csv(text, COLUMNS, rows)
     return text.getvalue()

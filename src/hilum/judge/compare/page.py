@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import InputError
-from hilum.files import replace_file
+from hilum.files import replace_files
 from hilum.judge.compare.runs import p_text
 from hilum.judge.page import Section, html_page
 from hilum.judge.tables import PARTS, percent
+from hilum.results import ResultFolder
 
 __all__ = ["comparison_page", "comparison_text", "write_comparison"]
 
+_FOLDER = ResultFolder(
+    of="comparison",
+    finished="an earlier comparison; it was",
+    files=("compare.json", "compare.html"),
+    marks={"compare.json": frozenset({"first", "second", "parts"})},
+)
 _FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "auroc_macro": "AUROC"}
 _TESTS = {"accuracy": "McNemar", "auroc_macro": "DeLong"}
 _EXPLANATION = (
@@ -87,17 +94,13 @@ def write_comparison(result: Mapping[str, Any], out: Path, *, overwrite: bool = 
     Raises:
         InputError: An earlier comparison is there and not to be replaced, or the folder cannot be written to.
     """
-    if not overwrite and ((out / "compare.json").exists() or (out / "compare.html").exists()):
-        raise InputError(
-            f"`{out}` holds an earlier comparison; it was not touched.",
-            fix="Choose another folder, or add --overwrite.",
-        )
+    _FOLDER.check(out, overwrite=overwrite)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    replace_file(out / "compare.html", comparison_page(result))
-    replace_file(out / "compare.json", json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    page, figures = comparison_page(result), json.dumps(result, ensure_ascii=False, indent=1) + "\n"
+    replace_files({out / "compare.html": page, out / "compare.json": figures})
 
 
 def _films(compared: Mapping[str, Any]) -> str:

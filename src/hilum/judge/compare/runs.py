@@ -19,6 +19,7 @@ from hilum.data.split import read_splits
 from hilum.errors import InputError
 from hilum.judge.compare.paired import AurocDifference, accuracy_difference, delong, macro_f1_difference, mcnemar
 from hilum.judge.tables import PARTS
+from hilum.text import plain_cell, plain_path
 
 __all__ = ["Judged", "compare_runs", "p_text", "read_judged"]
 
@@ -72,6 +73,8 @@ def read_judged(folder: Path) -> Judged:
                     raise ValueError(f"line {reader.line_num} is cut short")
                 for name in findings if row["part"] in PARTS else ():
                     float(row[_PREFIX + name])
+                row["path"] = plain_path(row["path"])
+                row["finding"], row["predicted"] = plain_cell(row["finding"]), plain_cell(row["predicted"])
                 parts.setdefault(row["part"], {})[row["path"]] = row
     except OSError as error:
         raise InputError(f"Cannot read the answers in `{folder}`: {path.name}: {error.strerror}.", fix=fix) from error

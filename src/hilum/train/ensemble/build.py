@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from hilum.judge.evaluate import judge_records, worst_mistakes
 from hilum.judge.metrics import performance
 from hilum.judge.plots import Scored
 from hilum.judge.report import ReportData, report_page
+from hilum.results import ResultFolder
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata, read_model_file
@@ -56,6 +56,14 @@ _FILES = (
     "audit.json",
     "report.html",
     "model-card.md",
+)
+_FOLDER = ResultFolder(
+    of="ensemble",
+    finished="a finished ensemble; it was",
+    files=_FILES,
+    marks={"metrics.json": frozenset({"test", "ensemble"})},
+    last="metrics.json",
+    is_alone=True,
 )
 
 
@@ -103,7 +111,7 @@ def ensemble_runs(
     """
     if method not in METHODS:
         raise ConfigError(f"The method cannot be `{method}`.", fix=nearest_name(method, METHODS))
-    _check_folder(out, overwrite=overwrite)
+    _FOLDER.check(out, overwrite=overwrite, reads=runs)
     sources = read_sources(runs)
     films = common_films(sources)
     if method == "stack":
@@ -281,7 +289,7 @@ class _Ensembling:
         replace_file(out / "config.toml", ensemble_toml(metadata))
         write_splits(out / "splits.csv", films.rows, splits, films.groups)  # type: ignore[arg-type]
         if audit_path.exists():
-            shutil.copyfile(audit_path, out / "audit.json")
+            replace_file(out / "audit.json", audit_path.read_bytes())
         replace_file(out / "model-card.md", card)
         replace_file(out / "predictions.csv", predictions_text(films, answered))
         replace_file(out / "report.html", page)
@@ -333,25 +341,6 @@ def _root_of(data: Path, films: Films) -> Path:
                 fix="Give the folder or CSV that they were trained on.",
             )
     return dataset.root
-
-
-def _check_folder(out: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds anything but an earlier ensemble that is to be replaced."""
-    try:
-        names = {path.name for path in out.iterdir()}
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    if names and not names <= set(_FILES):
-        raise InputError(
-            f"`{out}` is not empty and holds no ensemble of hilum's; nothing in it was touched.",
-            fix="Choose another folder.",
-        )
-    if "metrics.json" in names and not overwrite:
-        raise InputError(
-            f"`{out}` holds a finished ensemble; it was not touched.", fix="Choose another folder, or add --overwrite."
-        )
 
 
 def _open_folder(out: Path) -> None:

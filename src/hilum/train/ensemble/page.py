@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import hilum
 from hilum.judge.page import Section
 from hilum.judge.tables import percent, range_text
 from hilum.run.modelfile import Metadata
+from hilum.text import write_csv
 from hilum.train.ensemble.members import Films
 
 __all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_toml", "gain_text", "predictions_text"]
@@ -153,17 +153,17 @@ def predictions_text(films: Films, answered: Mapping[str, tuple[np.ndarray, np.n
         answered: Part to positions (m,), probabilities (m, K) and the codes why each film is refused, "" if it is not.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = films.findings
-    head = ["path", "part", "finding", "predicted", "accepted", "reasons"]
-    writer.writerow([*head, *(f"probability_{name}" for name in names)])
+    rows: list[list[object]] = []
     for part in ("test", "validation", "cross_validation"):
         if part not in answered:
             continue
         for position, values, reasons in zip(*answered[part], strict=True):
             row = films.rows[position]
             cells = [row.path, part, row.finding, names[int(values.argmax())], str(not reasons).lower(), reasons]
-            writer.writerow([*cells, *(f"{value:.6f}" for value in values)])
+            rows.append([*cells, *(f"{value:.6f}" for value in values)])
+    head = ["path", "part", "finding", "predicted", "accepted", "reasons"]
+    write_csv(text, [*head, *(f"probability_{name}" for name in names)], rows)
     return text.getvalue()
 
 

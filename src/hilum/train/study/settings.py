@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.data.folder import read_dataset
 from hilum.data.split import check_counts
-from hilum.data.walk import is_inside
-from hilum.errors import ConfigError, InputError, nearest_name
+from hilum.errors import ConfigError, nearest_name
 from hilum.film.denoise import METHODS
+from hilum.results import ResultFolder
 from hilum.train.backbones import check_backbone
 from hilum.train.study.policy_variants import POLICY_VARIANTS
 
 __all__ = ["STARTS", "StudySettings", "check_study", "chosen_names", "known_names"]
 
 STARTS = ("frozen", "fine-tuned", "from scratch")
+_FOLDER = ResultFolder(
+    of="study",
+    finished="a finished study; it was",
+    files=("study.json", "report.html", ".work"),
+    marks={"study.json": frozenset({"study"}), ".work/study.json": frozenset({"study", "films"})},
+    last="study.json",
+    others=("metrics.json", "config.toml", "audit.json"),
+)
 _MOST_SEEDS = 20
 _USUAL_SIZE_PX = 224
 
@@ -76,7 +83,7 @@ def check_study(
     for backbone in settings.backbones:
         for size_px in settings.sizes_px or (_USUAL_SIZE_PX,):
             check_backbone(backbone, size_px)
-    _check_folder(out, data, overwrite=overwrite)
+    _FOLDER.check(out, overwrite=overwrite, data=data, reads=() if external is None else (external,))
     check_counts(read_dataset(data), num_parts=2)
     if external is not None:
         read_dataset(external)
@@ -101,18 +108,3 @@ def chosen_names(only: tuple[str, ...], kind: str) -> tuple[str, ...]:
         if name not in known:
             raise ConfigError(f"No {what} is called `{name}`.", fix=nearest_name(name, known))
     return tuple(name for name in known if not only or name in only)
-
-
-def _check_folder(out: Path, data: Path, *, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write the study into `{out}`: it is a file.", fix="Choose another folder.")
-    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
-        raise InputError(f"The study's folder `{out}` lies in the data set.", fix="Choose another folder for --out.")
-    if any((out / name).exists() for name in ("metrics.json", "config.toml", "audit.json")):
-        raise InputError(
-            f"`{out}` holds a run, an evaluation or an audit; it was not touched.", fix="Choose another folder."
-        )
-    if not overwrite and (out / "study.json").exists():
-        raise InputError(
-            f"`{out}` holds a finished study; it was not touched.", fix="Choose another folder, or add --overwrite."
-        )

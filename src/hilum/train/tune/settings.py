@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.data.folder import read_dataset
 from hilum.data.split import check_counts
-from hilum.data.walk import is_inside
-from hilum.errors import ConfigError, InputError
+from hilum.errors import ConfigError
+from hilum.results import ResultFolder
 from hilum.train.backbones import check_weights
 from hilum.train.config import RunConfig
 
 __all__ = ["TuneSettings", "check_search"]
+
+_FOLDER = ResultFolder(
+    of="search",
+    finished="a search; it was",
+    files=("search.json", "search.db", "trials", "confirmation", "run.toml", "trials.csv", "report.html"),
+    marks={"search.json": frozenset({"settings", "films", "folds"})},
+    is_alone=True,
+)
 
 
 @dataclass(frozen=True)
@@ -56,20 +63,7 @@ def check_search(data: Path, out: Path, base: RunConfig) -> None:
         ConfigError: The starting weights are not to be had.
     """
     check_weights(base.backbone, base.weights)
-    _check_folder(out, data)
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if not names or any(name != "claims" and not name.startswith(".") for name in names):  # else another one begins it
+        _FOLDER.check(out, overwrite=True, data=data)  # a search goes on; the store asks before it begins anew
     check_counts(read_dataset(data))
-
-
-def _check_folder(out: Path, data: Path) -> None:
-    """Refuse a folder that holds anything but a search, or that lies in the data set."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write the search into `{out}`: it is a file.", fix="Choose another folder.")
-    if os.path.isdir(data) and is_inside(os.path.realpath(out), os.path.realpath(data)):  # noqa: PTH112
-        raise InputError(
-            f"The search's folder `{out}` lies in the data folder.", fix="Choose another folder for --out."
-        )
-    if out.exists() and any(out.iterdir()) and not any((out / name).exists() for name in ("search.json", "claims")):
-        raise InputError(
-            f"`{out}` is not empty and holds no search of hilum's; nothing in it was touched.",
-            fix="Choose another folder.",
-        )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hilum.text import write_csv
 from hilum.train.config import RunConfig
 from hilum.train.tune.search_space import SearchSpace
 
@@ -110,15 +110,15 @@ def trials_csv(rows: Sequence[TrialRow]) -> str:
     """Return trials.csv: one line a trial, its figures, then its settings."""
     names = list(rows[0].settings) if rows else []
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "loss", "macro_f1", "folds", "loss_so_far", "seconds", *names, "note"])
+    lines = []
     for row in rows:
         figures = ["" if one is None else f"{one:.6f}" for one in (row.loss, row.macro_f1)]
         so_far = "" if row.loss_so_far is None else f"{row.loss_so_far:.6f}"
         settings = [_value(row.settings.get(name, "")) for name in names]
-        writer.writerow(
+        lines.append(
             [row.number, row.state, *figures, row.num_folds_done, so_far, f"{row.seconds:.1f}", *settings, row.note]
         )
+    write_csv(text, ["trial", "state", "loss", "macro_f1", "folds", "loss_so_far", "seconds", *names, "note"], lines)
     return text.getvalue()
 
 
