@@ -77,6 +77,20 @@ def test_words_that_surely_name_another_part(dicom_bytes: Build, elements: dict[
     assert "SECRET" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("modality", "said"),
+    [("CT", "says modality CT"), ("MUELLER", "no modality that is known"), ("", None), ("DX", None)],
+)
+def test_other_modalities(dicom_bytes: Build, modality: str, said: str | None) -> None:
+    data = dicom_bytes(FILM, Modality=modality)
+    if said is None:
+        assert decode(data).view_position == "PA"
+        return
+    with pytest.raises(UnsupportedFilm, match=said) as refusal:
+        decode(data)
+    assert "MUELLER" not in str(refusal.value)
+
+
 def test_a_description_in_another_language_is_understood(dicom_bytes: Build) -> None:
     for text in ("RX tórax y rodilla", "Thorax in 2 Ebenen", "rtg klatki piersiowej", SECRET):
         data = dicom_bytes(FILM, SpecificCharacterSet="ISO_IR 192", BodyPartExamined="", StudyDescription=text)

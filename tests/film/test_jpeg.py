@@ -143,6 +143,29 @@ def test_damage_of_other_kinds_is_no_stray() -> None:
     assert tidied(data[:-2] + b"x" * 40 + END)[1] is False
 
 
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(kind=st.sampled_from(sorted(KINDS)), data=st.data())
+def test_damaged_files_are_read_or_refused(kind: str, data: st.DataObject) -> None:
+    damaged = bytearray(KINDS[kind][: data.draw(st.sampled_from([-2, None, -40]))])
+    for _ in range(data.draw(st.integers(1, 4))):
+        limit = data.draw(st.sampled_from([min(700, len(damaged)), len(damaged)]))
+        damaged[data.draw(st.integers(2, limit - 1))] = data.draw(st.sampled_from([0, 1, 0xFF, 0xD9, 0xDA, 0xC0, 7]))
+    try:
+        pixels = decode(bytes(damaged)).pixels
+    except (UndecodableFilm, UnsupportedFilm):
+        return
+    assert np.isfinite(pixels).all()
+
+
+def test_segments_that_are_too_short_are_damage() -> None:
+    data = KINDS["baseline, grey"]
+    frame, scan = places(data, 0xC0)[0], places(data, 0xDA)[0]
+    for place in (frame, scan):
+        for length in (2, 3, 4, 6):
+            with pytest.raises(ValueError):
+                tidied(data[: place + 2] + bytes((0, length)) + data[place + 4 :])
+
+
 def test_a_refusal_is_no_damage() -> None:
     calls = []
 

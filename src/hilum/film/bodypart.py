@@ -10,7 +10,6 @@ Source: DICOM PS3.3 C.7.3.1.1.1 (modality), C.8.7.1 and C.8.11 (CR, DX), PS3.16 
 from __future__ import annotations
 
 import hashlib
-import re
 
 from pydicom.dataset import Dataset
 
@@ -25,6 +24,11 @@ _FILM_CLASSES = (_RADIOGRAPHY, f"{_RADIOGRAPHY}.1", f"{_RADIOGRAPHY}.1.1")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and .7.1 to .7.4, its multi-frame kin
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR"})  # DR and XR are no DICOM terms, but stand in real files
+_OTHER_MODALITIES = (  # those that a message may name
+    *("AU", "BMD", "CT", "DOC", "DG", "ECG", "EPS", "ES", "GM", "HD", "IO", "IVUS", "KO", "MG", "MR", "NM", "OCT"),
+    *("OP", "OPM", "OPT", "OT", "PR", "PT", "PX", "REG", "RF", "RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD"),
+    *("RTSTRUCT", "SC", "SEG", "SM", "SR", "TG", "US", "VL", "XA", "XC"),
+)
 _ANONYMOUS = frozenset({"", "0", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "UNKNOWN", "NONE", "NA", "PATIENT"})
 
 _DESCRIPTIONS = (  # nearest to the picture first: a study may hold several films
@@ -83,7 +87,8 @@ def _refuse_other_modality(dataset: Dataset, name: str) -> None:
         modality in ("", "OT") and (film_class or secondary)
     ):
         return
-    said = f"modality {modality}" if re.fullmatch(r"[A-Z]{2,8}", modality) else "no modality"
+    is_known = modality in (*_FILM_MODALITIES, *_OTHER_MODALITIES)
+    said = f"modality {modality}" if is_known else "no modality that is known"
     if modality in _FILM_MODALITIES:
         said += " but another kind of object"
     raise UnsupportedFilm(
