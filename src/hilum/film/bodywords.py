@@ -24,42 +24,15 @@ _CHEST_STEMS = (  # anywhere in a text
 )
 _CHEST_BEGINNINGS = ("LUNG", "PLUC", "LEGKI", "LYOGKI", "LJOGKI", "KLATK", "PLAMAN", "RIPPE", "ZEBR", "ZEBER")
 _CHEST_WORDS = (  # as a word of its own
-    *(
-        "THX",
-        "CXR",
-        "CHX",
-        "TORSO",
-        "TRAX",
-        "TORX",
-        "TOR",
-        "THOR",
-        "RIB",
-        "RIBS",
-        "T RAX",
-        "HEART",
-        "HERZ",
-        "COEUR",
-        "CORAZON",
-    ),
-    *("CORACAO", "CUORE", "HART", "HJARTA", "HJERTE", "SERCE", "SRDCE", "KALP", "PECHO", "PEITO", "PETTO", "PEITORAL"),
-    *("BRUST", "BORST", "BROST", "BRYST", "RINTA", "RINNA", "HRUD", "HRUDI", "KLP", "PIEPT", "TUDO", "TUDOK", "LONGEN"),
-    *("NGUC", "PHOI", "DADA", "COSTILLA", "COSTILLAS", "COSTELA", "COSTELAS", "COSTE", "COTES", "PARRILLA"),
-    *("RIBBEN", "REVBEN", "RIBBEIN", "GRUDI", "PRSA", "PRSNI", "PLIC", "PLICE", "PLICNI", "胸", "폐"),
+    *("THX", "CXR", "CHX", "TORSO", "TRAX", "TORX", "TOR", "THOR", "RIB", "RIBS", "T RAX", "HEART", "HERZ", "COEUR"),
+    *("CORAZON", "CORACAO", "CUORE", "HART", "HJARTA", "HJERTE", "SERCE", "SRDCE", "KALP", "PECHO", "PEITO", "PETTO"),
+    *("PEITORAL", "BRUST", "BORST", "BROST", "BRYST", "RINTA", "RINNA", "HRUD", "HRUDI", "KLP", "PIEPT", "TUDO"),
+    *("TUDOK", "LONGEN", "NGUC", "PHOI", "DADA", "COSTILLA", "COSTILLAS", "COSTELA", "COSTELAS", "COSTE", "COTES"),
+    *("PARRILLA", "RIBBEN", "REVBEN", "RIBBEIN", "GRUDI", "PRSA", "PRSNI", "PLIC", "PLICE", "PLICNI", "胸", "폐"),
 )
 _ACCENTED = (  # found with the letter that is not ASCII lost, too
-    *(
-        "TÓRAX",
-        "CAJA TORÁCICA",
-        "CAIXA TORÁCICA",
-        "GÖĞÜS",
-        "AKCİĞER",
-        "PŁUCA",
-        "PLÍCE",
-        "HRUDNÍK",
-        "RINTAKEHÄ",
-        "BRÖST",
-    ),
-    *("HJÄRTA", "CORAÇÃO", "CORAZÓN", "PLĂMÂN", "ŻEBRA"),
+    *("TÓRAX", "CAJA TORÁCICA", "CAIXA TORÁCICA", "GÖĞÜS", "AKCİĞER", "PŁUCA", "PLÍCE", "HRUDNÍK", "RINTAKEHÄ"),
+    *("BRÖST", "HJÄRTA", "CORAÇÃO", "CORAZÓN", "PLĂMÂN", "ŻEBRA"),
 )
 _SPINE = r"(?:SPINE|SPINAL|VERTEBR\w*|WIRBEL\w*|WERVEL\w*|RYGG\w*|OMURGA\w*|PATERE?|GERINC\w*|POZVONO\w*|SELKA\w*)"
 _SPINE_BEFORE = r"(?:SPINE|COLUMNA|COLUNA|COLONNA|COLOANA|RACHIS|KREGOSLUP\w*|OMURGA\w*|VERTEBR\w*|PATERE?)"
@@ -104,16 +77,14 @@ _OTHER_PARTS = {  # what a message says: words that surely name it, in a free te
     "SKULL": "SKULL CRANEO CRANIO SCHADEL SCHAEDEL SCHEDEL CZASZKA LEBKA SKALLE KALLO KOPONYA KAFATASI"
     " ЧЕРЕП 颅骨 頭部 두개골",
     "SPINE": "SPINE SPINES COLUMNA COLUNA COLONNA COLOANA RACHIS WIRBELSAULE WIRBELSAEULE WERVELKOLOM"
-    " KREGOSLUP KREGOSLUPA"
-    " OMURGA ПОЗВОНОЧНИК 脊柱 척추 CERVICALE",
+    " KREGOSLUP KREGOSLUPA OMURGA ПОЗВОНОЧНИК 脊柱 척추 CERVICALE",
     "THUMB": "THUMB THUMBS PULGAR POUCE POLLICE DAUMEN KCIUK",
     "TIBIA": "TIBIA TIBIAS SCHIENBEIN PISZCZEL 胫骨 경골",
     "TOE": "TOE TOES ORTEIL ZEHE ZEHEN",
     "TSPINE": "TSPINE",
     "ULNA": "ULNA ULNAS CUBITO",
     "WRIST": "WRIST WRISTS MUNECA PUNHO POIGNET POLSO HANDGELENK POLS NADGARSTEK ZAPESTI HANDLED RANNE CSUKLO"
-    " ЛУЧЕЗАПЯСТНЫИ"
-    " 腕关节 手关节 손목",
+    " ЛУЧЕЗАПЯСТНЫИ 腕关节 手关节 손목",
 }
 _OTHER_PARTS_ALONE = {  # words that a chest film may have too, as "head injury", or that mean something else as well
     "ABDOMEN": "BUK HAS KARIN VENTRE",
