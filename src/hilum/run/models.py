@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "0f11ed0121ac09c3f62d1b94d3cb6634180d68f1ef39526804e87e14b2755dba",
+            "a1eca03a2b589eb857c0604201bfbb25dd126a7be52c7f5b42122a75f1170944",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
