@@ -193,6 +193,9 @@ def test_set_figures_count_what_sets_hold() -> None:
     assert figures["mean_size"] == pytest.approx(1.25)
     assert figures["per_finding"] == {"a": {"n": 2, "num_covered": 1}, "b": {"n": 2, "num_covered": 2}}
     assert math.isnan(calibrate.set_figures(np.zeros((0, 2)), np.zeros(0, int), ["a", "b"], limits)["mean_size"])
+    strict = {"a": {"threshold": 0.15, "n": 9}, "b": {"threshold": 0.3, "n": 9}}
+    figures = calibrate.set_figures(probabilities, np.array([0, 1, 0, 1]), ["a", "b"], strict)
+    assert (figures["num_covered"], figures["num_single"], figures["num_empty"], figures["mean_size"]) == (2, 4, 2, 1)
 
 
 def test_operating_threshold_of_separable_films_lies_midway() -> None:

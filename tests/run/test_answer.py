@@ -7,9 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from hilum.errors import InputError, UndecodableFilm
-from hilum.run.answer import Answer, Reason, UnreadFilm, conformal_set, disagreement, softmax
+from hilum.run.answer import (
+    Answer,
+    Reason,
+    UnreadFilm,
+    conformal_set,
+    conformal_sets,
+    disagreement,
+    reached,
+    softmax,
+)
 
 
 def test_softmax_sums_to_one_and_does_not_overflow() -> None:
@@ -31,9 +43,27 @@ def test_softmax_refuses_a_temperature_that_is_none(temperature: float) -> None:
 
 def test_conformal_set_keeps_the_order_of_the_findings() -> None:
     thresholds = np.array([0.7, 0.2])
-    assert conformal_set(np.array([0.35, 0.65]), thresholds) == [0]
+    assert conformal_set(np.array([0.35, 0.65]), thresholds) == [0, 1]  # the likeliest does not reach its own
+    assert conformal_set(np.array([0.6, 0.4]), thresholds) == [0]
     assert conformal_set(np.array([0.35, 0.85]), thresholds) == [0, 1]
-    assert conformal_set(np.array([0.1, 0.1]), thresholds) == []
+    assert conformal_set(np.array([0.1, 0.1]), thresholds) == [0]  # none reaches its threshold; the likeliest stays
+    assert conformal_set(np.array([0.3, 0.7]), np.array([0.8, 0.1])) == [0, 1]
+    assert conformal_set(np.array([0.2, 0.2]), np.array([0.1, 0.1])) == [0]  # of equals the first
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(0, 5), st.integers(2, 6)), elements=st.floats(-20, 20)),
+    st.lists(st.floats(0, 1), min_size=6, max_size=6),
+)
+def test_sets_hold_the_likeliest_and_whatever_reaches_its_threshold(logits: np.ndarray, limits: list[float]) -> None:
+    probabilities, thresholds = softmax(logits), np.array(limits[: logits.shape[1]])
+    inside, fits = conformal_sets(probabilities, thresholds), reached(probabilities, thresholds)
+    np.testing.assert_array_equal(fits, 1 - probabilities <= thresholds)
+    assert (inside >= fits).all()
+    for row, held, found in zip(probabilities, inside, fits, strict=True):
+        assert held[row.argmax()]
+        assert held.sum() - found.sum() == (not found[row.argmax()])
+        assert conformal_set(row, thresholds) == np.flatnonzero(held).tolist()
 
 
 def test_a_threshold_of_one_keeps_a_finding_in_every_set() -> None:
@@ -52,6 +82,13 @@ def answer(**changes: Any) -> Answer:
         "activation": np.zeros((3, 4, 4), np.float32),
     }
     return Answer(**{**defaults, **changes})
+
+
+@pytest.mark.parametrize("given_set", [(), ("Normal",), ("Viral Pneumonia", "Normal")])
+def test_no_answer_names_what_its_set_rules_out(given_set: tuple[str, ...]) -> None:
+    film = answer(set=given_set)
+    assert film.set == tuple(name for name in film.probabilities if name in (*given_set, "Covid-19"))
+    assert film.to_dict()["set"] == list(film.set)
 
 
 def test_an_accepted_film_has_a_finding() -> None:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import hilum
+from hilum.data.phantom import draw_phantom
 from hilum.errors import ModelFileError, UndecodableFilm, UnsupportedFilm
 from hilum.film.decode import read_film
 from hilum.film.preprocess import preprocess
-from hilum.run.answer import Answer, softmax
+from hilum.film.radiograph import Radiograph
+from hilum.run.answer import Answer, in_words, softmax
 from hilum.run.classifier import Classifier
+from hilum.run.engine import Outputs
 from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import Metadata
+from hilum.run.writing import open_writer
+from hilum.serve.structured_report import conclusion
+
+_PHANTOM = draw_phantom("Normal", np.random.default_rng(0), size_px=300).astype(np.float32) / np.float32(255)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +81,7 @@ def test_the_answer_is_what_the_metadata_make_of_the_logits(
     limits = tiny_metadata.operating_thresholds
     assert answer.above_threshold == tuple(name for name, p in answer.probabilities.items() if p >= limits[name])
     assert answer.set == tuple(name for name, p in answer.probabilities.items() if 1 - p <= 0.9)
+    assert answer.finding in answer.set
     assert answer.finding == max(answer.probabilities, key=lambda name: answer.probabilities[name])
     assert answer.model == {"name": "tiny", "sha256": answer.model["sha256"]}
     assert len(answer.model["sha256"]) == 64
@@ -89,8 +101,63 @@ def test_temperature_and_thresholds_come_from_the_file(
     )
     answer, usual = changed.predict(film), classifier.predict(film)
     np.testing.assert_allclose(list(answer.probabilities.values()), softmax(usual.logits, 6.0), atol=1e-6)
-    assert answer.set == ("Normal", "Viral Pneumonia")  # a finding without a threshold is in every set
+    held = {"Normal", "Viral Pneumonia", answer.likeliest}  # a finding without a threshold is in every set
+    assert answer.set == tuple(name for name in changed.findings if name in held)
     assert answer.above_threshold == classifier.findings
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(-8, 8, width=32), min_size=3, max_size=3),
+    st.lists(st.sampled_from([0.0, 0.05, 0.3, 0.5, 0.7, 1.0]) | st.floats(0, 1), min_size=3, max_size=3),
+)
+def test_no_door_says_what_the_set_rules_out(classifier: Classifier, logits: list[float], limits: list[float]) -> None:
+    """Random logits and thresholds: the rule holds for the answer, and for what is written of it."""
+    judged = copy.copy(classifier)
+    judged._limits = np.array(limits)
+    film = Radiograph(_PHANTOM, "png", _PHANTOM.shape, 8)
+    outputs = Outputs(np.array([logits], np.float32), np.zeros((1, 4), np.float32), np.zeros((1, 3, 4, 4), np.float32))
+    answer = judged.answer("film.png", film, outputs, 0)
+    probabilities = np.array(list(answer.probabilities.values()))
+    fits = 1 - probabilities <= judged._limits
+    assert answer.likeliest in answer.set
+    assert set(answer.set) == {name for name, fit in zip(judged.findings, fits, strict=True) if fit} | {
+        answer.likeliest
+    }
+    assert answer.accepted == fits.any()
+    assert [reason.code for reason in answer.reasons] == ([] if fits.any() else ["no-finding-fits"])
+    values = answer.to_dict()
+    assert values["finding"] == (answer.likeliest if fits.any() else None)
+    words = in_words(values)
+    assert words.endswith("(undecided)") == (answer.accepted and len(answer.set) > 1)
+    assert all(name in words for name in answer.set) == answer.accepted
+    for output_format in ("csv", "table"):
+        stream = io.StringIO()
+        writer = open_writer(output_format, stream, None, judged.findings)
+        writer.write(values)
+        writer.close()
+        assert words in stream.getvalue()
+        assert (", " if output_format == "table" else "; ").join(answer.set) in stream.getvalue()
+    said = conclusion(answer, judged.metadata)
+    if answer.accepted:
+        assert said.startswith(words if len(answer.set) > 1 else f"Likeliest finding: {answer.likeliest}")
+        assert said.endswith(f"{', '.join(answer.set)}.")
+    else:
+        assert said.startswith("The film was not judged. No finding fits the film")
+
+
+def test_a_film_that_looks_wrong_has_that_reason_alone(
+    tmp_path: Path, write_model: Callable[..., Path], write_film: Callable[..., Path]
+) -> None:
+    never = {name: {"threshold": 0.0, "n": 50} for name in ("Normal", "Covid-19", "Viral Pneumonia")}
+    strict = Classifier(write_model(tmp_path / "strict.onnx", conformal=never))
+    small = strict.predict(write_film(tmp_path / "small.png", size_px=40))
+    assert [reason.code for reason in small.reasons] == ["too-small"]
+    usual = strict.predict(write_film(tmp_path / "usual.png", size_px=300))
+    assert [reason.code for reason in usual.reasons] == ["no-finding-fits"]
+    assert usual.set == (usual.likeliest,)
+    strange = Classifier(write_model(tmp_path / "both.onnx", conformal=never, gate=statistics(threshold=0.01)))
+    assert [reason.code for reason in strange.predict(tmp_path / "usual.png").reasons] == ["unfamiliar"]
 
 
 def test_a_film_alone_and_among_others_gets_the_same_answer(

@@ -21,7 +21,7 @@ FINDINGS = ("Normal", "Covid-19")
 KEYS = ["file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons", "heatmap", "model"]
 COLUMNS = [
     *("file", "finding", "accepted", "set", "above_threshold", "reasons"),
-    *("probability_Normal", "probability_Covid-19", "heatmap", "model_name", "model_sha256", "error"),
+    *("probability_Normal", "probability_Covid-19", "heatmap", "model_name", "model_sha256", "error", "answer"),
 ]
 NO_UTF8 = b"films/\xff\xfe.png".decode("utf-8", "surrogateescape")
 
@@ -97,6 +97,7 @@ def test_csv_is_read_back() -> None:
     assert rows[1]["reasons"] == "too-small: Too small.; constant: Grey."
     assert rows[2]["error"] == "UndecodableFilm: It is empty. Send it again."
     assert rows[0]["set"] == "Normal; Covid-19"
+    assert [row["answer"] for row in rows[:3]] == ["Covid-19 or Normal (undecided)", "refused", "cannot be read"]
 
 
 def test_parquet_is_read_back(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_parquet_needs_a_file_and_its_extra(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_table_says_it_in_words() -> None:
-    text = text_of("table", [*FILMS[1:], answer("empty set.png", set=())])
+    text = text_of("table", [*FILMS[1:], answer("one finding.png", set=())])
     header = next(line for line in text.splitlines() if line.strip())
     assert header.split() == ["file", "finding", "Normal", "Covid-19", "may", "be", "remarks"]
     lines = {line.split(".png")[0].strip(): line.strip() for line in text.splitlines() if ".png" in line}
@@ -142,7 +143,7 @@ def test_the_table_says_it_in_words() -> None:
     assert "Too small. Grey." in lines["refused"]
     assert "cannot be read" in lines["broken"]
     assert "It is empty." in lines["broken"]
-    assert "none of them" in lines["empty set"]
+    assert lines["one finding"].split("75.0 %")[1].strip() == "Covid-19"  # a set always holds the likeliest
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 

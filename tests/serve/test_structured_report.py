@@ -81,15 +81,18 @@ def test_its_words_say_the_answer_the_model_and_what_it_is_not(film: Dataset, ti
     report = read_back(structured_report(film, answer(), tiny_metadata))
     (conclusion,) = texts(report, "Conclusion")
     assert conclusion == (
-        "Likeliest finding: Covid-19, probability 0.800. Cannot be ruled out at a coverage of 90%: Normal, Covid-19."
+        "Covid-19 or Normal (undecided). Likeliest finding: Covid-19, probability 0.800. "
+        "Cannot be ruled out at a coverage of 90%: Normal, Covid-19."
     )
     assert texts(report, "Comment") == [NOTICE]
     assert texts(report, "Likeliest finding") == ["Covid-19"]
     assert texts(report, "Device Observer Serial Number") == ["ab" * 32]
     assert texts(report, "Algorithm Version")[0] == "0.1.0"
     assert f"sha256={'ab' * 32}" in texts(report, "Algorithm Parameters")
-    (empty,) = texts(read_back(structured_report(film, answer(set=()), tiny_metadata)), "Conclusion")
-    assert "conformal set is empty" in empty
+    (sure,) = texts(read_back(structured_report(film, answer(set=()), tiny_metadata)), "Conclusion")
+    assert sure == (
+        "Likeliest finding: Covid-19, probability 0.800. Cannot be ruled out at a coverage of 90%: Covid-19."
+    )
 
 
 def test_a_reader_meets_the_conclusion_first_and_short_numbers_with_labels(
@@ -100,7 +103,9 @@ def test_a_reader_meets_the_conclusion_first_and_short_numbers_with_labels(
     assert root.ContentSequence[0].ConceptNameCodeSequence[0].CodeMeaning == "Conclusion"
     dumped = subprocess.run([program("dsrdump"), "+Pl", tmp_path / "report.dcm"], capture_output=True, check=True)
     lines = [line.strip() for line in dumped.stdout.decode("latin-1").split("\n<CONTAINER:")[1].splitlines()]
-    assert lines[1].startswith('<contains TEXT:(,,"Conclusion")="Likeliest finding: Covid-19, probability 0.800.')
+    assert lines[1].startswith(
+        '<contains TEXT:(,,"Conclusion")="Covid-19 or Normal (undecided). Likeliest finding: Covid-19'
+    )
     numbers = [place for place, line in enumerate(lines) if line.startswith("<contains NUM:")]
     written = [lines[place].split('"')[3] for place in numbers]
     assert written == ["0.800", "0.123", "0.077"]

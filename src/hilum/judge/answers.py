@@ -40,7 +40,7 @@ def answers_section(parts: Mapping[str, Verdicts], metadata: Metadata) -> Sectio
     """
     names = [name for name in PARTS if name in parts and parts[name].answers]
     rows = "".join(_row(PARTS[name][0], parts[name], metadata) for name in names)
-    heads = ("n", "Refused", "Truth in the set", "Mean set size", "One finding", "None")
+    heads = ("n", "Refused", "Truth in the set", "Mean set size", "One finding", "No finding fits")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     table = (
         '<div class="scroll" role="region" tabindex="0" aria-label="Sets and refusals"><table class="wide">'
@@ -48,10 +48,10 @@ def answers_section(parts: Mapping[str, Verdicts], metadata: Metadata) -> Sectio
         f'<thead><tr><th scope="col">Part</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
     words = (
-        f'<p class="fine">The set of a film holds every finding that cannot be ruled out: the true one for '
-        f"{percent(metadata.coverage)}&nbsp;% of the films of each finding, as far as films are like those the sets "
-        f"were made from ({escape(sets_fact(metadata))}). Refused films count here and in the figures with their "
-        "likeliest finding.</p>"
+        f'<p class="fine">The set of a film holds every finding that cannot be ruled out, always the likeliest: the '
+        f"true one for {percent(metadata.coverage)}&nbsp;% of the films of each finding, as far as films are like "
+        f"those the sets were made from ({escape(sets_fact(metadata))}). A film that no finding fits is refused. "
+        "Refused films count here and in the figures with their likeliest finding.</p>"
     )
     return Section("answers", "Sets and refusals", (words + table if rows else "") + _refused(parts, names))
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
-from hilum.run.answer import softmax
+from hilum.run.answer import conformal_limits, conformal_sets, reached, softmax
 
 __all__ = [
     "LEAST_SPLIT_FILMS",
@@ -223,12 +223,13 @@ def set_figures(
         limits: As `conformal_thresholds` returns them.
 
     Returns:
-        "n", "num_covered", "mean_size" (NaN of no film), "num_single", "num_empty", and "per_finding": {name: {"n",
+        "n", "num_covered", "mean_size" (NaN of no film), "num_single", "num_empty" (films of which no finding reaches
+        its threshold; they are refused, and their set holds the likeliest alone), and "per_finding": {name: {"n",
         "num_covered"}}.
     """
     scores, labels = checked_scores(probabilities, truth, len(findings))
-    edges = np.array([limits.get(name, {"threshold": 1.0})["threshold"] for name in findings])
-    inside = 1.0 - scores <= edges  # (n, K)
+    edges = conformal_limits(limits, findings)
+    inside = conformal_sets(scores, edges)  # (n, K)
     covered = inside[np.arange(labels.size), labels]
     sizes = inside.sum(axis=1)
     return {
@@ -236,7 +237,7 @@ def set_figures(
         "num_covered": int(covered.sum()),
         "mean_size": float(sizes.mean()) if sizes.size else math.nan,
         "num_single": int((sizes == 1).sum()),
-        "num_empty": int((sizes == 0).sum()),
+        "num_empty": int((~reached(scores, edges).any(axis=1)).sum()),
         "per_finding": {
             name: {"n": int((labels == index).sum()), "num_covered": int(covered[labels == index].sum())}
             for index, name in enumerate(findings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,20 @@ import numpy.typing as npt
 
 from hilum.errors import HilumError, InputError
 
-__all__ = ["WHOLE", "Answer", "Part", "Reason", "UnreadFilm", "conformal_set", "disagreement", "in_words", "softmax"]
+__all__ = [
+    "WHOLE",
+    "Answer",
+    "Part",
+    "Reason",
+    "UnreadFilm",
+    "conformal_limits",
+    "conformal_set",
+    "conformal_sets",
+    "disagreement",
+    "in_words",
+    "reached",
+    "softmax",
+]
 
 Part = tuple[float, float, float, float]  # where it begins and ends, fractions of height and width: top to right
 WHOLE: Part = (0.0, 1.0, 0.0, 1.0)
@@ -32,8 +45,8 @@ class Answer:
     Attributes:
         file: The path as found, or the name the film was given.
         probabilities: Finding to calibrated probability; they sum to 1.
-        set: The findings that the film may show, so that the truth is among them with the model's
-            coverage; may be empty.
+        set: The findings that the film may show, so that the truth is among them with the model's coverage. It
+            always holds the likeliest, given or not: an answer must not name what it rules out.
         above_threshold: The findings whose probability reaches their operating threshold.
         reasons: Why the film is refused; empty where it is accepted.
         model: Name and SHA-256 of the model file.
@@ -55,6 +68,11 @@ class Answer:
     heatmap: str | None = None
     part: Part = WHOLE
     disagreement: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.probabilities and self.likeliest not in self.set:
+            held = {*self.set, self.likeliest}
+            object.__setattr__(self, "set", tuple(name for name in self.probabilities if name in held))
 
     @property
     def accepted(self) -> bool:
@@ -143,14 +161,41 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.f
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def conformal_set(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[int]:
-    """Return the indices of the findings that one film's probabilities cannot rule out; may be empty.
+def conformal_limits(conformal: Mapping[str, Mapping[str, Any]], findings: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return the thresholds (K,) of a model file's findings; one without a threshold can never be ruled out."""
+    return np.array([conformal.get(name, {"threshold": 1.0})["threshold"] for name in findings], dtype=np.float64)
+
+
+def reached(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return which findings reach their conformal threshold, (..., K); none of a film that fits no finding.
 
     Args:
-        probabilities: (K,) of one film, calibrated.
-        thresholds: (K,) largest 1 - p with which each finding is still in the set.
+        probabilities: (..., K) calibrated.
+        thresholds: (K,) largest 1 - p with which each finding fits a film.
     """
-    return np.flatnonzero(1.0 - np.asarray(probabilities) <= np.asarray(thresholds)).tolist()
+    return np.asarray(1.0 - np.asarray(probabilities, dtype=np.float64) <= np.asarray(thresholds))
+
+
+def conformal_sets(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return which findings cannot be ruled out, (..., K): those that reach their threshold, and always the likeliest.
+
+    This is the one definition, for what is served and for what is measured. With the likeliest in it a set covers the
+    truth no less often than its thresholds promise.
+
+    Args:
+        probabilities: (..., K) calibrated; of equally likely findings the first counts as the likeliest.
+        thresholds: (K,) as in `reached`.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    inside = reached(values, thresholds)
+    if values.size:
+        np.put_along_axis(inside, values.argmax(axis=-1, keepdims=True), values=True, axis=-1)
+    return inside
+
+
+def conformal_set(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[int]:
+    """Return the indices of the findings (K,) that one film's probabilities cannot rule out; see `conformal_sets`."""
+    return np.flatnonzero(conformal_sets(probabilities, thresholds)).tolist()
 
 
 def disagreement(members: npt.ArrayLike) -> float:

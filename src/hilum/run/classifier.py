@@ -10,7 +10,7 @@ import numpy as np
 
 from hilum.film.decode import decode, read_film
 from hilum.film.radiograph import Radiograph
-from hilum.run.answer import Answer, Reason, conformal_set, disagreement, softmax
+from hilum.run.answer import Answer, Reason, conformal_limits, conformal_set, disagreement, reached, softmax
 from hilum.run.engine import Engine, Outputs
 from hilum.run.familiar import Familiarity
 from hilum.run.gate import refusals
@@ -23,6 +23,11 @@ DISPLAY_PX = 512
 _LOG = logging.getLogger("hilum")  # nobody has to listen: Python shows warnings on standard error
 _UNFAMILIAR = Reason(
     "unfamiliar", "The film is unlike those that this model learned from, or shows nothing that it knows."
+)
+_NO_FINDING_FITS = Reason(
+    "no-finding-fits",
+    "No finding fits the film: each is less likely here than on nearly all films that show it. The film may show "
+    "something that this model does not know.",
 )
 
 
@@ -51,9 +56,8 @@ class Classifier:
         self.engine = Engine(model, num_threads=num_threads)
         findings = model.metadata.findings
         self._thresholds = np.array([model.metadata.operating_thresholds.get(name, 0.5) for name in findings])
-        conformal = model.metadata.conformal
         self._familiarity = Familiarity.from_dict(model.metadata.gate) if model.metadata.gate else None
-        self._misfits = np.array([conformal.get(name, {"threshold": 1.0})["threshold"] for name in findings])
+        self._limits = conformal_limits(model.metadata.conformal, findings)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -106,9 +110,9 @@ class Classifier:
         return Answer(
             file=name,
             probabilities={finding: float(p) for finding, p in zip(findings, probabilities, strict=True)},
-            set=tuple(findings[index] for index in conformal_set(probabilities, self._misfits)),
+            set=tuple(findings[index] for index in conformal_set(probabilities, self._limits)),
             above_threshold=tuple(findings[index] for index in np.flatnonzero(probabilities >= self._thresholds)),
-            reasons=self._reasons(radiograph, outputs.features[position], logits),
+            reasons=self._reasons(radiograph, outputs.features[position], logits, probabilities),
             model=self.identity,
             logits=logits,
             activation=outputs.activation[position],
@@ -116,13 +120,17 @@ class Classifier:
             disagreement=None if outputs.members is None else disagreement(outputs.members[position]),
         )
 
-    def _reasons(self, radiograph: Radiograph, features: np.ndarray, logits: np.ndarray) -> tuple[Reason, ...]:
-        """Return what speaks against judging a film; its strangeness is looked at where nothing else does."""
-        reasons = refusals(radiograph)
-        if reasons or self._familiarity is None:
+    def _reasons(
+        self, radiograph: Radiograph, features: np.ndarray, logits: np.ndarray, probabilities: np.ndarray
+    ) -> tuple[Reason, ...]:
+        """Return what speaks against judging a film: its look, else its strangeness, else that no finding fits it."""
+        if reasons := refusals(radiograph):
             return reasons
-        strangeness = self._familiarity.strangeness(features[np.newaxis], logits[np.newaxis])[0]
-        return () if strangeness <= self._familiarity.threshold else (_UNFAMILIAR,)
+        if self._familiarity is not None:
+            strangeness = self._familiarity.strangeness(features[np.newaxis], logits[np.newaxis])[0]
+            if strangeness > self._familiarity.threshold:
+                return (_UNFAMILIAR,)
+        return () if reached(probabilities, self._limits).any() else (_NO_FINDING_FITS,)
 
 
 @functools.cache

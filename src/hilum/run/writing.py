@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from hilum.errors import InputError, MissingExtra
+from hilum.run.answer import in_words
 from hilum.text import csv_row, json_text, printable
 
 __all__ = ["FORMATS", "AnswerWriter", "check_format", "encodable", "open_writer"]
@@ -91,6 +92,7 @@ def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool)
     row["model_name"] = answer["model"]["name"] if judged else None
     row["model_sha256"] = answer["model"]["sha256"] if judged else None
     row["error"] = error and f"{error['type']}: {error['message']} {error['fix']}".rstrip()
+    row["answer"] = in_words(answer)
     return {column: encodable(value) if isinstance(value, str) else value for column, value in row.items()}
 
 

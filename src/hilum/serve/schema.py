@@ -66,7 +66,7 @@ class Prediction(_Shape):
     file: str
     finding: str | None = Field(description="The likeliest finding; null where the film is refused.")
     probabilities: dict[str, float]
-    set: list[str] = Field(description="The findings that cannot be ruled out.")
+    set: list[str] = Field(description="The findings that cannot be ruled out; it always holds the likeliest.")
     above_threshold: list[str]
     accepted: bool
     reasons: list[Reason]

@@ -32,7 +32,7 @@ from pydicom.valuerep import DSfloat
 
 import hilum
 from hilum.findings import finding_named
-from hilum.run.answer import Answer
+from hilum.run.answer import Answer, in_words
 from hilum.run.modelfile import Metadata
 from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence
 
@@ -194,6 +194,6 @@ def conclusion(answer: Answer, metadata: Metadata) -> str:
     if not answer.accepted:
         return f"The film was not judged. {' '.join(reason.message for reason in answer.reasons)}".rstrip()
     likeliest = f"Likeliest finding: {answer.likeliest}, probability {answer.probabilities[answer.likeliest]:.3f}."
-    if not answer.set:
-        return f"{likeliest} The conformal set is empty: unlike the films that the model was calibrated on."
-    return f"{likeliest} Cannot be ruled out at a coverage of {metadata.coverage:.0%}: {', '.join(answer.set)}."
+    open_words = f"{in_words(answer.to_dict())}. " if len(answer.set) > 1 else ""
+    held = f"Cannot be ruled out at a coverage of {metadata.coverage:.0%}: {', '.join(answer.set)}."
+    return f"{open_words}{likeliest} {held}"

@@ -17,6 +17,7 @@ from hilum.judge.calibrate import (
     surer_thresholds,
 )
 from hilum.judge.evaluate import Verdicts
+from hilum.judge.sparing import sparing_thresholds
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
@@ -35,11 +36,12 @@ def calibrated(metadata: Metadata, validation: Verdicts) -> Metadata:
     temperature = fit_temperature(validation.logits, validation.truth)
     probabilities = softmax(validation.logits, temperature)
     findings = metadata.findings
+    limits = conformal_thresholds(probabilities, validation.truth, findings, metadata.coverage)
     return dataclasses.replace(
         metadata,
         temperature=temperature,
         operating_thresholds=operating_thresholds(probabilities, validation.truth, findings),
-        conformal=conformal_thresholds(probabilities, validation.truth, findings, metadata.coverage),
+        conformal=sparing_thresholds(limits, probabilities, validation.truth, findings),
     )
 
 
@@ -74,6 +76,7 @@ def set_cross_conformal(path: Path, crossed: Verdicts, fold_of: Mapping[str, int
     cross = cross_conformal_thresholds(
         crossed.probabilities, crossed.truth, folds, metadata.findings, metadata.coverage
     )
+    cross = sparing_thresholds(cross, crossed.probabilities, crossed.truth, metadata.findings)
     write_metadata(path, dataclasses.replace(metadata, conformal=surer_thresholds(metadata.conformal, cross)))
 
 

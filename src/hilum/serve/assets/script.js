@@ -188,7 +188,16 @@ function stateText(film) {
   if (film.state === "sending") return film.note || "Judging";
   if (film.state === "failed") return "Could not be read";
   if (film.state === "refused") return "Refused";
-  return `${film.answer.finding} ${percent(film.answer.probabilities[film.answer.finding])}`;
+  return film.answer.set.length > 1
+    ? inWords(film.answer)
+    : `${film.answer.finding} ${percent(film.answer.probabilities[film.answer.finding])}`;
+}
+
+function inWords(answer) {  // as run/answer.py has it
+  if (!answer.finding) return "Refused";
+  const others = answer.set.filter((name) => name !== answer.finding);
+  others.sort((one, other) => answer.probabilities[other] - answer.probabilities[one]);
+  return [answer.finding, ...others].join(" or ") + (others.length ? " (undecided)" : "");
 }
 
 function row(film) {
@@ -446,7 +455,7 @@ function showAnswer(film) {
     title.textContent = "Judging";
     body.replaceChildren(make("p", { className: "lead soft" }, film.note || "This takes a moment."));
   } else {
-    title.textContent = film.answer.finding ?? "Refused";
+    title.textContent = inWords(film.answer);
     body.replaceChildren(...answerParts(film.answer));
   }
 }
@@ -454,7 +463,10 @@ function showAnswer(film) {
 function answerParts(answer) {
   const parts = [];
   if (answer.accepted) {
-    parts.push(make("p", { className: "lead soft" }, `Likeliest of the findings this model knows: ${percent(answer.probabilities[answer.finding])}.`));
+    const share = percent(answer.probabilities[answer.finding]);
+    parts.push(make("p", { className: "lead soft" }, answer.set.length > 1
+      ? `The model cannot tell these ${answer.set.length} findings apart on this film. The likeliest is ${answer.finding}: ${share}.`
+      : `Likeliest of the findings this model knows: ${share}.`));
   } else {
     parts.push(
       make("p", { className: "lead soft" }, "This model does not judge this film:"),
@@ -493,9 +505,6 @@ function bar(name, value, threshold, first) {
 
 function setParts(names) {
   const share = state.model ? `${Math.round(100 * state.model.coverage)} %` : "most";
-  if (!names.length) {
-    return [make("p", { className: "soft" }, "None of the findings fits this film well. It may show something that this model does not know.")];
-  }
   const meaning = names.length === 1
     ? "The model leaves one finding standing."
     : `The model cannot tell these ${names.length} apart on this film.`;

@@ -21,6 +21,7 @@ from hilum.errors import InputError
 from hilum.judge.calibrate import conformal_thresholds, fit_temperature, operating_thresholds
 from hilum.judge.compare.paired import accuracy_difference, macro_f1_difference
 from hilum.judge.metrics import performance
+from hilum.judge.sparing import sparing_thresholds
 from hilum.run.answer import softmax
 from hilum.train.ensemble.combination import Combination, fit_stack, grouped_folds, stack_out_of_fold
 from hilum.train.ensemble.members import Films, Source
@@ -78,13 +79,14 @@ class HeldOut:
         logits, truth = self.logits[chosen], films.truth[chosen]
         temperature = fit_temperature(logits, truth)
         probabilities = softmax(logits, temperature)
+        limits = conformal_thresholds(probabilities, truth, films.findings, coverage)
         num_members = sum(len(source.members) for source in self.sources)
         voices = np.isfinite(self.probabilities[:, chosen, 0]).sum(axis=0)
         mean_members = float(voices.mean()) if chosen.any() else 0.0
         return Calibration(
             temperature,
             operating_thresholds(probabilities, truth, films.findings),
-            conformal_thresholds(probabilities, truth, films.findings, coverage),
+            sparing_thresholds(limits, probabilities, truth, films.findings),
             {
                 "method": method,
                 "n": int(chosen.sum()),
