@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from hilum.console import Console, TerminalConsole
+from hilum.console import Console, TerminalConsole, count_of, in_words
 
 SCRIPT = """
 from hilum.console import TerminalConsole
@@ -32,9 +32,9 @@ def test_lines_of_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "Judging 1010 films",
-        "210 of 1,010 films, 5.0 films/s, 0:02:40 left",
-        "410 of 1,010 films, 5.0 films/s, 0:02:00 left",
-        "400 films in 0:01:40, 4.0 films/s",
+        "210 of 1,010 films, 5.0 films/s, 40 s so far, about 2 min 40 s to go",
+        "410 of 1,010 films, 5.0 films/s, 1 min 20 s so far, about 2 min to go",
+        "400 films in 1 min 40 s, 4.0 films/s",
     ]
 
 
@@ -45,26 +45,77 @@ def test_short_work_says_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "Judging 2 films\n"
 
 
-def test_a_terminal_shows_a_bar_with_speed_and_time_left() -> None:
+def shown(script: str, *, columns: int) -> str:
+    """Return what a script shows on a terminal of so many columns."""
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
+    environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", script], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=environment
     ) as process:
         os.close(theirs)
-        shown = b""
+        text = b""
         try:
             while piece := os.read(ours, 4096):
-                shown += piece
+                text += piece
         except OSError:  # the other side is closed
             pass
         os.close(ours)
         assert process.stdout
         assert process.stdout.read() == b""
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert "5/5" in text
-    assert re.search(r"\d+\.\d films/s +0:00:00 left", text), text
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode())
+
+
+def test_a_terminal_says_how_long_it_took_and_takes_and_ends_with_a_tick() -> None:
+    text = shown(SCRIPT, columns=120)
+    assert re.search(r"[1-4] of 5  \d+\.\d films/s  0 s so far, about \d+ s to go", text), text
+    last = text.strip().splitlines()[-1]
+    assert re.fullmatch(r"✓ Judging 5 films ━+ 5 of 5  \d+\.\d films/s  0 s", last.strip()), last
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_has_whole_words(columns: int) -> None:
+    text = shown(SCRIPT, columns=columns)
+    last = text.strip().splitlines()[-1]
+    assert "…" not in text
+    assert last.startswith("✓ Judging 5 films 5 of 5")
+    assert ("films/s" in last) is (columns > 72)
+
+
+def test_a_bar_of_shares_ends_whole() -> None:
+    script = """
+from hilum.console import TerminalConsole
+with TerminalConsole().bar("Reading", 1.0) as done:
+    for _ in range(3):
+        done(0.333)
+"""
+    last = shown(script, columns=80).strip().splitlines()[-1]
+    assert re.fullmatch(r"✓ Reading 100 %  0 s", last.strip()), last
+
+
+def test_work_that_fails_gets_no_tick() -> None:
+    script = """
+from hilum.console import TerminalConsole
+try:
+    with TerminalConsole().bar("Reading", 1.0) as done:
+        done(0.5)
+        raise ValueError
+except ValueError:
+    pass
+"""
+    assert "✓" not in shown(script, columns=80)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (160, "2 min 40 s"), (3600, "1 h"), (3900, "1 h 5 min")],
+)
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+def test_counts_in_words() -> None:
+    assert [count_of(number, "film") for number in (0, 1, 1234)] == ["0 films", "1 film", "1,234 films"]
 
 
 def test_the_silent_console_takes_everything() -> None:

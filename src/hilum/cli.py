@@ -26,7 +26,7 @@ from hilum.commands.study import study
 from hilum.commands.training import check_training, load_training
 from hilum.commands.tune import tune
 from hilum.commands.usage import SetOption, usage_message, version_text
-from hilum.console import TerminalConsole
+from hilum.console import TerminalConsole, count_of
 from hilum.errors import HilumError, InputError, MissingExtra
 from hilum.run.models import DEFAULT_MODEL
 
@@ -89,7 +89,7 @@ def demo(
         "hilum-demo"
     ),
 ) -> None:
-    """Show the whole path on drawn films: draw, audit, train, judge, classify. Under 3 minutes."""
+    """Show the whole path on drawn films: draw, audit, train, judge, classify. 2 to 5 minutes."""
     check_training()
     from hilum.demo import make_folder, run_demo
 
@@ -138,7 +138,7 @@ def audit(
         num_kept, num_dropped = write_repair(found, repair, data, overwrite=overwrite)
         console.say(f"Repaired: {repair} names {num_kept} films; {dropped_path(repair)} the {num_dropped} dropped.")
     console.say(NOTICE)
-    if found.num_errors or found.scan.unread:
+    if found.num_errors or found.scan.num_unread:
         raise typer.Exit(1)
 
 
@@ -192,7 +192,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     for line in source_lines(run.metrics):
         typer.echo(line)
     if run.num_unread:
-        console.say(f"{run.num_unread} film(s) could not be read and were left out; see audit.json.")
+        console.say(f"Left out, as unreadable: {count_of(run.num_unread, 'film')}; see audit.json.")
         raise typer.Exit(1)
 
 
@@ -277,7 +277,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     for line in external_lines(metrics):
         typer.echo(line)
     if num_unread:
-        console.say(f"{num_unread} film(s) could not be read and were left out.")
+        console.say(f"Left out, as unreadable: {count_of(num_unread, 'film')}.")
         raise typer.Exit(1)
 
 

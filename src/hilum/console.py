@@ -7,8 +7,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["Console", "TerminalConsole", "hushed"]
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.progress import Progress, Task
+
+__all__ = ["Console", "TerminalConsole", "count_of", "hushed", "in_words"]
+
+_NARROW, _WIDE = 72, 100  # columns of a terminal from which speed, and the bar itself, have room
 
 
 class Console:
@@ -49,19 +56,10 @@ class TerminalConsole(Console):
             self.say(label)
             yield lambda _: None
             return
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._rich) as progress:
-            task = progress.add_task(label, total=total)
+        with _progress(self._rich) as progress:
+            task = progress.add_task(label, total=total, what=_percent)
             yield lambda amount: progress.advance(task, amount)
+            progress.update(task, completed=total)
 
     @contextmanager
     def films(self, label: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
@@ -76,27 +74,8 @@ class TerminalConsole(Console):
             with self._lines_of_films(label, total, done) as advance:
                 yield advance
             return
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            ProgressColumn,
-            Task,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.text import Text
-
-        class Speed(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                return Text(f"{task.finished_speed or task.speed or 0:.1f} films/s")
-
-        columns = (
-            TextColumn("{task.description}"),
-            *(BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn(), TextColumn("left")),
-        )
-        with Progress(*columns, console=self._rich) as progress:
-            task = progress.add_task(label, total=total, completed=done)
+        with _progress(self._rich) as progress:
+            task = progress.add_task(label, total=total, completed=done, what=_films)
             yield lambda number: progress.advance(task, number)
 
     @contextmanager
@@ -113,18 +92,63 @@ class TerminalConsole(Console):
                 told = now
                 speed = (done - at_start) / (now - start)
                 left = (total - done) / speed
-                self.say(f"{done:,} of {total:,} films, {speed:.1f} films/s, {_clock(left)} left")
+                times = f"{in_words(now - start)} so far, about {in_words(left)} to go"
+                self.say(f"{done:,} of {total:,} films, {speed:.1f} films/s, {times}")
 
         yield advance
         seconds = time.monotonic() - start
         if seconds >= self.line_seconds:
-            self.say(f"{done - at_start:,} films in {_clock(seconds)}, {(done - at_start) / seconds:.1f} films/s")
+            self.say(f"{done - at_start:,} films in {in_words(seconds)}, {(done - at_start) / seconds:.1f} films/s")
 
 
-def _clock(seconds: float) -> str:
-    """Return a time as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+def count_of(number: int, what: str) -> str:
+    """Return a count in words: "1 film", "1,234 films"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as one reads it: "9 s", "2 min 40 s", "1 h 5 min".
+
+    Example:
+        >>> in_words(160)
+        '2 min 40 s'
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
+
+
+def _progress(console: RichConsole) -> Progress:
+    """Return a bar that says how long it took so far and still takes, and ends with a tick."""
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+    from rich.text import Text
+
+    class Told(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            so_far = in_words(task.finished_time if task.finished_time is not None else task.elapsed or 0)
+            left = task.time_remaining
+            times = so_far if task.finished else f"{so_far} so far"
+            if not task.finished and left is not None:
+                times += f", about {in_words(left)} to go"
+            return Text(f"{task.fields['what'](task, console.width >= _NARROW)}  {times}")
+
+    tick = "✓" if console.encoding.lower().startswith("utf") else "done"
+    bar = [BarColumn()] if console.width >= _WIDE else []
+    return Progress(
+        SpinnerColumn("line", finished_text=tick), TextColumn("{task.description}"), *bar, Told(), console=console
+    )
+
+
+def _percent(task: Task, _: bool) -> str:
+    return f"{task.percentage:.0f} %"
+
+
+def _films(task: Task, is_wide: bool) -> str:
+    done = f"{int(task.completed):,} of {int(task.total or 0):,}"
+    return f"{done}  {task.finished_speed or task.speed or 0:.1f} films/s" if is_wide else done
 
 
 @contextmanager

@@ -3,7 +3,8 @@
     HilumError
     ├── InputError (ValueError)        exit 2   HTTP 400   something given to hilum is wrong
     │   ├── UndecodableFilm            exit 1   HTTP 422   one film's bytes cannot be read
-    │   ├── UnsupportedFilm            exit 1   HTTP 415   readable, but no film hilum may judge
+    │   ├── UnsupportedFilm            exit 1   HTTP 415   of a format, size or kind that hilum does not read
+    │   │   └── RefusedFilm            exit 1   HTTP 415   readable, but no film hilum may judge
     │   └── InconsistentDataset        exit 2   HTTP 400   a data folder or manifest does not hold together
     ├── ConfigError (ValueError)       exit 2   HTTP 400   a setting is unknown or out of range
     ├── ModelFileError (RuntimeError)  exit 3   HTTP 500   the model file is broken, foreign or too new
@@ -28,6 +29,7 @@ __all__ = [
     "InputError",
     "MissingExtra",
     "ModelFileError",
+    "RefusedFilm",
     "UndecodableFilm",
     "UnsupportedFilm",
     "nearest_name",
@@ -57,7 +59,7 @@ class HilumError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.fix)  # keyword-only fix survives a process boundary
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the one JSON shape of an error: type, message, fix."""
         return {"type": type(self).__name__, "message": self.message, "fix": self.fix}
 
@@ -80,11 +82,22 @@ class UndecodableFilm(InputError):
 
 
 class UnsupportedFilm(InputError):
-    """The bytes can be read, but they are no film that hilum may judge: a colour photo, a hip, a film series."""
+    """The bytes are no film that hilum reads or may judge: PDF, an odd size of samples, a hip."""
 
     exit_code = 1
     http_status = 415
     dicom_status = 0xA900  # "data set does not match SOP class"
+
+
+class RefusedFilm(UnsupportedFilm):
+    """The film can be read, but hilum does not judge what it shows: a hip, a colour photo, a film series.
+
+    In JSON it is an UnsupportedFilm with the key ``refused``.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the one JSON shape of an error, and that the film is refused."""
+        return super().to_dict() | {"type": UnsupportedFilm.__name__, "refused": True}
 
 
 class InconsistentDataset(InputError):

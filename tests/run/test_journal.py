@@ -39,10 +39,10 @@ def out(tmp_path: Path) -> Path:
 def test_a_run_goes_on_where_it_stood(out: Path) -> None:
     seen: list[dict[str, Any]] = []
     with Journal(out, RUN, FILMS, resume=True, pass_by=seen.append) as journal:
-        assert (journal.num_done, journal.num_unread) == (3, 1)
+        assert (journal.num_done, journal.outcomes["unread"]) == (3, 1)
         assert seen == ANSWERS
         journal.add({"file": "d.png", "error": {}})
-        assert (journal.num_done, journal.num_unread) == (4, 2)
+        assert (journal.num_done, journal.outcomes["unread"]) == (4, 2)
         assert list(journal.answers()) == [*ANSWERS, {"file": "d.png", "error": {}}]
         journal.remove()
     assert not journal_path(out).exists()

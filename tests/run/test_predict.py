@@ -348,3 +348,30 @@ def test_names_that_a_spreadsheet_would_run_are_paths_that_go_on_and_are_read_ag
     with Path("list.csv").open("w", newline="") as lines:
         csv.writer(lines).writerows([["path"], *([row["file"]] for row in rows)])
     assert predict_films([Path("list.csv")], model=tiny_model, output_format="jsonl", out=Path("again.jsonl")) == 0
+
+
+@pytest.mark.parametrize("output_format", [None, "jsonl", "csv", "parquet"])
+def test_a_refused_film_is_not_unread(
+    tiny_model: Path,
+    tmp_path: Path,
+    write_dicom: Callable[..., Path],
+    output_format: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said: list[str] = []
+
+    class Hearing(Console):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    write_dicom(tmp_path / "films" / "hand.dcm", BodyPartExamined="HAND")
+    out = None if output_format is None else tmp_path / "answers"
+    options: dict[str, Any] = {"model": tiny_model, "out": out, "output_format": output_format or "table"}
+    assert predict_films([tmp_path / "films"], **options, console=Hearing()) == 0
+    assert said[-1] == "1 film: 1 refused."
+    assert "cannot be read" not in capsys.readouterr().out
+    (tmp_path / "films" / "broken.png").write_bytes(b"")
+    assert predict_films([tmp_path / "films"], **options, overwrite=True, console=Hearing()) == 1
+    assert said[-1] == "2 films: 1 refused, 1 could not be read."
+    if out is not None:  # finished: counted from the file
+        assert predict_films([tmp_path / "films"], **options, resume=True, console=Hearing()) == 1

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hilum.errors import InputError, MissingExtra, UndecodableFilm
+from hilum.errors import InputError, MissingExtra, RefusedFilm, UndecodableFilm
 from hilum.extras import install_line
-from hilum.run.answer import Answer, Reason, UnreadFilm
+from hilum.run.answer import Answer, Reason, UnreadFilm, outcome
 from hilum.run.writing import FORMATS, open_writer
 
 FINDINGS = ("Normal", "Covid-19")
@@ -183,3 +183,19 @@ def test_an_ensemble_has_one_column_more(output_format: str) -> None:
         assert (first["disagreement"], second["disagreement"]) == ("0.125", "")
     assert "apart" not in text_of("table")
     assert "disagreement" not in text_of("csv") + text_of("jsonl")
+
+
+def test_a_film_that_its_file_refuses_is_not_unread() -> None:
+    films: list[Answer | UnreadFilm] = [UnreadFilm("hip.dcm", RefusedFilm("A hip.")), *FILMS[1:3]]
+    assert [outcome(film.to_dict()) for film in (answer("a.png"), *films)] == [
+        "answered",
+        "refused",
+        "refused",
+        "unread",
+    ]
+    told = json.loads(text_of("jsonl", films).splitlines()[0])["error"]
+    assert told == {"type": "UnsupportedFilm", "message": "A hip.", "fix": "", "refused": True}
+    rows = list(csv.DictReader(io.StringIO(text_of("csv", films), newline="")))
+    assert [row["accepted"] for row in rows] == ["false", "false", ""]
+    lines = [line.split() for line in text_of("table", films).splitlines() if ".dcm" in line or ".png" in line]
+    assert [line[1] for line in lines] == ["refused", "refused", "cannot"]

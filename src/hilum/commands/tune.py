@@ -9,7 +9,7 @@ import typer
 
 from hilum.commands.training import check_training, load_training
 from hilum.commands.usage import SetOption
-from hilum.console import TerminalConsole
+from hilum.console import TerminalConsole, count_of
 from hilum.errors import ConfigError
 
 __all__ = ["tune"]
@@ -81,5 +81,5 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     typer.echo(tuned.verdict)
     console.say(f"Settings: {out / 'run.toml'}    Report: {out / 'report.html'}    {NOTICE}")
     if tuned.num_unread:
-        console.say(f"{tuned.num_unread} film(s) could not be read and were left out.")
+        console.say(f"Left out, as unreadable: {count_of(tuned.num_unread, 'film')}.")
         raise typer.Exit(1)

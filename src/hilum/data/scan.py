@@ -14,7 +14,7 @@ from hilum.data.fingerprint import Fingerprint, Twin, find_twins, fingerprint
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.known import Known, recognise
 from hilum.data.split import group_films
-from hilum.errors import HilumError
+from hilum.errors import HilumError, RefusedFilm
 from hilum.film.decode import decode, read_bytes
 from hilum.film.radiograph import Radiograph
 
@@ -33,7 +33,7 @@ class Scan:
         fingerprints: One a film.
         twins: Pairs of films that are the same picture.
         groups: (n,) int; films of one group must not be on two sides of a split.
-        unread: Path and error of the films that cannot be read.
+        unread: Path and error of the films that cannot be read or, as their header or colour says, are refused.
         known: For each film the one of a public set that it is, or None.
     """
 
@@ -43,6 +43,16 @@ class Scan:
     groups: np.ndarray
     unread: tuple[tuple[str, HilumError], ...]
     known: tuple[Known | None, ...] = ()
+
+    @property
+    def num_refused(self) -> int:
+        """Return how many of the films in ``unread`` can be read, but show what hilum does not judge."""
+        return sum(isinstance(error, RefusedFilm) for _, error in self.unread)
+
+    @property
+    def num_unread(self) -> int:
+        """Return how many films cannot be read."""
+        return len(self.unread) - self.num_refused
 
 
 def scan_films(

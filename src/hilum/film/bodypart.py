@@ -13,7 +13,7 @@ import hashlib
 
 from pydicom.dataset import Dataset
 
-from hilum.errors import UnsupportedFilm
+from hilum.errors import RefusedFilm, UnsupportedFilm
 from hilum.film.bodywords import folded, is_lateral, names_chest, other_part
 from hilum.film.elements import spellings, whole_number
 
@@ -55,11 +55,11 @@ def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
         name: The film's name, for messages.
 
     Raises:
-        UnsupportedFilm: On another modality or SOP class, several frames, or another body part.
+        RefusedFilm: On another modality or SOP class, several frames, or another body part.
     """
     _refuse_other_modality(dataset, name)
     if (whole_number(dataset, "NumberOfFrames") or 1) > 1:
-        raise UnsupportedFilm(f"The film `{name}` is a DICOM series of several frames.", fix="Give one still film.")
+        raise RefusedFilm(f"The film `{name}` is a DICOM series of several frames.", fix="Give one still film.")
     for keyword in ("BodyPartExamined", "AnatomicRegionSequence", *_DESCRIPTIONS):
         texts = _spellings(dataset, keyword)
         if names_chest(texts):
@@ -67,7 +67,7 @@ def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
         free_text = keyword in _DESCRIPTIONS
         if other := other_part(texts, free_text=free_text):
             said = "this file's description speaks of" if free_text else "this file says its body part is"
-            raise UnsupportedFilm(
+            raise RefusedFilm(
                 f"Cannot judge the film `{name}`: {said} {other}; expected CHEST.",
                 fix="Give a radiograph of the chest.",
             )
@@ -91,7 +91,7 @@ def _refuse_other_modality(dataset: Dataset, name: str) -> None:
     said = f"modality {modality}" if is_known else "no modality that is known"
     if modality in _FILM_MODALITIES:
         said += " but another kind of object"
-    raise UnsupportedFilm(
+    raise RefusedFilm(
         f"Cannot judge the film `{name}`: this DICOM file says {said}; expected a radiograph (CR or DX, or a secondary"
         " capture of one).",
         fix="Give a radiograph of the chest.",

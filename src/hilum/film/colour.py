@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import UnsupportedFilm
+from hilum.errors import RefusedFilm
 
 __all__ = ["grey_from_bgr", "is_neutral", "refuse_colour"]
 
@@ -36,13 +36,13 @@ def refuse_colour(bgr: NDArray[Any], name: str, *, full_scale: float | None = No
         full_scale: The value that stands for full brightness; None for the largest of the dtype.
 
     Raises:
-        UnsupportedFilm: When more than a tenth of the area is coloured.
+        RefusedFilm: When more than a tenth of the area is coloured.
     """
     full_scale = full_scale or np.iinfo(bgr.dtype).max
     thumbnail = cv2.resize(bgr, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     chroma = thumbnail.max(axis=2) - thumbnail.min(axis=2)  # (64, 64)
     if float(np.mean(chroma > _COLOURED * full_scale)) > _MAX_COLOURED_FRACTION:
-        raise UnsupportedFilm(
+        raise RefusedFilm(
             f"The film `{name}` is a colour photo or has colour laid over it; expected shades of grey.",
             fix="Give the radiograph itself, exported without overlays.",
         )
@@ -52,7 +52,7 @@ def grey_from_bgr(bgr: NDArray[Any], name: str, *, full_scale: float | None = No
     """Return the luma (H, W) of a near-grey picture (H, W, 3), in its own dtype.
 
     Raises:
-        UnsupportedFilm: When the picture is in colour.
+        RefusedFilm: When the picture is in colour.
     """
     if is_neutral(bgr):
         return np.ascontiguousarray(bgr[..., 0])

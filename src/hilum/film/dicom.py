@@ -32,7 +32,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
+from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFilm
 from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
 from hilum.film.colour import grey_from_bgr
 from hilum.film.element_count import check_elements
@@ -186,7 +186,7 @@ def _stored_values(dataset: Dataset, layout: SampleLayout, name: str) -> NDArray
     if interpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
     if stored.ndim not in (2, 3) or (stored.ndim == 3 and stored.shape[2] != 3):
-        raise UnsupportedFilm(f"The film `{name}` is no single still picture.", fix="Give one still film.")
+        raise RefusedFilm(f"The film `{name}` is no single still picture.", fix="Give one still film.")
     if stored.ndim == 3 and interpretation in ("YBR_FULL", "YBR_FULL_422"):
         more = layout.bits_stored - 8  # the conversion knows eight bits, which are enough for what is grey
         rgb = convert_color_space((stored >> more).astype(np.uint8), interpretation, "RGB")

@@ -12,7 +12,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from hilum.errors import UndecodableFilm, UnsupportedFilm
+from hilum.errors import RefusedFilm, UndecodableFilm
 from hilum.film.codestream import MAX_JPEG_SEGMENTS, jpeg_segments, max_jpeg_scans, num_jpeg_scans, read_frame
 
 __all__ = [
@@ -133,7 +133,7 @@ def read_png(data: bytes, name: str) -> tuple[PngHeader, bytes]:
 
     Raises:
         UndecodableFilm: When the file is cut short, damaged, or too large.
-        UnsupportedFilm: When it is animated.
+        RefusedFilm: When it is animated.
     """
     view, position, kept, orientation = memoryview(data), len(PNG_MAGIC), [PNG_MAGIC], 1
     size_px: tuple[int, int] | None = None
@@ -161,7 +161,7 @@ def read_png(data: bytes, name: str) -> tuple[PngHeader, bytes]:
             size_px = height, width
             check_size(size_px, name, bytes_a_pixel=_png_bytes_a_pixel(bit_depth, colour_type))
         elif kind == b"acTL" and length >= 8 and struct.unpack_from(">I", body)[0] > 1:
-            raise UnsupportedFilm(f"The film `{name}` is an animated PNG.", fix="Give a file with one still picture.")
+            raise RefusedFilm(f"The film `{name}` is an animated PNG.", fix="Give a file with one still picture.")
         elif kind == b"eXIf":
             orientation = _orientation(bytes(body[:65536]))
         elif kind == b"tRNS" and colour_type == 0 and length == 2:

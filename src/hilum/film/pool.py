@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.errors import HilumError, UndecodableFilm, UnsupportedFilm
+from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFilm
 from hilum.film.radiograph import Radiograph
 from hilum.film.worker import READY, Channel
 
@@ -157,7 +157,7 @@ class _Worker:
 
     def _film(self, reply: dict[str, Any], name: str) -> Radiograph:
         if error := reply.get("error"):
-            kind = _FILM_ERRORS.get(error["type"], UndecodableFilm)
+            kind = RefusedFilm if error.get("refused") else _FILM_ERRORS.get(error["type"], UndecodableFilm)
             raise kind(str(error["message"]), fix=str(error["fix"]))
         if failure := reply.get("failure"):
             raise _refused(name, str(failure))

@@ -110,8 +110,12 @@ def _data_set(facts: ClaimFacts) -> str:
 
 
 def _exclusions(facts: ClaimFacts) -> str:
-    num = facts.audit["figures"]["num_unreadable"]
-    return f"{num} films could not be read and were left out (named in audit.json); hilum excluded no other film."
+    figures = facts.audit["figures"]
+    refused = f" {figures['num_refused']} were refused as no films of a chest." if figures.get("num_refused") else ""
+    return (
+        f"{figures['num_unreadable']} films could not be read and were left out (named in audit.json).{refused} hilum "
+        "excluded no other film."
+    )
 
 
 def _preprocessing(facts: ClaimFacts) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.imprint import seen_films
 from hilum.data.scan import Scan, scan_films
@@ -253,7 +253,7 @@ def evaluate_model(
     except OSError as error:
         raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
     metrics = _evaluate(classifier, scan, out, console, probed=model if shortcuts else None, traits=traits)
-    return metrics, len(scan.unread)
+    return metrics, scan.num_unread
 
 
 def _evaluate(
@@ -269,7 +269,9 @@ def _evaluate(
     splits = [record.split or "test" for record in records]
     if scan.dataset.has_test:
         splits = [record.split or "train" for record in records]
-    notes = [f"{len(scan.unread)} films could not be read and were left out."] if scan.unread else []
+    notes = [f"Left out, as unreadable: {count_of(scan.num_unread, 'film')}."] if scan.num_unread else []
+    if scan.num_refused:
+        notes.append(f"Left out, as they are no films of a chest: {count_of(scan.num_refused, 'film')}.")
     strange = sorted({record.finding for record in records} - set(known))
     if strange:
         notes.append(f"Left out, since the model does not know them: films of {', '.join(strange)}.")

@@ -22,6 +22,7 @@ __all__ = [
     "conformal_sets",
     "disagreement",
     "in_words",
+    "outcome",
     "reached",
     "softmax",
 ]
@@ -123,6 +124,18 @@ class UnreadFilm:
         return {"file": self.file, "error": self.error.to_dict()}
 
 
+def outcome(answer: Mapping[str, Any]) -> str:
+    """Return how a film came out: ``answered``, ``refused`` or ``unread``.
+
+    Args:
+        answer: The JSON object of an `Answer` or `UnreadFilm`; a film whose header says that it is no chest film is
+            refused, though no network has seen it.
+    """
+    if "error" in answer:
+        return "refused" if answer["error"].get("refused") else "unread"
+    return "answered" if answer.get("finding") is not None else "refused"
+
+
 def in_words(answer: Mapping[str, Any]) -> str:
     """Return what an answer says, in one phrase: the finding, several that cannot be told apart, or that there is none.
 
@@ -133,10 +146,9 @@ def in_words(answer: Mapping[str, Any]) -> str:
         >>> in_words({"finding": "B", "set": ["A", "B"], "probabilities": {"A": 0.4, "B": 0.6}})
         'B or A (undecided)'
     """
-    if "error" in answer:
-        return "cannot be read"
-    if answer["finding"] is None:
-        return "refused"
+    how = outcome(answer)
+    if how != "answered":
+        return "refused" if how == "refused" else "cannot be read"
     others = sorted(set(answer["set"]) - {answer["finding"]}, key=answer["probabilities"].__getitem__, reverse=True)
     return " or ".join((answer["finding"], *others)) + (" (undecided)" if others else "")
 

@@ -188,8 +188,8 @@ def _shards(films: FilmList, shard_films: int, missing: set[int]) -> list[dict[s
 def _num_unread(part: Path) -> int:
     import pyarrow.parquet as pq
 
-    errors = pq.read_table(part, columns=["error"]).column("error")
-    return len(errors) - errors.null_count
+    rows = pq.read_table(part, columns=["error", "accepted"]).to_pylist()
+    return sum(row["error"] is not None and row["accepted"] is None for row in rows)
 
 
 # --- on the workers -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ __all__ = ["is_own_output", "num_unread_in", "output_format"]
 _HEAD_BYTES, _FOOT_BYTES = 2**16, 2**20
 _OWN_JSON = re.compile(r'\{"file": ".*?", "(finding": (null|").*"probabilities": \{|error": \{"type": ")', re.DOTALL)
 _OWN_TABLE = re.compile(r"\s*file +finding .*may be +remarks *\n *[\u2500\u2501 -]+\n")
-_COLUMNS = ("file", "heatmap", "model_sha256", "error")
+_COLUMNS = ("file", "heatmap", "model_sha256", "error", "accepted")
 
 
 def is_own_output(path: Path) -> bool:
@@ -69,6 +69,7 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             yield {
                 "error": row.get("error"),
+                "accepted": row.get("accepted", False if (row.get("error") or {}).get("refused") else None),
                 "file": encodable(row["file"]),
                 "heatmap": row.get("heatmap") and encodable(row["heatmap"]),
                 "model_sha256": row.get("model", {}).get("sha256"),
@@ -116,7 +117,7 @@ def num_unread_in(
             row = next(rows, None)
             if row is None or row["file"] != encodable(str(path)):
                 break
-            num_unread += row["error"] is not None
+            num_unread += row["error"] is not None and row["accepted"] is None
             if row["error"] is None and row["model_sha256"] != model_sha256:
                 other = "another model file"
                 break

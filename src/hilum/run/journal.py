@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from hilum.errors import InputError
+from hilum.run.answer import outcome
 
 __all__ = ["Journal", "journal_path", "num_answers"]
 
@@ -53,7 +55,7 @@ class Journal:
 
     Attributes:
         num_done: How many films are in it.
-        num_unread: How many of them could not be read.
+        outcomes: How many of them were ``answered``, ``refused`` or ``unread``.
 
     Raises:
         InputError: The earlier run had another model or other films, or still goes on; or the file cannot be written.
@@ -69,7 +71,7 @@ class Journal:
         pass_by: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         self.path = journal_path(out)
-        self.num_done, self.num_unread = 0, 0
+        self.num_done, self.outcomes = 0, Counter[str]()
         self._file = _opened(self.path)
         try:
             _lock(self._file.fileno(), out)
@@ -94,7 +96,7 @@ class Journal:
         """Add the JSON object of the next film. It outlives this process at once."""
         self._append(answer)
         self.num_done += 1
-        self.num_unread += "error" in answer
+        self.outcomes[outcome(answer)] += 1
 
     def answers(self) -> Iterator[dict[str, Any]]:
         """Yield the JSON objects of all films in it; add none meanwhile."""
@@ -145,7 +147,7 @@ class Journal:
             if answer is None or answer.get("file") != str(path):
                 break
             self.num_done += 1
-            self.num_unread += "error" in answer
+            self.outcomes[outcome(answer)] += 1
             pass_by(answer)
             end += len(line)
         return end

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import hilum
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.data.filmlist import FilmList, check_paths, list_films
 from hilum.errors import InputError
 from hilum.files import replacing
 from hilum.results import check_file
-from hilum.run.answer import UnreadFilm
+from hilum.run.answer import UnreadFilm, outcome
 from hilum.run.classifier import Classifier
 from hilum.run.cluster import Cluster, predict_on_cluster
 from hilum.run.finished import is_own_output, num_unread_in
@@ -114,7 +115,7 @@ def predict_films(
                 journal.add(answer)
             _write_whole(out, journal, output_format, classifier)
             journal.remove()
-            return journal.num_unread
+            return _concluded(journal.outcomes, console)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -156,23 +157,31 @@ def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | N
 def _to_standard_output(
     classifier: Classifier, films: FilmList, output_format: str, pictures: Pictures, console: Console
 ) -> int:
-    num_unread = 0
+    outcomes = Counter[str]()
     writer = open_writer(
         output_format, sys.stdout, None, classifier.findings, has_members=classifier.engine.has_members
     )
     for answer in _answers(classifier, films, pictures, console):
-        num_unread += "error" in answer
+        outcomes[outcome(answer)] += 1
         writer.write(answer)
     writer.close()
-    return num_unread
+    return _concluded(outcomes, console)
+
+
+def _concluded(outcomes: Mapping[str, int], console: Console) -> int:
+    """Say how the films came out, where not all were answered; return how many could not be read."""
+    words = {"answered": "answered", "refused": "refused", "unread": "could not be read"}
+    if outcomes["refused"] or outcomes["unread"]:
+        told = ", ".join(f"{outcomes[key]:,} {word}" for key, word in words.items() if outcomes[key])
+        console.say(f"{count_of(sum(outcomes.values()), 'film')}: {told}.")
+    return outcomes["unread"]
 
 
 def _answers(
     classifier: Classifier, films: FilmList, pictures: Pictures, console: Console, first: int = 0
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the JSON objects of the films from the first one on; write their pictures."""
-    what = "1 film" if films.num_films == 1 else f"{films.num_films:,} films"
-    with console.films(f"Judging {what}", films.num_films, first) as done:
+    with console.films(f"Judging {count_of(films.num_films, 'film')}", films.num_films, first) as done:
         for answer in judge_films(classifier, islice(films, first, None)):
             yield (answer if isinstance(answer, UnreadFilm) else pictures.write(answer)).to_dict()
             done(1)

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from rich.cells import cell_len, chop_cells
 
-from hilum.run.answer import in_words
+from hilum.run.answer import in_words, outcome
 from hilum.text import printable
 
 __all__ = ["TableWriter"]
@@ -65,7 +65,7 @@ class TableWriter:
         elif self._answers:
             self._terms |= {"may be": None} | ({"apart": None} if self._has_members else {})
         for answer in self._answers:
-            if answer.get("finding") is None and "error" not in answer:
+            if outcome(answer) == "refused":
                 self._terms["refused"] = None
             elif len(answer.get("set", ())) > 1:
                 self._terms["undecided"] = None

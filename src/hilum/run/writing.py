@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from hilum.errors import InputError, MissingExtra
-from hilum.run.answer import in_words
+from hilum.run.answer import in_words, outcome
 from hilum.text import csv_row, json_text, printable
 
 __all__ = ["FORMATS", "AnswerWriter", "check_format", "encodable", "open_writer"]
@@ -80,7 +80,7 @@ def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool)
     row: dict[str, Any] = {
         "file": answer["file"],
         "finding": answer.get("finding"),
-        "accepted": answer.get("accepted"),
+        "accepted": answer["accepted"] if judged else False if outcome(answer) == "refused" else None,
         "set": "; ".join(answer["set"]) if judged else None,
         "above_threshold": "; ".join(answer["above_threshold"]) if judged else None,
         "reasons": "; ".join(f"{one['code']}: {one['message']}" for one in answer["reasons"]) if judged else None,

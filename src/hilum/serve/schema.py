@@ -19,6 +19,9 @@ class Error(_Shape):
     type: str = Field(description="A name for programs, such as UndecodableFilm or Busy.")
     message: str
     fix: str = Field(description="What to do about it; may be empty.")
+    refused: bool | None = Field(
+        default=None, description="True where the film can be read, but its file says that it is no film of a chest."
+    )
 
 
 class ErrorBody(_Shape):

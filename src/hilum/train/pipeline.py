@@ -149,7 +149,7 @@ class _Training:
             set_cross_conformal(self.out / "model.onnx", crossed[0], fold_of)
         metrics = self._judge(history, crossed, held_out)
         shutil.rmtree(self.work)
-        return Run(self.out, metrics, tuple(self.faults), len(self.scan.unread))
+        return Run(self.out, metrics, tuple(self.faults), self.scan.num_unread)
 
     def _make_traits(self, num_films: int) -> TraitCollector:
         self.traits = TraitCollector(num_films)

@@ -14,7 +14,7 @@ from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.partial import PartlyStated, set_apart
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_folds
-from hilum.errors import InconsistentDataset
+from hilum.errors import InconsistentDataset, RefusedFilm
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.run.view import part_seen, view_of
@@ -99,8 +99,9 @@ def prepare_films(
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
         scan = scan_films(dataset, min_side_px=preprocessing.decoded_px, visit=keep, look=look, done=done)
     unread = {path for path, _ in scan.unread}
-    for path in sorted(unread):
-        console.say(f"Left out, cannot be read: {path}")
+    for path, error in sorted(scan.unread, key=lambda one: one[0]):
+        said = f"refused: {error.message}" if isinstance(error, RefusedFilm) else f"cannot be read: {path}"
+        console.say(f"Left out, {said}")
     by_path = {record.path: record.finding for record in dataset.records}
     if lost := [name for name in dataset.findings if name not in scan.dataset.findings]:
         raise InconsistentDataset(

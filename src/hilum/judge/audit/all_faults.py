@@ -18,6 +18,7 @@ from hilum.console import Console
 from hilum.data.folder import read_dataset
 from hilum.data.partial import set_apart
 from hilum.data.scan import Scan, scan_films
+from hilum.errors import RefusedFilm
 from hilum.findings import common_kinds
 from hilum.judge.audit.ages import age_confound, age_faults
 from hilum.judge.audit.associations import associate_traits, association_faults
@@ -139,7 +140,8 @@ def audit_figures(
     """
     figures: dict[str, Any] = {
         "num_films": len(scan.dataset.records),
-        "num_unreadable": len(scan.unread),
+        "num_unreadable": scan.num_unread,
+        "num_refused": scan.num_refused,
         "num_groups": len(set(scan.groups.tolist())),
         "num_twin_pairs": len(scan.twins),
         "films": count_films(scan, splits),
@@ -203,7 +205,10 @@ def _twins(scan: Scan, splits: Sequence[str]) -> list[Fault]:
 
 
 def _unreadable(scan: Scan) -> list[Fault]:
-    return [Fault("unreadable", "warning", str(error), (path,)) for path, error in scan.unread]
+    return [
+        Fault("refused" if isinstance(error, RefusedFilm) else "unreadable", "warning", str(error), (path,))
+        for path, error in scan.unread
+    ]
 
 
 def _refusals(scan: Scan, traits: Sequence[FilmTraits]) -> list[Fault]:

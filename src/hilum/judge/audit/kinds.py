@@ -114,6 +114,12 @@ KINDS: dict[str, KindText] = {
         "Export them again, or remove them.",
         "{n} files cannot be read; the first: {first}",
     ),
+    "refused": KindText(
+        "Films that are refused",
+        "By their header or colour they are no still picture of a chest; they are left out.",
+        "Look at them, and remove them.",
+        "{n} files are no films of a chest; the first: {first}",
+    ),
     "not-chest": KindText(
         "No chest films",
         "These look like no frontal chest film.",

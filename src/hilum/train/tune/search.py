@@ -134,7 +134,7 @@ def _concluded(worker: TuneWorker, out: Path) -> Tuned:
     replace_file(out / "run.toml", to_toml(config))
     replace_file(out / "trials.csv", trials_csv(rows))
     replace_file(out / "report.html", search_page(result))
-    return Tuned(out, config, is_default, verdict_text(result), rows, len(worker.prepared.scan.unread))
+    return Tuned(out, config, is_default, verdict_text(result), rows, worker.prepared.scan.num_unread)
 
 
 def _importances(worker: TuneWorker) -> dict[str, float]:
