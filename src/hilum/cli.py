@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from hilum.commands.data import data_app
+from hilum.commands.node import node
 from hilum.commands.predict import ModelOption, predict
 from hilum.commands.study import study
 from hilum.commands.training import check_training, load_training
@@ -335,37 +336,7 @@ def serve(
     run_server(model, host=host, port=port, token=token or None, console=_console())
 
 
-@app.command()
-def node(  # noqa: PLR0917 - typer hands them over by name
-    ae_title: Annotated[str, typer.Option("--ae-title", metavar="TITLE", help="This node's own AE title.")],
-    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Where it listens; 0 for any free port.")],
-    model: ModelOption = Path(DEFAULT_MODEL),
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="The address it listens on; 0.0.0.0 for all.")
-    ] = "127.0.0.1",
-    send_to: Annotated[
-        str | None, typer.Option("--send-to", metavar="AE@HOST:PORT", help="The archive that gets the results.")
-    ] = None,
-    spool: Annotated[
-        Path, typer.Option("--spool", metavar="DIR", help="Where films and results wait; one node's alone.")
-    ] = Path("hilum-spool"),
-) -> None:
-    """Take films over the network as a DICOM node, judge them, send structured reports and heat maps to an archive.
-
-    Runs until SIGTERM or Ctrl-C. What waits stays in the spool, and the next run goes on with it.
-
-    Example: hilum node --ae-title HILUM --port 11112 --send-to ORTHANC@localhost:4242
-    """
-    try:
-        import highdicom  # noqa: F401
-        import pynetdicom  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("The DICOM node", "dicom") from error
-    from hilum.serve.dicom_node import NodeSettings, run_node
-    from hilum.serve.sending import parse_archive
-
-    archive = parse_archive(send_to) if send_to else None
-    run_node(model, NodeSettings(ae_title, port, host, archive), spool=spool, console=_console())
+app.command()(node)
 
 
 def _console() -> TerminalConsole:

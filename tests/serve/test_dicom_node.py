@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,15 +32,18 @@ from pynetdicom.sop_class import Verification
 
 import hilum.film.pool
 import hilum.serve.dicom_node
-from hilum.console import Console
 from hilum.errors import InputError
-from hilum.extras import install_line
 from hilum.film.pool import DecoderPool
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
-from hilum.serve.sending import parse_archive
 from hilum.serve.spool import Spool
+
+from .nodes import Process, Running, closed_sockets, send
+from .test_incoming import DATA, RawPeer
+
+__all__ = ["closed_sockets"]
+pytestmark = pytest.mark.usefixtures("closed_sockets")
 
 ROOT = Path(__file__).parents[2]
 CT, CAPTURE, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.88.33"
@@ -47,55 +52,12 @@ WriteDicom = Callable[..., Path]
 Until = Callable[..., Any]
 
 
-class Heard(Console):
-    """A console that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
-class Running:
-    """A node of this process, its spool folder and what it said."""
-
-    def __init__(self, model: Path, folder: Path, archive: str | None = None) -> None:
-        classifier = Classifier(model)
-        self.folder, self.heard = folder, Heard()
-        self.spool = Spool(folder, classifier.identity["sha256"])
-        settings = NodeSettings("HILUM", 0, archive=parse_archive(archive) if archive else None)
-        self.node = Node(classifier, self.spool, settings, self.heard)
-        self.port = self.node.port
-
-    def in_folder(self, name: str) -> list[Path]:
-        return sorted(path for path in (self.folder / name).iterdir() if not path.name.startswith("."))
-
-    def results(self) -> list[Path]:
-        return [path for folder in self.in_folder("outgoing") for path in sorted(folder.iterdir())]
-
-
 @pytest.fixture
 def running(tmp_path: Path, tiny_model: Path) -> Iterator[Running]:
     """A node without an archive: results stay in its spool."""
     made = Running(tiny_model, tmp_path / "spool")
     yield made
     made.node.stop()
-
-
-def send(port: int, *films: Path | pydicom.Dataset, called: str = "HILUM") -> list[int]:
-    """Return the statuses that a node answers to films with."""
-    datasets = [pydicom.dcmread(film) if isinstance(film, Path) else film for film in films]
-    ae = AE(ae_title="MODALITY")
-    for dataset in datasets:
-        ae.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-    association = ae.associate("127.0.0.1", port, ae_title=called)
-    assert association.is_established
-    answers = [association.send_c_store(dataset) for dataset in datasets]
-    association.release()
-    for answer in answers:
-        assert "SECRET" not in str(answer.get("ErrorComment", ""))
-    return [answer.Status for answer in answers]
 
 
 def probabilities(report: Path) -> dict[str, float]:
@@ -176,7 +138,27 @@ def test_one_film_sent_twice_has_one_result(
     assert send(running.port, film) == [SUCCESS]
     until(lambda: not running.in_folder("incoming"))
     assert len(running.in_folder("outgoing")) == 1
-    assert sum(line.startswith("Judged") for line in running.heard.lines) == 1
+    assert sum(line.endswith("Judged.") for line in running.heard.lines) == 1
+
+
+def test_other_pixels_under_one_identifier_are_judged_by_themselves(
+    running: Running, tmp_path: Path, write_dicom: WriteDicom, until: Until
+) -> None:
+    films = [pydicom.dcmread(write_dicom(tmp_path / f"{seed}.dcm", seed=seed)) for seed in range(3)]
+    for film in films[1:]:
+        for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+            setattr(film, keyword, getattr(films[0], keyword))
+        film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+    assert send(running.port, *films) == [SUCCESS] * 3
+    until(lambda: not running.in_folder("incoming"))
+    assert send(running.port, films[1], films[0]) == [SUCCESS] * 2
+    until(lambda: not running.in_folder("incoming"))
+    reports = [path for path in running.results() if path.name == "report.dcm"]
+    assert len(reports) == 3
+    assert len({pydicom.dcmread(path).SOPInstanceUID for path in reports}) == 3
+    assert len({str(probabilities(path)) for path in reports}) == 3
+    assert sum("another content under an identifier" in line for line in running.heard.lines) == 2
+    assert sum("it was judged before" in line for line in running.heard.lines) == 2
 
 
 def test_what_cannot_be_filed_is_refused(running: Running, tmp_path: Path, write_dicom: WriteDicom) -> None:
@@ -353,49 +335,25 @@ def test_no_message_and_no_log_names_the_patient_or_the_answer(  # noqa: PLR0917
     assert not [name for name in names if any(uid in name for uid in uids)]
 
 
-# --- the process ----------------------------------------------------------------------------------------------------
+# --- ending -------------------------------------------------------------------------------------------------------
 
 
-class Process:
-    """`hilum node` as a process of its own."""
-
-    def __init__(self, model: Path, spool: Path, *options: object) -> None:
-        words = ["--model", model, "--ae-title", "HILUM", "--port", "0", "--spool", spool, *options]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "hilum", "node", *map(str, words)], stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stderr is not None
-        self.first_line = self.process.stderr.readline()
-        self.port = int(self.first_line.split("port ")[1].split(".")[0]) if "port " in self.first_line else 0
-
-    def end(self, number: int) -> tuple[int, str]:
-        """Send a signal and return the exit code and what was said since."""
-        self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
-
-
-def test_it_ends_on_sigterm_and_goes_on_later(
-    tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, until: Until
+def test_it_ends_soon_whatever_peers_do(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    spool = tmp_path / "spool"
-    first = Process(tiny_model, spool)
-    assert first.first_line.startswith("HILUM listens on 127.0.0.1, port ")
-    assert "not a medical device" in first.first_line
-    films = [write_dicom(tmp_path / f"{number}.dcm", seed=number) for number in range(4)]
-    assert send(first.port, *films) == [SUCCESS] * 4
-    code, said = first.end(signal.SIGTERM)
-    assert code == 0, said
-    assert "finishing what is under way" in said
-    assert not list(spool.glob("*/.part-*"))
-    assert len(list((spool / "incoming").glob("*.dcm"))) + len(list((spool / "outgoing").iterdir())) == 4
-    second = Process(tiny_model, spool)
-    until(lambda: len(list((spool / "outgoing").iterdir())) == 4)
-    refused = Process(tiny_model, spool)
-    code, said = refused.end(0)
-    assert code == 2
-    assert "Another node works in the spool folder" in refused.first_line + said
-    second.end(signal.SIGKILL)
+    """One is silent, one is half-way through a film, one has not said who it is."""
+    monkeypatch.setattr(hilum.film.pool, "_pool", DecoderPool())
+    monkeypatch.setattr(hilum.serve.dicom_node, "_GRACE_SECONDS", 1.0)
+    running = Running(tiny_model, tmp_path / "spool")
+    peers = [RawPeer(running.port), RawPeer(running.port)]
+    peers[1].command()
+    peers[1].piece(DATA, bytes(1000))
+    with socket.create_connection(("127.0.0.1", running.port)):
+        until(lambda: list((running.folder / "incoming").glob(".part-*")))
+        started = time.monotonic()
+        running.node.stop()
+        assert time.monotonic() - started < 10
+    until(lambda: not any(peer.association.is_established for peer in peers))
 
 
 def test_a_node_that_is_ending_takes_no_more(running: Running, tmp_path: Path, write_dicom: WriteDicom) -> None:
@@ -451,34 +409,10 @@ def test_a_decoder_that_hangs_does_not_hold_up_the_end(
     assert running.in_folder("quarantine") == running.results() == []
 
 
-def test_bad_settings_end_before_anything_starts(command: Callable[..., Any], tiny_model: Path, tmp_path: Path) -> None:
-    for options, message in (
-        (["--ae-title", "SEVENTEEN_LETTERS", "--port", 0], "is no AE title"),
-        (["--ae-title", "HILUM", "--port", 70000], "is no port"),
-        (["--ae-title", "HILUM", "--port", 0, "--send-to", "nowhere"], "expected AE@HOST:PORT"),
-        (["--ae-title", "HILUM", "--port", 0, "--spool", tiny_model], "Cannot use the spool folder"),
-        (["--ae-title", "HILUM", "--port", 0, "--host", "192.0.2.1", "--spool", tmp_path / "s"], "Cannot listen on"),
-    ):
-        result = command("node", "--model", tiny_model, *options)
-        assert (result.code, result.out) == (2, "")
-        assert message in result.err
-    (tmp_path / "model.onnx").write_bytes(b"no model")
-    assert command("node", "--model", tmp_path / "model.onnx", "--ae-title", "HILUM", "--port", 0).code == 3
-
-
 def test_an_address_that_is_taken(running: Running, tmp_path: Path, tiny_model: Path) -> None:
     spool = Spool(tmp_path / "other", "a" * 64)
     with pytest.raises(InputError, match=r"Cannot listen on 127\.0\.0\.1"):
         Node(Classifier(tiny_model), spool, NodeSettings("HILUM", running.port))
-
-
-def test_without_its_extra_it_names_the_install_line(
-    command: Callable[..., Any], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pynetdicom", None)
-    result = command("node", "--model", tiny_model, "--ae-title", "HILUM", "--port", 0)
-    assert result.code == 4
-    assert install_line("dicom") in result.err
 
 
 # --- a real archive -------------------------------------------------------------------------------------------------

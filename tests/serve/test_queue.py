@@ -15,7 +15,7 @@ from hilum.run.classifier import Classifier
 from hilum.serve.httperror import HttpError
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
-from hilum.serve.queue import FilmQueue, Pictures, Upload, where_it_failed
+from hilum.serve.queue import FilmQueue, Pictures, Upload
 
 from .conftest import HeldClassifier
 
@@ -130,12 +130,3 @@ def test_the_engine_thread_survives_a_film_it_cannot_run(
     assert isinstance(queue.submit([film], Pictures())[0].result(30).answer, UnreadFilm)
     classifier.wrong = False
     assert isinstance(queue.submit([film], Pictures())[0].result(30).answer, Answer)
-
-
-def test_where_it_failed_tells_lines_and_no_message() -> None:
-    try:
-        raise ValueError("Doe^Jane.dcm")
-    except ValueError as error:
-        text = where_it_failed(error)
-    assert text.startswith("ValueError at test_queue.py:")
-    assert "Doe" not in text

@@ -13,6 +13,7 @@ from pynetdicom import AE, evt
 import hilum.serve.sending
 from hilum.errors import ConfigError
 from hilum.run.classifier import Classifier
+from hilum.serve.node_log import NodeLog
 from hilum.serve.results import film_results
 from hilum.serve.sending import Archive, Sender, checked_ae_title, parse_archive
 from hilum.serve.spool import Spool
@@ -116,7 +117,7 @@ def sending(archive: FakeArchive, spool: Spool, monkeypatch: pytest.MonkeyPatch)
         if not archive.port:
             archive.start()
         said: list[str] = []
-        senders.append(Sender(spool, Archive("ARCHIVE", "127.0.0.1", archive.port), "HILUM", said.append))
+        senders.append(Sender(spool, Archive("ARCHIVE", "127.0.0.1", archive.port), "HILUM", NodeLog(said.append)))
         senders[-1].start()
         return said
 
@@ -139,7 +140,7 @@ def test_an_archive_that_is_away_is_waited_for(archive: FakeArchive, spool: Spoo
     archive.stop()
     said = sending()
     until(lambda: len(said) >= 2)
-    assert said[0] == "ARCHIVE cannot be reached; 2 result(s) wait in the spool."
+    assert said[0].endswith("WARNING ARCHIVE cannot be reached; 2 result(s) wait in the spool.")
     assert len(spool.waiting_results()) == 2
     archive.start()
     until(lambda: not spool.waiting_results())

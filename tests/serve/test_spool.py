@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import InputError
-from hilum.serve.spool import Spool
+from hilum.serve.spool import Spool, film_number, study_number
 
 MODEL, OTHER = "a" * 64, "b" * 64
 FILM, RESULTS = b"film", {"report.dcm": b"report", "heatmap.dcm": b"heat"}
@@ -99,6 +99,55 @@ def test_a_judged_film_is_not_kept_again_but_for_another_model(tmp_path: Path) -
     other = Spool(tmp_path, OTHER)
     assert not other.is_judged(film)
     assert other.keep_film(FILM, "1.2.3") == film
+
+
+def test_a_film_that_comes_in_pieces_is_the_same_film(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MODEL)
+    arrival = spool.receive()
+    arrival.begin(b"who wrote it")
+    for piece in (b"fi", b"lm"):
+        arrival.write(piece)
+    assert spool.waiting_films() == []
+    film = spool.keep(arrival, "1.2.3", "1.2")
+    assert film is not None
+    assert film.read_bytes() == b"who wrote itfilm"
+    assert spool.keep_film(FILM, "1.2.3", "1.2") == film
+    assert names(tmp_path / "incoming") == [film.name]
+    thrown = spool.receive()
+    thrown.write(b"half")
+    thrown.discard()
+    assert names(tmp_path / "incoming") == [film.name]
+
+
+def test_another_content_is_another_film_with_results_of_its_own(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MODEL)
+    first = spool.keep_film(FILM, "1.2.3", "1.2")
+    assert first is not None
+    assert not spool.is_another_content(first)
+    spool.keep_results(first, RESULTS)
+    spool.drop_film(first)
+    other = spool.keep_film(b"other", "1.2.3", "1.2")
+    assert other is not None
+    assert not spool.is_judged(other)
+    assert spool.is_another_content(other)
+    assert not spool.is_another_content(first)
+    assert (film_number(first), study_number(first)) == (film_number(other), study_number(other))
+    spool.keep_results(other, RESULTS)
+    assert len(spool.waiting_results()) == 2
+    assert {study_number(results) for results in spool.waiting_results()} == {study_number(first)}
+
+
+def test_names_follow_from_identifiers_by_a_key_of_the_spool_s_own(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "a", MODEL)
+    film = spool.keep_film(FILM, "1.2.3", "1.2")
+    assert film is not None
+    assert (tmp_path / "a" / "key").stat().st_mode & 0o077 == 0
+    spool.close()
+    assert Spool(tmp_path / "a", OTHER).keep_film(FILM, "1.2.3", "1.2") == film
+    foreign = Spool(tmp_path / "b", MODEL).keep_film(FILM, "1.2.3", "1.2")
+    assert foreign is not None
+    assert (film_number(foreign), study_number(foreign)) != (film_number(film), study_number(film))
+    assert study_number(Path("0123-4567.dcm")) == ""
 
 
 def test_results_come_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,9 @@ _COLOURS = cv2.COLORMAP_INFERNO  # as in heat maps
 _PAPER, _INK, _SIGNAL = (0, 0, 0), (235, 235, 235), (255, 196, 0)
 
 
-def heat_map_capture(film: Dataset, radiograph: Radiograph, answer: Answer, metadata: Metadata) -> Dataset:
+def heat_map_capture(
+    film: Dataset, radiograph: Radiograph, answer: Answer, metadata: Metadata, *, content: str = ""
+) -> Dataset:
     """Return the heat map of a film's likeliest finding.
 
     Args:
@@ -36,6 +38,7 @@ def heat_map_capture(film: Dataset, radiograph: Radiograph, answer: Answer, meta
         radiograph: The film decoded.
         answer: What the model says of it; accepted.
         metadata: The model's.
+        content: The film's content key; the capture's identifiers follow from it, too.
 
     Returns:
         A Secondary Capture in the film's study, RGB, uncompressed, with the research notice in the picture.
@@ -49,9 +52,9 @@ def heat_map_capture(film: Dataset, radiograph: Radiograph, answer: Answer, meta
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),  # asked for by highdicom; the film's own takes its place below
         study_instance_uid=str(film.StudyInstanceUID),
-        series_instance_uid=derived_uid(uid, sha256, "heat map series"),
+        series_instance_uid=derived_uid(uid, content, sha256, "heat map series"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=derived_uid(uid, sha256, "heat map"),
+        sop_instance_uid=derived_uid(uid, content, sha256, "heat map"),
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=metadata.name[:64],

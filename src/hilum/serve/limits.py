@@ -1,11 +1,13 @@
-"""How much the server takes on: of one request, and of all that are under way."""
+"""How much server and node take on: of one request or peer, and of all that are under way."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
 
-__all__ = ["Limits"]
+from hilum.film.headers import MAX_BYTES
+
+__all__ = ["Limits", "NodeLimits"]
 
 
 def _decoders() -> int:
@@ -44,3 +46,30 @@ class Limits:
     answer_seconds: float = 120.0
     write_seconds: float = 60.0
     write_bytes_per_second: int = 32 * 1024
+
+
+@dataclass(frozen=True)
+class NodeLimits:
+    """The bounds that keep a DICOM node taking films, whatever a peer sends.
+
+    Attributes:
+        film_bytes: Largest data set; the association that sends more is aborted.
+        peer_bytes: Most bytes of data sets that one address has under way.
+        associations: Most associations at a time; another is rejected, to be tried again.
+        peer_associations: Most associations of one address at a time.
+        idle_seconds: How long an association may be silent, in the middle of a message too, before it is aborted.
+        film_seconds: How long one data set may take to come in.
+        pdu_bytes: Largest piece of the protocol; the node asks for pieces of 16 KB.
+        command_bytes: Largest command of a message.
+        waiting_messages: Most messages that a peer may send ahead; by the standard it waits for each answer.
+    """
+
+    film_bytes: int = MAX_BYTES
+    peer_bytes: int = 4 * MAX_BYTES
+    associations: int = 64
+    peer_associations: int = 16
+    idle_seconds: float = 30.0
+    film_seconds: float = 600.0
+    pdu_bytes: int = 1024 * 1024
+    command_bytes: int = 64 * 1024
+    waiting_messages: int = 8

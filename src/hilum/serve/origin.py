@@ -1,7 +1,8 @@
 """What a result takes from the film it was made of: identifiers, patient and study.
 
-A result's identifiers follow from the film's and the model's. However often a film is judged by one model, its results
-have the same SOP Instance UIDs, and an archive holds one of each.
+A result's identifiers follow from the film's identifier and content and the model's. However often a film is judged by
+one model, its results have the same SOP Instance UIDs, and an archive holds one of each. Another picture under the same
+identifier has results of its own, which an archive does not take for the first one's.
 
 Source: UIDs derived from a UUID, DICOM PS3.5 B.2.
 """
@@ -54,8 +55,12 @@ def refuse_unidentified(film: Dataset, name: str = "film") -> None:
 
 
 def derived_uid(*parts: str) -> str:
-    """Return an identifier that follows from its parts: the same parts give the same one, at any time."""
-    return f"2.25.{uuid.uuid5(_NAMESPACE, ' '.join(parts)).int}"
+    """Return an identifier that follows from its parts: the same parts give the same one, at any time.
+
+    Args:
+        parts: Those that are empty do not count.
+    """
+    return f"2.25.{uuid.uuid5(_NAMESPACE, ' '.join(filter(None, parts))).int}"
 
 
 def evidence(film: Dataset) -> Dataset:

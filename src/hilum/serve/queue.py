@@ -12,7 +12,6 @@ import math
 import queue
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from hilum.film.pool import DecodersStopped
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Outputs
+from hilum.serve.failures import where_it_failed
 from hilum.serve.httperror import HttpError
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
@@ -226,13 +226,3 @@ def shutting_down() -> HttpError:
 def internal_error() -> HttpError:
     """Return the answer to what should not have happened; it tells nothing of the inside."""
     return HttpError(500, "InternalError", "The server failed on this.", fix="Report it with the server's log.")
-
-
-def where_it_failed(error: BaseException) -> str:
-    """Return an exception's class and the lines it passed through, for the log.
-
-    Its message is left out: it may hold a file's name, and that a patient's.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}" for frame in frames[-6:]]
-    return f"{type(error).__name__} at {' > '.join(lines)}"

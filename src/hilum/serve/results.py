@@ -12,6 +12,7 @@ from hilum.film.decode import read_bytes
 from hilum.film.dicom import pydicom_kept_quiet, read_elements
 from hilum.run.classifier import Classifier
 from hilum.serve.capture import heat_map_capture
+from hilum.serve.content import content_key
 from hilum.serve.origin import refuse_unidentified
 from hilum.serve.structured_report import structured_report
 
@@ -38,11 +39,12 @@ def film_results(classifier: Classifier, path: Path) -> dict[str, bytes]:
     radiograph = classifier.decode(data, name)
     film = read_elements(data, name=name)
     refuse_unidentified(film, name)
-    answer = classifier.predict(radiograph)
+    answer, content = classifier.predict(radiograph), content_key(data)
     with pydicom_kept_quiet():
-        results = {REPORT: _file(structured_report(film, answer, classifier.metadata))}
+        results = {REPORT: _file(structured_report(film, answer, classifier.metadata, content=content))}
         if answer.accepted:
-            results[HEAT_MAP] = _file(heat_map_capture(film, radiograph, answer, classifier.metadata))
+            capture = heat_map_capture(film, radiograph, answer, classifier.metadata, content=content)
+            results[HEAT_MAP] = _file(capture)
     return results
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,8 @@ from pynetdicom.sop_class import ComprehensiveSRStorage, SecondaryCaptureImageSt
 
 from hilum.errors import ConfigError
 from hilum.film.dicom import pydicom_kept_quiet
-from hilum.serve.spool import Spool
+from hilum.serve.node_log import About, NodeLog
+from hilum.serve.spool import Spool, film_number, study_number
 
 __all__ = ["Archive", "Sender", "checked_ae_title", "parse_archive"]
 
@@ -83,12 +83,12 @@ class Sender(threading.Thread):
         spool: Where they wait.
         archive: Where they go.
         ae_title: This node's own title.
-        say: Shows one line; it never holds a word about a patient.
+        log: Where what was sent and refused is noted.
     """
 
-    def __init__(self, spool: Spool, archive: Archive, ae_title: str, say: Callable[[str], None]) -> None:
+    def __init__(self, spool: Spool, archive: Archive, ae_title: str, log: NodeLog) -> None:
         super().__init__(name="hilum-sender", daemon=True)
-        self._spool, self._archive, self._say = spool, archive, say
+        self._spool, self._archive, self._log = spool, archive, log
         self._ae = AE(ae_title=ae_title)
         for sop_class in (ComprehensiveSRStorage, SecondaryCaptureImageStorage):
             self._ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
@@ -114,7 +114,7 @@ class Sender(threading.Thread):
             try:
                 reached = self._send_waiting()
             except Exception as error:  # noqa: BLE001 - a disk that fails, a peer that breaks the protocol: the next try comes
-                self._say(f"Results were not sent ({type(error).__name__}); they wait in the spool.")
+                self._log.error(f"Results were not sent ({type(error).__name__}); they wait in the spool.")
                 reached = False
             if reached:
                 pause = _FIRST_PAUSE_SECONDS
@@ -136,7 +136,7 @@ class Sender(threading.Thread):
             return True
         association = self._ae.associate(self._archive.host, self._archive.port, ae_title=self._archive.ae_title)
         if not association.is_established:
-            self._say(f"{self._archive.ae_title} cannot be reached; {len(due)} result(s) wait in the spool.")
+            self._log.warning(f"{self._archive.ae_title} cannot be reached; {len(due)} result(s) wait in the spool.")
             return False
         try:
             for results in due:
@@ -159,11 +159,16 @@ class Sender(threading.Thread):
             if association.is_established:
                 pause = min(2 * self._refused.get(results.name, (0.0, 0.5))[1], _LONGEST_PAUSE_SECONDS)
                 self._refused[results.name] = (time.monotonic() + pause, pause)
-                self._say(f"{self._archive.ae_title} refused {path.name} of {results.name[:12]}: {refusal}.")
+                text = f"{self._archive.ae_title} refused {path.name}: {refusal}."
+                self._log.warning(text, _about(results))
             return
         self._refused.pop(results.name, None)
         self._spool.finish(results)
-        self._say(f"Sent {results.name[:12]}.")
+        self._log.info("Sent.", _about(results))
+
+
+def _about(results: Path) -> About:
+    return About(study=study_number(results), film=film_number(results))
 
 
 def _store(association: Association, path: Path) -> str | None:

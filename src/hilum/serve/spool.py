@@ -4,17 +4,23 @@
     SPOOL/outgoing/RESULT/*.dcm      judged, not yet sent
     SPOOL/sent/RESULT                an empty file: judged and sent
     SPOOL/quarantine/FILM.dcm, .json what cannot be judged, and why
+    SPOOL/seen/FILM                  which content came first under an identifier
+    SPOOL/key                        made once: what identifiers are hashed with
     SPOOL/lock                       held by the one node that works here
 
-A film's name is made of hashes of its SOP Instance UID and its content, a result's of the former and the model's. Every
-step is one rename after all that it brings is safe on disk, and what the step makes needless is removed after it. So a
-step that was cut off is taken again, with the same outcome.
+A film's name is FILM-CONTENT-STUDY: keyed hashes of its SOP Instance UID and its Study Instance UID, a hash of its data
+set between. A result's has the model's behind. So the same bytes are one film, however often they come, and other
+bytes under the same identifier are another. A film that comes in lies in a hidden file of `incoming`, not in memory.
+Every step is one rename after all that it brings is safe on disk, and what the step makes needless is removed after it.
+So a step that was cut off is taken again, with the same outcome.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -24,11 +30,23 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import InputError
+from hilum.serve.arrival import PARTIAL, Arrival
+from hilum.serve.content import data_set_start
 
-__all__ = ["Spool"]
+__all__ = ["Spool", "film_number", "study_number"]
 
-_FOLDERS = ("incoming", "outgoing", "sent", "quarantine")
-_PARTIAL = ".part-"
+_FOLDERS = ("incoming", "outgoing", "sent", "quarantine", "seen")
+
+
+def film_number(path: Path) -> str:
+    """Return what stands for a film in the log: the first 12 digits of the name of its file or of its results."""
+    return path.name[:12]
+
+
+def study_number(path: Path) -> str:
+    """Return what stands for a study in the log; "" for names of an earlier version."""
+    parts = path.name.partition(".")[0].split("-")
+    return parts[2] if len(parts) > 2 else ""
 
 
 class Spool:
@@ -64,23 +82,67 @@ class Spool:
             raise InputError(
                 f"Another node works in the spool folder `{folder}`.", fix="Give each node a --spool of its own."
             ) from error
-        self._sweep()
+        try:
+            self._sweep()
+            self._key = self._read_key()
+        except OSError as error:
+            os.close(self._lock)
+            raise InputError(
+                f"Cannot use the spool folder `{folder}`: {error.strerror}.", fix="Give another --spool."
+            ) from error
 
     def close(self) -> None:
         """Give the folder free for another node."""
         os.close(self._lock)
 
-    def keep_film(self, data: bytes, sop_instance_uid: str) -> Path | None:
-        """Write a film so that it outlives a loss of power; None where this model has judged the film before.
+    def receive(self) -> Arrival:
+        """Begin to take a film; `keep` it or discard it afterwards."""
+        return Arrival(self.folder / "incoming")
+
+    def keep(self, arrival: Arrival, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
+        """Keep a film so that it outlives a loss of power; None where this model has judged these bytes before.
 
         Args:
-            data: The whole file.
+            arrival: The whole film; it is discarded where it is not kept.
             sop_instance_uid: The film's identifier. The same film once more replaces itself.
+            study_instance_uid: The study's.
         """
-        key = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
-        if self._is_judged(key):
-            return None
-        return _write(self.folder / "incoming" / f"{key}-{hashlib.sha256(data).hexdigest()[:16]}.dcm", data)
+        try:
+            content = arrival.finish()[:16]
+            name = f"{self.number(sop_instance_uid, 24)}-{content}-{self.number(study_instance_uid, 8)}"
+            film = self.folder / "incoming" / f"{name}.dcm"
+            if self.is_judged(film):
+                return None
+            arrival.path.rename(film)
+            _sync(film.parent)
+        finally:
+            arrival.discard()
+        return film
+
+    def keep_film(self, data: bytes, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
+        """Keep a film whose file is in memory; see `keep`."""
+        arrival, start = self.receive(), data_set_start(data)
+        try:
+            arrival.begin(data[:start])
+            arrival.write(data[start:])
+            return self.keep(arrival, sop_instance_uid, study_instance_uid)
+        finally:
+            arrival.discard()
+
+    def number(self, identifier: str, num_digits: int) -> str:
+        """Return what stands for an identifier: a hash that nobody can repeat without the spool's key."""
+        return hmac.new(self._key, identifier.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:num_digits]
+
+    def is_another_content(self, film: Path) -> bool:
+        """Return whether other bytes came under this film's identifier before; for the log alone."""
+        identifier, content = film.name.split("-")[:2]
+        note = self.folder / "seen" / identifier
+        try:
+            return note.read_text(encoding="ascii") != content
+        except OSError:
+            with contextlib.suppress(OSError):
+                note.write_text(content, encoding="ascii")
+            return False
 
     def waiting_films(self) -> list[Path]:
         """Return the films to be judged: those that no process has ended on first, then in order of arrival."""
@@ -98,8 +160,11 @@ class Spool:
         _attempts_of(film).unlink(missing_ok=True)
 
     def is_judged(self, film: Path) -> bool:
-        """Return whether the results of a film, whatever its content, are there or were sent."""
-        return self._is_judged(film.stem.split("-")[0])
+        """Return whether the results of a film are there or were sent."""
+        name = self._result_name(
+            film
+        )  # looked for in this order: `finish` makes the second before it removes the first
+        return (self.folder / "outgoing" / name).exists() or (self.folder / "sent" / name).exists()
 
     def keep_results(self, film: Path, results: Mapping[str, bytes]) -> Path:
         """Write the results of a film, all of them or none, and return their folder.
@@ -108,8 +173,8 @@ class Spool:
             film: A path of `waiting_films`.
             results: File name to the file's bytes.
         """
-        folder = self.folder / "outgoing" / self._result_name(film.stem.split("-")[0])
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_PARTIAL))
+        folder = self.folder / "outgoing" / self._result_name(film)
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=PARTIAL))
         try:
             for name, data in results.items():
                 _write(partial / name, data)
@@ -143,17 +208,19 @@ class Spool:
         _write(self.folder / "sent" / results.name, b"")
         shutil.rmtree(results)
 
-    def _is_judged(self, key: str) -> bool:
-        name = self._result_name(key)  # looked for in this order: `finish` makes the second before it removes the first
-        return (self.folder / "outgoing" / name).exists() or (self.folder / "sent" / name).exists()
+    def _result_name(self, film: Path) -> str:
+        return f"{film.stem}-{self._model}"
 
-    def _result_name(self, key: str) -> str:
-        return f"{key}-{self._model}"
+    def _read_key(self) -> bytes:
+        path = self.folder / "key"
+        if not path.exists():
+            _write(path, os.urandom(32))
+        return path.read_bytes()
 
     def _sweep(self) -> None:
         """Remove what steps that were cut off left behind."""
-        for name in _FOLDERS:
-            for path in (self.folder / name).glob(f"{_PARTIAL}*"):
+        for folder in (self.folder, *(self.folder / name for name in _FOLDERS)):
+            for path in folder.glob(f"{PARTIAL}*"):
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:
@@ -196,7 +263,7 @@ def _num_attempts(film: Path) -> int:
 
 def _write(path: Path, data: bytes) -> Path:
     """Write a file in one step and wait until file and folder are on the disk."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -74,13 +74,14 @@ def finding_code(name: str, metadata: Metadata) -> Code:
     return Code(code, "SCT", meaning[:_LONGEST])
 
 
-def structured_report(film: Dataset, answer: Answer, metadata: Metadata) -> Dataset:
+def structured_report(film: Dataset, answer: Answer, metadata: Metadata, *, content: str = "") -> Dataset:
     """Return the report of one film.
 
     Args:
         film: The film's elements; its study and patient become the report's.
         answer: What the model says of it.
         metadata: The model's.
+        content: The film's content key; the report's identifiers follow from it, too.
 
     Returns:
         A Comprehensive SR object in the film's study, complete, preliminary, unverified.
@@ -93,21 +94,21 @@ def structured_report(film: Dataset, answer: Answer, metadata: Metadata) -> Data
         model_name=metadata.name,
         serial_number=sha256,
     )
-    content = sr.MeasurementReport(
+    measured = sr.MeasurementReport(
         observation_context=sr.ObservationContext(
             observer_device_context=sr.ObserverContext(observer_type=_DEVICE, observer_identifying_attributes=device)
         ),
         procedure_reported=_CHEST_RADIOGRAPHY,
         imaging_measurements=_groups(source, answer, metadata),
     )
-    content[0].ContentSequence.insert(0, TextContentItem(_CONCLUSION, conclusion(answer, metadata), _CONTAINS))
-    content[0].ContentSequence.append(_evaluations(answer, metadata))
+    measured[0].ContentSequence.insert(0, TextContentItem(_CONCLUSION, conclusion(answer, metadata), _CONTAINS))
+    measured[0].ContentSequence.append(_evaluations(answer, metadata))
     report = sr.ComprehensiveSR(
         evidence=[source],
-        content=content,
-        series_instance_uid=derived_uid(uid, sha256, "report series"),
+        content=measured,
+        series_instance_uid=derived_uid(uid, content, sha256, "report series"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=derived_uid(uid, sha256, "report"),
+        sop_instance_uid=derived_uid(uid, content, sha256, "report"),
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=metadata.name[:_LONGEST],
