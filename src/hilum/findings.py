@@ -12,7 +12,21 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["FINDINGS", "Finding", "common_kinds", "finding_named", "open_kinds", "sorted_findings", "standard_name"]
+from hilum.text import printable
+
+__all__ = [
+    "FINDINGS",
+    "LONGEST_NAME",
+    "Finding",
+    "common_kinds",
+    "finding_named",
+    "name_fault",
+    "open_kinds",
+    "sorted_findings",
+    "standard_name",
+]
+
+LONGEST_NAME = 64  # characters
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,16 @@ def standard_name(name: str) -> str:
         return _EITHER.join(sorted_findings(standard_name(part.strip()) for part in name.split(_EITHER)))
     finding = finding_named(name)
     return finding.name if finding else name
+
+
+def name_fault(name: str) -> str | None:
+    """Return what is wrong with a finding's name, as the end of a sentence; None where nothing is.
+
+    A name is shown in terminals, pages and DICOM objects, whose codes take 64 characters (LO, PS3.5 6.2).
+    """
+    if not name.strip() or len(name) > LONGEST_NAME:
+        return f"has {len(name)} characters; expected 1 to {LONGEST_NAME}"
+    return "holds control or bidirectional characters" if printable(name) != name else None
 
 
 def sorted_findings(names: Iterable[str]) -> tuple[str, ...]:

@@ -270,3 +270,15 @@ def test_the_real_sets_read_right(hilum_data: Path) -> None:
     assert len(pool.records) == 6800
     assert "Other" in pool.findings
     assert {record.source for record in pool.records} == {"radiography-db", "kermany", "nih-ozturk", "ieee8023"}
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "Silico\x1bsis", "Nodule\u202es"])
+def test_names_of_findings_can_be_shown(tmp_path: Path, name: str) -> None:
+    for folder in ("Normal", name):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(b"film")
+    with pytest.raises(InconsistentDataset, match="name of a finding") as caught:
+        read_dataset(tmp_path)
+    assert "\x1b" not in str(caught.value)
+    assert "\u202e" not in str(caught.value)
+    assert caught.value.fix == "Rename it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from hilum.errors import ModelFileError
-from hilum.run.engine import Engine
+from hilum.run.engine import Engine, PendingOutputs
 from hilum.run.modelfile import read_model_file
 
 WriteModel = Callable[..., Path]
@@ -37,6 +38,28 @@ def test_the_engine_computes_what_the_graph_says(engine: Engine, tiny_graph: Bui
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
     assert outputs.activation.shape == (5, 3, 4, 4)
+
+
+def test_a_batch_that_takes_too_long_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilum.run.engine._FILM_SECONDS", 0.25)
+    assert len(engine.run(films(3)).logits) == 3
+
+    class Endless:
+        cancelled = 0
+
+        def wait_for(self, milliseconds: int) -> bool:
+            time.sleep(milliseconds / 1000)
+            return False
+
+        def cancel(self) -> None:
+            self.cancelled += 1
+
+    requests = [Endless(), Endless()]
+    begin = time.monotonic()
+    with pytest.raises(ModelFileError, match=r"not answered for 2 film\(s\) within 0 s"):
+        PendingOutputs(requests, seconds=0.25).wait()  # type: ignore[arg-type]
+    assert 0.2 < time.monotonic() - begin < 5
+    assert [request.cancelled for request in requests] == [1, 1]
 
 
 def test_one_film_and_many_give_the_same(engine: Engine) -> None:

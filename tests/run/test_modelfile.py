@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,81 @@ def test_every_cut_is_noticed(tmp_path: Path, tiny_model: Path) -> None:
     for length in range(0, len(data), step):
         path.write_bytes(data[:length])
         refused(path)
+
+
+def with_node(build: BuildGraph, node: onnx.NodeProto) -> onnx.ModelProto:
+    model = build()
+    model.graph.node.append(node)
+    return model
+
+
+def branch() -> onnx.GraphProto:
+    value = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [1])
+    constant = helper.make_node("Constant", [], ["out"], value_float=1.0)
+    return helper.make_graph([constant], "body", [], [value])
+
+
+@pytest.mark.parametrize("operator", ["Loop", "If", "Scan", "SequenceMap", "Something"])
+def test_graphs_that_repeat_or_branch_are_refused(
+    tmp_path: Path, tiny_graph: BuildGraph, write_model: WriteModel, operator: str
+) -> None:
+    node = helper.make_node(operator, ["film"], ["more"], body=branch())
+    error = refused(write_model(tmp_path / "model.onnx", graph=with_node(tiny_graph, node)))
+    assert "a loop, a branch or a function" in error.message
+    if operator != "Something":  # without its graph it is of no use, and no better
+        bare = helper.make_node(operator, ["film"], ["more"])
+        assert "loop" in refused(write_model(tmp_path / "bare.onnx", graph=with_node(tiny_graph, bare))).message
+
+
+def test_graphs_with_functions_are_refused(tmp_path: Path, tiny_graph: BuildGraph, write_model: WriteModel) -> None:
+    model = tiny_graph()
+    body = [helper.make_node("Relu", ["x"], ["y"])]
+    made = helper.make_function("of.mine", "Twice", ["x"], ["y"], body, [helper.make_opsetid("", 15)])
+    model.functions.append(made)
+    assert "function" in refused(write_model(tmp_path / "model.onnx", graph=model)).message
+
+
+def test_metadata_are_measured_before_they_are_read(
+    tmp_path: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_model(tmp_path / "model.onnx", text='{"' + "x" * (16 * 2**20) + '": 1}')
+    monkeypatch.setattr(hilum.run.modelfile.json, "loads", lambda _: pytest.fail("it was read"))
+    assert "metadata are larger than 16 MB" in refused(path).message
+
+
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\r", "\x00", "\u202e", "\u2066", "\x9b", "\ufeff", "\ud800"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda sign: {"findings": ["Normal", f"Covid{sign}-19", "Viral Pneumonia"]},
+        lambda sign: {"name": f"chest{sign}"},
+        lambda sign: {"model_card": f"# Card\n{sign}"},
+        lambda sign: {"hilum_version": f"1{sign}"},
+        lambda sign: {"training_data": {"name": [{"deep": f"a{sign}"}]}},
+        lambda sign: {"snomed_ct": {f"Normal{sign}": "1"}},
+    ],
+)
+def test_texts_with_control_or_bidirectional_characters_are_refused(
+    tmp_path: Path, write_model: WriteModel, sign: str, make: Callable[[str], dict[str, object]]
+) -> None:
+    error = refused(write_model(tmp_path / "model.onnx", **make(sign)))
+    assert "control or bidirectional characters" in error.message
+    assert sign not in error.message
+
+
+def test_a_model_card_may_have_lines_and_what_hilum_writes_is_read(tiny_metadata: Metadata) -> None:
+    named = dataclasses.replace(
+        tiny_metadata, model_card="# Card\n\nof film\x1b.png", training_data={"name": "a\u202eb", "n": 3}
+    )
+    again = Metadata.from_json(named.to_json())
+    assert again.model_card == "# Card\n\nof film\\x1b.png"
+    assert again.training_data == {"name": "a\\u202eb", "n": 3}
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 65])
+def test_findings_have_names_that_can_be_shown(tmp_path: Path, write_model: WriteModel, name: str) -> None:
+    error = refused(write_model(tmp_path / "model.onnx", findings=["Normal", name, "Viral Pneumonia"]))
+    assert "expected 1 to 64" in error.message
 
 
 def test_a_graph_with_too_many_nodes_is_refused(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from hilum.data.walk import film_paths, identity, is_inside, is_skipped, list_folder, walk
 from hilum.errors import InconsistentDataset, InputError, nearest_name
-from hilum.findings import sorted_findings, standard_name
-from hilum.text import plain_cell
+from hilum.findings import LONGEST_NAME, name_fault, sorted_findings, standard_name
+from hilum.text import plain_cell, printable
 
 __all__ = ["Dataset", "FilmRecord", "film_paths", "read_dataset"]
 
@@ -134,6 +134,11 @@ def _check(data: Path, dataset: Dataset, min_findings: int) -> None:
     if not dataset.records:
         raise InconsistentDataset(f"The data set `{data}` holds no films. {_LAYOUT}", fix="Check the path.")
     findings = dataset.findings
+    for name in (part for finding in findings for part in finding.split("|")):
+        if fault := name_fault(name):
+            raise InconsistentDataset(
+                f"The name of a finding in `{data}` {fault}: `{printable(name[:LONGEST_NAME])}`.", fix="Rename it."
+            )
     if len(findings) < min_findings:
         fix = "Add a folder of films without the finding, such as Normal/."
         inner = data / dataset.folder_names[findings[0]][0]

@@ -7,6 +7,7 @@ a film's maps stay in the cache of one core, and it gives a film the same answer
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from hilum.run.modelfile import ModelFile
 
 __all__ = ["Engine", "Outputs", "PendingOutputs"]
 
+_FILM_SECONDS = 120.0  # a film at most: a thousand times what a network of hilum takes
 _PRECISIONS = {"f32": "f32", "bf16": "bf16"}
 
 
@@ -41,15 +43,36 @@ class Outputs:
 
 
 class PendingOutputs:
-    """Outputs that are being computed."""
+    """Outputs that are being computed.
 
-    def __init__(self, requests: list[openvino.InferRequest], *, has_members: bool = False) -> None:
-        self._requests, self._has_members = requests, has_members
+    Args:
+        requests: One a film, all begun.
+        has_members: Whether the graph is an ensemble's.
+        seconds: How long to wait for them all at most; as long as it takes when not given.
+    """
+
+    def __init__(
+        self, requests: list[openvino.InferRequest], *, has_members: bool = False, seconds: float | None = None
+    ) -> None:
+        self._requests, self._has_members, self._seconds = requests, has_members, seconds
 
     def wait(self) -> Outputs:
-        """Return the outputs when they are there."""
+        """Return the outputs when they are there.
+
+        Raises:
+            ModelFileError: They take too long, as no model of hilum does; what is left of them is given up.
+        """
+        begin = time.monotonic()
         for request in self._requests:
-            request.wait()
+            if self._seconds is None:
+                request.wait()
+            elif not request.wait_for(max(1, round(1000 * (begin + self._seconds - time.monotonic())))):
+                for other in self._requests:
+                    other.cancel()
+                raise ModelFileError(
+                    f"The model has not answered for {len(self._requests)} film(s) within {self._seconds:.0f} s.",
+                    fix="Give a smaller model, or a computer with more to spare.",
+                )
         names = ("logits", "features", "activation", *(("members",) if self._has_members else ()))
         return Outputs(
             *(np.concatenate([request.get_tensor(name).data for request in self._requests]) for name in names)
@@ -84,7 +107,7 @@ class Engine:
             raise ModelFileError(
                 f"The model file asks for the precision `{model.metadata.precision}`; known: f32, bf16."
             )
-        num_threads = num_threads or os.cpu_count() or 1
+        num_threads = self._num_streams = num_threads or os.cpu_count() or 1
         settings = {
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": num_threads,
@@ -148,7 +171,8 @@ class Engine:
             request.set_tensor("film", openvino.Tensor(films[position : position + 1]))
             request.start_async()
             requests.append(request)
-        return PendingOutputs(requests, has_members=self.has_members)
+        seconds = _FILM_SECONDS * -(-len(requests) // self._num_streams)
+        return PendingOutputs(requests, has_members=self.has_members, seconds=seconds)
 
     def run(self, films: np.ndarray) -> Outputs:
         """Return what the graph says of (N, 1, S, S) float32 films."""

@@ -21,7 +21,9 @@ from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.run.familiar import Familiarity
+from hilum.run.harmless import check_names, check_texts
 from hilum.run.models import SEGMENTER, file_of, shipped_model
+from hilum.text import printable
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
@@ -30,6 +32,7 @@ _SEGMENTER = "lung_segmenter"  # key of the metadata: which one cropped the film
 METADATA_KEY = "hilum"
 _ZIP, _KERAS_PART = b"PK\x03\x04", b"config.json"  # what a .keras file is, and holds
 MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_METADATA_BYTES = 16 * 1024 * 1024
 MAX_NODES = 100_000
 
 _LENGTH_DELIMITED = 2
@@ -44,6 +47,10 @@ _PATHS_TO_TENSORS: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+_MODEL_FUNCTIONS = 25
+_NODE_OPERATOR = 4
+_ATTRIBUTE_GRAPHS = (6, 11)
+_REPEATING = (b"Loop", b"If", b"Scan", b"SequenceMap")  # operators that hold graphs: how long they take nobody can tell
 _MODEL_METADATA = 14
 
 
@@ -108,6 +115,11 @@ class Metadata:
         """Return the JSON that stands in the model file."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         values["preprocessing"] = self.preprocessing.to_dict()
+        values["model_card"] = printable(self.model_card, lines=True)  # it may name files of the training data
+        values["name"] = printable(self.name)
+        values["training_data"] = {
+            key: printable(value) if isinstance(value, str) else value for key, value in self.training_data.items()
+        }
         if self.preprocessing.lung_crop:
             values[_SEGMENTER] = SEGMENTER
         return json.dumps(values, ensure_ascii=False)
@@ -121,6 +133,7 @@ class Metadata:
         """
         try:
             values = json.loads(text)
+            check_texts(values)
             version = values["format_version"]
             if version > FORMAT_VERSION:
                 raise ModelFileError(
@@ -164,6 +177,7 @@ def _check_values(metadata: Metadata) -> None:
     names, conformal = metadata.findings, metadata.conformal
     if not all(isinstance(name, str) for name in (*names, metadata.name, metadata.precision, metadata.model_card)):
         raise ValueError("a name is no text")
+    check_names(names)
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"expected two findings or more, each once, received {list(names)}")
     if not (_is_number(metadata.temperature) and metadata.temperature > 0):
@@ -290,7 +304,7 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
 def _refuse_unsafe_graph(data: memoryview) -> None:
     """Walk every message that can hold a tensor; a loop rather than recursion, so that no file nests too deep."""
     pending: list[tuple[str, memoryview]] = [("model", data)]
-    num_nodes, has_graph = 0, False
+    num_nodes, has_graph, repeats = 0, False, False
     while pending:
         kind, message = pending.pop()
         num_nodes += kind == "node"
@@ -306,15 +320,35 @@ def _refuse_unsafe_graph(data: memoryview) -> None:
                     "The model file points at data outside itself; a hilum model is one file.",
                     fix="Do not use it unless you made it; export it with its weights inside.",
                 )
+            repeats |= _repeats(kind, number, value)
             if number in children and isinstance(value, memoryview):
                 pending.append((children[number], value))
     if not has_graph:
         raise _BrokenMessage("it holds no graph")
+    if repeats:
+        raise ModelFileError(
+            "The model file's graph holds a loop, a branch or a function; hilum's graphs have none.",
+            fix="Do not use it unless you made it; give a model.onnx made by `hilum train`.",
+        )
+
+
+def _repeats(kind: str, number: int, value: int | memoryview) -> bool:
+    """Return whether a field makes a graph repeat or branch."""
+    return (
+        (kind == "model" and number == _MODEL_FUNCTIONS)
+        or (kind == "attribute" and number in _ATTRIBUTE_GRAPHS)
+        or (kind == "node" and number == _NODE_OPERATOR and value in _REPEATING)
+    )
 
 
 def _metadata_text(data: memoryview) -> str | None:
     for number, value in _fields(data):
         if number == _MODEL_METADATA and isinstance(value, memoryview):
+            if len(value) > MAX_METADATA_BYTES:
+                raise ModelFileError(
+                    f"The model file's metadata are larger than {MAX_METADATA_BYTES // 2**20} MB.",
+                    fix="Do not use it unless you made it; give a model.onnx made by `hilum train`.",
+                )
             entry = {key: bytes(part) for key, part in _fields(value) if isinstance(part, memoryview)}
             if entry.get(1) == METADATA_KEY.encode():
                 try:
