@@ -6,13 +6,16 @@ import csv
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.text import csv_cell, csv_path, json_text, plain_cell, plain_path, printable, write_csv
+from hilum.errors import InputError
+from hilum.text import csv_cell, csv_path, escape, json_text, plain_cell, plain_path, printable, write_csv
 
 STARTS = [*"=+-@\t\r\n", " =", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
 CONTROLS = [*map(chr, [*range(32), *range(127, 160)]), *"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e"]
@@ -74,3 +77,33 @@ def test_a_table_is_written_and_read_back() -> None:
         ["./-a.png", "'@b", "-1.5"],
         ["c\nd", "", "2"],
     ]
+
+
+def test_a_page_shows_no_control_character_and_runs_nothing() -> None:
+    assert escape("<b>\x1b[2J\u202e&\n") == "&lt;b&gt;\\x1b[2J\\u202e&amp;\n"
+
+
+def test_no_error_carries_a_control_character_to_any_outlet() -> None:
+    error = InputError("Cannot read `a\x1b[2J\n\u202e.png`.", fix="Rename `\x07`.")
+    assert str(error) == "Cannot read `a\\x1b[2J\\x0a\\u202e.png`. Rename `\\x07`."
+    assert error.to_dict()["message"] == error.args[0] == "Cannot read `a\\x1b[2J\\x0a\\u202e.png`."
+
+
+@pytest.mark.parametrize("format_", ["table", "jsonl"])
+def test_a_film_with_an_evil_name_is_printed_harmless(
+    command: Callable[..., Any], tiny_model: Path, tmp_path: Path, write_film: Callable[..., Path], format_: str
+) -> None:
+    name = "a\x1b[2J\u202e\x9b\x7f.png"
+    write_film(tmp_path / name)
+    (tmp_path / f"b{name}").write_bytes(b"no film")
+    result = command("predict", "--model", tiny_model, tmp_path, "--format", format_)
+    assert result.code == 1
+    for sign in "\x1b\u202e\x9b\x7f":
+        assert sign not in result.out + result.err
+    if format_ == "jsonl":
+        files = [Path(json.loads(line)["file"]).name for line in result.out.splitlines()]
+        assert files == [name, f"b{name}"]
+    result = command("predict", "--model", tiny_model, tmp_path / f"none{name}")
+    assert result.code == 2
+    assert "\x1b" not in result.err
+    assert "none" in result.err

@@ -30,6 +30,7 @@ from hilum.commands.usage import SetOption, usage_message, version_text
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import HilumError, InputError, MissingExtra
 from hilum.run.models import DEFAULT_MODEL
+from hilum.text import printable
 
 __all__ = ["app", "main"]
 
@@ -191,7 +192,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     run = train_model(data, out, chosen, overwrite=overwrite, console=console)
     _show_figures(run.metrics, run.folder, console)
     for line in source_lines(run.metrics):
-        typer.echo(line)
+        typer.echo(printable(line))
     if run.num_unread:
         console.say(f"Left out, as unreadable: {count_of(run.num_unread, 'film')}; see audit.json.")
         raise typer.Exit(1)
@@ -237,7 +238,9 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     _show_figures(made.metrics, made.folder, console)
     gains = made.metrics["ensemble"]
     if gains["best_member"]:
-        typer.echo(gain_text(gains["best_member"], f"Against its best member, {gains['best_member']['name']}"))
+        typer.echo(
+            printable(gain_text(gains["best_member"], f"Against its best member, {gains['best_member']['name']}"))
+        )
     if gains.get("mirror"):
         typer.echo(gain_text(gains["mirror"], "With mirror images against without"))
 
@@ -276,7 +279,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     )
     _show_figures(metrics, out, console)
     for line in external_lines(metrics):
-        typer.echo(line)
+        typer.echo(printable(line))
     if num_unread:
         console.say(f"Left out, as unreadable: {count_of(num_unread, 'film')}.")
         raise typer.Exit(1)
@@ -375,7 +378,7 @@ def main() -> None:
     except HilumError as error:
         if debug:
             raise
-        typer.echo(f"hilum: {error}", err=True)
+        typer.echo(printable(f"hilum: {error}", lines=True), err=True)
         code = error.exit_code if error.exit_code != 1 else InputError.exit_code
     except typer.Exit as leave:
         code = leave.exit_code
@@ -388,7 +391,7 @@ def main() -> None:
     except Exception as error:  # click's usage errors
         if not hasattr(error, "format_message"):
             raise
-        typer.echo(f"hilum: {usage_message(error)}", err=True)
+        typer.echo(printable(f"hilum: {usage_message(error)}", lines=True), err=True)
         code = 2
     if code == _INTERRUPTED:  # typer makes this of Ctrl-C, without a word
         typer.echo(

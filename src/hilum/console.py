@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hilum.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.progress import Progress, Task
@@ -47,7 +49,7 @@ class TerminalConsole(Console):
 
     def say(self, text: str) -> None:
         """Show one line."""
-        self._rich.print(text.encode("utf-8", "backslashreplace").decode(), markup=False)  # file names are bytes
+        self._rich.print(printable(text, lines=True), markup=False)
 
     @contextmanager
     def bar(self, label: str, total: float) -> Iterator[Callable[[float], None]]:
@@ -57,7 +59,7 @@ class TerminalConsole(Console):
             yield lambda _: None
             return
         with _progress(self._rich) as progress:
-            task = progress.add_task(label, total=total, what=_percent)
+            task = progress.add_task(printable(label), total=total, what=_percent)
             yield lambda amount: progress.advance(task, amount)
             progress.update(task, completed=total)
 
@@ -75,7 +77,7 @@ class TerminalConsole(Console):
                 yield advance
             return
         with _progress(self._rich) as progress:
-            task = progress.add_task(label, total=total, completed=done, what=_films)
+            task = progress.add_task(printable(label), total=total, completed=done, what=_films)
             yield lambda number: progress.advance(task, number)
 
     @contextmanager
@@ -138,7 +140,11 @@ def _progress(console: RichConsole) -> Progress:
     tick = "✓" if console.encoding.lower().startswith("utf") else "done"
     bar = [BarColumn()] if console.width >= _WIDE else []
     return Progress(
-        SpinnerColumn("line", finished_text=tick), TextColumn("{task.description}"), *bar, Told(), console=console
+        SpinnerColumn("line", finished_text=tick),
+        TextColumn("{task.description}", markup=False),
+        *bar,
+        Told(),
+        console=console,
     )
 
 

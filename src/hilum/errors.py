@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from hilum.extras import install_line
+from hilum.text import printable
 
 __all__ = [
     "ConfigError",
@@ -49,9 +50,9 @@ class HilumError(Exception):
     dicom_status: ClassVar[int] = 0xC000  # "cannot understand", DICOM PS3.4 table B.2-1
 
     def __init__(self, message: str, *, fix: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.fix = fix
+        super().__init__(printable(message))
+        self.message = printable(message)  # names in it may come from anybody
+        self.fix = printable(fix)
 
     def __str__(self) -> str:
         return f"{self.message} {self.fix}".rstrip()

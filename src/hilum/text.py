@@ -10,11 +10,22 @@ Source: https://owasp.org/www-community/attacks/CSV_Injection; Unicode Technical
 from __future__ import annotations
 
 import csv
+import html
 import re
 from collections.abc import Iterable, Sequence
 from typing import IO
 
-__all__ = ["csv_cell", "csv_path", "csv_row", "json_text", "plain_cell", "plain_path", "printable", "write_csv"]
+__all__ = [
+    "csv_cell",
+    "csv_path",
+    "csv_row",
+    "escape",
+    "json_text",
+    "plain_cell",
+    "plain_path",
+    "printable",
+    "write_csv",
+]
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNPRINTABLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff\ufeff]")
@@ -36,6 +47,11 @@ def printable(text: str, *, lines: bool = False) -> str:
         'film\\x1b[2J.png'
     """
     return (_UNPRINTABLE_LINES if lines else _UNPRINTABLE).sub(_escape, text)
+
+
+def escape(text: str, quote: bool = True) -> str:
+    """Return text for a page: as `html.escape`, and without control and bidirectional characters."""
+    return html.escape(printable(text, lines=True), quote)
 
 
 def json_text(text: str) -> str:

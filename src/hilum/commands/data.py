@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hilum.text import printable
+
 __all__ = ["data_app"]
 
 data_app = typer.Typer(help="Public sets of chest radiographs.", no_args_is_help=True, rich_markup_mode=None)
@@ -41,4 +43,4 @@ def data_index(
     """Write the index by which films of public sets are recognised."""
     from hilum.data.known import write_index
 
-    typer.echo(f"{write_index(table, out, patients=patients, overwrite=overwrite)} films in {out}")
+    typer.echo(f"{write_index(table, out, patients=patients, overwrite=overwrite)} films in {printable(str(out))}")

@@ -12,6 +12,7 @@ import typer
 
 from hilum.commands.training import check_training, load_training
 from hilum.console import TerminalConsole
+from hilum.text import printable
 
 __all__ = ["study"]
 
@@ -75,7 +76,8 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     console = TerminalConsole()
     run, text = _study_of(kind)
     figures = run(data, out, settings, external=external, overwrite=overwrite, console=console)
-    typer.echo(text(figures, width=None if sys.stdout.isatty() else 200), nl=False)
+    shown = text(figures, width=None if sys.stdout.isatty() else 200)
+    typer.echo(printable(shown, lines=True), nl=False)
     console.say(f"Report: {out / 'report.html'}    {NOTICE}")
 
 

@@ -11,6 +11,7 @@ from hilum.commands.training import check_training, load_training
 from hilum.commands.usage import SetOption
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import ConfigError
+from hilum.text import printable
 
 __all__ = ["tune"]
 
@@ -78,7 +79,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
         console=console,
         table=LiveTable(),
     )
-    typer.echo(tuned.verdict)
+    typer.echo(printable(tuned.verdict))
     console.say(f"Settings: {out / 'run.toml'}    Report: {out / 'report.html'}    {NOTICE}")
     if tuned.num_unread:
         console.say(f"Left out, as unreadable: {count_of(tuned.num_unread, 'film')}.")

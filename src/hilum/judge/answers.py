@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 from hilum.judge.calibrate import LEAST_SPLIT_FILMS, set_figures
@@ -12,6 +11,7 @@ from hilum.judge.metrics import wilson_interval
 from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent
 from hilum.run.modelfile import Metadata
+from hilum.text import escape
 
 if TYPE_CHECKING:
     from hilum.judge.evaluate import Verdicts

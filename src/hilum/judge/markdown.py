@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from hilum.judge.tables import percent, range_text
+from hilum.text import printable
 
 __all__ = ["figure_text", "inline", "table"]
 
 
 def inline(value: object, *, code: bool = False) -> str:
     """Return text that stays on its line and in its cell."""
-    words = re.sub(r"\s+", " ", str(value)).strip()
+    words = printable(re.sub(r"\s+", " ", str(value)).strip())
     return words if code else re.sub(r"([\\|<>`*\[\]])", r"\\\1", words)
 
 

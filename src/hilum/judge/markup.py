@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
 from hilum.judge.tables import percent, range_text
+from hilum.text import escape
 
 __all__ = ["brackets", "cell", "headings", "plain_cell", "points", "points_range", "scroll", "signed_cell"]
 

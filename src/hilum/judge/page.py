@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
+
+from hilum.text import escape
 
 __all__ = ["NOTICE", "Section", "html_page"]
 

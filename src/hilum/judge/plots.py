@@ -13,7 +13,6 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from hilum.judge.calibrate import reliability_bins
 from hilum.judge.metrics import wilson_interval
+from hilum.text import escape
 
 __all__ = [
     "Scored",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 from hilum.judge import plots
@@ -17,6 +16,7 @@ from hilum.judge.calibrate import expected_calibration_error
 from hilum.judge.page import Section, html_page
 from hilum.judge.plots import Scored
 from hilum.judge.tables import PARTS, correct_films, figures_section, headline_parts, judged_parts, percent, range_text
+from hilum.text import escape
 
 __all__ = ["DEFINITIONS", "Mistake", "ReportData", "Scored", "report_page"]
 

@@ -6,10 +6,10 @@ Numbers are written alike everywhere: per cent with one decimal, an interval as 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 from hilum.judge import plots
+from hilum.text import escape
 
 __all__ = [
     "OVERALL",

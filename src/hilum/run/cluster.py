@@ -1,4 +1,4 @@
-"""Judging films on many computers: shards of the list of films, spread by Ray Data, each a Parquet file in a folder.
+"""Judging films on many computers: shards of the list of films, spread by Ray, each a Parquet file in a folder.
 
     DIR/_plan.json            which model and which films; readers of Parquet folders leave out names with an underscore
     DIR/part-00000.parquet    the answers of the first shard, in the order of the films
@@ -15,7 +15,9 @@ import json
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,6 +33,7 @@ from hilum.run.classifier import Classifier
 from hilum.run.finished import is_own_output
 from hilum.run.memory import keep_memory_flat
 from hilum.run.modelfile import read_model_file
+from hilum.run.models import shipped_model
 from hilum.run.stream import judge_films
 from hilum.run.writing import check_format, open_writer
 
@@ -38,8 +41,10 @@ __all__ = ["LOCAL", "SHARD_FILMS", "Cluster", "predict_on_cluster"]
 
 LOCAL = "local"
 SHARD_FILMS = 256  # a minute's work of one core, so that a kill costs little and a worker is seldom idle at the end
+_LEAST_SHARD_FILMS, _USUAL_SHARDS = 16, 64
 _PLAN = "_plan.json"
 _STARTS = 3
+_WORKER_THREADS = 2  # one decodes while the other waits for the engine, which has one more
 _LOCAL_STORE_BYTES = 128 * 2**20  # paths and counts are all that Ray carries
 
 
@@ -62,7 +67,7 @@ def predict_on_cluster(
     model: Path,
     out: Path,
     cluster: Cluster,
-    shard_films: int = SHARD_FILMS,
+    shard_films: int | None = None,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> int:
@@ -73,7 +78,8 @@ def predict_on_cluster(
         model: The model file; every worker must see it under this path.
         out: The folder for the Parquet files, made where it does not exist.
         cluster: Where.
-        shard_films: How many films make a file; not to be changed between runs.
+        shard_films: How many films make a file; not to be changed between runs. When not given, as many as make 64
+            files, but 16 at least and `SHARD_FILMS` at most: no worker is idle for long at the end.
         overwrite: Replace what an earlier run on a cluster left in the folder, whatever its films and model.
         console: Where progress goes; nowhere by default.
 
@@ -87,6 +93,7 @@ def predict_on_cluster(
         ModelFileError: The model file cannot be used.
     """
     check_format("parquet", out)
+    shard_films = shard_films or min(SHARD_FILMS, max(_LEAST_SHARD_FILMS, -(-films.num_films // _USUAL_SHARDS)))
     sha256 = read_model_file(model).sha256
     plan = {
         "model": sha256,
@@ -107,7 +114,7 @@ def predict_on_cluster(
     if missing:
         num_done = sum(_size(number, plan) for number in set(range(num_shards)) - set(missing))
         task = {
-            "model": str(model.absolute()),
+            "model": str(model if shipped_model(model) else model.absolute()),  # a name is a name everywhere
             "sha256": sha256,
             "out": str(out.absolute()),
             "hilum": hilum.__version__,
@@ -202,6 +209,15 @@ class _ShardJudge:
         self._model, self._sha256, self._out, self._hilum, self._folder = model, sha256, Path(out), hilum, folder
         self._classifier: Classifier | None = None
 
+    def ready(self) -> None:
+        """Load the model, so that the first shard need not wait for it; what goes wrong the first shard says."""
+        with suppress(HilumError, OSError):
+            self._classifier = self._load()
+
+    def judge(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Do what a call does; Ray calls by name."""
+        return self(row)
+
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Judge a shard and write its file; return how many films it has, or what went wrong."""
         try:
@@ -230,7 +246,7 @@ class _ShardJudge:
             writer = open_writer(
                 "parquet", io.StringIO(), partial, classifier.findings, has_members=classifier.engine.has_members
             )
-            for answer in judge_films(classifier, paths, num_threads=1):
+            for answer in judge_films(classifier, paths, num_threads=_WORKER_THREADS):
                 writer.write(answer.to_dict())
             writer.close()
 
@@ -260,7 +276,6 @@ def _ray(cluster: Cluster) -> Any:
 def _import_ray() -> Any:
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise MissingExtra("Judging on a cluster", "cluster") from error
     return ray
@@ -292,10 +307,28 @@ def _connect(ray: Any, cluster: Cluster) -> int:
 def _results(
     ray: Any, shards: list[dict[str, Any]], task: Mapping[str, str], num_workers: int
 ) -> Iterator[dict[str, Any]]:
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    pool = ray.data.ActorPoolStrategy(size=min(num_workers, len(shards)), max_tasks_in_flight_per_actor=2)
-    dataset = ray.data.from_items(shards, override_num_blocks=len(shards))
-    judged = dataset.map(_ShardJudge, fn_constructor_kwargs=dict(task), compute=pool, num_cpus=1)
-    yield from judged.iter_rows()
+    """Yield what came of each shard, as it comes. A worker gets its next shard when it is done with one.
+
+    One that dies is started again, and its shard is judged again. Actors and nothing more: Ray Data would keep a core
+    busy with planning, which on one computer is a core that judges.
+    """
+    options = {"num_cpus": 1, "max_restarts": _STARTS, "max_task_retries": _STARTS}
+    worker = ray.remote(**options)(_ShardJudge)
+    judges = [worker.remote(**task) for _ in range(min(num_workers, len(shards)))]
+    running = {judge.ready.remote(): judge for judge in judges}  # one for whom there is no core yet gets no shard
+    waiting, num_left = deque(shards), len(shards)
+    try:
+        while num_left:
+            (done,), _ = ray.wait(list(running), num_returns=1)
+            judge = running.pop(done)
+            result = ray.get(done)
+            if waiting:
+                running[judge.judge.remote(waiting.popleft())] = judge
+            if result is not None:
+                num_left -= 1
+                yield result
+    except ray.exceptions.RayError as error:
+        raise InputError(
+            f"A worker of the cluster died {_STARTS + 1} times: {type(error).__name__}.",
+            fix="Repeat the command: what is done stays. Give the workers more memory, or take fewer of them.",
+        ) from error

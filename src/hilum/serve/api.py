@@ -27,6 +27,7 @@ from hilum.serve.page import PageFile, page_files
 from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error, shutting_down
 from hilum.serve.schema import ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
+from hilum.text import json_text
 
 __all__ = ["Service"]
 
@@ -304,7 +305,7 @@ def _stated_length(request: Request) -> int:
 
 
 def _to_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
+    return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False)).encode("utf-8", "backslashreplace")
 
 
 def _model_card(classifier: Classifier, limits: Limits) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hilum.errors import HilumError
+from hilum.text import json_text
 
 __all__ = ["HttpError", "error_body", "error_status"]
 
@@ -49,4 +50,4 @@ def error_status(error: HilumError) -> int:
 
 def error_body(error: HilumError, **more: Any) -> bytes:
     """Return the JSON of an error, ``{"error": {"type", "message", "fix"}}``, with further keys beside it."""
-    return json.dumps({"error": error.to_dict(), **more}, ensure_ascii=False, allow_nan=False).encode()
+    return json_text(json.dumps({"error": error.to_dict(), **more}, ensure_ascii=False, allow_nan=False)).encode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ import numpy as np
 from hilum.errors import HilumError
 from hilum.film.decode import read_film
 from hilum.judge.audit.trivial import black_centre
+from hilum.text import escape, printable
 
-__all__ = ["accuracy_scale", "film_image", "printable", "seen_image"]
+__all__ = ["accuracy_scale", "film_image", "seen_image"]
 
 _PICTURE_PX = 180
 
@@ -76,8 +76,3 @@ def accuracy_scale(score: Mapping[str, Any]) -> str:
 def _image(data: bytes, kind: str, words: str) -> str:
     text = base64.b64encode(data).decode("ascii")
     return f'<img alt="{escape(words, quote=True)}" src="data:image/{kind};base64,{text}">'
-
-
-def printable(text: str) -> str:
-    """Return text that UTF-8 can carry: file names are bytes and need not be."""
-    return text.encode("utf-8", "backslashreplace").decode()

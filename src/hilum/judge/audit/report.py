@@ -8,15 +8,15 @@ thousands of films stays a few megabytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from hilum.judge.audit.all_faults import Audit
 from hilum.judge.audit.kinds import PAIRED_KINDS, PICTURED_KINDS, group_faults, kind_text, summary_of
-from hilum.judge.audit.pictures import accuracy_scale, film_image, printable, seen_image
+from hilum.judge.audit.pictures import accuracy_scale, film_image, seen_image
 from hilum.judge.audit.trivial import TRIVIAL_MODELS
 from hilum.judge.page import Section, html_page
 from hilum.judge.tables import percent, range_text
+from hilum.text import escape
 
 __all__ = ["audit_page"]
 
@@ -122,7 +122,7 @@ def _listing(kind: str, faults: Sequence[Mapping[str, Any]]) -> str:
         lines = [str(path) for fault in faults for path in fault["paths"]]
     if not lines:
         return ""
-    rows = "".join(f"<li>{escape(printable(line))}</li>" for line in lines[:_MOST_LINES])
+    rows = "".join(f"<li>{escape(line)}</li>" for line in lines[:_MOST_LINES])
     if len(lines) > _MOST_LINES:
         rows += f"<li>and {len(lines) - _MOST_LINES} more, in audit.json</li>"
     noun = "case" if kind in PAIRED_KINDS else "film"
@@ -144,7 +144,7 @@ def _pictures(audit: Audit, kind: str, faults: Sequence[Mapping[str, Any]]) -> s
         for path in paths[:_MOST_BESIDE]:
             record, split = of.get(path, (None, ""))
             filed = f" ({escape(record.finding)}, {split})" if record else ""
-            names.append(f"{escape(printable(path))}{filed}")
+            names.append(f"{escape(path)}{filed}")
         if len(paths) > _MOST_BESIDE:
             names.append(f"and {len(paths) - _MOST_BESIDE} more")
         figures.append(f'<figure><div class="side">{films}</div><figcaption>{"<br>".join(names)}</figcaption></figure>')
@@ -202,7 +202,7 @@ def _traits(traits: Sequence[Mapping[str, Any]]) -> str:
         value, findings = one["cramers_v"], list(next(iter(one["table"].values())))
         totals = {name: sum(counts[name] for counts in one["table"].values()) for name in findings}
         rows = "".join(
-            f'<tr><th scope="row">{escape(printable(category))}</th>'
+            f'<tr><th scope="row">{escape(category)}</th>'
             + "".join(_share(counts[name], totals[name]) for name in findings)
             + "</tr>"
             for category, counts in one["table"].items()

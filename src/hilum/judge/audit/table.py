@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.judge.audit.kinds import group_faults, summary_of
+from hilum.text import printable
 
 __all__ = ["audit_table"]
 
@@ -36,7 +37,7 @@ def audit_table(faults: Sequence[Mapping[str, Any]], *, width: int | None = None
     table.add_column("films", justify="right", no_wrap=True)
     table.add_column("message", no_wrap=True, overflow="ellipsis", ratio=1)
     for severity, kind, group in group_faults(faults):
-        message = summary_of(kind, group).encode("utf-8", "backslashreplace").decode()
+        message = printable(summary_of(kind, group))
         table.add_row(kind, severity, _num_films(kind, group), Text(message, overflow="ellipsis", no_wrap=True))
     text = io.StringIO()
     rich.console.Console(file=text, width=max(columns, _LEAST_WIDTH), color_system=None).print(table)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hilum.judge.compare.runs import p_text
 from hilum.judge.page import Section, html_page
 from hilum.judge.tables import PARTS, percent
 from hilum.results import ResultFolder
+from hilum.text import escape, printable
 
 __all__ = ["comparison_page", "comparison_text", "write_comparison"]
 
@@ -51,13 +51,13 @@ def comparison_text(result: Mapping[str, Any], *, width: int | None = None) -> s
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=None)
         heads = (f"{PARTS[part][0]}, {_films(compared)}", result["first"], result["second"])
         for order, head in enumerate((*heads, "difference", "95 % interval", "p")):
-            table.add_column(Text(_printable(head)), justify="right" if order else "left")
+            table.add_column(Text(printable(head)), justify="right" if order else "left")
         for row in _rows(compared):
-            table.add_row(*(Text(_printable(cell)) for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         console.print(table)
-        console.print(Text(_printable(compared["verdict"])), soft_wrap=width is not None)
+        console.print(Text(printable(compared["verdict"])), soft_wrap=width is not None)
     for note in result["notes"]:
-        console.print(Text(_printable(note)), soft_wrap=width is not None)
+        console.print(Text(printable(note)), soft_wrap=width is not None)
     text = "Per cent; the difference is second minus first, in points.\n"
     text += console.file.getvalue().strip("\n")  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
@@ -138,8 +138,3 @@ def _row(name: str, values: Mapping[str, Any] | None, test: str) -> tuple[str, .
 
 def _points(value: float) -> str:
     return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")
-
-
-def _printable(text: str) -> str:
-    """Return text that any encoding of Unicode can carry; file names are bytes and need not be UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import Any
 
 from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent, range_text
+from hilum.text import escape
 
 __all__ = ["external_lines", "external_section"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hilum.judge.external.figures import pneumonia_figures, unknown_figures
 from hilum.judge.external.page import external_lines
 from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent, range_text
+from hilum.text import escape
 
 __all__ = ["source_facts", "source_lines", "sources_section", "sources_table"]
 

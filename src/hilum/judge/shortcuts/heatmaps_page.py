@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 from hilum.judge import plots
 from hilum.judge.markup import brackets, cell, headings, plain_cell, points, points_range, scroll, signed_cell
 from hilum.judge.tables import percent, range_text
+from hilum.text import escape
 
 __all__ = ["heatmaps_html"]
 

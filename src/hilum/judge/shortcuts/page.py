@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import cv2
@@ -19,6 +18,7 @@ from hilum.judge.shortcuts.heatmaps_page import heatmaps_html
 from hilum.judge.shortcuts.measure import Example, Shortcuts
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.judge.tables import percent, range_text
+from hilum.text import escape
 
 __all__ = ["shortcuts_sections", "summary_line"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from hilum.judge.study.changes import MARGIN
 from hilum.judge.study.page import change_cell, films_section, picture, study_html, table
 from hilum.judge.study.plots import change_plot
 from hilum.judge.study.table import change_text, figure_text, plain_table
+from hilum.text import escape
 
 __all__ = ["augmentation_page", "augmentation_text"]
 

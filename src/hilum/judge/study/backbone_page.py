@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from hilum.judge.markup import cell
@@ -12,6 +11,7 @@ from hilum.judge.study.backbone_verdict import figure_of
 from hilum.judge.study.page import change_cell, films_section, study_html, table
 from hilum.judge.study.plots import CostPoint, cost_plot
 from hilum.judge.study.table import figure_text, plain_table
+from hilum.text import escape
 
 __all__ = ["backbone_page", "backbone_text"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from hilum.judge.study.changes import MARGIN
 from hilum.judge.study.noise_verdict import CRITERIA
 from hilum.judge.study.page import change_cell, films_section, picture, study_html, table
 from hilum.judge.study.plots import change_plot, sweep_plot
+from hilum.text import escape
 
 __all__ = ["Example", "noise_page"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import cv2
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from hilum.judge.markup import points, points_range, scroll
 from hilum.judge.page import Section, html_page
 from hilum.judge.study.changes import VERDICTS
+from hilum.text import escape
 
 __all__ = ["change_cell", "films_section", "picture", "study_html", "table"]
 

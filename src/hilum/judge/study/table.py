@@ -10,6 +10,7 @@ from typing import Any
 from hilum.judge.markup import points, points_range
 from hilum.judge.study.changes import VERDICTS
 from hilum.judge.tables import percent, range_text
+from hilum.text import printable
 
 __all__ = ["change_text", "figure_text", "plain_table"]
 
@@ -42,7 +43,7 @@ def plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: i
     for order, head in enumerate(heads):
         drawn.add_column(Text(head), justify="right" if order else "left")
     for row in rows:
-        drawn.add_row(*(Text(cell.encode("utf-8", "backslashreplace").decode()) for cell in row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     console.print(drawn)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     return "\n".join(lines).strip("\n") + "\n"

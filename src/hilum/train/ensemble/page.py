@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import hilum
 from hilum.judge.page import Section
 from hilum.judge.tables import percent, range_text
 from hilum.run.modelfile import Metadata
-from hilum.text import write_csv
+from hilum.text import escape, write_csv
 from hilum.train.ensemble.members import Films
 
 __all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_toml", "gain_text", "predictions_text"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import hilum
 from hilum.judge import plots
@@ -13,6 +12,7 @@ from hilum.judge.compare.paired import macro_f1_difference
 from hilum.judge.intervals import grouped_mean
 from hilum.judge.markup import headings, scroll
 from hilum.judge.page import Section, html_page
+from hilum.text import escape
 from hilum.train.config import RunConfig
 from hilum.train.trial import Crossed
 from hilum.train.tune.gain import macro_f1, mean_loss
