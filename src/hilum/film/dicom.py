@@ -66,7 +66,7 @@ def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
     with pydicom_kept_quiet():
         try:
             return _decode(data, name)
-        except HilumError:
+        except (HilumError, MemoryError):
             raise
         except Exception as error:  # pydicom and its plugins raise whatever broken bytes bring about
             raise UndecodableFilm(
@@ -90,7 +90,7 @@ def read_elements(data: bytes, *, name: str = "film") -> Dataset:
         try:
             _check_amount(data, name)
             return pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
-        except HilumError:
+        except (HilumError, MemoryError):
             raise
         except Exception as error:  # as in decode_dicom
             raise UndecodableFilm(
@@ -109,6 +109,7 @@ def _decode(data: bytes, name: str) -> Radiograph:
     num_frames = whole_number(dataset, "NumberOfFrames") or 1
     check_size(size_px, name, num_frames=num_frames, bytes_a_pixel=layout.samples * layout.bits_allocated // 8)
     stored = _stored_values(dataset, layout, name)
+    del dataset["PixelData"]  # up to 200 MB, which the film needs
     if stored.shape[:2] != size_px:
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: its picture is not of the size it states.", fix=_SEND_AGAIN

@@ -27,6 +27,8 @@ from hilum.film.elements import first_number, spellings, whole_number, words_of
 
 __all__ = ["shown_values"]
 
+_BAND_PIXELS = 1_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class _Table:
@@ -61,7 +63,8 @@ def shown_values(stored: NDArray[Any], dataset: Dataset, *, inverted: bool = Fal
     shown = slice(None)  # the values that count
     if padding.any():
         occurring = np.zeros(values.size, bool)
-        occurring[stored.ravel() - least if least else stored.ravel()] = True
+        for rows in _bands(stored):
+            occurring[rows.astype(np.int64) - least] = True
         seen = np.flatnonzero(occurring & ~padding)
         shown = slice(seen[0], seen[-1] + 1) if seen.size else shown
     with np.errstate(all="ignore"):  # numbers of the file may be of any size
@@ -73,8 +76,17 @@ def shown_values(stored: NDArray[Any], dataset: Dataset, *, inverted: bool = Fal
     if inverted:
         table = 1.0 - table
     table[padding] = 0.0
-    index = stored.astype(np.int32) - least if least else stored
-    return table.astype(np.float32)[index]
+    shown_table, film = table.astype(np.float32), np.empty(stored.shape, np.float32)
+    for rows, shown_rows in zip(_bands(stored), _bands(film), strict=True):
+        np.take(shown_table, rows.astype(np.int64) - least, out=shown_rows, mode="clip")
+    return film
+
+
+def _bands(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Give a picture in bands of about a million pixels: indices of eight bytes for all of them would fill memory."""
+    num_rows = max(1, _BAND_PIXELS // pixels.shape[1])
+    for start in range(0, len(pixels), num_rows):
+        yield pixels[start : start + num_rows]
 
 
 def _is_padding(values: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:

@@ -40,7 +40,11 @@ _START = (  # the process finds hilum where this one found it
 _START_SECONDS = 120.0  # to load numpy and pydicom on a busy machine
 _SEND_AGAIN = "Copy or export it again from where it came from."
 _FILM_ERRORS = {kind.__name__: kind for kind in (UndecodableFilm, UnsupportedFilm)}
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX"), "1")
+_ENVIRONMENT = {  # one thread; and glibc keeps up to 64 MB for the next film, which it would have to clear page by page
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX"), "1"),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
+}
 
 
 class DecodersStopped(RuntimeError):
@@ -85,7 +89,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | _ONE_THREAD,
+                env=os.environ | _ENVIRONMENT,
                 **apart,  # Ctrl-C in the terminal is for the process that asks
             )
         except BaseException:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 __all__ = ["unpack_rle"]
 
+_STEPS = 1024  # between two looks at the length; each gives at most 128 bytes
+
 
 def unpack_rle(frame: bytes, size_px: tuple[int, int], num_samples: int, bits_allocated: int) -> NDArray[Any]:
     """Return the stored values of one frame.
@@ -41,23 +43,29 @@ def unpack_rle(frame: bytes, size_px: tuple[int, int], num_samples: int, bits_al
     values = np.empty((num_samples, height * width, num_bytes), np.uint8)
     for number in range(num_segments):  # the highest byte of all pixels first
         segment = _unpack_segment(frame[starts[number] : starts[number + 1]], height * width)
-        values[number // num_bytes, :, num_bytes - 1 - number % num_bytes] = np.frombuffer(segment, np.uint8)
+        values[number // num_bytes, :, num_bytes - 1 - number % num_bytes] = np.frombuffer(
+            segment, np.uint8, height * width
+        )
     planes = values.reshape(num_samples, -1).view(f"<u{num_bytes}").reshape(num_samples, height, width)
     return planes[0] if num_samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
-def _unpack_segment(segment: bytes, num_bytes: int) -> bytes:
+def _unpack_segment(segment: bytes, num_bytes: int) -> bytearray:
     unpacked, position, last = bytearray(), 0, len(segment) - 1
+    extend = unpacked.extend
     while len(unpacked) < num_bytes and position < last:
-        control = segment[position]
-        if control > 128:
-            unpacked += segment[position + 1 : position + 2] * (257 - control)
-            position += 2
-        elif control < 128:
-            unpacked += segment[position + 1 : position + 2 + control]
-            position += 2 + control
-        else:
-            position += 1
+        for _ in range(_STEPS):
+            if position >= last:
+                break
+            control = segment[position]
+            if control < 128:
+                end = position + 2 + control
+                extend(segment[position + 1 : end])
+                position = end
+            else:
+                if control > 128:
+                    extend(segment[position + 1 : position + 2] * (257 - control))
+                position += 2 if control > 128 else 1
     if len(unpacked) < num_bytes:
         raise ValueError("an RLE segment is too short")
-    return bytes(unpacked[:num_bytes])
+    return unpacked
