@@ -481,9 +481,12 @@ def test_the_route_of_the_docs(  # noqa: PLR0917 - fixtures
     )
     spare.end(signal.SIGTERM)
     running = Process(tiny_model, spool, "--port", port, "--send-to", orthanc.address)
-    path = write_dicom(tmp_path / "film.dcm", seed=6)
+    path = write_dicom(tmp_path / "film.dcm", seed=6, syntax=JPEG2000Lossless)
     study = pydicom.dcmread(path).StudyInstanceUID
-    subprocess.run([program("storescu"), "-aec", "ARCHIVE", "127.0.0.1", str(orthanc.dicom_port), path], check=True)
+    (line,) = (line for line in page.splitlines() if line.startswith("dcmsend "))
+    words = {"ORTHANC": "ARCHIVE", "localhost": "127.0.0.1", "4242": str(orthanc.dicom_port), "film.dcm": str(path)}
+    command = [words.get(word, word) for word in line.split()]
+    subprocess.run([program(command[0]), *command[1:]], check=True)
     until(lambda: len(orthanc.objects(study)) == 3)
     until(lambda: len(list((spool / "sent").iterdir())) == 1)
     assert len(orthanc.objects(study)) == 3
