@@ -31,7 +31,14 @@ def load(path: str | Path = "chest", *, num_threads: int | None = None) -> Class
 
     Raises:
         ModelFileError: The file cannot be used; the message says why.
+        InputError: What was given is no path.
     """
+    from hilum.errors import InputError
     from hilum.run.classifier import Classifier
 
+    if not isinstance(path, str | Path):
+        raise InputError(
+            f"Cannot load a model from a `{type(path).__name__}`; expected a path, or the name of a model that ships.",
+            fix="Give the path of a model.onnx.",
+        )
     return Classifier(Path(path), num_threads=num_threads)

@@ -7,14 +7,16 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import hilum
 from hilum.data.phantom import draw_phantom
-from hilum.errors import ModelFileError, UndecodableFilm, UnsupportedFilm
+from hilum.errors import InputError, ModelFileError, UndecodableFilm, UnsupportedFilm
 from hilum.film.decode import read_film
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
@@ -56,6 +58,33 @@ def test_path_text_bytes_and_radiograph_give_the_same_answer(classifier: Classif
     assert same(classifier.predict(str(film)), answer)
     assert same(classifier.predict(film.read_bytes()), answer)
     assert same(classifier.predict(classifier.read(film)), answer)
+
+
+def test_arrays_and_images_are_judged_and_other_things_refused(
+    classifier: Classifier, tmp_path: Path, write_film: Callable[..., Path]
+) -> None:
+    path = write_film(tmp_path / "film.png", size_px=300)
+    pixels, answer = cv2.imread(str(path), cv2.IMREAD_UNCHANGED), classifier.predict(path)
+    for film in (pixels, pixels.astype(np.float64) / 255, Image.open(path)):
+        assert same(classifier.predict(film), answer)
+    for nothing in (None, 7, [path]):
+        with pytest.raises(InputError, match="expected a path"):
+            classifier.predict(nothing)
+        with pytest.raises(InputError, match="expected a path"):
+            hilum.load(nothing)  # type: ignore[arg-type]
+
+
+def test_answers_and_classifiers_are_told_in_one_line(classifier: Classifier, film: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a\nb.jpg"
+    odd.write_bytes(film.read_bytes())
+    answer = classifier.predict(odd)
+    for one in (answer, classifier):
+        assert len(repr(one).splitlines()) == 1
+        assert len(repr(one)) < 400
+    assert f"{answer.likeliest} {answer.probabilities[answer.likeliest]:.3f}" in repr(answer)
+    assert "tiny" in repr(classifier)
+    small = classifier.predict(np.zeros((40, 40), np.uint8))
+    assert "refused (too-small, constant)" in repr(small)
 
 
 def test_a_model_of_an_earlier_reading_answers_and_says_so_once(

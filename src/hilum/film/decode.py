@@ -36,7 +36,7 @@ from hilum.film.pool import decode_apart
 from hilum.film.radiograph import Radiograph
 from hilum.film.scale import reduced
 
-__all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "decode_here", "read_bytes", "read_film"]
+__all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "decode_here", "read_bytes", "read_film", "to_unit"]
 
 DECODER_VERSION: int = 3  # raised whenever the pixels of any film may change; models remember it
 
@@ -187,7 +187,7 @@ def _decode_png(data: bytes, name: str) -> Radiograph:
     grey = pixels if pixels.ndim == 2 else grey_from_bgr(pixels, name)
     if header.transparent_grey is not None and pixels.ndim == 2:  # OpenCV leaves it as it is
         grey[grey == header.transparent_grey * (255 // (2**header.bit_depth - 1) or 1)] = 0
-    return Radiograph(_upright(_to_unit(grey), header.orientation), "png", header.size_px, header.bit_depth)
+    return Radiograph(_upright(to_unit(grey), header.orientation), "png", header.size_px, header.bit_depth)
 
 
 def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
@@ -208,7 +208,7 @@ def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: it is a {kind} file cut short or damaged.", fix=_SEND_AGAIN
         ) from error
-    pixels = _upright(_to_unit(grey), header.orientation)
+    pixels = _upright(to_unit(grey), header.orientation)
     if min_side_px:
         pixels = reduced(pixels, min_side_px)  # nothing is left to do but for what libjpeg cannot reduce, or not so far
     return Radiograph(pixels, "jpeg", header.size_px, header.bit_depth)
@@ -223,7 +223,7 @@ def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:
     return cv2.merge(channels)
 
 
-def _to_unit(grey: NDArray[Any]) -> NDArray[np.float32]:
+def to_unit(grey: NDArray[Any]) -> NDArray[np.float32]:
     """Return uint8 or uint16 of any shape as float32 in [0, 1]; of 16 bits, those that the brightest pixel needs."""
     if grey.dtype == np.uint8:
         return np.asarray(cv2.LUT(grey, _UNIT_FROM_BYTE), np.float32)  # five times as fast as dividing

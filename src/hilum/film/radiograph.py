@@ -16,7 +16,7 @@ class Radiograph:
 
     Attributes:
         pixels: (H, W) float32 in [0, 1], bone bright, air dark.
-        file_format: ``png``, ``jpeg`` or ``dicom``.
+        file_format: ``png``, ``jpeg`` or ``dicom``; ``array`` where Python gave the pixels.
         original_size_px: (height, width) as stored in the file, before reduced-scale decoding and EXIF rotation.
         bit_depth: Stored bits of one pixel (8 for a palette).
         view_position: PA, AP, LATERAL, ... where a DICOM file says so, else None.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import HilumError, InputError
+from hilum.text import printable
 
 __all__ = [
     "WHOLE",
@@ -69,6 +70,12 @@ class Answer:
     heatmap: str | None = None
     part: Part = WHOLE
     disagreement: float | None = None
+
+    def __repr__(self) -> str:
+        codes = ", ".join(reason.code for reason in self.reasons)
+        said = f"refused ({codes})" if codes else in_words(self.to_dict())
+        shares = ", ".join(f"{name} {share:.3f}" for name, share in self.probabilities.items())
+        return printable(f"<Answer {self.file}: {said}; {shares}>")
 
     def __post_init__(self) -> None:
         if self.probabilities and self.likeliest not in self.set:

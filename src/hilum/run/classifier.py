@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hilum.film.decode import decode, read_film
+from hilum.film.given import Film, film_name, given_film
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, Reason, conformal_limits, conformal_set, disagreement, reached, softmax
 from hilum.run.engine import Engine, Outputs
@@ -16,6 +17,7 @@ from hilum.run.familiar import Familiarity
 from hilum.run.gate import refusals
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.view import part_seen, view_of
+from hilum.text import printable
 
 __all__ = ["Classifier"]
 
@@ -64,9 +66,21 @@ class Classifier:
         """The findings the model tells apart, in the order of its logits."""
         return self.metadata.findings
 
-    def read(self, path: Path) -> Radiograph:
-        """Return a film decoded as this model's films are."""
-        return read_film(path, min_side_px=self.metadata.preprocessing.decoded_px)
+    def __repr__(self) -> str:
+        metadata, sha256 = self.metadata, self.identity["sha256"]
+        return f"<Classifier {printable(metadata.name)}: {', '.join(metadata.findings)}; sha256 {sha256[:12]}>"
+
+    def read(self, film: Film) -> Radiograph:
+        """Return a film decoded as this model's films are.
+
+        Args:
+            film: See `predict`.
+
+        Raises:
+            UndecodableFilm, UnsupportedFilm: The film cannot be read.
+            InputError: It is nothing that a film can be read from.
+        """
+        return given_film(film, min_side_px=self.metadata.preprocessing.decoded_px)
 
     @staticmethod
     def read_for_display(path: Path) -> Radiograph:
@@ -81,24 +95,21 @@ class Classifier:
         """Return the graph's input (1, S, S) for a film."""
         return view_of(radiograph, self.metadata.preprocessing)
 
-    def predict(self, film: str | Path | bytes | Radiograph) -> Answer:
+    def predict(self, film: Film) -> Answer:
         """Judge one film.
 
         Args:
-            film: A path, the bytes of a file, or a film that is already decoded.
+            film: A path (str or Path); the bytes of a PNG, JPEG or DICOM file; an array (H, W), bone bright, of uint8,
+                uint16 or float from 0 to 1; a PIL image; or a film that is already decoded.
 
         Returns:
             The answer; a refused film has ``finding`` None and says why.
 
         Raises:
             UndecodableFilm, UnsupportedFilm: The film cannot be read.
+            InputError: It is nothing that a film can be read from.
         """
-        if isinstance(film, Radiograph):
-            radiograph, name = film, "film"
-        elif isinstance(film, bytes):
-            radiograph, name = self.decode(film, "film"), "film"
-        else:
-            radiograph, name = self.read(Path(film)), str(film)
+        radiograph, name = self.read(film), film_name(film)
         outputs = self.engine.run(self.preprocess(radiograph)[np.newaxis])  # (1, 1, S, S)
         return self.answer(name, radiograph, outputs, 0)
 
