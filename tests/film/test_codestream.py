@@ -50,10 +50,10 @@ def box(kind: bytes, body: bytes, *, long: bool = False, last: bool = False) -> 
 SIGNATURE = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ")
 
 
-def progressive(num_scans: int, *, marker: int = 0xC2, side: int = 64) -> bytes:
-    """Return a grey JPEG of many scans that say nothing."""
+def progressive(num_scans: int, *, marker: int = 0xC2, side: int = 64, num_components: int = 1) -> bytes:
+    """Return a JPEG of many scans of one component each, which say nothing."""
     start = b"\xff\xd8" + segment(0xDB, b"\0" + b"\1" * 64)
-    start += segment(marker, struct.pack(">BHHB", 8, side, side, 1) + b"\1\x11\0")
+    start += segment(marker, struct.pack(">BHHB", 8, side, side, num_components) + b"\1\x11\0" * num_components)
     return start + (segment(0xDA, b"\1\1\0\0\0\0") + b"\x12\xff\0\x34\xff\xd0") * num_scans + b"\xff\xd9"
 
 
@@ -120,9 +120,18 @@ def test_more_segments_than_any_file_has_are_refused_in_no_time() -> None:
 
 @pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA])
 def test_too_many_scans_are_refused_of_whichever_kind(marker: int) -> None:
-    check_scans(progressive(100, marker=marker), "film")
+    check_scans(progressive(100, marker=marker, num_components=3), "film")
     with pytest.raises(UndecodableFilm, match="`film`: it is a JPEG picture of more than 100 scans"):
-        check_scans(progressive(101, marker=marker), "film")
+        check_scans(progressive(101, marker=marker, num_components=3), "film")
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC3, 0xC9])
+def test_nothing_is_read_behind_a_scan_of_all_components(marker: int) -> None:
+    data = progressive(200, marker=marker)  # one component: the first scan has it all
+    check_scans(data, "film")
+    frame = read_frame(data)
+    assert frame is not None
+    assert num_jpeg_scans(data, frame) == 1
 
 
 def test_larger_pictures_may_have_fewer_scans() -> None:

@@ -21,6 +21,7 @@ _MAX_JPEG_SCANS = 100  # a progressive file has about ten; each scan costs a pas
 _MAX_SCANNED_PIXELS = 2_500_000_000  # of all scans together: 100 of the largest radiograph, 25 of the largest picture
 _MAX_BOXES = 10_000
 _AFTER_ENTROPY_CODED = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # a marker; in coded data a byte 0xff is escaped
+_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _START_OF_SCAN = b"\xff\xda"
 
 
@@ -96,9 +97,12 @@ def jpeg_segments(data: bytes, position: int = 2) -> Iterator[tuple[int, int, in
 def num_jpeg_scans(data: bytes, frame: Frame) -> int:
     """Return how many scans a JPEG has, or one more than max_jpeg_scans allows where there are more.
 
-    Where the two bytes that start a scan occur seldom, they are taken for scans; else the segments are walked, since
-    these bytes may also stand in a picture within the picture, or in a profile.
+    A picture that is not progressive and whose first scan holds all components has no other: decoders read no further.
+    Else, where the two bytes that start a scan occur seldom, they are taken for scans; where they do not, the segments
+    are walked, since these bytes may also stand in a picture within the picture, or in a profile.
     """
+    if frame.process not in _PROGRESSIVE and _first_scan_components(data, frame) == frame.num_components:
+        return 1
     most = max_jpeg_scans(frame)
     if (count := data.count(_START_OF_SCAN)) <= most:
         return count
@@ -111,6 +115,15 @@ def num_jpeg_scans(data: bytes, frame: Frame) -> int:
         length = struct.unpack_from(">H", data, position + 2)[0] if position + 4 <= len(data) else 0
         position += 2 + (length if marker not in (0x01, 0xD8) else 0)
     return count
+
+
+def _first_scan_components(data: bytes, frame: Frame) -> int:
+    """Return how many components the first scan of a JPEG holds; 0 where there is none."""
+    end = frame.end
+    for _, _, end in islice(jpeg_segments(data, frame.end), MAX_JPEG_SEGMENTS):  # noqa: B007
+        pass
+    start = data.find(_START_OF_SCAN, end)
+    return data[start + 4] if start == end and start + 4 < len(data) else 0
 
 
 def max_jpeg_scans(frame: Frame) -> int:
