@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hilum.commands.columns import ColumnOption, spread_columns, with_columns
 from hilum.commands.data import data_app
 from hilum.commands.node import node
 from hilum.commands.predict import ModelOption, predict
@@ -61,7 +62,7 @@ DataArgument = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one sub-folder a finding, one with train/ and test/ of such, or a CSV with the columns "
-        "path, finding and optionally split, patient, source, group, age.",
+        "path, finding and optionally split, patient, source, group, age (or usual names for them; see --column).",
     ),
 ]
 
@@ -111,6 +112,7 @@ def audit(
         Path | None,
         typer.Option("--repair", metavar="OUT.csv", help="Write a manifest of the films without what a rule can mend."),
     ] = None,
+    column: ColumnOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier audit in DIR, an earlier OUT.csv.")
     ] = False,
@@ -121,6 +123,7 @@ def audit(
 
     Example: hilum audit films/ --out audit --repair mended.csv
     """
+    (data,) = with_columns([data], column)
     from hilum.judge.audit.all_faults import audit_data
     from hilum.judge.audit.files import check_audit_folder, write_audit
     from hilum.judge.audit.repair import check_place, dropped_path, write_repair
@@ -168,6 +171,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides split, first weights, order and augmentation.")] = None,
     settings: SetOption = None,
+    column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in RUN.")] = False,
 ) -> None:
     """Train a classifier on a folder of films and judge it.
@@ -177,6 +181,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum train films/ --out run --folds 5
     """
+    (data,) = with_columns([data], column)
     check_training()
     from hilum.judge.external.sources import source_lines
     from hilum.train.config import read_config
@@ -223,12 +228,14 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Judge each film and its mirror image; measured too. Needs --data.")
     ] = False,
+    column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier ensemble in RUN.")] = False,
 ) -> None:
     """Seal several trained models as one model file, and measure whether that is better than the best of them.
 
     Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
     """
+    data = with_columns([data], column)[0] if data else None
     check_training()
     from hilum.train.ensemble.build import ensemble_runs
     from hilum.train.ensemble.page import gain_text
@@ -262,6 +269,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
             "films, subgroups. From half a minute on.",
         ),
     ] = False,
+    column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in DIR.")] = False,
 ) -> None:
     """Judge a model on films with known findings: the test part where DATA has one, else all of it.
@@ -270,6 +278,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum evaluate --model run/model.onnx other-hospital/ --out other --shortcuts
     """
+    (data,) = with_columns([data], column)
     from hilum.judge.evaluate import evaluate_model
     from hilum.judge.external.page import external_lines
 
@@ -374,7 +383,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # an encoding without a sign must not end the command
     try:
-        code = app(prog_name="hilum", standalone_mode=False)
+        code = app(args=spread_columns(sys.argv[1:]), prog_name="hilum", standalone_mode=False)
     except HilumError as error:
         if debug:
             raise

@@ -93,7 +93,9 @@ _ORDER = {finding.name: position for position, finding in enumerate(FINDINGS)}
 
 
 def finding_named(name: str) -> Finding | None:
-    """Return the known finding that a folder's or column's name stands for, or None."""
+    """Return the known finding that a folder's or column's name stands for, or None; TB- is no tuberculosis."""
+    if name.rstrip().endswith(("-", "\N{MINUS SIGN}")):
+        return None
     return _BY_KEY.get(_key(name))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hilum.data import filmlist
+from hilum.data.columns import listing
 from hilum.data.filmlist import STANDARD_INPUT, FilmList, check_paths, list_films
 from hilum.errors import InconsistentDataset, InputError
 
@@ -81,9 +82,8 @@ def test_its_sum_tells_lists_apart() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("file\na.png\n", "no column `path`: received file"),
-        ("path;age\na.png;3\n", "separated by commas"),
-        ("", "no column `path`: its first line is empty"),
+        ("where\na.png\n", "no column `path`"),
+        ("", "received none: its first line is empty"),
         ("path,path\na,b\n", "two columns `path`"),
         ("path,age\na.png\n", "Line 2 of `"),
         ("path,age\na.png,3\n ,4\n", "Line 3 of `"),
@@ -104,6 +104,49 @@ def test_csv_files_as_they_come(tmp_path: Path) -> None:
         b'\xef\xbb\xbfAge, Path \r\n1,"a, b.png"\r\n,\r\n2,/c.png\r\n3,odd \xff.png\r\n'
     )
     assert names(tmp_path / "LIST.CSV") == [str(tmp_path / "a, b.png"), "/c.png", str(tmp_path / NO_UTF8)]
+
+
+def test_csv_files_of_other_programs(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a.png").touch()
+    for name, data in (
+        ("list.csv", "sep=;\nage;Image Index\n3;sub\\a.png\n".encode("utf-16")),
+        ("list.tsv", b"age\tfilename\n3\tsub/a.png\n"),
+        ("list.txt", b'"path";"age"\n"sub/a.png";3\n'),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert names(tmp_path / name) == [str(tmp_path / "sub/a.png")]
+    (tmp_path / "odd.csv").write_text("where,age\nsub/a.png,3\n")
+    odd = listing(tmp_path / "odd.csv", {"path": "where", "finding": "dx"})
+    assert list(list_films([odd])) == [tmp_path / "sub/a.png"]
+
+
+def test_text_files_with_a_path_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("lists/a.png", "here/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    text = "a.png\n\nhere/b.png\n.\\a.png\ngone.png\n"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "lists/films.txt").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+        assert names(Path("lists/films.txt")) == ["lists/a.png", "here/b.png", "lists/a.png", "lists/gone.png"]
+    (tmp_path / "film.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    assert names("film.txt") == ["film.txt"]
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(InputError, match=r"No film was found in `empty\.txt`"):
+        names("empty.txt")
+
+
+def test_what_folders_hold_beside_films_is_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.dcm.gz", "c.nii", ".DS_Store"):
+        (tmp_path / name).touch()
+    assert list_films([tmp_path]).passed_over == (
+        f"Passed over: 1 file .dcm.gz in {tmp_path}/ (unpack them with gunzip); 1 file .nii in {tmp_path}/ (volumes, "
+        "not films: hilum reads PNG, JPEG and DICOM)."
+    )
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match=r"No film was found in .* Passed over: 1 file .dcm.gz"):
+        list_films([tmp_path])
 
 
 def test_what_is_no_list(tmp_path: Path) -> None:

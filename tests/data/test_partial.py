@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,10 @@ def test_sets_without_such_films_are_left_as_they_are(scan: Scan) -> None:
     assert none.teaching(stated.groups).shape == (0,)
 
 
-def test_a_kind_that_no_film_is_stated_to_show_is_an_error(tmp_path: Path, scan: Scan) -> None:
-    manifest = scan.dataset.root / "films.csv"
-    manifest.write_text(manifest.read_text("utf-8").replace("bacterial | virus", "Virus|Lipoid"), encoding="utf-8")
+def test_a_kind_that_no_film_is_stated_to_show_is_an_error(scan: Scan) -> None:
+    """Reading a list leaves such films out; here films of a kind have become unreadable since."""
+    record = dataclasses.replace(scan.dataset.records[0], finding="Viral Pneumonia|Lipoid")
+    records = (record, *scan.dataset.records[1:])
+    odd = dataclasses.replace(scan, dataset=dataclasses.replace(scan.dataset, records=records))
     with pytest.raises(InconsistentDataset, match="no film is stated to show Lipoid"):
-        set_apart(scan_films(read_dataset(manifest)))
+        set_apart(odd)

@@ -28,6 +28,9 @@ def test_traits_say_what_the_file_says() -> None:
 
 
 def test_further_columns_of_a_manifest_make_groups(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for n in range(20):
+        (tmp_path / f"a/{n}.png").touch()
     lines = ["path,finding,patient,view,sex,serial,constant"]
     lines += [f"a/{n}.png,Normal,p{n},{'PA' if n % 2 else 'AP'},{'F' if n < 10 else ''},{n},x" for n in range(20)]
     (tmp_path / "films.csv").write_text("\n".join(lines), encoding="utf-8-sig")

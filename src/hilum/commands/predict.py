@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hilum.commands.columns import ColumnOption, with_columns
 from hilum.console import TerminalConsole
 from hilum.errors import InputError
 from hilum.run.models import DEFAULT_MODEL
@@ -40,8 +41,8 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
         list[Path],
         typer.Argument(
             metavar="PATH...",
-            help="Films, folders that are read recursively, CSV files with a column `path`, or - for a list of paths "
-            "on standard input.",
+            help="Films, folders that are read recursively, CSV files with a column of paths, .txt files with a path a "
+            "line, or - for a list of paths on standard input.",
         ),
     ],
     model: ModelOption = Path(DEFAULT_MODEL),
@@ -66,6 +67,7 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
             "--overwrite", help="Replace what an earlier predict wrote to FILE and DIR. Nothing else is ever replaced."
         ),
     ] = False,
+    column: ColumnOption = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +97,7 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
     keep_memory_flat()
     try:
         num_unread = predict_films(
-            paths,
+            with_columns(paths, column),
             model=model,
             output_format=format_.value,
             out=out,

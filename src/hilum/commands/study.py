@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hilum.commands.columns import ColumnOption, with_columns
 from hilum.commands.training import check_training, load_training
 from hilum.console import TerminalConsole
 from hilum.text import printable
@@ -50,6 +51,7 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="Compare this one alone; repeatable.")
     ] = None,
+    column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier study in DIR.")] = False,
 ) -> None:
     """Choose by evidence: compare ways of doing something by cross-validation of the training films, never on the test.
@@ -59,6 +61,7 @@ def study(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum study noise films/ --out noise --external other-hospital/
     """
+    (data,) = with_columns([data], column)
     check_training()
     from hilum.judge.page import NOTICE
     from hilum.train.study.settings import StudySettings, check_study

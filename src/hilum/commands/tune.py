@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hilum.commands.columns import ColumnOption, with_columns
 from hilum.commands.training import check_training, load_training
 from hilum.commands.usage import SetOption
 from hilum.console import TerminalConsole, count_of
@@ -44,6 +45,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     workers: Annotated[
         int | None, typer.Option(help="Processes of the cluster, one thread each; as many as cores if not given.")
     ] = None,
+    column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another search in DIR.")] = False,
 ) -> None:
     """Search for better settings by cross-validation of the training films; the test part takes no part.
@@ -53,6 +55,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum tune films/ --out search --backbone plain-cnn --minutes 60
     """
+    (data,) = with_columns([data], column)
     if workers is not None and cluster is None:
         raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
     check_training()

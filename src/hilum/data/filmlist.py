@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
+import re
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from hilum.data.walk import film_paths
+from hilum.data.columns import Listing, check_columns, find_columns, is_column
+from hilum.data.places import local_path
+from hilum.data.table import TABLE_SUFFIXES, encoding_of, is_text, open_table
+from hilum.data.walk import PassedOver, film_paths
 from hilum.errors import InconsistentDataset, InputError
 
 __all__ = ["STANDARD_INPUT", "FilmList", "check_paths", "list_films"]
@@ -32,7 +35,10 @@ class FilmList:
     Attributes:
         num_films: How many.
         sha256: Of all paths, each ended by NUL: two lists of the same films in the same order have the same.
+        passed_over: What folders hold beside films, in a sentence; empty where they hold nothing else.
     """
+
+    passed_over = ""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - it lives as long as the list
@@ -78,8 +84,9 @@ def list_films(paths: Iterable[Path], *, standard_input: IO[bytes] | None = None
     after it are still done.
 
     Args:
-        paths: Folders, read recursively; CSV files with a column ``path``, relative to the CSV file; ``-`` for a list
-            on standard input, one path a line, or each ended by NUL as `find -print0` writes them; else films.
+        paths: Folders, read recursively; CSV files with a column of paths, relative to the CSV file, whose name a
+            `Listing` gives where it is an unusual one; .txt files with a path a line; ``-`` for a list on standard
+            input, one path a line, or each ended by NUL as `find -print0` writes them; else films.
         standard_input: What ``-`` reads.
 
     Raises:
@@ -89,20 +96,24 @@ def list_films(paths: Iterable[Path], *, standard_input: IO[bytes] | None = None
     named = list(paths)
     if named.count(STANDARD_INPUT) > 1:
         raise InputError("Standard input (`-`) is named twice and can be read once.", fix="Name it once.")
-    films = FilmList(path for name in named for path in _films_of(name, standard_input))
+    passed = PassedOver()
+    films = FilmList(path for name in named for path in _films_of(name, standard_input, passed))
+    films.passed_over = passed.sentence()
     if not films.num_films:
-        raise InputError(f"No film was found in {', '.join(f'`{path}`' for path in named)}.", fix="Check the path.")
+        places = ", ".join(f"`{path}`" for path in named)
+        raise InputError(f"No film was found in {places}. {films.passed_over}".strip(), fix="Check the path.")
     return films
 
 
-def _films_of(name: Path, standard_input: IO[bytes] | None) -> Iterator[Path]:
+def _films_of(name: Path, standard_input: IO[bytes] | None, passed: PassedOver) -> Iterator[Path]:
     if name == STANDARD_INPUT:
         if standard_input is None:
             raise InputError("There is no standard input to read a list of films from.", fix="Name files or folders.")
         return _listed(standard_input)
-    if name.suffix.lower() == ".csv" and os.path.isfile(name):  # noqa: PTH113 - see film_paths
-        return _in_csv(name)
-    return film_paths([name])
+    if name.suffix.lower() in TABLE_SUFFIXES and os.path.isfile(name):  # noqa: PTH113 - see film_paths
+        found = _in_text(name) if name.suffix.lower() == ".txt" else _in_table(name)
+        return found if found is not None else film_paths([name], passed)
+    return film_paths([name], passed)
 
 
 def _listed(stream: IO[bytes]) -> Iterator[Path]:
@@ -145,43 +156,49 @@ def _check_length(entry: bytes, number: int) -> None:
         )
 
 
-def _in_csv(table: Path) -> Iterator[Path]:
-    """Yield the paths in the column `path` of a CSV file; its other columns are not looked at."""
+def _in_table(table: Path) -> Iterator[Path]:
+    """Yield the paths in the column of a list that holds them; its other columns are not looked at."""
+    told = table.columns if isinstance(table, Listing) else {}
+    told = {role: name for role, name in told.items() if role == "path"}
+    with open_table(table, is_known=lambda name: is_column(name) or name in told.values(), what="list") as opened:
+        columns = find_columns(table, opened.header, told, needed=("path",), what="list")
+        if "path" not in columns.places:
+            check_columns(table, columns, ("path",), what="list")
+        for line, row in opened.rows:
+            path = columns.cell(row, "path")
+            if not path or "\0" in path:
+                raise InconsistentDataset(
+                    f"Line {line} of `{table}` names no film.", fix="Fill in its path, or remove it."
+                )
+            yield table.parent / local_path(str(table.parent), path)
+
+
+def _in_text(text: Path) -> Iterator[Path] | None:
+    """Return the paths in a text file, one a line; None where it is no text, or a table.
+
+    They are relative to the text's folder; a path that is not there, but is from the working folder on, is taken so.
+    """
+    with text.open("rb") as data:
+        sample = data.read(_PIECE_BYTES)
+    encoding = encoding_of(sample)
+    first = sample.decode(encoding, "replace").lstrip("\ufeff\r\n").splitlines()[:1]
+    cells = re.split(r"[,;\t|]", first[0]) if first else []
+    if any(is_column(cell.strip().strip('"')) for cell in cells) or (first and first[0].lower().startswith("sep=")):
+        return _in_table(text)
+    return _lines_of(text, encoding) if is_text(sample) else None
+
+
+def _lines_of(text: Path, encoding: str) -> Iterator[Path]:
+    errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
     try:
-        with table.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as lines:
-            reader = csv.reader(lines, strict=True)
-            header = [name.strip().lower() for name in next(reader, [])]
-            _check_header(table, header)
-            column = header.index("path")
-            for row in reader:
-                if not any(cell.strip() for cell in row):
-                    continue
-                if len(row) != len(header):
-                    raise InconsistentDataset(
-                        f"Line {reader.line_num} of `{table}` has {len(row)} cells; expected {len(header)}, as in its "
-                        "first line.",
-                        fix="Put cells that hold a comma in quotes.",
-                    )
-                if not row[column].strip() or "\0" in row[column]:
-                    raise InconsistentDataset(
-                        f"Line {reader.line_num} of `{table}` names no film.", fix="Fill in its path, or remove it."
-                    )
-                yield table.parent / row[column].strip()
+        with text.open(encoding=encoding, errors=errors) as lines:
+            for line in lines:
+                path = line.strip().strip('"').lstrip("\ufeff")
+                if path:
+                    beside = text.parent / local_path(str(text.parent), path)
+                    here = Path(local_path("", path))
+                    yield here if not os.path.lexists(beside) and os.path.lexists(here) else beside
     except OSError as error:
-        raise InputError(f"Cannot read the list `{table}`: {error.strerror}.", fix="Check it.") from error
-    except csv.Error as error:
-        raise InconsistentDataset(
-            f"Cannot read the list `{table}`: line {reader.line_num}: {error}.",
-            fix="Save it as CSV, separated by commas, in UTF-8.",
-        ) from error
-
-
-def _check_header(table: Path, header: list[str]) -> None:
-    if header.count("path") == 1:
-        return
-    alone = len(header) == 1 and any(sign in header[0] for sign in ";\t")
-    found = f"received {', '.join(header)}" if any(header) else "its first line is empty"
-    raise InconsistentDataset(
-        f"The list `{table}` has {'two columns' if header.count('path') else 'no column'} `path`: {found}.",
-        fix="Save it separated by commas." if alone else "Name one column `path` in its first line.",
-    )
+        raise InputError(f"Cannot read the list `{text}`: {error.strerror}.", fix="Check it.") from error
+    except UnicodeError as error:
+        raise InconsistentDataset(f"Cannot read the list `{text}`: {error}.", fix="Save it in UTF-8.") from error

@@ -13,6 +13,7 @@ import numpy as np
 from hilum.data.fingerprint import Fingerprint, Twin, find_twins, fingerprint
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.known import Known, recognise
+from hilum.data.patients import drop_placeholders
 from hilum.data.split import group_films
 from hilum.errors import HilumError, RefusedFilm
 from hilum.film.decode import decode, read_bytes
@@ -29,7 +30,7 @@ class Scan:
 
     Attributes:
         dataset: The films that can be read, with patients filled in where the manifest has none: from DICOM,
-            else from the public set that a film is surely of.
+            else from the public set that a film is surely of; without IDs that are placeholders.
         fingerprints: One a film.
         twins: Pairs of films that are the same picture.
         groups: (n,) int; films of one group must not be on two sides of a split.
@@ -103,11 +104,12 @@ def scan_films(
             else:
                 records.append(dataclasses.replace(record, patient=record.patient or result[1]))
                 fingerprints.append(result[0])
+    patients, remarks = drop_placeholders(records)
     known = recognise(fingerprints)
     records = [
-        dataclasses.replace(record, patient=record.patient or (one.patient if one else None))
-        for record, one in zip(records, known, strict=True)
+        dataclasses.replace(record, patient=patient or (one.patient if one else None))
+        for record, patient, one in zip(records, patients, known, strict=True)
     ]
-    readable = dataclasses.replace(dataset, records=tuple(records))
+    readable = dataclasses.replace(dataset, records=tuple(records), remarks=(*dataset.remarks, *remarks))
     twins = tuple(find_twins(fingerprints))
     return Scan(readable, tuple(fingerprints), twins, group_films(readable.records, twins), tuple(unread), known)

@@ -1,29 +1,131 @@
 """The files below a folder, in sorted order, lazily, each folder once: links and loops cannot hang it.
 
 Nothing is opened: whether a file is a film, its bytes tell later. What is skipped by its name: hidden files, leftovers
-of operating systems, and suffixes that no film has.
+of operating systems, and suffixes that no film has. The last are counted by kind, since a folder of .dcm.gz that is
+passed over in silence is a data set that nobody misses.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hilum.errors import InputError
 
-__all__ = ["film_paths", "identity", "is_inside", "is_skipped", "list_folder", "walk"]
+__all__ = ["PassedOver", "film_paths", "identity", "is_inside", "is_skipped", "list_folder", "walk"]
 
 _NO_FILM_SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".md", ".rst", ".log", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".xml", ".ini"),
     *(".html", ".htm", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".parquet", ".py", ".ipynb", ".npy", ".npz"),
-    *(".zip", ".tar", ".gz", ".7z", ".onnx", ".keras", ".ds_store"),
+    *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".onnx", ".keras"),
+    *(".nii", ".mha", ".mhd", ".nrrd", ".h5", ".hdf5", ".pkl", ".mp4", ".avi", ".mov", ".ds_store"),
 )
-_NO_FILM_NAMES = {"thumbs.db", "desktop.ini", "dicomdir", "license", "readme", "makefile"}
+_PACKED = {
+    ".gz": "unpack them with gunzip",
+    ".bz2": "unpack them with bunzip2",
+    ".xz": "unpack them with unxz",
+    ".zst": "unpack them with unzstd",
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar"), "unpack them"),
+}
+_VOLUME = "volumes, not films: hilum reads PNG, JPEG and DICOM"
+_HINTS = {**_PACKED, **dict.fromkeys((".nii", ".mha", ".mhd", ".nrrd"), _VOLUME)}
+_NO_FILM_NAMES = {"dicomdir", "license", "readme", "makefile"}
+_LEFTOVER_FILES = {"thumbs.db", "desktop.ini"}
+_MOST_KINDS = 12  # in one sentence
 _LEFTOVER_FOLDERS = {"__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information"}
 
 
-def film_paths(paths: Iterable[Path]) -> Iterator[Path]:
+class PassedOver:
+    """How many files were passed over by their names, by kind; hidden files and leftovers of systems do not count.
+
+    Example:
+        >>> passed = PassedOver()
+        >>> for name in ("1.dcm.gz", "2.dcm.gz", ".DS_Store"):
+        ...     passed.add("films/Effusion", name)
+        >>> passed.sentence("films")
+        'Passed over: 2 files .dcm.gz in Effusion/ (unpack them with gunzip).'
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, str, str, int]] = {}  # kind: files, first folder, last folder, folders
+        self.num_outside = 0  # of files that may be films, but lie where none is read
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, folder: str, name: str, place: str = "") -> None:
+        """Count one file.
+
+        Args:
+            folder: The folder that it lies in. The files of one folder come one after another.
+            name: Its name.
+            place: What to say of a file that may be a film but lies where none is read.
+        """
+        if not place and _is_leftover(name):
+            return
+        kind = f"{_kind_of(name)} {place}".strip()
+        self.num_outside += bool(place)
+        number, first, last, folders = self._found.get(kind, (0, folder, folder, 1))
+        self._found[kind] = (number + 1, first, folder, folders + (folder != last))
+
+    @property
+    def may_hold_films(self) -> bool:
+        """Return whether some files may be films: packed ones, and those that lie where none is read."""
+        return bool(self.num_outside) or any(_hint(kind) for kind in self._found)
+
+    def join(self, other: PassedOver) -> None:
+        """Count what another has counted, too."""
+        for kind, (number, first, last, folders) in other._found.items():
+            own = self._found.get(kind)
+            self._found[kind] = (
+                (own[0] + number, own[1], last, own[3] + folders) if own else (number, first, last, folders)
+            )
+        self.num_outside += other.num_outside
+
+    def sentence(self, root: str = "") -> str:
+        """Return what was passed over, most files first, with what can be done; nothing where nothing was.
+
+        Args:
+            root: Folders below it are named from there on.
+        """
+        if not self._found:
+            return ""
+        parts = []
+        for kind, (number, first, _, folders) in sorted(self._found.items(), key=lambda one: (-one[1][0], one[0])):
+            place = os.path.relpath(first, root) if root else first
+            where = f"{os.path.basename(os.path.abspath(root)) if place == '.' else place}/"  # noqa: PTH100, PTH119
+            more = f" and {folders - 1:,} more folder{'s' if folders > 2 else ''}" if folders > 1 else ""
+            hint = _hint(kind)
+            files = "file" if number == 1 else "files"
+            parts.append(f"{number:,} {files} {kind} in {where}{more}{f' ({hint})' if hint else ''}")
+        if len(parts) > _MOST_KINDS:
+            parts = [*parts[:_MOST_KINDS], f"files of {len(parts) - _MOST_KINDS} more kinds"]
+        return f"Passed over: {'; '.join(parts)}."
+
+
+def _hint(kind: str) -> str:
+    """Return what can be done about files of a kind: volumes, packed or not, are no films."""
+    suffixes = re.findall(r"\.\w+", kind.partition(" ")[0])
+    return next((_HINTS[suffix] for suffix in suffixes if suffix in _HINTS), "")
+
+
+def _kind_of(name: str) -> str:
+    """Return the suffix by which people call a file, .dcm.gz with both its parts; the name where it has none."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122
+    inner = os.path.splitext(stem)[1]  # noqa: PTH122
+    if not suffix:
+        return name.upper() if name.lower() in _NO_FILM_NAMES else "without a suffix"
+    is_pair = suffix.lower() in _PACKED and inner[1:].isalpha() and len(inner) <= 6
+    return (inner + suffix if is_pair else suffix).lower()
+
+
+def _is_leftover(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LEFTOVER_FILES
+
+
+def film_paths(paths: Iterable[Path], passed: PassedOver | None = None) -> Iterator[Path]:
     """Yield the films to judge: a file named by the caller as it stands, a folder's films in sorted order.
 
     Lazy: of a folder only the names at its own level are held, so a million films cost no memory of their own.
@@ -31,6 +133,7 @@ def film_paths(paths: Iterable[Path]) -> Iterator[Path]:
     Args:
         paths: Files and folders. A file named here comes out whatever its name, and even where it does not exist:
             reading it then says what is wrong, and the films after it are still done.
+        passed: Counts what is passed over.
 
     Yields:
         The path of each film, beginning with the path as it was given.
@@ -40,14 +143,19 @@ def film_paths(paths: Iterable[Path]) -> Iterator[Path]:
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it answers False to every OSError
-            for name, _ in walk(str(path), os.path.realpath(path), set()):
+            for name, _ in walk(str(path), os.path.realpath(path), set(), passed=passed):
                 yield Path(name)
         else:
             yield Path(path)
 
 
 def walk(
-    folder: str, inside: str, visited: set[tuple[int, int]], *, skip_masks: bool = False
+    folder: str,
+    inside: str,
+    visited: set[tuple[int, int]],
+    *,
+    skip_masks: bool = False,
+    passed: PassedOver | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield (path, real path) of the files below a folder, in sorted order, each folder once.
 
@@ -57,6 +165,7 @@ def walk(
             links to it or above it, as they are loops.
         visited: The identities of folders already read; added to.
         skip_masks: Leave out a folder `masks` beside a folder `images`.
+        passed: Counts what is passed over.
     """
     stack: list[tuple[str, str, Iterator[str], set[str], set[str]]] = []
 
@@ -65,7 +174,7 @@ def walk(
         if folder_identity in visited:
             return
         visited.add(folder_identity)
-        names, folders, links = list_folder(path)
+        names, folders, links = list_folder(path, passed)
         if skip_masks and any(name.lower() == "images" for name in folders):
             names = [name for name in names if not (name in folders and name.lower() in ("mask", "masks"))]
         stack.append((path, os.path.realpath(path), iter(names), folders, links))
@@ -88,7 +197,7 @@ def _is_loop(target: str, inside: str) -> bool:
     return is_inside(target, inside) or is_inside(inside, target)
 
 
-def list_folder(folder: str) -> tuple[list[str], set[str], set[str]]:
+def list_folder(folder: str, passed: PassedOver | None = None) -> tuple[list[str], set[str], set[str]]:
     """Return the sorted names in a folder that may be films or hold some, and which are folders, and which links."""
     names: list[str] = []
     folders: set[str] = set()
@@ -99,6 +208,8 @@ def list_folder(folder: str) -> tuple[list[str], set[str], set[str]]:
                 is_link = entry.is_symlink()
                 is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()  # noqa: PTH112 - see film_paths
                 if is_skipped(entry.name, is_folder=is_folder):
+                    if passed is not None and not is_folder:
+                        passed.add(folder, entry.name)
                     continue
                 if not is_folder and not os.path.isfile(entry.path) and os.path.exists(entry.path):  # noqa: PTH113, PTH110
                     continue  # a pipe or a device: opening it could wait for ever
@@ -121,7 +232,9 @@ def is_skipped(name: str, *, is_folder: bool) -> bool:
     lower = name.lower()
     if lower.startswith("."):
         return True
-    return lower in _LEFTOVER_FOLDERS if is_folder else lower in _NO_FILM_NAMES or lower.endswith(_NO_FILM_SUFFIXES)
+    if is_folder:
+        return lower in _LEFTOVER_FOLDERS
+    return lower in _NO_FILM_NAMES or lower in _LEFTOVER_FILES or lower.endswith(_NO_FILM_SUFFIXES)
 
 
 def identity(folder: str) -> tuple[int, int]:

@@ -248,6 +248,8 @@ def evaluate_model(
             traits[path] = columns.get(film_key(dataset.root, path), {}) | traits_of(radiograph)
 
         scan = scan_films(dataset, visit=note if shortcuts else None, done=done)
+    for remark in scan.dataset.remarks:
+        console.say(remark.message)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,7 +6,6 @@ finding alone is a warning of its own: whatever tells the group, tells the findi
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.data.folder import FilmRecord
+from hilum.data.manifest import further_columns
 from hilum.film.radiograph import Radiograph
 from hilum.judge.metrics import performance
 
@@ -25,7 +25,6 @@ __all__ = ["SMALL", "film_key", "manifest_columns", "score_subgroups", "size_cla
 SMALL = 30  # films; below it, an interval spans some 30 points or more
 _MOST_VALUES = 12  # of a column; more tell films apart, not groups
 _SIZES_PX = (256, 512, 1024, 2048)
-_TAKEN = {"path", "finding", "split", "patient", "source"}  # read already, or nobody's business
 
 
 def traits_of(radiograph: Radiograph) -> dict[str, str]:
@@ -56,21 +55,14 @@ def manifest_columns(data: Path) -> dict[str, dict[str, str]]:
 
     Columns with one value or with more than 12 are left out, and so is every patient's key.
     """
-    if data.suffix.lower() != ".csv" or not data.is_file():
+    if not data.is_file():
         return {}
-    with data.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        rows = [
-            {(name or "").strip().lower(): (cell or "").strip() for name, cell in row.items() if isinstance(cell, str)}
-            for row in reader
-        ]
-    names = [name for name in (rows[0] if rows else {}) if name and name not in _TAKEN]
-    kept = [name for name in names if 2 <= len({row.get(name, "") for row in rows}) <= _MOST_VALUES]
+    rows = further_columns(data)
+    names = next(iter(rows.values()), {})
+    kept = [name for name in names if 2 <= len({row[name] for row in rows.values()}) <= _MOST_VALUES]
     return {
-        film_key(data.parent, row.get("path", "")): {
-            ("view position" if name == "view" else name): row[name] for name in kept if row.get(name)
-        }
-        for row in rows
+        os.path.normcase(path): {("view position" if name == "view" else name): row[name] for name in kept if row[name]}
+        for path, row in rows.items()
     }
 
 

@@ -73,7 +73,7 @@ def predict_films(
     check_paths(named)
     if cluster is not None:
         folder = _folder_for_cluster(output_format, out, heatmaps or lungs)
-        films = list_films(named, standard_input=standard_input)
+        films = _list_films(named, standard_input, console)
         return predict_on_cluster(films, model=model, out=folder, cluster=cluster, overwrite=overwrite, console=console)
     check_format(output_format, out)
     if resume and out is None:
@@ -81,7 +81,7 @@ def predict_films(
     if out is not None:
         _check_output(out, [*named, model], resume=resume, overwrite=overwrite)
     classifier = Classifier(model)
-    films = list_films(named, standard_input=standard_input)
+    films = _list_films(named, standard_input, console)
     for pictured, option in ((heatmaps, "--heatmaps"), (lungs, "--lungs")):
         if pictured is not None:
             check_pictures(
@@ -137,6 +137,14 @@ def _check_output(out: Path, reads: list[Path], *, resume: bool, overwrite: bool
             f"`{out}` was begun by an earlier run, which did not finish; {num_answers(out):,} films are judged.",
             fix="Add --resume to go on with it, --overwrite to begin anew, or name another file.",
         )
+
+
+def _list_films(named: Iterable[Path], standard_input: IO[bytes] | None, console: Console) -> FilmList:
+    """Return the films that were named; say what folders hold that is no film by its name."""
+    films = list_films(named, standard_input=standard_input)
+    if films.passed_over:
+        console.say(films.passed_over)
+    return films
 
 
 def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | None) -> Path:

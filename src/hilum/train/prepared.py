@@ -98,6 +98,8 @@ def prepare_films(
     look = make_look(len(dataset.records)) if make_look else None
     with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
         scan = scan_films(dataset, min_side_px=preprocessing.decoded_px, visit=keep, look=look, done=done)
+    for remark in scan.dataset.remarks:
+        console.say(remark.message)
     unread = {path for path, _ in scan.unread}
     for path, error in sorted(scan.unread, key=lambda one: one[0]):
         said = f"refused: {error.message}" if isinstance(error, RefusedFilm) else f"cannot be read: {path}"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import FilmRecord
-from hilum.judge.audit.associations import associate_traits, association_faults, cramers_v, source_of
+from hilum.judge.audit.associations import associate_traits, association_faults, cramers_v, sources_of
 from hilum.judge.audit.fault import Fault
 
 from ..conftest import looked_at, mark_corner, shrink
@@ -76,12 +76,36 @@ def test_the_test_part_is_not_looked_at(tmp_path: Path, plant_set: PlantSet) -> 
     assert associate_traits(scan, ["test"] * len(traits), traits) == []
 
 
+def sources(*films: tuple[str, str]) -> list[str | None]:
+    return sources_of([FilmRecord(path, finding, None) for path, finding in films])
+
+
 def test_a_source_is_the_manifest_s_the_known_set_s_or_the_folder_s() -> None:
-    assert source_of(FilmRecord("train/Covid/a.png", "Covid-19", "train")) is None
-    assert source_of(FilmRecord("train/Covid/berlin/a.png", "Covid-19", "train")) == "berlin"
-    assert source_of(FilmRecord("kermany/Normal/a.png", "Normal", None)) == "kermany"
-    assert source_of(FilmRecord("kermany/Normal/a.png", "Normal", None, source="here")) == "here"
-    assert source_of(FilmRecord("Normal/a.png", "Normal", None), "a public set") == "a public set"
+    assert sources(("train/Covid/a.png", "Covid-19"), ("test_set/covid/b.png", "Covid-19")) == [None, None]
+    assert sources(("train/Covid/berlin/a.png", "Covid-19"), ("train/Normal/b.png", "Normal")) == ["berlin", None]
+    assert sources(("kermany/Normal/a.png", "Normal")) == ["kermany"]
+    assert sources_of([FilmRecord("kermany/Normal/a.png", "Normal", None, source="here")]) == ["here"]
+    assert sources_of([FilmRecord("Normal/a.png", "Normal", None)], ["a public set"]) == ["a public set"]
+
+
+def test_folders_that_go_with_the_findings_one_to_one_are_no_source() -> None:
+    assert sources(("Normal/a.png", "0"), ("Effusion/b.png", "1"), ("normal/c.png", "0")) == [None, None, None]
+    deep = sources(("A/Normal/a.png", "0"), ("B/Normal/b.png", "0"), ("A/Effusion/c.png", "1"))
+    assert deep == ["A", "B", "A"]
+    mixed = sources(("x/a.png", "0"), ("y/b.png", "1"), ("y/c.png", "0"))
+    assert mixed == ["x", "y", "y"]
+
+
+def test_folders_beside_named_findings_are_sources_even_one_to_one() -> None:
+    found = sources(("kermany/Normal/a.png", "Normal"), ("figure1/Covid/b.png", "Covid-19"))
+    assert found == ["kermany", "figure1"]
+
+
+def test_the_same_films_as_folders_and_as_a_list_with_other_labels_have_the_same_faults(cases: Path) -> None:
+    folder = cases / "11-class-folder-taken-for-source" / "pool"
+    as_folders = [(fault.kind, fault.severity) for fault in faults_of(folder) if fault.kind != "passed-over"]
+    assert [(fault.kind, fault.severity) for fault in faults_of(folder / "num.csv")] == as_folders
+    assert ("class-by-source", "error") not in as_folders
 
 
 def test_cramers_v_and_its_p_agree_with_scipy() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hilum.data.folder import FilmRecord
 from hilum.data.scan import Scan
-from hilum.judge.audit.associations import cramers_v, source_of
+from hilum.judge.audit.associations import cramers_v, sources_of
 from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.traits import FilmTraits
 
@@ -109,10 +109,11 @@ def age_confound(
     """
     findings = scan.dataset.findings
     table, unknown = np.zeros((2, len(findings)), np.int64), 0
+    sources = sources_of(scan.dataset.records)
     for row, (record, split) in enumerate(zip(scan.dataset.records, splits, strict=True)):
         if split == "test":
             continue
-        name = (sets[row] if sets else None) or source_of(record) or scan.dataset.name
+        name = (sets[row] if sets else None) or sources[row] or scan.dataset.name
         group = age_group_of(record, traits[row].age_years if traits else None, name)
         if group is None:
             unknown += 1

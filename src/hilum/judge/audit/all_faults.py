@@ -103,6 +103,7 @@ def audit_films(
     """
     stated, its_splits, its_traits = _stated(scan, splits, traits)
     faults = [
+        *(Fault(one.kind, one.severity, one.message, one.paths) for one in scan.dataset.remarks),
         *_twins(scan, splits),
         *provenance_faults(scan, splits),
         *_unreadable(scan),

@@ -17,14 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from hilum.data.folder import SPLIT_NAMES, FilmRecord
+from hilum.data.folder import FilmRecord
+from hilum.data.labels import spelling_key
+from hilum.data.names import part_named
 from hilum.data.scan import Scan
 from hilum.errors import MissingExtra
 from hilum.findings import standard_name
 from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.traits import CORNERS, SIDES, FilmTraits
 
-__all__ = ["associate_traits", "association_faults", "cramers_v", "source_of"]
+__all__ = ["associate_traits", "association_faults", "cramers_v", "sources_of"]
 
 ERROR_V, WARNING_V = 0.8, 0.3
 _MOST_P = 0.001  # a trait that goes with the finding by chance as rarely as this is reported
@@ -199,19 +201,46 @@ def _interval(table: np.ndarray, num_resamples: int = 400) -> tuple[float, float
 # --- categories -----------------------------------------------------------------------------------------------------
 
 
-def source_of(record: FilmRecord, known_set: str | None = None) -> str | None:
-    """Return where a film comes from: the manifest's source, the public set it was recognised as, or its folder.
+def sources_of(records: Sequence[FilmRecord], sets: Sequence[str | None] = ()) -> list[str | None]:
+    """Return where each film comes from: the manifest's source, the set it was recognised as, or its folder.
 
-    Of the folders on its path those count that are neither a finding nor a part of the split.
+    Of the folders on its path those count that are neither a finding nor a part of the split. Where no folder is named
+    as its films' finding, and those of one level go with the findings one to one, they are the findings under other
+    names (Normal/ and Effusion/ labelled 0 and 1) and no source: they say nothing that the label does not say.
+
+    Args:
+        records: All films of the data set.
+        sets: The public set each film was recognised as, where that is known.
     """
-    if record.source or known_set:
-        return record.source or known_set
-    folders = [
-        name
-        for name in record.path.split("/")[:-1]
-        if name.lower() not in SPLIT_NAMES and standard_name(name) != record.finding
-    ]
-    return "/".join(folders) or None
+    folders = [_folders_of(record) for record in records]
+    depth = max(map(len, folders), default=0)
+    levels = [[names[level] if level < len(names) else "" for names in folders] for level in range(depth)]
+    if not any(_names_finding(record) for record in records):
+        one_to_one = [number for number, level in enumerate(levels) if _is_one_to_one(level, records)]
+        levels = [level for number, level in enumerate(levels) if number not in one_to_one[-1:]]
+    found: list[str | None] = []
+    for row, record in enumerate(records):
+        place = "/".join(level[row] for level in levels if level[row])
+        found.append(record.source or (sets[row] if sets else None) or place or None)
+    return found
+
+
+def _folders_of(record: FilmRecord) -> list[str]:
+    names = (name for name in record.path.split("/")[:-1] if part_named(name) is None)
+    return [name for name in names if not _is_its_finding(name, record)]
+
+
+def _names_finding(record: FilmRecord) -> bool:
+    return any(_is_its_finding(name, record) for name in record.path.split("/")[:-1])
+
+
+def _is_its_finding(name: str, record: FilmRecord) -> bool:
+    return standard_name(name) == record.finding or spelling_key(name) == spelling_key(record.finding)
+
+
+def _is_one_to_one(names: Sequence[str], records: Sequence[FilmRecord]) -> bool:
+    pairs = {(spelling_key(standard_name(name)), record.finding) for name, record in zip(names, records, strict=True)}
+    return 1 < len(pairs) == len({name for name, _ in pairs}) == len({finding for _, finding in pairs})
 
 
 def _categories(
@@ -219,8 +248,9 @@ def _categories(
 ) -> dict[str, list[str]]:
     """Return the category of each chosen film, by trait."""
     chosen = [traits[row] for row in rows]
+    sources = sources_of(records, sets)
     raw = {
-        "source": [source_of(records[row], sets[row] if sets else None) or "not stated" for row in rows],
+        "source": [sources[row] or "not stated" for row in rows],
         "file_format": [one.file_format.upper() for one in chosen],
         "pixel_size": _sizes(chosen),
         "bit_depth": [f"{one.bit_depth} bits" for one in chosen],

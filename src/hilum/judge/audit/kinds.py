@@ -8,12 +8,25 @@ from typing import Any
 
 from hilum.judge.audit.fault import SEVERITIES
 
-__all__ = ["KINDS", "PAIRED_KINDS", "PICTURED_KINDS", "KindText", "group_faults", "kind_text", "summary_of"]
+__all__ = [
+    "KINDS",
+    "PAIRED_KINDS",
+    "PICTURED_KINDS",
+    "READING_KINDS",
+    "KindText",
+    "group_faults",
+    "kind_text",
+    "summary_of",
+]
 
 _REPAIR = "hilum audit DATA --repair OUT.csv writes a data set without them."
 PICTURED_KINDS = (  # faults of single films, which are best seen
     *("source-label", "not-chest", "lateral", "rotated", "inverted", "cut-off", "no-lungs", "overexposed"),
     *("underexposed", "constant", "low-resolution"),
+)
+READING_KINDS = (  # of how the data set was read: sentences that a reader wants whole
+    *("passed-over", "folder-not-read", "left-out", "ambiguous-label", "same-finding", "placeholder-patient"),
+    *("parts", "sources", "folds", "columns"),
 )
 PAIRED_KINDS = ("leak", "duplicate", "label-conflict", "patient-overlap")
 
@@ -119,6 +132,46 @@ KINDS: dict[str, KindText] = {
         "By their header or colour they are no still picture of a chest; they are left out.",
         "Look at them, and remove them.",
         "{n} files are no films of a chest; the first: {first}",
+    ),
+    "passed-over": KindText(
+        "Files passed over",
+        "Their names say that they are no films that hilum reads, or they lie where no films are read.",
+        "Unpack what is packed, and move films into their class folders.",
+    ),
+    "folder-not-read": KindText(
+        "Folders that were not read",
+        "They stand beside the parts of the data set, and their names are no parts.",
+        "Rename them to train, validation or test, or move them away.",
+    ),
+    "left-out": KindText(
+        "Lines without a finding", "A film without a finding teaches nothing.", "Fill in the findings of these films."
+    ),
+    "ambiguous-label": KindText(
+        "Films that name more than one finding",
+        "hilum tells findings apart that exclude each other. Such a film is evidence for all that it names together.",
+        "Nothing needs to be done; to judge such films, give each one finding.",
+    ),
+    "same-finding": KindText(
+        "One finding under several names", "The names are read as one finding.", "Rename one of them if they are two."
+    ),
+    "placeholder-patient": KindText(
+        "Patient IDs that are placeholders",
+        "Films of one patient must stay together in a split. This ID would tie unlike films together.",
+        "If it is a patient, give a CSV with a column `group`; films of one group always stay together.",
+    ),
+    "parts": KindText("Parts of the data set", "Folders were read as parts by their names.", "Rename them if not."),
+    "sources": KindText(
+        "Sources of the films",
+        "Folders that hold the same class folders were read as sources by their names.",
+        "Rename them if they are not.",
+    ),
+    "folds": KindText(
+        "Folds read as one set",
+        "Folds of one data set are all its films; hilum draws its own parts.",
+        "Name one of them `test` to keep it apart.",
+    ),
+    "columns": KindText(
+        "Columns of the list", "Columns were understood by their names or as told.", "Say otherwise by --column."
     ),
     "not-chest": KindText(
         "No chest films",

@@ -1,4 +1,4 @@
-"""The audit on the terminal: one line for each kind of fault."""
+"""The audit on the terminal: one line for each kind of fault, and below, in whole sentences, how the set was read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilum.judge.audit.kinds import group_faults, summary_of
+from hilum.judge.audit.kinds import READING_KINDS, group_faults, summary_of
 from hilum.text import printable
 
 __all__ = ["audit_table"]
@@ -28,8 +28,11 @@ def audit_table(faults: Sequence[Mapping[str, Any]], *, width: int | None = None
     from rich.table import Table
     from rich.text import Text
 
+    told = [str(fault["message"]) for fault in faults if fault["kind"] in READING_KINDS]
+    sentences = "".join(f"{printable(line)}\n" for line in told)
+    faults = [fault for fault in faults if fault["kind"] not in READING_KINDS]
     if not faults:
-        return "No fault was found.\n"
+        return f"No fault was found.\n{sentences}"
     columns = width or shutil.get_terminal_size((_WIDTH, 24)).columns
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, width=max(columns, _LEAST_WIDTH))
     table.add_column("kind", no_wrap=True)
@@ -41,7 +44,7 @@ def audit_table(faults: Sequence[Mapping[str, Any]], *, width: int | None = None
         table.add_row(kind, severity, _num_films(kind, group), Text(message, overflow="ellipsis", no_wrap=True))
     text = io.StringIO()
     rich.console.Console(file=text, width=max(columns, _LEAST_WIDTH), color_system=None).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + f"\n{sentences}"
 
 
 def _num_films(kind: str, faults: Sequence[Mapping[str, Any]]) -> str:

@@ -1,0 +1,62 @@
+"""The option --column of every command that takes a list of films."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.data.columns import ROLES, listing, parse_columns
+from hilum.data.manifest import is_manifest
+from hilum.errors import InputError
+
+__all__ = ["ColumnOption", "spread_columns", "with_columns"]
+
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="ROLE=NAME...",
+        help="Which column of a CSV holds what, where its name does not say so: --column path=file finding=dx. "
+        f"ROLE: {', '.join(ROLES)}.",
+    ),
+]
+_TOLD = re.compile(rf"(?:{'|'.join(ROLES)})\s*=.+", re.IGNORECASE | re.DOTALL)
+
+
+def with_columns(paths: Iterable[Path], columns: Sequence[str] | None) -> list[Path]:
+    """Return paths that remember which columns of a list hold what.
+
+    Raises:
+        InputError: --column cannot be understood, or no path is a list.
+    """
+    told, found = parse_columns(columns or ()), list(paths)
+    if not told:
+        return found
+    if not any(map(is_manifest, found)):
+        raise InputError(
+            f"--column says what the columns of a CSV hold, but `{found[0]}` is none.",
+            fix="Leave it out, or name a CSV.",
+        )
+    return [listing(path, told) if is_manifest(path) else path for path in found]
+
+
+def spread_columns(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command line with --column before each of the ROLE=NAME that follow one.
+
+    Example:
+        >>> spread_columns(["audit", "a.csv", "--column", "path=file", "finding=dx"])
+        ['audit', 'a.csv', '--column', 'path=file', '--column', 'finding=dx']
+    """
+    spread: list[str] = []
+    after_column = False
+    for argument in arguments:
+        is_told = after_column and bool(_TOLD.fullmatch(argument))
+        if is_told and spread[-1] != "--column":
+            spread.append("--column")
+        spread.append(argument)
+        after_column = argument == "--column" or argument.startswith("--column=") or is_told
+    return spread

@@ -1,0 +1,271 @@
+"""Which column of a list holds what: the names that public lists use, and those that a user gives.
+
+A column is known by its name without case, spaces and underscores: ``Image Index`` is a path, ``Finding
+Labels`` a finding.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from hilum.errors import InconsistentDataset, InputError, nearest_name
+
+if sys.platform == "win32":
+    from pathlib import WindowsPath as _Path
+else:
+    from pathlib import PosixPath as _Path
+
+__all__ = [
+    "ROLES",
+    "Columns",
+    "Listing",
+    "check_columns",
+    "find_columns",
+    "find_marks",
+    "is_column",
+    "listing",
+    "looks_like_film",
+    "marked_finding",
+    "parse_columns",
+]
+
+ROLES = ("path", "finding", "split", "patient", "source", "group", "age")
+_NAMES: dict[str, tuple[str, ...]] = {  # the first that is there counts
+    "path": (
+        *("path", "filepath", "imagepath", "imgpath", "filmpath", "fullpath", "relativepath", "relpath", "dicompath"),
+        *(
+            "dcmpath",
+            "pngpath",
+            "jpgpath",
+            "xraypath",
+            "filename",
+            "imagefilename",
+            "imagefile",
+            "imagename",
+            "imgname",
+        ),
+        *("file", "fname", "imageindex", "image", "img", "film", "xrayimagename", "dicom", "dicomfile", "imageid"),
+    ),
+    "finding": (
+        *("finding", "findings", "findinglabels", "findinglabel", "label", "labels", "class", "classes", "classname"),
+        *("classlabel", "diagnosis", "diagnoses", "dx", "target", "targets", "category", "disease", "pathology"),
+        *("condition", "groundtruth", "truth", "y"),
+    ),
+    "split": ("split", "subset", "partition", "datasettype", "phase", "usage"),
+    "patient": ("patient", "patientid", "patientidentifier", "patientkey", "patientno", "subject", "subjectid", "pid"),
+    "source": ("source", "hospital", "site", "center", "centre", "institution", "institute", "clinic"),
+    "group": ("group", "groupid"),
+    "age": ("age", "patientage", "ageyears"),
+}
+_ROLE_OF = {name: role for role, names in _NAMES.items() for name in names}
+_TOLD = re.compile(rf"[,\s]+(?=(?:{'|'.join(ROLES)})\s*=)", re.IGNORECASE)
+_ONES, _ZEROS, _OPEN = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no", ""}, {"-1", "-1.0"}
+
+
+class Listing(_Path):
+    """The path of a list, with the names of its columns where a user has given them.
+
+    It is a path in everything; only who reads the list asks for ``columns``, {what it holds: the column's name}.
+    """
+
+    columns: Mapping[str, str] = MappingProxyType({})
+
+    def resolve(self, strict: bool = False) -> Listing:
+        """Return the absolute path of the list, which remembers its columns."""
+        return listing(super().resolve(strict), self.columns)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return listing, (str(self), dict(self.columns))
+
+
+def listing(path: str | Path, columns: Mapping[str, str]) -> Listing:
+    """Return a path that remembers which column holds what."""
+    found = Listing(path)
+    found.columns = dict(columns)
+    return found
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the columns of a list are.
+
+    Attributes:
+        places: {what a column holds: its position}.
+        header: The names of all columns.
+        marks: Positions of columns of 0 and 1, one a finding, where no column holds the finding.
+    """
+
+    places: Mapping[str, int]
+    header: tuple[str, ...]
+    marks: tuple[int, ...] = ()
+
+    def cell(self, row: Sequence[str], role: str) -> str:
+        """Return what a row holds; nothing where the list has no such column."""
+        return row[self.places[role]] if role in self.places else ""
+
+    def told(self) -> str:
+        """Return a sentence that says which columns were understood; empty where all have hilum's own names."""
+        odd = [
+            f"`{self.header[place]}` as {role}"
+            for role, place in self.places.items()
+            if self.header[place].lower() != role
+        ]
+        if self.marks:
+            names = [f"`{self.header[place]}`" for place in self.marks]
+            shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+            odd.append(f"the 1 in {shown} as finding")
+        return f"Columns of the list: {', '.join(odd)}." if odd else ""
+
+
+def is_column(name: str) -> bool:
+    """Return whether a name is one that lists use for a column that hilum reads."""
+    return _key(name) in _ROLE_OF
+
+
+def parse_columns(texts: Iterable[str]) -> dict[str, str]:
+    """Return {what a column holds: its name} of texts like ``path=Image Index`` or ``path=file,finding=dx``.
+
+    Raises:
+        InputError: A text has another form, or says twice what a column holds.
+    """
+    found: dict[str, str] = {}
+    for text in (piece for one in texts for piece in _TOLD.split(one.strip())):
+        role, equals, name = (part.strip() for part in text.partition("="))
+        role = role.lower()
+        if role not in ROLES:
+            raise InputError(
+                f"Cannot read --column `{text}`: a column does not hold `{role}`. {nearest_name(role, ROLES)}",
+                fix="For one: --column path='Image Index'",
+            )
+        if not equals or not name:
+            raise InputError(
+                f"Cannot read --column `{text}`. Expected what it holds, =, and the column's name.",
+                fix="For one: --column path='Image Index'",
+            )
+        if found.setdefault(role, name) != name:
+            raise InputError(f"--column names two columns for {role}: `{found[role]}` and `{name}`.", fix="Name one.")
+    return found
+
+
+def find_columns(
+    path: Path, header: tuple[str, ...], told: Mapping[str, str], *, needed: Sequence[str], what: str = "manifest"
+) -> Columns:
+    """Return where the columns of a list are.
+
+    Args:
+        path: The list, for messages.
+        header: The names of its columns.
+        told: {what a column holds: its name}, as the user says.
+        needed: What must be there.
+        what: What to call the list in messages.
+
+    Raises:
+        InconsistentDataset: Two columns may hold the same, what is needed is missing, or a name is nearly a known one.
+        InputError: The user names a column that is not there.
+    """
+    keys = [_key(name) for name in header]
+    places: dict[str, int] = {}
+    for role, name in told.items():
+        if _key(name) not in keys:
+            received = [one for one in header if one]
+            raise InputError(
+                f"The {what} `{path}` has no column `{name}`. {nearest_name(name, received)}", fix="Check it."
+            )
+        places[role] = header.index(name) if name in header else keys.index(_key(name))
+    for role in (role for role in ROLES if role not in places):
+        names = [name for name in _NAMES[role] if name in keys and keys.index(name) not in places.values()]
+        if not names:
+            continue
+        if keys.count(names[0]) > 1:
+            raise InconsistentDataset(
+                f"The {what} `{path}` has two columns `{header[keys.index(names[0])]}`.", fix="Keep one of them."
+            )
+        if role == "finding" and len(names) > 1 and names[0] != role and role in needed:
+            found = [header[keys.index(name)] for name in names]
+            raise InconsistentDataset(
+                f"The {what} `{path}` has more than one column that may hold the finding: {', '.join(found)}.",
+                fix=f"Say which: --column finding={_quoted(found[0])}",
+            )
+        places[role] = keys.index(names[0])
+    return Columns(places, header)
+
+
+def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: str = "manifest") -> None:
+    """Refuse a list that lacks what is needed, or has a column whose name is nearly a known one.
+
+    Raises:
+        InconsistentDataset: It is so.
+    """
+    header = [name for name in columns.header if name]
+    absent = [role for role in ROLES if role not in columns.places]
+    taken = set(columns.places.values()) | set(columns.marks)
+    for place, name in enumerate(columns.header):
+        if place not in taken and name and (near := near_role(name, absent)):
+            raise InconsistentDataset(
+                f"The {what} `{path}` has the unknown column `{name}`. {nearest_name(near, ROLES)}",
+                fix=f"Rename or remove the column, or say what it is: --column {near}={_quoted(name)}",
+            )
+    lacking = [role for role in needed if role in absent]
+    if not lacking:
+        return
+    role = lacking[0]
+    examples = {
+        "path": "path, filename, image, Image Index",
+        "finding": "finding, label, class, diagnosis, Finding Labels",
+    }
+    fix = f"Rename it, or say which it is: --column {role}=NAME"
+    if looks_like_film(header):
+        fix = f"Its first line looks like a film. Write the names of the columns before it: {','.join(needed)}"
+    raise InconsistentDataset(
+        f"The {what} `{path}` has no column `{role}`. Expected one of a name such as {examples[role]}; "
+        f"received {', '.join(header) or 'none: its first line is empty'}.",
+        fix=fix,
+    )
+
+
+def find_marks(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
+    """Return the columns with those of 0 and 1 that stand for one finding each; as they are where there are no two."""
+    taken = set(columns.places.values())
+    marks = []
+    for place, name in enumerate(columns.header):
+        cells = {row[place].lower() for row in rows}
+        if place not in taken and name and cells & _ONES and cells <= _ONES | _ZEROS | _OPEN:
+            marks.append(place)
+    return replace(columns, marks=tuple(marks)) if len(marks) > 1 else columns
+
+
+def marked_finding(columns: Columns, row: Sequence[str]) -> str:
+    """Return the label of a row of 0 and 1: the name of its column, several with ``|`` between, nothing without a 1.
+
+    A -1 (CheXpert's word for "uncertain") leaves its finding open.
+    """
+    cells = [(columns.header[place], row[place].lower()) for place in columns.marks]
+    if not any(cell in _ONES for _, cell in cells):
+        return ""
+    return "|".join(name for name, cell in cells if cell in _ONES or cell in _OPEN)
+
+
+def near_role(name: str, roles: Iterable[str]) -> str:
+    """Return what a column may hold whose name is nearly a known one, else nothing."""
+    known = [role for role in roles if role != "age"]  # no name is taken for a misspelt one of three letters
+    return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75)), "")
+
+
+def looks_like_film(cells: Iterable[str]) -> bool:
+    """Return whether a line names a film where names of columns are expected."""
+    return any(re.search(r"\.(?:png|jpe?g|dcm|dicom|tiff?|bmp)$", cell, re.IGNORECASE) for cell in cells)
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _quoted(name: str) -> str:
+    return f"'{name}'" if " " in name else name

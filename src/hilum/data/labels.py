@@ -1,0 +1,198 @@
+"""What the labels of a data set mean: spellings of one finding become one, a label of two findings becomes ambiguous.
+
+Labels are written by people: ``Effusion``, ``EFFUSION `` and ``effusion`` are one finding, and ``Normal|Effusion`` is
+none of its own. Signs that may carry meaning are kept apart: ``TB+`` and ``TB-``, ``<5 mm`` and ``>5 mm``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hilum.findings import finding_named, open_kinds, standard_name
+
+__all__ = ["Remark", "and_list", "settle_labels", "spelling_key"]
+
+_ALWAYS = re.compile(r"[|;\n]")  # no finding's name holds one of these
+_WHERE_ONE_PART_IS_KNOWN = re.compile(r"\s*[,+&]\s*")
+_WHERE_ALL_PARTS_ARE_KNOWN = re.compile(r"\s*/\s*|\s+(?:and|und|et|y|e|with|mit)\s+", re.IGNORECASE)
+_MOST_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that a reader of a data set should know of how it was read.
+
+    Attributes:
+        kind: One word for programs.
+        message: For people.
+        paths: The films it is about, where it is about some.
+        severity: ``warning`` where films may be missing or misread, else ``note``.
+    """
+
+    kind: str
+    message: str
+    paths: tuple[str, ...] = ()
+    severity: str = "note"
+
+
+def spelling_key(name: str) -> str:
+    """Return what all spellings of a name share: no case, spaces, underscores, hyphens or full stop at the end.
+
+    Example:
+        >>> spelling_key("Pleural_effusion ") == spelling_key("PLEURAL-EFFUSION.")
+        True
+        >>> spelling_key("TB+") == spelling_key("TB-")
+        False
+    """
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
+    plain = re.sub("[\u2010-\u2015\u2212]", "-", plain).strip().rstrip(".,:;").strip()
+    sign = plain[-1] if plain[-1:] in ("+", "-") else ""
+    first = plain[0] if plain[:1] in ("+", "-") and plain[1:2].isdigit() else ""
+    plain = re.sub(r"(?<=\d)[\s_-]+(?=\d)", "~", plain)  # grades 1-5 are not grade 15
+    return first + re.sub(r"[\s_-]+", "", plain).rstrip("+").lstrip("+") + sign
+
+
+def settle_labels(
+    labels: Mapping[str, Sequence[str]], given: Iterable[str] = ()
+) -> tuple[dict[str, str], list[Remark]]:
+    """Return the finding that each label of a data set stands for, and what to tell of it.
+
+    Args:
+        labels: Each label as found, with the paths of its films.
+        given: Findings that are stated though no film has them.
+
+    Returns:
+        {label: finding}; the finding of a label that names several is all of them with ``|`` between. Labels are left
+        out whose films cannot be used, since they name a finding that no film shows by itself.
+    """
+    known_alone = {spelling_key(label) for label in (*labels, *given)}
+    parts_of = {label: _parts(label, known_alone) for label in labels}
+    spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for label, paths in labels.items():
+        for part in parts_of[label]:
+            spellings[spelling_key(part)][_tidy(part)] += len(paths) if len(parts_of[label]) == 1 else 0
+    names = {key: _chosen(found) for key, found in spellings.items()}
+    settled = {
+        label: standard_name("|".join(names[spelling_key(part)] for part in parts)) for label, parts in parts_of.items()
+    }
+    stated = {finding for finding in settled.values() if "|" not in finding} | set(given)
+    remarks = _spelling_remarks(settled, labels)
+    remarks += _ambiguous_remarks(settled, labels, stated)
+    kept = {label: finding for label, finding in settled.items() if not _unstated(finding, stated)}
+    return kept, remarks
+
+
+def and_list(names: Iterable[str], *, most: int = _MOST_NAMED) -> str:
+    """Return names in code quotes as a sentence has them, the last after "and".
+
+    Example:
+        >>> and_list(["A", "B", "C"])
+        '`A`, `B` and `C`'
+    """
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) > most:
+        quoted = [*quoted[:most], f"{len(quoted) - most} more"]
+    return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1]))) if quoted else ""
+
+
+def _parts(label: str, known_alone: set[str]) -> list[str]:
+    """Return the findings that a label names, without repetition."""
+    text = label.strip()
+    if text[:1] == "[" and text[-1:] == "]":  # a list as Python writes it
+        cells = [cell.strip().strip("'\"").strip() for cell in text[1:-1].split(",")]
+        return _distinct(cells) or [label]
+    if _ALWAYS.search(text):
+        return _distinct(part for piece in _ALWAYS.split(text) for part in _parts(piece, known_alone)) or [label]
+    if finding_named(text):
+        return [text]
+    for separator, needed in ((_WHERE_ONE_PART_IS_KNOWN, any), (_WHERE_ALL_PARTS_ARE_KNOWN, all)):
+        parts = _distinct(separator.split(text))
+        if len(parts) < 2:
+            continue
+        known = [spelling_key(part) in known_alone for part in parts]
+        vocabulary = [needed is any and finding_named(part) is not None for part in parts]
+        if needed(a or b for a, b in zip(known, vocabulary, strict=True)):
+            return _distinct(piece for part in parts for piece in _parts(part, known_alone))
+    return [label]
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list({spelling_key(name): name.strip() for name in reversed(list(names)) if name.strip()}.values())[::-1]
+
+
+def _tidy(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def _chosen(spellings: Counter[str]) -> str:
+    """Return the commonest spelling; of equally common ones that which looks most like a name."""
+
+    def rank(name: str) -> tuple[int, bool, bool, str]:
+        return -spellings[name], name.isupper() and len(name) > 4, not name[:1].isupper(), name
+
+    return min(spellings, key=rank)
+
+
+def _unstated(finding: str, stated: set[str]) -> list[str]:
+    return [kind for kind in open_kinds(finding, ()) if kind not in stated]
+
+
+def _spelling_remarks(settled: Mapping[str, str], labels: Mapping[str, Sequence[str]]) -> list[Remark]:
+    same: defaultdict[str, list[str]] = defaultdict(list)
+    for label, finding in settled.items():
+        if "|" not in finding and not _ALWAYS.search(label):
+            same[finding].append(label)
+    return [
+        Remark(
+            "same-finding",
+            f"{and_list(sorted(found))} are read as one finding, {finding}: they differ in case, spaces, hyphens or "
+            "the like, or are names of the same finding.",
+            tuple(sorted(path for label in found for path in labels[label])),
+        )
+        for finding, found in same.items()
+        if len(found) > 1
+    ]
+
+
+def _ambiguous_remarks(
+    settled: Mapping[str, str], labels: Mapping[str, Sequence[str]], stated: set[str]
+) -> list[Remark]:
+    several = [label for label, finding in settled.items() if "|" in finding]
+    if not several:
+        return []
+    lost = {label: _unstated(settled[label], stated) for label in several}
+    kept = sorted(label for label in several if not lost[label])
+    dropped = sorted(label for label in several if lost[label])
+    remarks = []
+    if kept:
+        paths = tuple(sorted(path for label in kept for path in labels[label]))
+        remarks.append(
+            Remark(
+                "ambiguous-label",
+                f"{_films(len(paths))} more than one finding, such as {and_list(kept, most=2)}: an ambiguous "
+                "label, and no class of its own. Training learns from such films; nothing is judged by them.",
+                paths,
+            )
+        )
+    if dropped:
+        paths = tuple(sorted(path for label in dropped for path in labels[label]))
+        names = sorted({kind for label in dropped for kind in lost[label]})
+        remarks.append(
+            Remark(
+                "ambiguous-label",
+                f"{_films(len(paths))} more than one finding, such as {and_list(dropped, most=2)}, of which "
+                f"no film shows {and_list(names)} alone: their label is ambiguous, and they are left out.",
+                paths,
+                "warning",
+            )
+        )
+    return remarks
+
+
+def _films(number: int) -> str:
+    return "1 film names" if number == 1 else f"{number:,} films name"

@@ -1,0 +1,333 @@
+"""What the folders of a data set stand for: findings, parts (train, test), sources (hospitals), folds.
+
+Folders that hold the same class folders are no findings. Their names say whether they are parts or sources; where
+names say neither, the data set is refused, since a guess would train a model on the names of hospitals.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hilum.data.labels import Remark, and_list, spelling_key
+from hilum.data.names import is_fold, is_known_finding, is_neutral, is_source, near_part, part_named
+from hilum.data.walk import PassedOver, is_inside, list_folder, walk
+from hilum.errors import InconsistentDataset
+
+__all__ = ["ClassFolder", "Layout", "find_class_folders", "folders_in"]
+
+_MOST_CLASSES = 20  # of folders that many others have, too: more are patients or days, not findings
+_LEAST_SHARED = 0.5  # of all names in such folders, those that every one of them has
+_CSV = "give a CSV with a line a film:"
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """A folder whose films have one finding.
+
+    Attributes:
+        folder: Relative to the data set's root, with "/" between the parts.
+        label: The finding, as the folder's name says it.
+        split: The part that it lies in, or None.
+        source: The hospital or set that it lies in, or None.
+    """
+
+    folder: str
+    label: str
+    split: str | None
+    source: str | None
+
+
+@dataclass
+class Layout:
+    """The class folders of a data set, and what to tell of how they were found."""
+
+    classes: list[ClassFolder] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    passed: PassedOver = field(default_factory=PassedOver)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One folder, looked into: its folders, and whether files that may be films lie in it directly."""
+
+    folders: tuple[str, ...]
+    has_films: bool
+
+    @property
+    def parts(self) -> dict[str, str]:
+        return {name: part for name in self.folders if (part := part_named(name))}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The folders that may be class folders by their names."""
+        return tuple(name for name in self.folders if not part_named(name) and not is_neutral(name))
+
+
+def find_class_folders(root: Path) -> Layout:
+    """Return the class folders below a folder.
+
+    Raises:
+        InconsistentDataset: Folders contradict each other, or what they are cannot be told.
+        InputError: A folder may not be read.
+    """
+    finder = _Finder(root)
+    finder.level("", None, None)
+    finder.tell_names()
+    return finder.layout
+
+
+def folders_in(folder: Path, root: Path | None = None) -> list[str]:
+    """Return the sorted names of a folder's sub-folders; with a root, without loops and with no film counted twice."""
+    names, folders, links = list_folder(str(folder))
+    if root is None:
+        return [name for name in names if name in folders]
+    found, real_root = [], os.path.realpath(root)
+    for name in (name for name in names if name in folders):
+        target = os.path.realpath(folder / name) if name in links else ""
+        if target and is_inside(real_root, target):
+            continue  # a link to the data set itself or above it
+        if target and is_inside(target, real_root):
+            raise InconsistentDataset(
+                f"The folder `{folder / name}` is a link into the same data set: its films would count twice.",
+                fix="Remove the link.",
+            )
+        found.append(name)
+    return found
+
+
+class _Finder:
+    def __init__(self, root: Path) -> None:
+        self.root, self.layout = root, Layout()
+        self.part_names: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
+        self.folds: dict[str, str] = {}
+
+    # --- one level of folders ---------------------------------------------------------------------------------------
+
+    def level(self, folder: str, split: str | None, source: str | None) -> None:
+        """Find the class folders in a folder that is none itself."""
+        names = folders_in(self.root / folder, self.root)
+        self._pass_over(folder)
+        parts = {name: part for name in names if (part := part_named(name))}
+        if parts and split is not None:
+            raise InconsistentDataset(
+                f"The folder `{self.root / folder}` is the {split} part of the data set, but holds {and_list(parts)}, "
+                f"which {'is a part' if len(parts) == 1 else 'are parts'} as well.",
+                fix="Move or rename one of them.",
+            )
+        if parts:
+            self._parts(folder, names, parts, source)
+            return
+        looks = {name: self._look(folder, name) for name in names}
+        if self._are_groups(folder, looks):
+            for name in self._checked_groups(folder, looks, source):
+                self.level(_join(folder, name), split, source or self.sources.get(name))
+            return
+        self._check_mixture(folder, looks)
+        for name in names:
+            self._class_folder(_join(folder, name), name, split, source)
+        self._check_halves(folder, names)
+
+    def _parts(self, folder: str, names: list[str], parts: dict[str, str], source: str | None) -> None:
+        where = self.root / folder
+        others = [name for name in names if name not in parts]
+        for name in others:
+            if near := near_part(name, parts.values()):
+                raise InconsistentDataset(
+                    f"The folder `{name}` in `{where}` stands beside {', '.join(sorted(parts))}, but is no part "
+                    f"of a data set. {near}",
+                    fix="Rename it or move it away.",
+                )
+        inner = {spelling_key(one) for part in parts for one in self._look(folder, part).folders}
+        classes = [name for name in others if spelling_key(name) in inner]
+        if classes:
+            raise InconsistentDataset(
+                f"The folders {and_list(classes)} in `{where}` stand beside {and_list(sorted(parts))}, where there are "
+                "such folders, too. To which part their films belong cannot be told.",
+                fix=f"Move them into a folder `train`, or {_CSV} path,finding,split",
+            )
+        for name in others:
+            number = sum(1 for _ in walk(str(where / name), os.path.realpath(self.root), set()))
+            if number:
+                self.layout.remarks.append(
+                    Remark(
+                        "folder-not-read",
+                        f"Not read: the folder `{_join(folder, name)}` ({_num_films(number)}). It stands beside "
+                        f"{and_list(sorted(parts))}, and its name is no part of a data set. To read it, rename it to "
+                        "train, validation or test.",
+                        severity="warning",
+                    )
+                )
+        for name, part in parts.items():
+            self.part_names[_join(folder, name)] = part
+            self.level(_join(folder, name), part, source)
+
+    def _are_groups(self, folder: str, looks: dict[str, _Look]) -> bool:
+        """Return whether the folders of a level are parts or sources, whose class folders lie one level below."""
+        if any(is_known_finding(name) for name in looks):
+            return False
+        below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
+        nested = {name: classes for name, classes in below.items() if classes}
+        if not nested:
+            return False
+        lower = [one for classes in nested.values() for one in classes]
+        if any(is_known_finding(one) for one in lower):
+            return True
+        said = sum(is_source(name) or is_fold(name) for name in looks)
+        if all(is_source(one) for one in lower):
+            return False  # hospitals in class folders
+        keys = [{spelling_key(one) for one in classes} for classes in nested.values()]
+        shared = set.intersection(*keys) if len(keys) > 1 else set()
+        alike = len(shared) >= _LEAST_SHARED * len(set.union(*keys)) and max(map(len, keys)) <= _MOST_CLASSES
+        return (bool(shared) and alike) or (2 * said >= len(looks) and len(nested) == len(looks))
+
+    def _checked_groups(self, folder: str, looks: dict[str, _Look], source: str | None) -> list[str]:
+        """Return the folders to read as sources or folds; refuse those whose names do not say what they are."""
+        below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
+        bare = [name for name, classes in below.items() if not classes]
+        groups = [name for name in looks if name not in bare]
+        where = self.root / folder
+        if bare and any(looks[name].has_films or looks[name].folders for name in bare):
+            raise InconsistentDataset(
+                f"The folders {and_list(groups)} in `{where}` hold class folders ({_listed(below)}), but "
+                f"{and_list(bare)} beside them {'holds' if len(bare) == 1 else 'hold'} none.",
+                fix="Move it away, or put its films into class folders.",
+            )
+        folds = [name for name in groups if is_fold(name)]
+        sources = [name for name in groups if is_source(name)]
+        if 2 * len(folds) >= len(groups) and len(groups) > 1:
+            self.folds.update(dict.fromkeys(groups, folder))
+            return groups
+        if (2 * len(sources) >= len(groups)) and source is None:
+            self.sources.update({name: name for name in groups})
+            return groups
+        if len(groups) == 1:
+            raise InconsistentDataset(
+                f"The folder `{where}` holds one folder, `{groups[0]}`, which holds class folders: {_listed(below)}.",
+                fix=f"Did you mean the folder inside it, `{where / groups[0]}`?",
+            )
+        first = f"{_join(folder, groups[0])}/{below[groups[0]][0]}/1.png,{below[groups[0]][0]},{groups[0]}"
+        raise InconsistentDataset(
+            f"Cannot tell what the folders {and_list(groups)} in `{where}` are. They hold the same class folders: "
+            f"{_listed(below)}; so they are no findings. Their names say neither a part of a data set (train, "
+            "validation, test) nor a source (HospitalA, site-1).",
+            fix=f"Rename them so, or {_CSV} path,finding,source (or split) with lines such as {first}",
+        )
+
+    def _check_mixture(self, folder: str, looks: dict[str, _Look]) -> None:
+        """Refuse class folders beside folders of class folders."""
+        keys = {spelling_key(name) for name in looks}
+        for name, look in looks.items():
+            inner = [one for one in look.classes if spelling_key(one) in keys - {spelling_key(name)}]
+            said = is_source(name) or is_fold(name)
+            findings = [one for one in look.classes if is_known_finding(one)]
+            if (inner and not is_known_finding(name)) or (said and findings):
+                others = [one for one in looks if one != name]
+                raise InconsistentDataset(
+                    f"The folder `{name}` in `{self.root / folder}` holds class folders ({_names(inner or findings)}) "
+                    f"and stands beside class folders ({_names(others)}).",
+                    fix=f"Move it away, or {_CSV} path,finding,source",
+                )
+
+    # --- class folders ----------------------------------------------------------------------------------------------
+
+    def _class_folder(self, folder: str, label: str, split: str | None, source: str | None) -> None:
+        """Add a class folder, or the parts and sources that it is divided into."""
+        look = self._look("", folder)
+        if look.parts and split is None:
+            others = [name for name in look.folders if name not in look.parts and not is_neutral(name)]
+            if look.has_films or others:
+                raise InconsistentDataset(
+                    f"The class folder `{self.root / folder}` is divided into {and_list(look.parts)}, but films lie "
+                    f"beside them{f', in {and_list(others)}' if others else ''}.",
+                    fix="Move them into one of the parts.",
+                )
+            for name, part in look.parts.items():
+                self.part_names[_join(folder, name)] = part
+                self._class_folder(_join(folder, name), label, part, source)
+        elif source is None and look.folders and not look.has_films and all(map(is_source, look.folders)):
+            for name in look.folders:
+                self.sources[name] = name
+                self._class_folder(_join(folder, name), label, split, name)
+        else:
+            self.layout.classes.append(ClassFolder(folder, unicodedata.normalize("NFC", label), split, source))
+
+    def _check_halves(self, folder: str, names: list[str]) -> None:
+        """Refuse class folders of which some are divided into parts and others are not."""
+        divided = {}
+        for name in names:
+            start = _join(folder, name)
+            splits = {one.split for one in self.layout.classes if is_inside(one.folder, start)}
+            divided[name] = splits != {None}
+        if len(set(divided.values())) > 1:
+            whole = [name for name in names if not divided[name]]
+            raise InconsistentDataset(
+                f"Some class folders in `{self.root / folder}` are divided into parts (train, test), but "
+                f"{and_list(whole)} {'is' if len(whole) == 1 else 'are'} not.",
+                fix="Divide all of them, or none.",
+            )
+
+    # --- helpers ----------------------------------------------------------------------------------------------------
+
+    def _look(self, folder: str, name: str) -> _Look:
+        names, folders, _ = list_folder(str(self.root / _join(folder, name)))
+        return _Look(tuple(one for one in names if one in folders), len(names) > len(folders))
+
+    def _classes_below(self, folder: str, name: str, look: _Look) -> tuple[str, ...]:
+        """Return the class folders that a folder would hold if it were a source, or a source of parts."""
+        if not look.parts:
+            return look.classes
+        inside = [self._look(_join(folder, name), part) for part in look.parts]
+        return tuple(dict.fromkeys(one for part in inside for one in part.classes))
+
+    def _pass_over(self, folder: str) -> None:
+        """Count the files of a folder that holds no films itself."""
+        where = str(self.root / folder)
+        names, folders, _ = list_folder(where, self.layout.passed)
+        for name in names:
+            if name not in folders:
+                self.layout.passed.add(where, name, "outside the class folders")
+
+    def tell_names(self) -> None:
+        """Say how folders were read whose names do not say it in so many words."""
+        odd = {name.rpartition("/")[2]: part for name, part in self.part_names.items()}
+        odd = {name: part for name, part in odd.items() if name.lower() not in ("train", "test", "validation", "val")}
+        if odd:
+            read = ", ".join(f"`{name}` as {part}" for name, part in sorted(odd.items()))
+            self.layout.remarks.append(Remark("parts", f"Parts of the data set: {read}."))
+        if self.sources:
+            self.layout.remarks.append(
+                Remark("sources", f"The folders {and_list(sorted(self.sources))} are read as sources of the films.")
+            )
+        if self.folds:
+            self.layout.remarks.append(
+                Remark(
+                    "folds",
+                    f"The folders {and_list(sorted(self.folds))} hold the same class folders and are read as one set: "
+                    "hilum draws its own parts, in which twins and patients stay together. To keep a fold as the test "
+                    "part, name its folder `test` and put the others into `train`.",
+                )
+            )
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _listed(below: dict[str, tuple[str, ...]]) -> str:
+    counts = Counter(one for classes in below.values() for one in classes)
+    return _names(sorted(counts, key=lambda one: (-counts[one], one)))
+
+
+def _names(names: Iterable[str]) -> str:
+    found = list(names)
+    return ", ".join(sorted(found[:6])) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+
+
+def _num_films(number: int) -> str:
+    return "1 film" if number == 1 else f"{number:,} films"

@@ -1,0 +1,173 @@
+"""A data set as a list: a CSV, in the forms that people save it, whose lines name films and findings."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hilum.data.columns import (
+    Columns,
+    Listing,
+    check_columns,
+    find_columns,
+    find_marks,
+    is_column,
+    looks_like_film,
+    marked_finding,
+)
+from hilum.data.labels import Remark
+from hilum.data.names import PARTS, part_named
+from hilum.data.places import place_films
+from hilum.data.record import FilmRecord
+from hilum.data.table import TABLE_SUFFIXES, cell_text, open_table
+from hilum.errors import InconsistentDataset, nearest_name
+from hilum.text import plain_cell
+
+__all__ = ["further_columns", "is_manifest", "read_manifest"]
+
+_OLDEST_YEARS = 125
+_NO_PATIENT = frozenset(
+    ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "-", "?")
+)
+_NEEDED = ("path", "finding")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What a list holds: the cells of its lines, and where its films lie."""
+
+    columns: Columns
+    lines: list[int]
+    rows: list[list[str]]
+    root: str
+    places: list[str]
+    remarks: list[Remark]
+
+
+def is_manifest(path: Path) -> bool:
+    """Return whether a path names a list by its suffix."""
+    return path.suffix.lower() in TABLE_SUFFIXES
+
+
+def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]:
+    """Return the folder that films are relative to, the films with the labels as found, and what to tell.
+
+    Args:
+        manifest: The list; a `Listing` says which column holds what.
+
+    Raises:
+        InconsistentDataset: It does not hold together.
+        InputError: It cannot be read, or lacks a column that the user names.
+    """
+    found = _read(manifest)
+    columns = found.columns
+    has_parts = "split" in columns.places
+    if has_parts and columns.header[columns.places["split"]].lower() != "split":  # another name may mean another thing
+        cells = {columns.cell(row, "split") for row in found.rows}
+        has_parts = "split" in _told(manifest) or all(part_named(cell) for cell in cells if cell)
+    records: list[FilmRecord] = []
+    without: list[str] = []
+    lines_of: dict[str, int] = {}
+    for line, row, place in zip(found.lines, found.rows, found.places, strict=True):
+        where = f"Line {line} of `{manifest}`"
+        if place in lines_of:
+            raise InconsistentDataset(
+                f"{where} names the film `{place}`, which line {lines_of[place]} names already.",
+                fix="Keep one of the two.",
+            )
+        lines_of[place] = line
+        label = unicodedata.normalize("NFC", _label(columns, row))
+        if not label and columns.marks:
+            without.append(place)
+            continue
+        if not label:
+            raise InconsistentDataset(f"{where} gives no finding for `{place}`.", fix="Fill it in, or remove the line.")
+        part = columns.cell(row, "split") if has_parts else ""
+        if part and part_named(part) is None:
+            raise InconsistentDataset(
+                f"{where} has the split `{part}`. {nearest_name(part, PARTS)}", fix="Correct it, or leave it empty."
+            )
+        patient = columns.cell(row, "patient")
+        records.append(
+            FilmRecord(
+                place,
+                label,
+                part_named(part),
+                patient if patient.upper() not in _NO_PATIENT else None,
+                columns.cell(row, "source") or None,
+                columns.cell(row, "group") or None,
+                _age_in(columns.cell(row, "age")),
+            )
+        )
+    remarks = found.remarks
+    if without:
+        marks = ", ".join(columns.header[place] for place in columns.marks[:6])
+        number = f"{len(without):,} films have" if len(without) > 1 else "1 film has"
+        message = f"{number} no 1 in the columns of findings ({marks}): no finding is stated, and they are left out."
+        remarks.append(Remark("left-out", message, tuple(sorted(without)), "warning"))
+    own = os.path.abspath(manifest.parent)  # noqa: PTH100
+    return manifest.parent if found.root == own else Path(found.root), records, remarks
+
+
+def further_columns(manifest: Path) -> dict[str, dict[str, str]]:
+    """Return {absolute path: {column: cell}} of the columns that may make groups, their names in lower case.
+
+    Left out are those with what is read already, and the patient's key, which is nobody's business.
+    """
+    found = _read(manifest)
+    taken = set(found.columns.marks)
+    taken |= {found.columns.places.get(role, -1) for role in ("path", "finding", "split", "patient", "source")}
+    kept = [(place, name.lower()) for place, name in enumerate(found.columns.header) if name and place not in taken]
+    return {
+        os.path.join(found.root, place): {name: row[column] for column, name in kept}  # noqa: PTH118
+        for row, place in zip(found.rows, found.places, strict=True)
+    }
+
+
+def _told(manifest: Path) -> Mapping[str, str]:
+    return manifest.columns if isinstance(manifest, Listing) else {}
+
+
+def _read(manifest: Path) -> _Rows:
+    told = _told(manifest)
+    with open_table(manifest, is_known=lambda name: is_column(name) or name.strip() in told.values()) as table:
+        columns = find_columns(manifest, table.header, told, needed=_NEEDED)
+        if "path" not in columns.places:
+            _refuse_bare_list(manifest, table.header)
+            check_columns(manifest, columns, _NEEDED)
+        numbered = list(table.rows)
+    lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
+    if "finding" not in columns.places:
+        columns = find_marks(columns, rows)
+    check_columns(manifest, columns, ("path",) if columns.marks else _NEEDED)
+    root, places, remarks = place_films(manifest, [columns.cell(row, "path") for row in rows], lines)
+    if told_columns := columns.told():
+        remarks.insert(0, Remark("columns", told_columns))
+    return _Rows(columns, lines, [[plain_cell(cell_text(cell)) for cell in row] for row in rows], root, places, remarks)
+
+
+def _refuse_bare_list(manifest: Path, header: Sequence[str]) -> None:
+    if len(header) == 1 and (looks_like_film(header) or manifest.suffix.lower() == ".txt"):
+        raise InconsistentDataset(
+            f"`{manifest}` is a list of paths: it does not say what the films show. `hilum predict` takes such a list; "
+            "here a CSV with the columns path and finding is expected.",
+            fix=f"Write a first line path,finding, then a line a film such as {header[0]},Normal",
+        )
+
+
+def _label(columns: Columns, row: Sequence[str]) -> str:
+    return marked_finding(columns, row) if columns.marks else columns.cell(row, "finding")
+
+
+def _age_in(cell: str) -> float | None:
+    """Return an age in years from "45", "45.5" or DICOM's "045Y", "018M"; None of anything else."""
+    parts = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+    unit = cell[-1:].upper()
+    try:
+        years = float(cell[:-1]) / parts[unit] if unit in parts else float(cell)
+    except ValueError:
+        return None
+    return years if 0 <= years <= _OLDEST_YEARS else None

@@ -1,0 +1,93 @@
+"""What the name of a folder or a cell says: a part of a data set, a fold, a source, a known finding, or nothing."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from hilum.errors import nearest_name
+from hilum.findings import finding_named
+
+__all__ = ["PARTS", "is_fold", "is_known_finding", "is_neutral", "is_source", "near_part", "part_named"]
+
+PARTS = ("train", "validation", "test")
+_PART_WORDS = {
+    "train": "train|training|trn",
+    "validation": "val|valid|validate|validation|dev|devel|tune|tuning",
+    "test": "test|testing|tst|eval|evaluation|holdout|heldout",
+}
+_PLAIN_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "validation"
+)
+_THING = "data|datasets?|sets?|images?|imgs?|films?|xrays?|cxrs?|radiographs?|split|part|folder|files|samples?|cohort"
+_PART = {part: re.compile(rf"(?:my|the|{_THING})*(?:{words})(?:{_THING})*") for part, words in _PART_WORDS.items()}
+_FOLD = re.compile(
+    r"(?:cv|k)?(?:folds?|splits?|parts?|partition|subset|chunk|batch|shard|cv)(?:[0-9]+|[a-z])(?:of[0-9]+)?"
+)
+_SOURCE = re.compile(
+    r"hospital|hosp|sites?|cent(?:er|re|ro)s?|clinics?|clinica|klinik|klinikum|spital|krankenhaus|hopital|ospedale"
+    r"|institut(?:e|ion|o)?|universit\w+|uni|source|scanner|vendor|manufacturer|device|machine|country|city|cohort"
+    r"|dataset|database|db|repo|collection"
+    r"|nih|chestxray14|chexpert|mimic|mimiccxr|padchest|vindr|vindrcxr|rsna|siim|bimcv|ricord|midrc|covidx|kermany"
+    r"|guangzhou|jsrt|shenzhen|montgomery|ieee8023|cohen|actualmed|figure1|hannover|brixia|ozturk|openi|indiana|plco"
+)
+_TOKEN = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-zà-ÿ])|\d+")
+_MORE_FINDINGS = re.compile(
+    r"abnormal|atelectasis|cardiomegaly|consolidations?|o?edema|emphysema|(?:pleural)?effusions?|fibrosis|fractures?|hernia"
+    r"|infiltrates?|infiltrations?|lesions?|lungopacity|mass(?:es)?|nodules?|opacity|opacities|others?|ards|sars"
+    r"|pleuralthickening|pneumothorax|bronchitis|non?tb|non?covid(?:19)?|notcovid(?:19)?"
+)
+_NEUTRAL = re.compile(
+    r"images?|imgs?|pics|pictures?|films?|xrays?|cxrs?|dicoms?|dcm|png|jpe?g|tiff?|masks?|segmentations?|labels?"
+    r"|pa|ap|ll|rl|lat|lateral|frontal|views?|male|female|men|women|m|f|left|right|raw|original|processed|resized"
+    r"|(?:19|20)\d\d(?:\d\d){0,2}|(?:patient|pat|subject|sub|case|study|series|st|se|p|id|pid)\d+"
+)
+
+
+def part_named(name: str) -> str | None:
+    """Return "train", "validation" or "test" where a name says one of them, else None.
+
+    Example:
+        >>> [part_named(name) for name in ("training_set", "Testing", "dev", "valid", "HoldOut", "contest")]
+        ['train', 'test', 'validation', 'validation', 'test', None]
+    """
+    squashed = re.sub(r"[\W_\d]+", "", unicodedata.normalize("NFKC", name).casefold())
+    return next((part for part, words in _PART.items() if words.fullmatch(squashed)), None)
+
+
+def near_part(name: str, found: Iterable[str]) -> str:
+    """Return a suggestion for a name that looks like a part that is missing, else nothing."""
+    missing = [plain for plain, part in _PLAIN_NAMES.items() if part not in set(found)]
+    is_near = difflib.get_close_matches(name.lower(), missing, n=1, cutoff=0.75)
+    return nearest_name(name, missing) if is_near else ""
+
+
+def is_fold(name: str) -> bool:
+    """Return whether a folder is one of the numbered shares of a data set: fold0, split_1, part-b."""
+    return bool(_FOLD.fullmatch(re.sub(r"[\W_]+", "", name.casefold())))
+
+
+def is_source(name: str) -> bool:
+    """Return whether a name says a hospital or a public set: HospitalA, site-2, siteB, NIH.
+
+    Example:
+        >>> [is_source(name) for name in ("HospitalA", "siteB", "Klinik_Nord", "Kermany", "Opposite", "A")]
+        [True, True, True, True, False, False]
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = [word.lower() for word in _TOKEN.findall(plain)]
+    squashed = re.sub(r"[\W_]+", "", plain.lower())
+    tail = re.fullmatch(rf"(?:{_SOURCE.pattern})(?:[a-z]|\d+)?", squashed)
+    return bool(tail) or any(_SOURCE.fullmatch(word) for word in words)
+
+
+def is_known_finding(name: str) -> bool:
+    """Return whether a name is a finding that hilum knows by name, or another common one of chest films."""
+    return finding_named(name) is not None or bool(_MORE_FINDINGS.fullmatch(re.sub(r"[\W_]+", "", name.casefold())))
+
+
+def is_neutral(name: str) -> bool:
+    """Return whether a folder's name says how films are kept, not what they show: images, masks, PA, 2020, patient7."""
+    return bool(_NEUTRAL.fullmatch(re.sub(r"[\W_]+", "", name.casefold())))

@@ -1,0 +1,153 @@
+"""Where the films of a list lie: paths as other computers write them are found again beside the list.
+
+Backslashes are separators where no file has them in its name. Absolute paths of another computer are read from the
+folder on that the list lies in. A name without its folder or suffix, or in another case, stands for the one file that
+it fits; where it fits two, it is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from hilum.data.labels import Remark
+from hilum.data.table import cell_text
+from hilum.data.walk import is_inside
+from hilum.errors import InconsistentDataset
+
+__all__ = ["local_path", "place_films"]
+
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]|[/\\]{2}[^/\\]")
+
+
+def local_path(folder: str, cell: str) -> str:
+    """Return a path of a list with "/" between its parts and in the encoding of the file that is there.
+
+    Args:
+        folder: What it is relative to.
+        cell: As it stands in the list.
+    """
+    variants = [cell]
+    if "\\" in cell and os.sep == "/":
+        variants.append(cell.replace("\\", "/"))
+    variants += [text for one in variants if (text := cell_text(one)) != one]
+    if len(variants) == 1:
+        return cell
+    there = (one for one in variants if os.path.lexists(os.path.join(folder, one)))  # noqa: PTH118
+    return next(there, cell_text(variants[-1]) if "\\" in cell else cell)
+
+
+def place_films(manifest: Path, cells: Sequence[str], lines: Sequence[int]) -> tuple[str, list[str], list[Remark]]:
+    """Return the folder that films are relative to, their places in it with "/" between the parts, and what to tell.
+
+    Args:
+        manifest: The list.
+        cells: The path of each film as it stands there.
+        lines: The line of each.
+
+    Raises:
+        InconsistentDataset: A film lies outside, or is not there.
+    """
+    root = os.path.abspath(manifest.parent)  # noqa: PTH100 - lexical, as links may lead out of the folder
+    named = [local_path(root, cell) for cell in cells]
+    remarks: list[Remark] = []
+    if named and all(map(_is_absolute, named)):
+        if any(map(os.path.lexists, named[:100])) or not (shortened := _from_elsewhere(root, named)):
+            common = os.path.commonpath([os.path.dirname(os.path.normpath(path)) for path in named])  # noqa: PTH120
+            root = root if is_inside(common, root) or not os.path.isabs(common) else common  # noqa: PTH117
+        else:
+            start, named = shortened
+            remarks.append(
+                Remark(
+                    "columns",
+                    f"The list's paths begin with `{start}`, which is not on this computer: they are read from the "
+                    "list's own folder on.",
+                )
+            )
+    places = [_place_in(root, cell, f"Line {line} of `{manifest}`") for cell, line in zip(named, lines, strict=True)]
+    missing = [place for place in places if not os.path.lexists(os.path.join(root, place))]  # noqa: PTH118
+    if missing:
+        found = _found_by_name(root, missing)
+        lost = [place for place in missing if place not in found]
+        if lost:
+            raise InconsistentDataset(
+                f"{len(lost)} of the {len(places)} films that `{manifest}` names are not there, the first "
+                f"`{lost[0]}`. Expected paths relative to `{root}`.",
+                fix="Correct the paths, or move the manifest beside the films.",
+            )
+        places = [found.get(place, place) for place in places]
+        remarks.append(
+            Remark(
+                "columns",
+                f"{len(missing):,} film{'s were' if len(missing) > 1 else ' was'} found by name: "
+                f"`{missing[0]}` is read as `{found[missing[0]]}`.",
+            )
+        )
+    return root, places, remarks
+
+
+def _is_absolute(path: str) -> bool:
+    return os.path.isabs(path) or bool(_DRIVE.match(path))  # noqa: PTH117
+
+
+def _from_elsewhere(root: str, named: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Return the beginning that all paths have in common and what follows it, where that lies in the list's folder."""
+    parts = [path.split("/") for path in named]
+    for number in range(1, min(map(len, parts))):
+        start = parts[0][:number]
+        if any(one[:number] != start for one in parts):
+            return None
+        if os.path.lexists(os.path.join(root, *parts[0][number:])):  # noqa: PTH118
+            return "/".join(start) + "/", ["/".join(one[number:]) for one in parts]
+    return None
+
+
+def _place_in(root: str, cell: str, where: str) -> str:
+    if not cell or "\0" in cell:
+        raise InconsistentDataset(f"{where} gives no path.", fix="Fill it in, or remove the line.")
+    path = os.path.normpath(os.path.join(root, cell))  # noqa: PTH118
+    if path == root or not is_inside(path, root):
+        raise InconsistentDataset(
+            f"{where} names the film `{cell}`, which lies outside the manifest's folder.",
+            fix="Move the manifest to a folder that holds all films, or make every path absolute.",
+        )
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def _found_by_name(root: str, missing: Sequence[str]) -> dict[str, str]:
+    """Return {place: file} of the films that fit just one file by their names."""
+    wanted = {_bare(place) for place in missing}
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if _bare(name) in wanted or name.lower() in wanted:
+                place = Path(os.path.relpath(os.path.join(folder, name), root)).as_posix()  # noqa: PTH118
+                files[_bare(name)].append(place)
+                if name.lower() != _bare(name):
+                    files[name.lower()].append(place)
+    found = {}
+    for place in missing:
+        fitting = [file for file in files[place.rpartition("/")[2].lower()] if _fits(place, file, with_suffix=True)]
+        fitting = fitting or [file for file in files[_bare(place)] if _fits(place, file, with_suffix=False)]
+        if len(fitting) == 1:
+            found[place] = fitting[0]
+    return found
+
+
+def _bare(place: str) -> str:
+    """Return a file's name in lower case without its suffix, if it has one that a film may have."""
+    name = place.rpartition("/")[2].lower()
+    return re.sub(r"\.(?:png|jpe?g|dcm|dicom)$", "", name)
+
+
+def _fits(place: str, file: str, *, with_suffix: bool) -> bool:
+    """Return whether a file's path ends like a place in any case; without suffix only where the place has none."""
+    wanted, there = place.lower(), file.lower()
+    if not with_suffix:
+        if _bare(wanted) != wanted.rpartition("/")[2]:
+            return False  # another suffix than the one that is named is another file
+        there = there.rpartition("/")[0] + "/" + _bare(there) if "/" in there else _bare(there)
+    return there == wanted or there.endswith(f"/{wanted}")

@@ -1,0 +1,170 @@
+"""Tables as people save them: CSV of any usual encoding and separator, from Excel, R, pandas or by hand.
+
+The first line that is not empty names the columns; before it may stand Excel's ``sep=;``. Lines come out one by one, so
+that a list of a million films costs no memory.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TextIO
+
+from hilum.errors import InconsistentDataset, InputError
+
+__all__ = ["TABLE_SUFFIXES", "Table", "cell_text", "encoding_of", "is_text", "open_table"]
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+_SEPARATORS = (",", ";", "\t", "|")
+_SAMPLE_BYTES = 2**16
+_BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SEP_LINE = re.compile(r"""\s*["']?sep=(\\t|.)["']?\s*""", re.IGNORECASE)
+_BINARY = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b")
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open table.
+
+    Attributes:
+        path: Where it lies.
+        header: The names of its columns, without spaces around them.
+        rows: Number of the line and the cells, as many as the header has, of each line that is not empty.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: Iterator[tuple[int, list[str]]]
+
+
+@contextmanager
+def open_table(path: Path, *, is_known: Callable[[str], bool], what: str = "manifest") -> Iterator[Table]:
+    """Open a table, whatever its encoding and its separator.
+
+    Args:
+        path: A file.
+        is_known: Says of a column's name whether it is one that may be expected. Of several separators that
+            part the first line, that one counts which parts it into the most of these.
+        what: What to call the file in messages.
+
+    Raises:
+        InputError: The file cannot be read.
+        InconsistentDataset: It is no table, or lines are no lines of it; also while its rows are read.
+    """
+    try:
+        with path.open("rb") as data:
+            sample = data.read(_SAMPLE_BYTES)
+        if sample.startswith(_BINARY) or sample[128:132] == b"DICM":
+            raise InconsistentDataset(
+                f"Cannot read the {what} `{path}`: it holds {_content(sample)}, not lines of text.",
+                fix="Save it as CSV (in Excel: Save As, CSV UTF-8).",
+            )
+        encoding = encoding_of(sample)
+        errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
+        with path.open(encoding=encoding, errors=errors, newline="") as lines:
+            yield _table(path, lines, is_known, what)
+    except OSError as error:
+        raise InputError(f"Cannot read the {what} `{path}`: {error.strerror}.", fix="Check the path.") from error
+    except (UnicodeError, csv.Error) as error:
+        raise InconsistentDataset(
+            f"Cannot read the {what} `{path}`: {error}.", fix="Save it as CSV, separated by commas, in UTF-8."
+        ) from error
+
+
+def encoding_of(sample: bytes) -> str:
+    """Return the encoding of a text by its first bytes: UTF-8 unless it says or shows that it is UTF-16 or UTF-32."""
+    for mark, encoding in _BOMS:
+        if sample.startswith(mark):
+            return encoding
+    start = sample[:1000]
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if odd > 0.3 * len(start) / 2 > even:
+        return "utf-16-le"
+    if even > 0.3 * len(start) / 2 > odd:
+        return "utf-16-be"
+    return "utf-8-sig"
+
+
+def is_text(sample: bytes) -> bool:
+    """Return whether the first bytes of a file are a text, in any of the encodings that are read."""
+    if sample.startswith(_BINARY) or sample[128:132] == b"DICM":
+        return False
+    return encoding_of(sample) != "utf-8-sig" or b"\0" not in sample
+
+
+def cell_text(cell: str) -> str:
+    """Return a cell in NFC-neutral text: bytes that are no UTF-8 are taken for Windows-1252, as Excel writes it."""
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        data = cell.encode("utf-8", "surrogateescape")
+        try:
+            return data.decode("cp1252")
+        except UnicodeDecodeError:
+            return data.decode("latin-1")
+    return cell
+
+
+def _table(path: Path, lines: TextIO, is_known: Callable[[str], bool], what: str) -> Table:
+    first, skipped = "", 0
+    for line in lines:
+        first = line
+        if line.strip():
+            break
+        skipped += 1
+    told = _SEP_LINE.fullmatch(first.rstrip("\r\n"))
+    if told:
+        separator = "\t" if told[1] == "\\t" else told[1]
+        reader, skipped = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True), skipped + 1
+    else:
+        separator = _separator(first, is_known)
+        reader = csv.reader(chain([first], lines), delimiter=separator, strict=True, skipinitialspace=True)
+    header = next((row for row in reader if any(cell.strip() for cell in row)), [])
+    while header and not header[-1].strip():  # Excel writes empty columns at the end
+        header.pop()
+    names = tuple(cell_text(name).strip() for name in header)
+    return Table(path, names, _rows(path, reader, len(names), skipped))
+
+
+def _rows(path: Path, reader: csv.reader, width: int, skipped: int) -> Iterator[tuple[int, list[str]]]:  # type: ignore[valid-type]
+    for row in reader:  # type: ignore[attr-defined]
+        line = reader.line_num + skipped  # type: ignore[attr-defined]
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) < width or any(cell.strip() for cell in row[width:]):
+            raise InconsistentDataset(
+                f"Line {line} of `{path}` has {len(row)} cells; expected {width}, as in its first line.",
+                fix="Put cells that hold a comma in quotes.",
+            )
+        yield line, [cell.strip() for cell in row[:width]]
+
+
+def _separator(line: str, is_known: Callable[[str], bool]) -> str:
+    """Return the sign that parts the first line into the most columns with known names, then into the most columns."""
+    best, most = ",", (0, 1)
+    for separator in _SEPARATORS:
+        try:
+            names = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+        except csv.Error:
+            continue
+        found = (sum(is_known(name) for name in names) if len(names) > 1 else 0, len(names))
+        if found > most:
+            best, most = separator, found
+    return best
+
+
+def _content(sample: bytes) -> str:
+    if sample.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return "an Excel workbook or another packed file"
+    return "a packed file" if sample.startswith(b"\x1f\x8b") else "a picture or a document"

@@ -1,0 +1,39 @@
+"""The option --column: several after one another, and only with lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hilum.commands.columns import spread_columns, with_columns
+from hilum.data.columns import Listing
+from hilum.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("given", "spread"),
+    [
+        (
+            "audit a.csv --column path=file finding=dx --out o",
+            "audit a.csv --column path=file --column finding=dx --out o",
+        ),
+        ("predict --column path=file a.csv", "predict --column path=file a.csv"),
+        ("predict --column=path=file Split=x b", "predict --column=path=file --column Split=x b"),
+        ("predict path=file.csv", "predict path=file.csv"),
+        ("train a.csv --column path=a --column finding=b", "train a.csv --column path=a --column finding=b"),
+        ("train a.csv --column", "train a.csv --column"),
+    ],
+)
+def test_several_columns_after_one_another(given: str, spread: str) -> None:
+    assert spread_columns(given.split()) == spread.split()
+
+
+def test_lists_remember_their_columns_and_other_paths_do_not() -> None:
+    one, two = with_columns([Path("a.csv"), Path("-")], ["path=x", "finding=y"])
+    assert isinstance(one, Listing)
+    assert one.columns == {"path": "x", "finding": "y"}
+    assert not isinstance(two, Listing)
+    assert with_columns([Path("films")], None) == [Path("films")]
+    with pytest.raises(InputError, match="`films` is none"):
+        with_columns([Path("films")], ["path=x"])

@@ -1,0 +1,140 @@
+"""Lists in the forms that people save them say the same; what they cannot say is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hilum.data.columns import listing
+from hilum.data.folder import read_dataset
+from hilum.errors import InconsistentDataset, InputError
+
+Films = dict[str, str]
+FORMS = (
+    *("case", "caseext", "cr", "extra", "leadslash", "names", "noext", "patient_id", "semi", "sep", "utf16", "win"),
+    *("win2", "winabs"),
+)
+ROWS = [("Normal/00.png", "Normal"), ("Normal/01.png", "Normal"), ("Sick/00.png", "Effusion"), ("Sick/02.png", "Mass")]
+MARKS = "path,Normal,Effusion,Mass\nNormal/00.png,1,0,0\nNormal/01.png,1,0,0\nSick/00.png,0,1,0\nSick/02.png,0,0,1\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for path, _ in ROWS:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"film")
+    return tmp_path
+
+
+def write(folder: Path, text: str, name: str = "films.csv", encoding: str = "utf-8") -> Path:
+    (folder / name).write_bytes(text.encode(encoding))
+    return folder / name
+
+
+def films(path: Path, **options: int) -> Films:
+    return {record.path: record.finding for record in read_dataset(path, **options).records}
+
+
+def lines(join: str = ",", header: str = "path,finding", change: Callable[[str], str] = str) -> str:
+    return "".join(f"{join.join(row)}\n" for row in (header.split(","), *((change(path), name) for path, name in ROWS)))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (lines(), "utf-8"),
+        (lines(), "utf-8-sig"),
+        (lines("\t"), "utf-16"),
+        (lines(";"), "latin-1"),
+        (lines("|"), "utf-8"),
+        ("sep=;\n" + lines(";"), "utf-8"),
+        (lines(header="Image Index,Finding Labels"), "utf-8"),
+        (lines(header="filename,label"), "utf-8"),
+        (lines(change=lambda path: path.replace("/", "\\")), "utf-8"),
+        (lines(change=lambda path: ".\\" + path.replace("/", "\\")), "utf-8"),
+        (lines(change=lambda path: "C:\\Users\\me\\films\\" + path.replace("/", "\\")), "utf-8"),
+        (lines(change=lambda path: "\\\\server\\share\\" + path.replace("/", "\\")), "utf-8"),
+        (lines(change=lambda path: f"/home/other/{path}"), "utf-8"),
+        (lines(change=lambda path: f"/{path}"), "utf-8"),
+        (lines(change=lambda path: path.removesuffix(".png")), "utf-8"),
+        (lines(change=lambda path: path.upper()), "utf-8"),
+        (lines(";").replace("\n", ";;\n"), "utf-8"),
+        (MARKS, "utf-8"),
+    ],
+)
+def test_one_list_in_every_form(folder: Path, text: str, encoding: str) -> None:
+    assert films(write(folder, text, encoding=encoding)) == dict(ROWS)
+
+
+@pytest.mark.parametrize("name", ["films.tsv", "films.TXT", "films.tab", "films.CSV"])
+def test_other_suffixes(folder: Path, name: str) -> None:
+    assert films(write(folder, lines("\t"), name)) == dict(ROWS)
+
+
+def test_bare_names_are_found_in_sub_folders_where_they_are_unique(folder: Path) -> None:
+    assert films(write(folder, "Image Index,Finding Labels\n01.png,No Finding\n02.png,Mass\n")) == {
+        "Normal/01.png": "Normal",
+        "Sick/02.png": "Mass",
+    }
+    with pytest.raises(InconsistentDataset, match=r"1 of the 2 films .* are not there, the first `00.png`"):
+        films(write(folder, "path,finding\n00.png,Normal\n02.png,Mass\n"))
+    with pytest.raises(InconsistentDataset, match=r"are not there, the first `Normal/00.jpg`"):
+        films(write(folder, "path,finding\nNormal/00.jpg,Normal\nSick/02.png,Mass\n"))
+
+
+def test_columns_are_told_and_said(folder: Path) -> None:
+    path = write(folder, lines(header="scan,dx2"))
+    with pytest.raises(InconsistentDataset, match="no column `path`"):
+        films(path)
+    dataset = read_dataset(listing(path, {"path": "scan", "finding": "dx2"}))
+    assert {record.path: record.finding for record in dataset.records} == dict(ROWS)
+    assert [remark.message for remark in dataset.remarks] == ["Columns of the list: `scan` as path, `dx2` as finding."]
+    with pytest.raises(InputError, match="no column `scam`"):
+        films(listing(path, {"path": "scam"}))
+
+
+def test_marks_of_no_finding_and_of_several_are_counted(folder: Path) -> None:
+    text = "file,Normal,Mass\nNormal/00.png,1,0\nNormal/01.png,0,0\nSick/00.png,1,1\nSick/02.png,0,1\n"
+    dataset = read_dataset(write(folder, text))
+    assert {record.path: record.finding for record in dataset.records} == {
+        "Normal/00.png": "Normal",
+        "Sick/00.png": "Normal|Mass",
+        "Sick/02.png": "Mass",
+    }
+    told = {remark.kind: remark.message for remark in dataset.remarks}
+    assert told["left-out"].startswith("1 film has no 1 in the columns of findings (Normal, Mass)")
+    assert told["ambiguous-label"].startswith("1 film names more than one finding, such as `Normal|Mass`")
+
+
+def test_a_split_by_another_name_counts_where_it_says_parts(folder: Path) -> None:
+    text = "path,finding,subset\n" + "".join(f"{path},{name},{part}\n" for (path, name), part in zip(
+        ROWS, ("train", "Testing", "train", "train"), strict=True))  # fmt: skip
+    assert {record.split for record in read_dataset(write(folder, text)).records} == {"train", "test"}
+    other = read_dataset(write(folder, text.replace("Testing", "weekend")))
+    assert {record.split for record in other.records} == {None}
+
+
+def test_placeholder_words_are_no_patients(folder: Path) -> None:
+    text = "path,finding,Patient ID\n" + "".join(f"{path},{name},{who}\n" for (path, name), who in zip(
+        ROWS, ("0", "unknown", "N/A", "p3"), strict=True))  # fmt: skip
+    assert [record.patient for record in read_dataset(write(folder, text)).records] == ["0", None, None, "p3"]
+
+
+def test_a_list_of_paths_is_told_what_it_lacks(folder: Path) -> None:
+    for text in ("Normal/00.png\nSick/00.png\n", "some where\n"):
+        with pytest.raises(InconsistentDataset, match=r"is a list of paths.*`hilum predict`.*path,finding"):
+            films(write(folder, text, "films.txt"))
+
+
+def test_the_cases(cases: Path) -> None:
+    pool = cases / "10-finding-names-by-case" / "pool"
+    good = films(pool / "bomquote.csv")
+    assert len(good) == 28
+    assert {name: films(pool / f"{name}.csv") == good for name in FORMS} == dict.fromkeys(FORMS, True)
+    assert len(films(pool / "num.csv")) == 28
+    assert set(films(pool / "pipe.csv").values()) == {"Normal", "Effusion"}
+    for name in ("sep", "win", "utf16"):
+        with pytest.raises(InconsistentDataset, match=r"are not there, the first `Normal/00.png`"):
+            films(cases / "15-messages" / f"{name}.csv")  # the films lie beside the other copies
