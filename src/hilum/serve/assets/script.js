@@ -505,12 +505,10 @@ function bar(name, value, threshold, first) {
 
 function setParts(names) {
   const share = state.model ? `${Math.round(100 * state.model.coverage)} %` : "most";
-  const meaning = names.length === 1
-    ? "The model leaves one finding standing."
-    : `The model cannot tell these ${names.length} apart on this film.`;
+  const meaning = names.length === 1 ? "The model leaves one finding standing. " : "";
   return [
     make("ul", { className: "tags" }, ...names.map((name) => make("li", {}, name))),
-    make("p", { className: "soft fine" }, `${meaning} For ${share} of films like those it was calibrated on, the truth is in this set; for films of other hospitals that may not hold.`),
+    make("p", { className: "soft fine" }, `${meaning}For ${share} of films like those it was calibrated on, the truth is in this set; for films of other hospitals that may not hold.`),
   ];
 }
 
