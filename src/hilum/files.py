@@ -15,7 +15,7 @@ from hilum.errors import InputError
 
 __all__ = ["replace_array", "replace_file", "replace_files", "replacing"]
 
-_PARTIAL = ".hilum-"  # readers of folders pass over names that begin with a dot
+_LONGEST_NAME = 200  # bytes; the name of the file under way is longer, and file systems allow 255
 
 
 @contextmanager
@@ -29,7 +29,8 @@ def replacing(path: Path, *, wait: bool = True) -> Iterator[Path]:
         path: The file; its folder must exist.
         wait: Until the content is safe on disk. Without it a loss of power may cost the file, but never half of it.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL)
+    prefix = f".{path.name}-" if len(os.fsencode(path.name)) <= _LONGEST_NAME else ".hilum-"  # walks pass over both
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     partial = Path(name)
     try:
         os.close(handle)

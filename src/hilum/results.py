@@ -129,6 +129,11 @@ class ResultFolder:
     def _check_content(self, out: Path, *, overwrite: bool) -> None:
         fix = "Choose another folder."
         there = [name for name in self.present(out, self.files) if not _is_empty_folder(out / name)]
+        is_own = self.is_own(out)
+        if self.is_alone and not is_own and os.path.isdir(out) and any(one != out / ".work" for one in out.rglob("*")):  # noqa: PTH112
+            raise InputError(
+                f"`{out}` is not empty and holds no {self.of} of hilum's; nothing in it was touched.", fix=fix
+            )
         if not overwrite and there and (not self.last or self.last in there):
             raise InputError(
                 f"`{out}` holds {self.finished} not touched.", fix="Choose another folder, or add --overwrite."
@@ -136,13 +141,7 @@ class ResultFolder:
         for name in there:
             if (out / name).is_symlink():
                 raise InputError(f"Cannot write `{out / name}`: it is a link, and hilum writes through none.", fix=fix)
-        if self.is_own(out):
-            return
-        if self.is_alone and os.path.isdir(out) and any(path != out / ".work" for path in out.rglob("*")):  # noqa: PTH112
-            raise InputError(
-                f"`{out}` is not empty and holds no {self.of} of hilum's; nothing in it was touched.", fix=fix
-            )
-        if there and not self.is_alone:
+        if there and not is_own:
             raise InputError(
                 f"`{out}` holds `{there[0]}`, which no earlier {self.of} of hilum's made; it was not touched.", fix=fix
             )

@@ -58,7 +58,7 @@ def _blocks(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
             lines += textwrap.wrap(f"{head}: {cell}", width, initial_indent="  ", subsequent_indent="    ")
         lines.append("")
     text = "\n".join([*textwrap.wrap(heads[0], width), "", *lines]).strip("\n") + "\n"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return printable(text, lines=True)
 
 
 def figure_text(interval: Mapping[str, float | None]) -> str:
