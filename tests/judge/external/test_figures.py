@@ -58,6 +58,13 @@ def test_their_names_become_ours(theirs: Dataset) -> None:
     assert rename_findings(theirs, [], KNOWN) == theirs
 
 
+def test_another_spelling_of_a_finding_is_that_finding(tmp_path: Path, write_film: Callable[..., Path]) -> None:
+    for number, name in enumerate(("pleural_effusion", "mass")):
+        write_film(tmp_path / "set" / name / "a.png", seed=number)
+    renamed = rename_findings(read_dataset(tmp_path / "set"), [], ("Normal", "Pleural Effusion"))
+    assert [record.finding for record in renamed.records] == ["mass", "Pleural Effusion"]
+
+
 def test_names_of_one_finding_go_together(theirs: Dataset) -> None:
     renamed = rename_findings(theirs, ["Corona=Bacterial Pneumonia"], KNOWN)
     assert [record.finding for record in renamed.records][:2] == ["Bacterial Pneumonia"] * 2

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from hilum.data.folder import Dataset, FilmRecord
+from hilum.data.labels import spelling_key
 from hilum.errors import InputError, nearest_name
 from hilum.findings import finding_named, standard_name
 from hilum.judge.metrics import performance, wilson_interval
@@ -39,7 +40,7 @@ def rename_findings(dataset: Dataset, mapping: Sequence[str], known: Sequence[st
     Args:
         dataset: The films.
         mapping: Texts "Their name=Our finding". Their name is a folder's or the manifest's; names that stand for the
-            same finding (Covid, COVID-19) go together.
+            same finding (Covid, COVID-19) go together. Names that differ in spelling alone need none.
         known: The model's findings.
 
     Raises:
@@ -65,6 +66,10 @@ def rename_findings(dataset: Dataset, mapping: Sequence[str], known: Sequence[st
             raise InputError(
                 f"`{finding}` is mapped to `{chosen[finding]}` and to `{target}`.", fix="Keep one of the two."
             )
+    spellings = {spelling_key(name): name for name in known}
+    for finding in names:
+        if finding not in known and spelling_key(finding) in spellings:
+            chosen.setdefault(finding, spellings[spelling_key(finding)])
     records = tuple(replace(record, finding=chosen.get(record.finding, record.finding)) for record in dataset.records)
     renamed = tuple((chosen.get(finding, finding), name) for finding, found in names.items() for name in found)
     return replace(dataset, records=records, _names=tuple(sorted(set(renamed))))
