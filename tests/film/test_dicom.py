@@ -285,6 +285,18 @@ def test_a_damaged_lossless_frame_costs_one_film_not_the_process(tmp_path: Path)
         decode(bytes(data))
 
 
+@pytest.mark.parametrize("syntax", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGExtendedProcess2_4"])
+@pytest.mark.parametrize("kept", [0.5, 0.97])
+def test_a_frame_cut_short_is_refused_with_a_mark_put_behind_it_too(syntax: str, kept: float, tmp_path: Path) -> None:
+    made = pydicom.dcmread(io.BytesIO(through_gdcm(dataset(), getattr(gdcm.TransferSyntax, syntax), tmp_path)))
+    frame = next(generate_frames(made.PixelData, number_of_frames=1))
+    cut = frame[: int(kept * len(frame))] + b"\xff\xd9"
+    made.PixelData = encapsulate([cut + b"\0" * (len(cut) % 2)])
+    made["PixelData"].VR = "OB"
+    with pytest.raises(UndecodableFilm, match="damaged or cannot be unpacked"):
+        decode(written(made))
+
+
 def test_jpeg_extended_of_12_bits(tmp_path: Path) -> None:
     data = through_gdcm(dataset(), gdcm.TransferSyntax.JPEGExtendedProcess2_4, tmp_path)
     assert b"1.2.840.10008.1.2.4.51" in data

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,33 @@ KINDS = {
         "progressive with restarts": {"progressive": True, "restart_marker_rows": 2},
     }.items()
 }
+
+
+def lossless(mode: str) -> bytes:
+    """Return a lossless JPEG (SOF3) of the film, each value the difference from its neighbour (T.81 annex H)."""
+    channels = 3 if mode == "RGB" else 1
+    values = np.repeat(FILM[..., None].astype(np.int64), channels, axis=2)  # (H, W, channels)
+    before = np.concatenate([np.full((1, 1, channels), 128), values[:-1, :1]])  # of a row's first: the one above
+    differences = np.diff(np.concatenate([before, values], axis=1), axis=1).ravel()
+    sizes = [int(abs(each)).bit_length() for each in differences]
+    codes = "".join(  # each of 9 sizes has a code of four bits
+        format(size, "04b") + (format(each if each > 0 else each + 2**size - 1, f"0{size}b") if size else "")
+        for each, size in zip(differences.tolist(), sizes, strict=True)
+    )
+    codes += "1" * (-len(codes) % 8)
+    coded = int(codes, 2).to_bytes(len(codes) // 8, "big").replace(b"\xff", b"\xff\0")
+    height, width = FILM.shape
+    names = range(1, channels + 1)
+    frame = segment(0xC3, struct.pack(">BHHB", 8, height, width, channels) + b"".join(bytes([n, 17, 0]) for n in names))
+    table = segment(0xC4, b"\0" + bytes([0, 0, 0, 9, *[0] * 12]) + bytes(range(9)))
+    scan = segment(0xDA, bytes([channels]) + b"".join(bytes([n, 0]) for n in names) + b"\1\0\0")
+    return b"\xff\xd8" + frame + table + scan + coded + END
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
 every_kind = pytest.mark.parametrize("data", KINDS.values(), ids=KINDS)
 
 
@@ -155,6 +185,53 @@ def test_damaged_files_are_read_or_refused(kind: str, data: st.DataObject) -> No
     except (UndecodableFilm, UnsupportedFilm):
         return
     assert np.isfinite(pixels).all()
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        b"\xff\xfe\0\2" * 3_000_000,  # empty segments: each was added to a longer and longer string
+        b"\xff\xd0" * 6_000_000,
+        b"\xff" * 12_000_000,
+        b"\xff\0" * 6_000_000,
+        b"\0" * 12_000_000,
+    ],
+    ids=["empty segments", "restarts", "fill bytes", "coded bytes", "zeros"],
+)
+@pytest.mark.parametrize("marker", [0xC0, 0xDA, 0xD9], ids=["before the frame", "before the scan", "at the end"])
+def test_nothing_between_segments_takes_long(stray: bytes, marker: int) -> None:
+    data = KINDS["baseline, grey"]
+    place = places(data, marker)[-1]
+    started = time.process_time()
+    with contextlib.suppress(UndecodableFilm):
+        decode(data[:place] + stray + data[place:])
+    assert time.process_time() - started < 2.5
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("ending", [b"", END], ids=["cut", "cut, and a mark put behind"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_lossless_picture_cut_short_is_refused(mode: str, ending: bytes, kept: float) -> None:
+    data = lossless(mode)
+    with pytest.raises(UndecodableFilm, match="lossless JPEG file cut short or damaged"):
+        decode(data[: int(kept * len(data))] + ending)
+
+
+def test_an_arithmetic_coded_picture_cut_short_is_refused() -> None:
+    data, noise = KINDS["baseline, grey"], bytes(np.random.default_rng(0).integers(0, 255, 100_000, np.uint8))
+    head = data[: places(data, 0xDA)[0] + 10].replace(b"\xff\xc0", b"\xff\xc9")
+    whole = decode(head + noise + END).pixels  # its decoder makes a picture of any bytes, and stops when it has it
+    np.testing.assert_array_equal(decode(head + noise).pixels, whole)
+    with pytest.raises(UndecodableFilm, match="arithmetic-coded JPEG file cut short or damaged"):
+        decode(head + noise[:32] + END)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_stray_bytes_and_a_missing_mark_in_a_lossless_picture(mode: str) -> None:
+    data = lossless(mode)
+    whole, scan = decode(data).pixels, places(data, 0xDA)[0]
+    for changed in (data[:-2], data[:-2] + b"\xff\xff", data[:-2] + b"\1\2" + END, data[:scan] + b"ab" + data[scan:]):
+        np.testing.assert_array_equal(decode(changed).pixels, whole)
 
 
 def test_segments_that_are_too_short_are_damage() -> None:

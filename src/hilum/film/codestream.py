@@ -12,7 +12,6 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 __all__ = ["MAX_JPEG_SEGMENTS", "Frame", "jpeg_segments", "max_jpeg_scans", "num_jpeg_scans", "read_frame"]
 
@@ -20,6 +19,7 @@ MAX_JPEG_SEGMENTS = 100_000  # before the picture; a file has about twenty, one 
 _MAX_JPEG_SCANS = 100  # a progressive file has about ten; each scan costs a pass over the whole picture
 _MAX_SCANNED_PIXELS = 2_500_000_000  # of all scans together: 100 of the largest radiograph, 25 of the largest picture
 _MAX_BOXES = 10_000
+_MARKER = re.compile(rb"\xff[^\xff]", re.DOTALL)  # behind any number of fill bytes
 _AFTER_ENTROPY_CODED = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # a marker; in coded data a byte 0xff is escaped
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _START_OF_SCAN = b"\xff\xda"
@@ -51,7 +51,7 @@ def read_frame(codestream: bytes) -> Frame | None:
         None where it says nothing: it is none of these, cut short or damaged, or holds components of several sizes.
     """
     if codestream[:2] == b"\xff\xd8":
-        for marker, start, end in islice(jpeg_segments(codestream), MAX_JPEG_SEGMENTS):
+        for marker, start, end in jpeg_segments(codestream):
             if _is_frame_header(marker) and end - start >= 6:
                 bit_depth, height, width, num_components = struct.unpack_from(">BHHB", codestream, start)
                 return Frame((height, width), num_components, bit_depth, marker, end)
@@ -74,24 +74,24 @@ def _jpeg_2000_frame(codestream: bytes) -> Frame | None:
 
 
 def jpeg_segments(data: bytes, position: int = 2) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start of body, end of body) of a JPEG's segments from position up to the first scan or the end."""
-    while True:
-        position = data.find(b"\xff", position)
-        if position < 0 or position + 4 > len(data):
+    """Yield (marker, start of body, end of body) of a JPEG's segments from position up to the first scan or the end.
+
+    No more than MAX_JPEG_SEGMENTS markers are looked at, with or without a body; any number of fill bytes is one step.
+    """
+    for _ in range(MAX_JPEG_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if found is None or found.end() + 2 > len(data):
             return
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # no body
-            position += 2
-        elif marker in (0xD9, 0xDA):  # end of image, start of scan
+        marker, position = data[found.end() - 1], found.end()
+        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # no body
+            continue
+        if marker in (0xD9, 0xDA):  # end of image, start of scan
             return
-        else:
-            end = position + 2 + struct.unpack_from(">H", data, position + 2)[0]
-            if end > len(data) or end < position + 4:
-                return
-            yield marker, position + 4, end
-            position = end
+        end = position + struct.unpack_from(">H", data, position)[0]
+        if end > len(data) or end < position + 2:
+            return
+        yield marker, position + 2, end
+        position = end
 
 
 def num_jpeg_scans(data: bytes, frame: Frame) -> int:
@@ -107,20 +107,21 @@ def num_jpeg_scans(data: bytes, frame: Frame) -> int:
     if (count := data.count(_START_OF_SCAN)) <= most:
         return count
     count, position = 0, frame.end
-    while count <= most and (found := _AFTER_ENTROPY_CODED.search(data, position)):
+    for _ in range(MAX_JPEG_SEGMENTS):
+        found = _AFTER_ENTROPY_CODED.search(data, position)
+        if count > most or found is None or data[found.start() + 1] == 0xD9:
+            return count
         position, marker = found.start(), data[found.start() + 1]
-        if marker == 0xD9:
-            break
         count += marker == 0xDA
         length = struct.unpack_from(">H", data, position + 2)[0] if position + 4 <= len(data) else 0
         position += 2 + (length if marker not in (0x01, 0xD8) else 0)
-    return count
+    return most + 1
 
 
 def _first_scan_components(data: bytes, frame: Frame) -> int:
     """Return how many components the first scan of a JPEG holds; 0 where there is none."""
     end = frame.end
-    for _, _, end in islice(jpeg_segments(data, frame.end), MAX_JPEG_SEGMENTS):  # noqa: B007
+    for _, _, end in jpeg_segments(data, frame.end):  # noqa: B007
         pass
     start = data.find(_START_OF_SCAN, end)
     return data[start + 4] if start == end and start + 4 < len(data) else 0

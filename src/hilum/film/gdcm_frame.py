@@ -6,9 +6,16 @@ GDCM ends the whole process when a frame is damaged (an uncaught C++ exception).
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable
+
 import gdcm
 
 __all__ = ["unpack_frame"]
+
+_CUT_SHORT = b"premature end of data"  # libjpeg within GDCM says so, on standard error alone, and fills with grey
+_MOST_SAID_BYTES = 1024 * 1024
 
 
 def unpack_frame(frame: bytes, syntax: str, *layout: int, photometric_interpretation: str) -> bytes:
@@ -44,10 +51,25 @@ def unpack_frame(frame: bytes, syntax: str, *layout: int, photometric_interpreta
     unpacked = gdcm.ImageChangeTransferSyntax()  # GetBuffer alone gives chance memory where a frame is damaged
     unpacked.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
     unpacked.SetInput(image)
-    if not unpacked.Change():
+    changed, said = _with_what_is_said(unpacked.Change)
+    if not changed or _CUT_SHORT in said:
         raise RuntimeError("the JPEG frame is damaged")
     samples_text = unpacked.GetOutput().GetBuffer()  # GDCM gives bytes as text
     values: bytes = samples_text.encode("utf-8", "surrogateescape")
     if len(values) != rows * columns * samples * bits_allocated // 8:
         raise RuntimeError("the JPEG frame is damaged")
     return values
+
+
+def _with_what_is_said(call: Callable[[], bool]) -> tuple[bool, bytes]:
+    """Return what a function gives, and what C code within it writes to standard error."""
+    with tempfile.TemporaryFile() as file:
+        standard_error = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            result = call()
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+        file.seek(0)
+        return result, file.read(_MOST_SAID_BYTES)

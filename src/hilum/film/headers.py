@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 
 from hilum.errors import RefusedFilm, UndecodableFilm
-from hilum.film.codestream import MAX_JPEG_SEGMENTS, jpeg_segments, max_jpeg_scans, num_jpeg_scans, read_frame
+from hilum.film.codestream import jpeg_segments, max_jpeg_scans, num_jpeg_scans, read_frame
 
 __all__ = [
     "MAX_BYTES",
@@ -187,9 +187,7 @@ def read_jpeg_header(data: bytes, name: str) -> JpegHeader:
     held = 2 if frame.process in (0xC2, 0xC6, 0xCA, 0xCE) else 1  # progressive: coefficients of two bytes are kept
     check_size(frame.size_px, name, bytes_a_pixel=held * max(frame.num_components, 1))
     check_scans(data, name)
-    for number, (marker, start, end) in enumerate(jpeg_segments(data)):  # Exif and Adobe may come after the frame
-        if number >= MAX_JPEG_SEGMENTS:
-            break
+    for marker, start, end in jpeg_segments(data):  # Exif and Adobe may come after the frame
         if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
             orientation = _orientation(data[start + 6 : end])
         adobe = adobe or (marker == 0xEE and data[start : start + 5] == b"Adobe")

@@ -14,7 +14,7 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import cv2
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hilum.errors import HilumError
+from hilum.film.codestream import MAX_JPEG_SEGMENTS
 from hilum.film.colour import grey_from_bgr, is_neutral, refuse_colour
 from hilum.film.headers import JpegHeader
 from hilum.film.scale import reduction_factor
@@ -34,13 +35,17 @@ _Result = TypeVar("_Result")
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _START_OF_SCAN = 0xDA
 _PROGRESSIVE = (0xC2, 0xCA)
-_FRAME_HEADERS = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
-_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)  # a marker other than a restart
-_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
+_LOSSLESS, _ARITHMETIC = (0xC3, 0xCB), (0xC9, 0xCA, 0xCB)
+_FRAME_HEADERS = (0xC0, 0xC1, 0xC2, *_LOSSLESS, 0xC9, 0xCA)
+_MARKER = re.compile(rb"\xff[^\xff]", re.DOTALL)
+_AFTER_SCAN = re.compile(rb"(?<!\xff)\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)  # a marker other than a restart
+_RESTART = re.compile(rb"(?<!\xff)\xff+[\xd0-\xd7]")
 _TOO_MUCH = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker")
 _JPEG_FACTOR = 8  # the most by which libjpeg reduces a film
 _UNMIRRORED = (1, 5)  # EXIF orientations under which the upper left corner stays where it is
 _MORE = (b"\xaa" * 64, b"\x55" * 64)  # more data for a scan that has too little
+_LEFT_OUT = b"\0" * 64  # an arithmetic coder may leave out zeros at the end of a scan (T.81 D.1.8)
+_MOST_TIDIED_BYTES = 64 * 1024 * 1024  # several copies are held; a hundred million pixels take less
 
 
 def read_strictly(data: bytes, read: Callable[[bytes, bool], _Result]) -> _Result:
@@ -82,12 +87,26 @@ def tidied(data: bytes) -> tuple[bytes, bool]:
             raise
     else:
         return whole, True
-    picture = _picture(whole)
-    for more in _MORE:
-        longer = [_with_more(piece, more) if i % 2 else piece for i, piece in enumerate(pieces)]
-        if _picture(b"".join((_START, *longer, _END))) != picture:
-            raise ValueError("a scan has too little data")
+    _check_whole(pieces, _MORE, _picture)
     return whole, False
+
+
+def _check_whole(pieces: list[bytes], mores: Iterable[bytes], checksum: Callable[[bytes], int]) -> None:
+    """Refuse a file whose picture changes with what stands behind its scans: it is cut short.
+
+    Args:
+        pieces: The file, as _pieces gives it.
+        mores: What to put there.
+        checksum: Of the picture that a file holds.
+
+    Raises:
+        ValueError: When the picture is not whole.
+    """
+    picture = checksum(b"".join((_START, *pieces, _END)))
+    for more in mores:
+        longer = [_with_more(piece, more) if i % 2 else piece for i, piece in enumerate(pieces)]
+        if checksum(b"".join((_START, *longer, _END))) != picture:
+            raise ValueError("a scan has too little data")
 
 
 def _with_more(scan: bytes, more: bytes) -> bytes:
@@ -108,18 +127,20 @@ def _pieces(data: bytes) -> list[bytes]:
     """Return a file's segments without what stands between them: all up to a scan, its data, all up to the next, ...
 
     Raises:
-        ValueError: When a segment is cut short, or scans are missing.
+        ValueError: When a segment is cut short, scans are missing, or there are more segments than any film has.
     """
-    pieces, position = [b""], len(_START)
+    if len(data) > _MOST_TIDIED_BYTES:
+        raise ValueError("too large to be looked through")
+    pieces: list[bytes] = []
+    segments: list[bytes] = []  # since the last scan
+    position = len(_START)
     scans: list[bytes] = []
     frame: tuple[int, bytes] | None = None  # its marker and its body
-    while True:
-        position = data.find(b"\xff", position)
-        while position >= 0 and data[position + 1 : position + 2] == b"\xff":  # a fill byte
-            position += 1
-        if position < 0 or position + 4 > len(data) or data[position : position + 2] == _END:
+    for _ in range(MAX_JPEG_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if found is None or found.end() + 2 > len(data) or found[0] == _END:
             break
-        marker = data[position + 1]
+        position, marker = found.start(), data[found.start() + 1]
         if marker <= 0x01 or 0xD0 <= marker <= 0xD7:  # without a body, and out of place here
             position += 2
             continue
@@ -127,30 +148,34 @@ def _pieces(data: bytes) -> list[bytes]:
         if end > len(data) or marker == _START[1]:
             raise ValueError("a segment is cut short")
         body = data[position + 4 : end]
-        pieces[-1] += data[position:end]
+        segments.append(data[position:end])
         if marker in _FRAME_HEADERS:
             frame = marker, body
         if marker == _START_OF_SCAN:
             scans.append(body)
-            found = _AFTER_SCAN.search(data, end)
-            start, end = end, found.start() if found else len(data)
-            pieces += [data[start:end], b""]
+            behind = _AFTER_SCAN.search(data, end)
+            start, end = end, behind.start() if behind else len(data.rstrip(b"\xff"))
+            pieces += [b"".join(segments), data[start:end]]
+            segments.clear()
         position = end
+    else:
+        raise ValueError("more segments than any film has")
     if frame is None or not _are_all_there(*frame, scans):
         raise ValueError("scans are missing")
-    return pieces
+    return [*pieces, b"".join(segments)]
 
 
 def _are_all_there(frame_marker: int, frame: bytes, scans: list[bytes]) -> bool:
     """Return whether scans give every coefficient of every component its last bit."""
     components = set(frame[6 : 6 + 3 * frame[5] : 3]) if len(frame) > 5 else set()
     final = {(component, coefficient) for component in components for coefficient in range(64)}
+    is_lossless = frame_marker in _LOSSLESS  # its scans say a predictor and a shift there
     for scan in scans:
         num = scan[0] if scan else 0
         if len(scan) < 4 + 2 * num:
             return False
         first, last, approximation = scan[1 + 2 * num :][:3]
-        if frame_marker not in _PROGRESSIVE:
+        if is_lossless or frame_marker not in _PROGRESSIVE:
             first, last, approximation = 0, 63, 0
         if approximation & 15 == 0:
             named = set(scan[1 : 1 + 2 * num : 2])
@@ -182,16 +207,24 @@ def jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | Non
 def _rare_jpeg_grey(data: bytes, header: JpegHeader, name: str) -> NDArray[np.uint8]:
     """Return the luma of a lossless or arithmetic-coded JPEG, (H, W) uint8, in full size; in a decoder process only.
 
-    At reduced scale simplejpeg overruns its memory with such files. Pillow reads them whole or not at all.
+    At reduced scale simplejpeg overruns its memory with such files. Pillow does not, and says nothing of scans that
+    end too early; libjpeg itself does not know of those that are arithmetic-coded. So this is looked at here.
     """
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-        if (picture.height, picture.width) != header.size_px:
-            raise ValueError("two sizes")
-        pixels = np.asarray(picture)
+    pieces = _pieces(data)
+    left_out = _LEFT_OUT if header.process in _ARITHMETIC else b""
+    _check_whole(pieces, [left_out + more for more in _MORE], lambda whole: zlib.crc32(_by_pillow(whole, header).data))
+    pixels = _by_pillow(b"".join((_START, *pieces, _END)), header)
     if header.num_components == 1:
         return pixels
     bgr = _bgr_from_cmyk(pixels, inverted=False) if pixels.shape[2] == 4 else np.ascontiguousarray(pixels[..., ::-1])
     return grey_from_bgr(bgr, name)
+
+
+def _by_pillow(data: bytes, header: JpegHeader) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+        if (picture.height, picture.width) != header.size_px:
+            raise ValueError("two sizes")
+        return np.ascontiguousarray(picture)
 
 
 def _plain_jpeg_grey(
