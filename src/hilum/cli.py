@@ -356,6 +356,8 @@ def _console() -> TerminalConsole:
 
 
 def _show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsole) -> None:
+    from hilum.judge.chance import headline_chance
+
     names = {
         "test_clean": "Test, films without a twin or patient in train",
         "test": "Test, all films",
@@ -371,6 +373,8 @@ def _show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsol
                 f"{name}: {right} of {part['n']} right, {accuracy['value']:.1%} "
                 f"(95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}), macro-F1 {f1['value']:.3f}"
             )
+    if chance := headline_chance(metrics):
+        typer.echo(chance)
     console.say(f"Report: {folder / 'report.html'}    {NOTICE}")
 
 

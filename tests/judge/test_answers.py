@@ -59,7 +59,7 @@ def test_coverage_and_sizes_of_sets(tiny_metadata: Metadata) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num", "words"), [(29, "Normal 29 validation films, few"), (30, "Normal 30 validation films;")]
+    ("num", "words"), [(39, "Normal 39 validation films, few"), (40, "Normal 40 validation films;")]
 )
 def test_few_films_behind_a_threshold_are_said(tiny_metadata: Metadata, num: int, words: str) -> None:
     conformal = {
@@ -70,3 +70,10 @@ def test_few_films_behind_a_threshold_are_said(tiny_metadata: Metadata, num: int
     assert words in said
     assert "Covid-19 80 out-of-fold films" in said
     assert sets_fact(dataclasses.replace(tiny_metadata, conformal={})) == "none"
+
+
+def test_findings_that_share_a_threshold_are_told_together(tiny_metadata: Metadata) -> None:
+    few = {"threshold": 0.5, "n": 12, "shared": ["Normal", "Covid-19"], "shared_n": 30}
+    conformal = {"Normal": few, "Covid-19": {**few, "n": 18}, "Viral Pneumonia": {"threshold": 0.5, "n": 60}}
+    said = sets_fact(dataclasses.replace(tiny_metadata, conformal=conformal))
+    assert said.endswith("from Normal and Covid-19 together 30 validation films; Viral Pneumonia 60 validation films")

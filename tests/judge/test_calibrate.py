@@ -115,6 +115,33 @@ def test_too_few_films_promise_nothing() -> None:
     assert thresholds["a"] == {"threshold": 1.0, "n": 8}
 
 
+@pytest.mark.parametrize(
+    ("counts", "sharing"),
+    [
+        ((40, 40, 40), ""),
+        ((39, 40, 50), "ab"),  # 39 alone are too few, the next smallest joins
+        ((20, 90, 25), "ac"),  # together they are enough
+        ((10, 8, 12), "abc"),
+        ((10, 0, 12), "ac"),  # nothing is known of a finding without films
+        ((100, 0, 50), ""),
+    ],
+)
+def test_findings_of_few_films_share_a_threshold(counts: tuple[int, ...], sharing: str) -> None:
+    truth = np.repeat(np.arange(3), counts)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(truth))
+    thresholds = calibrate.conformal_thresholds(probabilities, truth, ["a", "b", "c"])
+    misfit = 1 - probabilities[np.arange(len(truth)), truth]
+    for index, (name, count) in enumerate(zip("abc", counts, strict=True)):
+        found = thresholds[name]
+        together = ["abc".index(one) for one in sharing] if name in sharing else [index]
+        pool = np.sort(misfit[np.isin(truth, together)])
+        rank = math.ceil((len(pool) + 1) * 0.9 - 1e-9)
+        assert found["threshold"] == (pool[rank - 1] if rank <= len(pool) else 1.0)
+        assert found["n"] == count
+        assert found.get("shared", []) == (list(sharing) if name in sharing else [])
+        assert found.get("shared_n", 0) == (len(pool) if name in sharing else 0)
+
+
 def test_conformal_sets_cover_each_finding_as_promised() -> None:
     logits, truth = drawn(1_500, shift=1.2)
     probabilities = softmax(logits)
@@ -174,7 +201,7 @@ def test_cross_conformal_thresholds_need_folds() -> None:
 
 @pytest.mark.parametrize(
     ("split", "cross", "is_cross"),
-    [(29, 100, True), (30, 100, False), (200, 100, False), (10, 9, False), (0, 5, True)],
+    [(39, 100, True), (40, 100, False), (200, 100, False), (10, 9, False), (0, 5, True)],
 )
 def test_the_surer_threshold_is_taken(split: int, cross: int, is_cross: bool) -> None:
     found = calibrate.surer_thresholds(

@@ -117,7 +117,7 @@ def test_films_cropped_to_the_lungs_are_told_as_such() -> None:
         ("20", "9 of its films have a twin in the training part"),
         ("21", "Clean test: 57 films"),
         ("24", "ImageNet weights. Head: random, from seed 3"),
-        ("25", "(4 epochs were run in all; history.csv): adamw, learning rate 3e-05"),
+        ("25", "(4 epochs were run; history.csv): adamw, learning rate 3e-05"),
         ("25", "rotation degrees 10."),
         ("26", "after 3 epochs"),
         ("32", "Clean test (57 films): accuracy 98.2 (90.7–99.7)"),

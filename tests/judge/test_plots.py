@@ -104,6 +104,18 @@ def test_learning_plot_of_any_length(num_epochs: int, figure: str) -> None:
     assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
 
 
+def test_learning_plot_counts_epochs_as_the_history_does_and_rings_what_was_kept() -> None:
+    rows = [
+        {"stage": "head" if not epoch else "backbone", "epoch": epoch, "validation_loss": 0.5, "kept": epoch == 2}
+        for epoch in range(4)
+    ]
+    root = ElementTree.fromstring(plots.learning_plot(rows, "loss", "learning"))
+    labels = {text.text: float(text.attrib["x"]) for text in root.iter("text") if text.text in set("0123")}
+    rings = [float(one.attrib["cx"]) for one in root.iter("circle") if one.attrib["class"] == "ring"]
+    assert list(labels) == ["0", "1", "2", "3"]
+    assert rings == [pytest.approx(labels["2"])]
+
+
 def test_learning_plot_leaves_gaps_out() -> None:
     rows = [{"stage": "head", "loss": value, "validation_loss": None} for value in (1.0, math.nan, 0.5)]
     svg = plots.learning_plot(rows, "loss", "learning")

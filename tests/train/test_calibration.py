@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import FilmRecord
-from hilum.judge.calibrate import conformal_thresholds, fit_temperature
+from hilum.judge.calibrate import conformal_thresholds
+from hilum.judge.calibration import fit_calibration
 from hilum.judge.evaluate import Verdicts
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
@@ -18,6 +19,7 @@ from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import Metadata
 from hilum.train.batches import Films
 from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
+from hilum.train.out_of_fold import OutOfFold
 
 
 def verdicts(findings: tuple[str, ...], num: int = 120) -> Verdicts:
@@ -33,14 +35,26 @@ def films(num: int, seed: int) -> Films:
     return Films(rng.random((num, 32, 32)).astype(np.float16), np.arange(num) % 3)
 
 
-def test_calibration_comes_from_the_verdicts(tiny_metadata: Metadata) -> None:
+def test_calibration_comes_from_validation_films_where_there_are_no_others(tiny_metadata: Metadata) -> None:
     judged = verdicts(tiny_metadata.findings)
-    found = calibrated(tiny_metadata, judged)
-    assert found.temperature == fit_temperature(judged.logits, judged.truth)
-    probabilities = softmax(judged.logits, found.temperature)
-    assert found.conformal == conformal_thresholds(probabilities, judged.truth, tiny_metadata.findings)
-    assert set(found.operating_thresholds) == set(tiny_metadata.findings)
+    groups = np.arange(len(judged.truth))
+    found = calibrated(tiny_metadata, judged, groups, None)
+    made = fit_calibration(judged.logits, judged.truth, tiny_metadata.findings, groups=groups)
+    assert found.temperature == made.temperature
+    assert found.conformal == made.conformal
+    assert found.operating_thresholds == made.operating_thresholds
+    assert found.calibration == made.facts
+    assert found.calibration["method"] == "validation"
     assert found.name == tiny_metadata.name
+
+
+def test_out_of_fold_films_are_preferred(tiny_metadata: Metadata) -> None:
+    few, many = verdicts(tiny_metadata.findings, 30), verdicts(tiny_metadata.findings, 300)
+    crossed = OutOfFold(many.logits, many.truth, np.arange(300), np.arange(300) % 5)
+    found = calibrated(tiny_metadata, few, np.arange(30), crossed)
+    assert (found.calibration["method"], found.calibration["n"]) == ("out-of-fold", 300)
+    assert {limit["method"] for limit in found.conformal.values()} == {"cross"}
+    assert {limit["n"] for limit in found.conformal.values()} == {100}
 
 
 @pytest.mark.parametrize(("num", "num_validation", "is_told"), [(120, 30, True), (120, 5, False), (60, 30, False)])
@@ -62,7 +76,7 @@ def test_only_findings_with_few_validation_films_go_by_the_folds(
     tmp_path: Path, write_model: Callable[..., Path], tiny_metadata: Metadata
 ) -> None:
     few, *many = tiny_metadata.findings
-    limits = {few: {"threshold": 0.7, "n": 29}, **{name: {"threshold": 0.7, "n": 30} for name in many}}
+    limits = {few: {"threshold": 0.7, "n": 39}, **{name: {"threshold": 0.7, "n": 40} for name in many}}
     path = write_model(tmp_path / "model.onnx", conformal=limits)
     judged = verdicts(tiny_metadata.findings)
     set_cross_conformal(path, judged, {record.path: i % 4 for i, record in enumerate(judged.records)})

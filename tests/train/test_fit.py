@@ -15,7 +15,6 @@ from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings
 from hilum.train.fit import (
-    _finding_weights,
     _Fitting,
     _learning_rate,
     _State,
@@ -23,6 +22,7 @@ from hilum.train.fit import (
     fit,
     partial_cross_entropy,
 )
+from hilum.train.head import finding_weights
 from hilum.train.networks import Network, build_network
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, patience=10, dropout=0.3)
@@ -100,6 +100,8 @@ def test_a_run_has_a_row_for_the_head_and_for_every_epoch(whole: Any) -> None:
         ("head", 0),
         *(("backbone", number) for number in range(1, 5)),
     ]
+    assert sum(row["kept"] for row in history) == 1
+    assert history[0]["penalty"] > 0
     for row in history[1:]:
         assert row["loss"] > 0
         assert 0 < row["learning_rate"] <= SETTINGS.learning_rate
@@ -299,12 +301,12 @@ def test_the_head_alone_leaves_the_backbone_as_it_was(tmp_path: Path) -> None:
 
 def test_findings_weigh_alike_and_a_film_one_on_average() -> None:
     labels = np.array([0] * 6 + [1] * 3 + [2])
-    weights = _finding_weights(labels, 3, "balanced")
+    weights = finding_weights(labels, 3, "balanced")
     sums = [weights[labels[labels == k]].sum() for k in range(3)]
     np.testing.assert_allclose(sums, sums[0])
     assert weights[labels].mean() == pytest.approx(1)
-    np.testing.assert_array_equal(_finding_weights(labels, 3, "none"), np.ones(3))
-    assert np.isfinite(_finding_weights(np.array([0, 0]), 3, "balanced")).all()
+    np.testing.assert_array_equal(finding_weights(labels, 3, "none"), np.ones(3))
+    assert np.isfinite(finding_weights(np.array([0, 0]), 3, "balanced")).all()
 
 
 def test_the_learning_rate_warms_up_and_falls() -> None:

@@ -60,7 +60,7 @@ def test_a_part_is_fitted_once_and_tells_the_findings_that_it_is_given(
     assert (trainer.out / "folds" / "fold-1.onnx").exists()
     assert not (trainer.out / "model.keras").exists()
     history = trainer.history("fold-1")
-    assert {row["stage"] for row in history} == {"head", "backbone"}
+    assert {row["stage"] for row in history} == {"start", "backbone"}
 
     monkeypatch.setattr(parts, "fit_network", None)
     again = trainer.fit("fold-1", known & ~validation, validation, seed_shift=1, findings=findings)

@@ -142,9 +142,16 @@ def test_predictions_come_from_the_file_that_is_served(trained_run: Run, tiny_da
 
 def test_history_has_a_row_for_every_epoch(trained_run: Run) -> None:
     history = rows(trained_run.folder / "history.csv")
-    assert [(row["stage"], row["epoch"]) for row in history] == [("head", "0"), ("backbone", "1"), ("backbone", "2")]
+    assert [(row["stage"], row["epoch"]) for row in history] == [("start", "0"), ("backbone", "1"), ("backbone", "2")]
     assert all(float(row["validation_loss"]) > 0 for row in history)
     assert all(0 <= float(row["validation_accuracy"]) <= 1 for row in history)
+    kept = [row for row in history if row["kept"] == "true"]
+    assert len(kept) == 1
+    measured = trained_run.metrics["validation"]["accuracy"]["value"]  # of the sealed file
+    assert float(kept[0]["validation_accuracy"]) == pytest.approx(measured)
+    page = (trained_run.folder / "report.html").read_text(encoding="utf-8")
+    assert f"Kept: epoch {kept[0]['epoch']}" in page
+    assert f"Kept: epoch {kept[0]['epoch']}" in (trained_run.folder / "claim.md").read_text(encoding="utf-8")
 
 
 def test_settings_are_read_back(trained_run: Run, config: RunConfig) -> None:

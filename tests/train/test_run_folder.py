@@ -57,7 +57,7 @@ def test_files_beside_the_folds_stay(tmp_path: Path) -> None:
 
 
 def test_the_history_has_a_line_an_epoch_and_only_its_own_columns() -> None:
-    rows = [{"stage": "head", "epoch": 0, "loss": 0.5, "secret": 1}, {"stage": "backbone", "epoch": 1}]
+    rows = [{"stage": "head", "epoch": 0, "loss": 0.5, "secret": 1, "kept": True}, {"stage": "backbone", "epoch": 1}]
     lines = history_csv(rows).splitlines()
-    assert lines[0] == "stage,epoch,loss,validation_loss,validation_accuracy,learning_rate"
-    assert lines[1:] == ["head,0,0.5,,,", "backbone,1,,,,"]
+    assert lines[0] == "stage,epoch,loss,validation_loss,validation_accuracy,learning_rate,kept"
+    assert lines[1:] == ["head,0,0.5,,,,true", "backbone,1,,,,,false"]

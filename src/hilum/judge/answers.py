@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hilum.judge.calibrate import LEAST_SPLIT_FILMS, set_figures
+from hilum.judge.calibrate import LEAST_FINDING_FILMS, set_figures
 from hilum.judge.metrics import wilson_interval
 from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent
@@ -23,11 +23,15 @@ _MAX_FILMS = 50
 
 def sets_fact(metadata: Metadata) -> str:
     """Return what stands behind the conformal sets: the coverage asked for and the films behind each threshold."""
-    parts = []
+    parts: list[str] = []
     for finding, limit in metadata.conformal.items():
         kind = "out-of-fold" if limit.get("method") == "cross" else "validation"
-        few = "" if limit.get("n", 0) >= LEAST_SPLIT_FILMS else ", few"
-        parts.append(f"{finding} {limit.get('n', 0)} {kind} films{few}")
+        if "shared" in limit:
+            told = f"{' and '.join(limit['shared'])} together {limit['shared_n']} {kind} films"
+            parts += [told] if told not in parts else []
+        else:
+            few = "" if limit.get("n", 0) >= LEAST_FINDING_FILMS else ", few"
+            parts.append(f"{finding} {limit.get('n', 0)} {kind} films{few}")
     return f"coverage {metadata.coverage:.0%}, made from {'; '.join(parts)}" if parts else "none"
 
 

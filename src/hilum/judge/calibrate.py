@@ -24,7 +24,7 @@ from hilum.errors import InputError
 from hilum.run.answer import conformal_limits, conformal_sets, reached, softmax
 
 __all__ = [
-    "LEAST_SPLIT_FILMS",
+    "LEAST_FINDING_FILMS",
     "conformal_thresholds",
     "cross_conformal_thresholds",
     "expected_calibration_error",
@@ -35,7 +35,7 @@ __all__ = [
     "surer_thresholds",
 ]
 
-LEAST_SPLIT_FILMS = 30  # validation films of a finding below which out-of-fold scores, where there are any, say more
+LEAST_FINDING_FILMS = 40  # films of a finding for a limit of its own; fewer, and a limit is shared
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 FALLBACK_THRESHOLD = 0.5
 
@@ -129,6 +129,10 @@ def conformal_thresholds(
     Class-conditional split conformal: the promise holds within every finding, for films drawn like the validation
     films. The score is 1 - p(true finding); the threshold is its ceil((n + 1) * coverage)-th smallest value.
 
+    A threshold from few films is a draw of luck. So findings with fewer than `LEAST_FINDING_FILMS` share one, made from
+    their films together; where these are still too few, the next smallest findings join until they are enough or all
+    have joined. The promise then holds within the findings that share, taken together.
+
     Args:
         probabilities: (n, K) of validation films, calibrated.
         truth: (n,) int, index of the true finding.
@@ -136,8 +140,9 @@ def conformal_thresholds(
         coverage: Promised fraction of films whose set holds the truth, above 0 and below 1.
 
     Returns:
-        {finding: {"threshold": float in [0, 1], "n": validation films of it}}, in the order of ``findings``. With too
-        few films to promise anything (fewer than 9 at 0.9) the threshold is 1.0: the finding is in every set.
+        {finding: {"threshold": float in [0, 1], "n": films of it}}, in the order of ``findings``; where it is shared
+        also {"shared": the findings that share it, "shared_n": the films of them all}. With too few films to promise
+        anything (fewer than 9 at 0.9) the threshold is 1.0: the finding is in every set.
 
     Raises:
         InputError: Shapes disagree, or the coverage is not between 0 and 1.
@@ -145,13 +150,31 @@ def conformal_thresholds(
     scores, labels = checked_scores(probabilities, truth, len(findings))
     if not 0 < coverage < 1:
         raise InputError(f"A coverage must lie between 0 and 1, received {coverage!r}.")
+    counts = np.bincount(labels, minlength=len(findings))
+    sharing = _sharing(counts)
+    misfit = 1.0 - scores[np.arange(labels.size), labels]
     thresholds: dict[str, dict[str, Any]] = {}
     for index, finding in enumerate(findings):
-        misfit = np.sort(1.0 - scores[labels == index, index])
-        rank = math.ceil((misfit.size + 1) * coverage - 1e-9)  # 100 * 0.55 is 55.00000000000001
-        limit = float(misfit[rank - 1]) if rank <= misfit.size else 1.0
-        thresholds[finding] = {"threshold": limit, "n": misfit.size}
+        together = sharing if index in sharing else [index]
+        found = np.sort(misfit[np.isin(labels, together)])
+        rank = math.ceil((found.size + 1) * coverage - 1e-9)  # 100 * 0.55 is 55.00000000000001
+        limit = float(found[rank - 1]) if rank <= found.size else 1.0
+        thresholds[finding] = {"threshold": limit, "n": int(counts[index])}
+        if len(together) > 1:
+            thresholds[finding] |= {"shared": [findings[one] for one in together], "shared_n": int(found.size)}
     return thresholds
+
+
+def _sharing(counts: npt.NDArray[np.int64]) -> list[int]:
+    """Return the findings, by index, that share a threshold: those of few films, and who joins to make enough.
+
+    A finding without any film has no part in it: nothing is known of it, so it stays in every set.
+    """
+    order = [int(index) for index in np.argsort(counts, kind="stable") if counts[index]]
+    num_sharing = sum(int(counts[index]) < LEAST_FINDING_FILMS for index in order)
+    while 0 < num_sharing < len(order) and counts[order[:num_sharing]].sum() < LEAST_FINDING_FILMS:
+        num_sharing += 1
+    return sorted(order[:num_sharing])
 
 
 def cross_conformal_thresholds(
@@ -200,13 +223,13 @@ def surer_thresholds(
 ) -> dict[str, dict[str, Any]]:
     """Return each finding's threshold from whichever scores say more.
 
-    The split threshold keeps its exact promise where validation has `LEAST_SPLIT_FILMS` of the finding; below that the
-    cross-conformal one is taken, if more films stand behind it.
+    The split threshold keeps its exact promise where validation has `LEAST_FINDING_FILMS` of the finding; below that
+    the cross-conformal one is taken, if more films of the finding stand behind it.
     """
     chosen = {}
     for finding, threshold in split.items():
         other = cross.get(finding, {"n": 0})
-        is_split = threshold.get("method") != "cross" and threshold["n"] >= LEAST_SPLIT_FILMS
+        is_split = threshold.get("method") != "cross" and threshold["n"] >= LEAST_FINDING_FILMS
         chosen[finding] = dict(threshold if is_split or other["n"] <= threshold["n"] else other)
     return chosen
 

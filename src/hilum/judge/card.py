@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hilum.judge.calibrate import LEAST_FINDING_FILMS
+from hilum.judge.calibration import calibration_words
+from hilum.judge.chance import headline_chance
 from hilum.judge.external.sources import sources_table
 from hilum.judge.markdown import figure_text, inline, table
 from hilum.judge.tables import OVERALL, PARTS, PER_FINDING, correct_films, judged_parts, percent
@@ -129,18 +132,25 @@ def _faults(faults: Sequence[Mapping[str, Any]] | None) -> str:
 
 
 def _calibration(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    validation = metrics.get("validation")
     lines = []
-    if validation and "temperature" in metadata:
-        lines.append(
-            f"- Probabilities: temperature {metadata['temperature']:.3f}, set on {validation['n']} validation films."
-        )
+    if "temperature" in metadata:
+        facts = metadata.get("calibration") or (metadata.get("ensemble") or {}).get("calibration") or {}
+        said = calibration_words(metadata["temperature"], facts)
+        if not facts and metrics.get("validation"):
+            said += f", set on {metrics['validation']['n']} validation films"
+        lines.append(f"- Probabilities: {said}.")
     conformal = metadata.get("conformal") or {}
     if conformal:
         behind = ", ".join(f"{inline(name)} {values['n']}" for name, values in conformal.items())
+        kinds = sorted(
+            {"out-of-fold" if values.get("method") == "cross" else "validation" for values in conformal.values()}
+        )
+        told = f"within each finding, from {' and '.join(kinds)} films: {behind}"
+        if any("shared" in values for values in conformal.values()):
+            told += f"; findings with fewer than {LEAST_FINDING_FILMS} share one limit, and its coverage, together"
         lines.append(
-            f"- Sets of findings: coverage {metadata.get('coverage', 0.9):.0%} within each finding, from validation "
-            f"films: {behind}. With fewer than nine films of a finding nothing is promised of it."
+            f"- Sets of findings: coverage {metadata.get('coverage', 0.9):.0%} {told}. With fewer than nine films "
+            "nothing is promised."
         )
     gate = metadata.get("gate") or {}
     strange = (
@@ -183,6 +193,8 @@ def _analyses(metrics: Mapping[str, Any]) -> str:
     ]
     head = ("Films", "Right", "Accuracy", *OVERALL.values(), "Calibration error")
     blocks = ["Per cent, with 95 % intervals. A dash: the films cannot give the figure.", table(head, rows)]
+    if chance := headline_chance(metrics):
+        blocks.insert(0, f"**{chance}**")
     for name in names:
         rows = [
             (finding, str(values["n"]), *(figure_text(values[figure]) for figure in PER_FINDING))

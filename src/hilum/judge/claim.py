@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hilum.judge.calibration import calibration_words
 from hilum.judge.checklists import CLAIM, TRIPOD_AI, Item
 from hilum.judge.markdown import figure_text, inline
 from hilum.judge.tables import OVERALL, PARTS, correct_films, headline_parts, judged_parts, percent
@@ -31,8 +32,9 @@ class ClaimFacts:
         audit: What audit.json holds.
         data_name: The data set's name.
         has_test: Whether the data set brought its test part.
-        num_epochs: Epochs that were trained, both stages.
+        num_epochs: Epochs that were run; the head's own fit is none.
         software: Names and versions.
+        kept: Which weights were kept, in a sentence; empty where it is not known.
     """
 
     metadata: Mapping[str, Any]
@@ -43,6 +45,7 @@ class ClaimFacts:
     has_test: bool
     num_epochs: int
     software: str
+    kept: str = ""
 
 
 def claim_text(facts: ClaimFacts) -> str:
@@ -209,7 +212,7 @@ def _training(facts: ClaimFacts) -> str:
     )
     first = "The head's own fit, then " if facts.settings["backbone"] != "plain-cnn" else "From scratch: "
     return (
-        f"{first}{stages} ({facts.num_epochs} epochs were run in all; history.csv): {fit['optimiser']}, learning rate "
+        f"{first}{stages} ({facts.num_epochs} epochs were run; history.csv): {fit['optimiser']}, learning rate "
         f"{fit['learning_rate']:g}, weight decay {fit['weight_decay']:g}, {fit['batch_size']} films a step, dropout "
         f"{fit['dropout']:g}, label smoothing {fit['label_smoothing']:g}, class weights {fit['class_weights']}."
     )
@@ -313,11 +316,13 @@ def _output(facts: ClaimFacts) -> str:
     metadata = facts.metadata
     counts = _counts(facts)
     thresholds = ", ".join(f"{inline(name)} {value:.3f}" for name, value in metadata["operating_thresholds"].items())
+    calibration = metadata.get("calibration") or {}
+    kind, num = calibration.get("method", "validation"), calibration.get("n", counts["validation"])
     return (
         f"Logits divided by the temperature {metadata['temperature']:.3f}, then softmax: a probability of each "
         f"finding. Beside it the set of findings that cannot be ruled out (coverage {metadata['coverage']:.0%}, within "
-        f"each finding), and each finding's operating threshold ({thresholds}). All three were set on "
-        f"{counts['validation']} validation films."
+        f"each finding), and each finding's operating threshold ({thresholds}). All three were set on {num} {kind} "
+        f"films ({calibration_words(metadata['temperature'], calibration)})."
     )
 
 
@@ -418,7 +423,7 @@ _FACTS: Mapping[str, Callable[[ClaimFacts], str]] = {
     "augmentation": _augmentation,
     "model_choice": lambda facts: (
         "The epoch with the lowest validation loss, the head's own fit among them; training stops after "
-        f"{facts.settings['fit']['patience']} epochs without a better one. Test films had no part in it."
+        f"{facts.settings['fit']['patience']} epochs without a better one. Test films had no part in it. {facts.kept}"
     ),
     "ensemble": _fixed("None: one network."),
     "measures": _fixed(

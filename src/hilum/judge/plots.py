@@ -254,19 +254,22 @@ def reliability_plot(part: Scored, description: str, num_bins: int = 10) -> str:
 def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description: str) -> str:
     """Return one figure over the epochs: on validation in the accent colour, on train muted, stages set apart.
 
+    Epochs are those of history.csv: 0 is what stood before the first. A ring marks the weights that were kept.
+
     Args:
         history: Rows of history.csv, oldest first.
         figure: "loss" or "accuracy"; the column ``validation_`` + figure stands beside it.
         description: What the plot shows, in words.
     """
     columns = {"muted": figure, "accent": f"validation_{figure}"}
+    epochs = [int(row.get("epoch", number)) for number, row in enumerate(history)]
     curves = {
-        kind: [(epoch, _number(row.get(name))) for epoch, row in enumerate(history, 1)]
+        kind: [(epoch, _number(row.get(name))) for epoch, row in zip(epochs, history, strict=True)]
         for kind, name in columns.items()
     }
     curves = {kind: [(x, y) for x, y in points if math.isfinite(y)] for kind, points in curves.items()}
     values = [y for points in curves.values() for _, y in points]
-    last = max(len(history), 2)
+    first, last = min(epochs, default=0), max([*epochs, 1])
     if figure == "accuracy":
         lowest = min([*values, 0.9])
         step = next(step for step in (0.02, 0.05, 0.1, 0.2) if step == 0.2 or (1 - lowest) / step <= 5)
@@ -279,15 +282,17 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
         y_range, label = (0.0, top), "Loss"
         y_ticks = [(step * index, f"{step * index:g}") for index in range(round(top / step) + 1)]
     spacing = max(1, round(_tidy_step(last / 8)))
-    x_ticks = [(float(epoch), f"{epoch}") for epoch in range(1, last + 1) if epoch == 1 or epoch % spacing == 0]
-    panel = _Panel((1, last), y_range, "Epoch", label, x_ticks, y_ticks, 390, 250)
+    x_ticks = [(float(epoch), f"{epoch}") for epoch in range(first, last + 1) if epoch % spacing == 0]
+    panel = _Panel((first, last), y_range, "Epoch", label, x_ticks, y_ticks, 390, 250)
     elements = []
-    for epoch, (before, row) in enumerate(itertools.pairwise(history), 1):
+    for epoch, (before, row) in zip(epochs, itertools.pairwise(history), strict=False):
         if before.get("stage") != row.get("stage"):
             elements.append(panel.line([(epoch + 0.5, y_range[0]), (epoch + 0.5, y_range[1])], "guide"))
             elements.append(panel.text(panel.x(epoch + 0.5) + 5, panel.top + 9, str(row.get("stage")), anchor="start"))
     elements.extend(panel.line(points, kind) for kind, points in curves.items() if points)
     elements.extend(panel.dot(*points[-1], f"{kind}-end", 3) for kind, points in curves.items() if points)
+    kept = {epoch for epoch, row in zip(epochs, history, strict=True) if row.get("kept")}
+    elements.extend(panel.dot(x, y, "ring", 4.5) for x, y in curves["accent"] if x in kept)
     return panel.svg(elements, description)
 
 

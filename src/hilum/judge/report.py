@@ -13,6 +13,8 @@ from typing import Any
 
 from hilum.judge import plots
 from hilum.judge.calibrate import expected_calibration_error
+from hilum.judge.chance import headline_chance
+from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.page import Section, html_page
 from hilum.judge.plots import Scored
 from hilum.judge.tables import PARTS, correct_films, figures_section, headline_parts, judged_parts, percent, range_text
@@ -109,7 +111,12 @@ def report_page(data: ReportData) -> str:
         Section("terms", "Terms", _terms("terms", DEFINITIONS)),
     ]
     return html_page(
-        data.title, "hilum report", _faults(data.faults) + _headline(data), sections, footer=_LIMITS, styles=_STYLES
+        data.title,
+        "hilum report",
+        _faults(data.faults) + _chance(data) + _headline(data),
+        sections,
+        footer=_LIMITS,
+        styles=_STYLES,
     )
 
 
@@ -148,6 +155,11 @@ def _fault(group: Sequence[Mapping[str, Any]]) -> str:
         listing += f"<li>and {len(lines) - _MAX_PATHS} more, in audit.json</li>"
     films = f"<details><summary>{_count(len(lines), noun)}</summary><ul>{listing}</ul></details>" if lines else ""
     return f"<p>{text}</p>{films}"
+
+
+def _chance(data: ReportData) -> str:
+    words = headline_chance(data.metrics)
+    return f'<section aria-label="Chance"><p class="lede"><b>{escape(words)}</b></p></section>' if words else ""
 
 
 def _headline(data: ReportData) -> str:
@@ -229,11 +241,15 @@ def _training(history: Sequence[Mapping[str, Any]]) -> str:
         return ""
     panels = []
     for figure, name in (("loss", "Loss"), ("accuracy", "Accuracy")):
-        drawn = plots.learning_plot(history, figure, f"{name} over {len(history)} epochs, training and validation.")
+        words = f"{name} over {count_epochs(history)} epochs, training and validation."
+        drawn = plots.learning_plot(history, figure, words)
         panels.append(f"<figure><figcaption><b>{name}</b></figcaption>{drawn}</figure>")
+    kept = kept_words(history)
     return (
-        '<p class="fine keys"><span><i class="key"></i>Validation</span><span><i class="key second"></i>Training</span>'
-        f'</p><div class="pair">{"".join(panels)}</div>'
+        (f'<p class="lede">{escape(kept)}</p>' if kept else "")
+        + '<p class="fine keys"><span><i class="key"></i>Validation</span>'
+        '<span><i class="key second"></i>Training</span></p>'
+        f'<div class="pair">{"".join(panels)}</div>'
     )
 
 

@@ -65,8 +65,11 @@ class Metadata:
         temperature: Logits are divided by it before the softmax.
         operating_thresholds: Per finding, the probability from which it counts as present.
         conformal: Per finding, ``threshold`` (largest 1 - p with which it is in the set), ``n`` films behind it, and
-            ``method`` "cross" where those are training films scored by a model that had not seen them.
+            ``method`` "cross" where those are training films scored by a model that had not seen them; where findings
+            share a threshold, ``shared`` names them and ``shared_n`` counts the films of them all.
         coverage: The share of films whose set holds the truth, that the conformal thresholds were made for.
+        calibration: Which films temperature, thresholds and sets come from (``method``, ``n``), and the ``temperature``
+            that was fitted, whether it was ``kept``, and the losses that decided.
         snomed_ct: Per finding, its SNOMED CT code where it has one.
         gate: Statistics of the films it knows, for refusing what is strange to it (see run/familiar.py);
             empty: no film is refused for that.
@@ -88,6 +91,7 @@ class Metadata:
     operating_thresholds: Mapping[str, float] = field(default_factory=dict)
     conformal: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     coverage: float = 0.9
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     snomed_ct: Mapping[str, str] = field(default_factory=dict)
     gate: Mapping[str, Any] = field(default_factory=dict)
     training_data: Mapping[str, Any] = field(default_factory=dict)

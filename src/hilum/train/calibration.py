@@ -9,21 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from hilum.judge.calibrate import (
-    conformal_thresholds,
-    cross_conformal_thresholds,
-    fit_temperature,
-    operating_thresholds,
-    surer_thresholds,
-)
+from hilum.judge.calibrate import cross_conformal_thresholds, surer_thresholds
+from hilum.judge.calibration import fit_calibration
 from hilum.judge.evaluate import Verdicts
 from hilum.judge.sparing import sparing_thresholds
-from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.familiar import BANK_FILMS, fit_familiarity
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films
+from hilum.train.out_of_fold import OutOfFold, features_of
 from hilum.train.seal import write_metadata
 
 __all__ = ["calibrated", "gate_statistics", "set_cross_conformal"]
@@ -31,17 +26,36 @@ __all__ = ["calibrated", "gate_statistics", "set_cross_conformal"]
 _BATCH = 64
 
 
-def calibrated(metadata: Metadata, validation: Verdicts) -> Metadata:
-    """Return the metadata with temperature, thresholds and conformal sets from validation films."""
-    temperature = fit_temperature(validation.logits, validation.truth)
-    probabilities = softmax(validation.logits, temperature)
-    findings = metadata.findings
-    limits = conformal_thresholds(probabilities, validation.truth, findings, metadata.coverage)
+def calibrated(metadata: Metadata, validation: Verdicts, groups: np.ndarray, crossed: OutOfFold | None) -> Metadata:
+    """Return the metadata with temperature, thresholds and conformal sets, all from the same films.
+
+    Args:
+        metadata: Of the sealed file.
+        validation: What the sealed file says of its validation films.
+        groups: (n,) int, those of the validation films.
+        crossed: Out-of-fold films; where there are any they are taken, since they are many more.
+    """
+    made = (
+        fit_calibration(
+            validation.logits, validation.truth, metadata.findings, groups=groups, coverage=metadata.coverage
+        )
+        if crossed is None
+        else fit_calibration(
+            crossed.logits,
+            crossed.truth,
+            metadata.findings,
+            groups=crossed.groups,
+            coverage=metadata.coverage,
+            method="out-of-fold",
+            folds=crossed.folds,
+        )
+    )
     return dataclasses.replace(
         metadata,
-        temperature=temperature,
-        operating_thresholds=operating_thresholds(probabilities, validation.truth, findings),
-        conformal=sparing_thresholds(limits, probabilities, validation.truth, findings),
+        temperature=made.temperature,
+        operating_thresholds=made.operating_thresholds,
+        conformal=made.conformal,
+        calibration=made.facts,
     )
 
 
@@ -58,7 +72,7 @@ def gate_statistics(path: Path, train: Films, validation: Films, *, seed: int) -
         return {}
     engine = Engine(read_model_file(path))
     known = train.subset(np.sort(np.random.default_rng(seed).permutation(len(train))[:BANK_FILMS]))
-    features, _ = _outputs(engine, known)
+    features = features_of(engine, known.pixels)
     found = fit_familiarity(features, *_outputs(engine, validation), num_known=len(train))
     return found.to_dict() if found else {}
 

@@ -34,7 +34,7 @@ import numpy as np
 from hilum.train.augment import Augmentation
 from hilum.train.batches import Films, epoch_batches, source_chances
 from hilum.train.config import FitSettings
-from hilum.train.head import fit_head, prior_shift, tempered_losses
+from hilum.train.head import finding_weights, fit_head, prior_shift, tempered_losses
 from hilum.train.networks import Network, freeze_below
 from hilum.train.policies import mixed_batches
 
@@ -88,10 +88,12 @@ def fit(
         progress: Told after every step and epoch.
 
     Returns:
-        One row an epoch: stage, epoch, loss, validation_loss, validation_accuracy, learning_rate.
+        One row for the weights before the first epoch (epoch 0) and one an epoch: stage, epoch, loss, validation_loss,
+        validation_accuracy, learning_rate, and whether its weights are those that were kept. The stage is ``head``
+        (the fitted head of a pretrained network, with its ``penalty``), ``start`` (random weights) or ``backbone``.
     """
     keras.utils.set_random_seed(seed)
-    weights = _finding_weights(train.labels, network.head.output_shape[-1], settings.class_weights)
+    weights = finding_weights(train.labels, network.head.output_shape[-1], settings.class_weights)
     job = _Fitting(
         network=network,
         train=train,
@@ -136,15 +138,6 @@ def partial_cross_entropy(label_smoothing: float) -> Callable[[Any, Any], Any]:
     return loss
 
 
-def _finding_weights(labels: np.ndarray, num_findings: int, class_weights: str) -> np.ndarray:
-    """Return each finding's weight (K,): the mean weight of a film whose finding is stated is 1."""
-    labels = labels[labels >= 0]
-    counts = np.bincount(labels, minlength=num_findings)
-    if class_weights == "none":
-        return np.ones(num_findings, np.float32)
-    return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
-
-
 class _Fitting:
     def __init__(
         self,
@@ -175,9 +168,8 @@ class _Fitting:
         if self.checkpoint.exists():
             self._restore()
         if self.state.stage == "head":
-            if self.network.pretrained:
-                self._fit_head()
-            self._validate("head")
+            found = {"penalty": self._fit_head()} if self.network.pretrained else {}
+            self._validate("head" if self.network.pretrained else "start", **found)
             self.state.stage = "backbone"
             self._save()
         while not self.state.stopped and self.state.epoch < self.settings.epochs:
@@ -196,6 +188,9 @@ class _Fitting:
         logits = compute_logits(self.network.model, self.validation)
         shift = prior_shift(logits, labels, self.weights[labels])
         last.set_weights([kernel, intercepts + _SHIFT_SHARE * shift])
+        kept = next(row for row in self.state.history if row["kept"])
+        answers = compute_logits(self.network.model, self.validation).argmax(axis=1)
+        kept["validation_accuracy"] = float((answers == labels).mean())  # as it is served
 
     def _prepare_backbone(self) -> None:
         if self.network.pretrained:
@@ -204,8 +199,8 @@ class _Fitting:
         self.network.model.compile(optimizer=self.optimizer, loss=self.loss, weighted_metrics=[])
         self.optimizer.build(self.network.model.trainable_variables)
 
-    def _fit_head(self) -> None:
-        """Fit the last layer by logistic regression on pooled features that are computed once.
+    def _fit_head(self) -> float:
+        """Fit the last layer by logistic regression on pooled features that are computed once; return its penalty.
 
         Of a few penalties the one with the smallest validation loss is taken. Where the augmentation flips films, every
         film is learned from as it is and as its mirror image.
@@ -222,6 +217,7 @@ class _Fitting:
         held = self._features(self.validation)
         head = fit_head(x, y, film_weights, held, lambda logits: self._mean_loss(self._losses(logits)))
         self.network.head.get_layer("logits").set_weights([head.kernel, head.intercepts])
+        return head.penalty
 
     def _features(self, films: Films) -> np.ndarray:
         """Return the pooled features (N, D) of films that are not augmented."""
@@ -303,7 +299,7 @@ class _Fitting:
             self.average = weights
         self.average = [momentum * old + (1 - momentum) * new for old, new in zip(self.average, weights, strict=True)]
 
-    def _validate(self, stage: str, *, loss: float = math.nan, learning_rate: float = math.nan) -> None:
+    def _validate(self, stage: str, *, loss: float = math.nan, learning_rate: float = math.nan, **facts: float) -> None:
         logits = compute_logits(self.network.model, self.validation)
         labels, losses = self.validation.labels, self._losses(logits)
         validation_loss = self._mean_loss(losses)
@@ -314,15 +310,19 @@ class _Fitting:
             "validation_loss": validation_loss,
             "validation_accuracy": float((logits.argmax(axis=1) == labels).mean()),
             "learning_rate": learning_rate,
+            "kept": False,
+            **facts,
         }
         self.state.history.append(row)
-        if stage == "head":
+        if stage != "backbone":
             self.state.head_losses = losses.tolist()
             if self.network.pretrained:  # else these are random weights, which any epoch beats
                 self.state.lowest_loss = validation_loss
         if not self.best or self._is_better(losses):
             self.state.best_loss = validation_loss
             self.best = self.network.model.get_weights()
+            for one in self.state.history:
+                one["kept"] = one is row
         if stage == "backbone":
             self.state.waited = 0 if validation_loss < self.state.lowest_loss else self.state.waited + 1
             self.state.lowest_loss = min(self.state.lowest_loss, validation_loss)

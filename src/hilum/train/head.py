@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from hilum.judge.calibrate import fit_temperature
 
-__all__ = ["LinearHead", "fit_head", "prior_shift", "tempered_losses"]
+__all__ = ["LinearHead", "finding_weights", "fit_head", "fit_linear", "prior_shift", "tempered_losses"]
 
 _PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _ITERATIONS = 3000
@@ -29,10 +29,12 @@ class LinearHead:
     Attributes:
         kernel: (D, K) float32.
         intercepts: (K,) float32.
+        penalty: Of the weights, in the fit.
     """
 
     kernel: np.ndarray
     intercepts: np.ndarray
+    penalty: float
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Return the logits (N, K) of features (N, D)."""
@@ -57,23 +59,43 @@ def fit_head(
         held: (n, D) features of the validation films.
         loss: From the validation films' logits (n, K) to their loss.
     """
+    heads = [fit_linear(features, labels, film_weights, penalty=penalty) for penalty in _PENALTIES]
+    return min(heads, key=lambda head: loss(head.logits(held)))
+
+
+def fit_linear(features: np.ndarray, labels: np.ndarray, film_weights: np.ndarray, *, penalty: float) -> LinearHead:
+    """Return the head of one penalty.
+
+    Args:
+        features: (N, D) of the training films.
+        labels: (N,) int, their findings, every one of them present.
+        film_weights: (N,) float, how much each film weighs.
+        penalty: Of the weights.
+    """
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation[deviation < _LEAST_DEVIATION] = np.inf  # a feature that never changes says nothing
-    x, held = (features - mean) / deviation, (held - mean) / deviation
-    found: list[tuple[float, np.ndarray, np.ndarray]] = []
-    for penalty in _PENALTIES:
-        regression = LogisticRegression(C=1 / penalty, max_iter=_ITERATIONS)
-        regression.fit(x, labels, sample_weight=film_weights)
-        weights, intercepts = regression.coef_, regression.intercept_
-        if len(regression.classes_) == 2:  # one row for two findings: half of it for, half of it against
-            weights, intercepts = (
-                np.concatenate([-weights, weights]) / 2,
-                np.concatenate([-intercepts, intercepts]) / 2,
-            )
-        found.append((loss(held @ weights.T + intercepts), weights, intercepts))
-    _, weights, intercepts = min(found, key=lambda fit: fit[0])
+    regression = LogisticRegression(C=1 / penalty, max_iter=_ITERATIONS)
+    regression.fit((features - mean) / deviation, labels, sample_weight=film_weights)
+    weights, intercepts = regression.coef_, regression.intercept_
+    if len(regression.classes_) == 2:  # one row for two findings: half of it for, half of it against
+        weights, intercepts = np.concatenate([-weights, weights]) / 2, np.concatenate([-intercepts, intercepts]) / 2
     kernel = (weights / deviation).T.astype(np.float32)  # (D, K)
-    return LinearHead(kernel, (intercepts - mean @ kernel).astype(np.float32))
+    return LinearHead(kernel, (intercepts - mean @ kernel).astype(np.float32), penalty)
+
+
+def finding_weights(labels: np.ndarray, num_findings: int, class_weights: str) -> np.ndarray:
+    """Return each finding's weight (K,): the mean weight of a film whose finding is stated is 1.
+
+    Args:
+        labels: (N,) int, the training films' findings; -1 where a film shows one of several.
+        num_findings: K.
+        class_weights: ``balanced`` or ``none``.
+    """
+    labels = labels[labels >= 0]
+    counts = np.bincount(labels, minlength=num_findings)
+    if class_weights == "none":
+        return np.ones(num_findings, np.float32)
+    return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
 def tempered_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

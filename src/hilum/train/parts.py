@@ -22,11 +22,14 @@ from hilum.data.imprint import imprint_of, joined_imprints
 from hilum.files import replace_file
 from hilum.findings import finding_named
 from hilum.judge.evaluate import Verdicts, judge_records
+from hilum.judge.history import kept_row, kept_words, row_words
 from hilum.run.classifier import Classifier
-from hilum.run.modelfile import Metadata
+from hilum.run.engine import Engine
+from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.calibration import calibrated, gate_statistics
 from hilum.train.canonical import save_keras
 from hilum.train.config import RunConfig
+from hilum.train.out_of_fold import OutOfFold, out_of_fold
 from hilum.train.prepared import PreparedFilms, draw_validation
 from hilum.train.pretrained import imprint_behind
 from hilum.train.seal import seal, write_metadata
@@ -147,10 +150,7 @@ class PartTrainer:
                 done(max(now - shown, 0))
                 shown = max(now, shown)
                 if row:
-                    self.console.say(
-                        f"  {stage} epoch {row['epoch']}: validation loss {row['validation_loss']:.4f}, "
-                        f"{row['validation_accuracy']:.1%} right"
-                    )
+                    self.console.say(f"  {row_words(row)}")
 
             network, history = fit_network(
                 self.prepared.training(train, without_sources=without_sources).told_apart(taught),
@@ -161,6 +161,8 @@ class PartTrainer:
                 checkpoint=work / f"{name}.npz",
                 progress=progress,
             )
+        if kept := kept_words(history):
+            self.console.say(f"  {kept}")
         unsealed = work / f"{name}.onnx"
         checked = np.flatnonzero(validation)[:_CHECKED_FILMS]
         films = self._films.batch(checked).transpose(0, 3, 1, 2)  # (n, 1, S, S)
@@ -171,7 +173,9 @@ class PartTrainer:
         if name == "model":
             parts = [self._films.subset(np.flatnonzero(part)) for part in (train, validation)]
             metadata = dataclasses.replace(metadata, gate=gate_statistics(unsealed, *parts, seed=config.seed))
-        write_metadata(unsealed, calibrated(metadata, self.judge(Classifier(unsealed), validation)))
+        crossed = self._out_of_fold(unsealed, train | validation, taught, history)
+        judged = self.judge(Classifier(unsealed), validation)
+        write_metadata(unsealed, calibrated(metadata, judged, self._scan.groups[validation], crossed))
         if name == "model":
             usual = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.fit.label_smoothing)
             network.model.compile(optimizer=network.model.optimizer, loss=usual)  # Keras alone must be able to load it
@@ -180,6 +184,14 @@ class PartTrainer:
         replace_file(self._log(name), json.dumps(history, ensure_ascii=False, indent=1) + "\n")
         unsealed.replace(self._target(name))
         (work / f"{name}.npz").unlink(missing_ok=True)
+
+    def _out_of_fold(
+        self, path: Path, seen: np.ndarray, taught: list[int], history: list[dict[str, Any]]
+    ) -> OutOfFold | None:
+        kept = kept_row(history) or {}
+        seen = seen & np.isin(self._films.labels, taught)
+        films = self._films.subset(np.flatnonzero(seen)).told_apart(taught)
+        return out_of_fold(Engine(read_model_file(path)), films, self._scan.groups[seen], kept, self.config)
 
     def _metadata(self, seen: np.ndarray, findings: tuple[str, ...], partly: np.ndarray) -> Metadata:
         prints = [self._scan.fingerprints[i] for i in np.flatnonzero(seen)]

@@ -29,6 +29,7 @@ from hilum.judge.answers import answers_section, sets_fact
 from hilum.judge.audit.all_faults import audit_figures, audit_films, count_films
 from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.traits import TraitCollector
+from hilum.judge.calibration import calibration_words
 from hilum.judge.card import model_card_text
 from hilum.judge.claim import ClaimFacts, claim_text
 from hilum.judge.evaluate import (
@@ -39,6 +40,7 @@ from hilum.judge.evaluate import (
     worst_mistakes,
 )
 from hilum.judge.external.sources import sources_section
+from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.metrics import performance
 from hilum.judge.report import ReportData, report_page
 from hilum.run.classifier import Classifier
@@ -270,7 +272,7 @@ class _Training:
         if crossed:
             parts["cross_validation"] = crossed[0]
         replace_file(self.out / "model-card.md", card)
-        replace_file(self.out / "claim.md", claim_text(self._claim_facts(metadata, metrics, dict(facts), len(history))))
+        replace_file(self.out / "claim.md", claim_text(self._claim_facts(metadata, metrics, dict(facts), history)))
         replace_file(self.out / "history.csv", history_csv(history))
         listed = [(name, verdicts) for name, verdicts in parts.items() if name != "test_clean"]
         listed += [("leave_one_source_out", verdicts) for verdicts in self.source_verdicts]
@@ -292,7 +294,7 @@ class _Training:
         return metrics
 
     def _claim_facts(
-        self, metadata: dict[str, Any], metrics: dict[str, Any], facts: dict[str, str], num_epochs: int
+        self, metadata: dict[str, Any], metrics: dict[str, Any], facts: dict[str, str], history: list[dict]
     ) -> ClaimFacts:
         return ClaimFacts(
             metadata=metadata,
@@ -301,7 +303,8 @@ class _Training:
             audit=json.loads((self.out / "audit.json").read_text(encoding="utf-8")),
             data_name=self.scan.dataset.name,
             has_test=self.scan.dataset.has_test,
-            num_epochs=num_epochs,
+            num_epochs=count_epochs(history),
+            kept=kept_words(history),
             software=f"{facts['Versions']}, Python {platform.python_version()}, numpy {np.__version__}",
         )
 
@@ -317,7 +320,8 @@ class _Training:
             ("Groups", f"{len(np.unique(self.scan.groups))}: twins and films of one patient stay together"),
             ("Input", f"{config.preprocessing.size_px} x {config.preprocessing.size_px} pixels, grey"),
             ("Seed", str(config.seed)),
-            ("Temperature", f"{metadata.temperature:.3f}"),
+            ("Kept", kept_words(self.parts.history("model")).removeprefix("Kept: ")),
+            ("Temperature", calibration_words(metadata.temperature, metadata.calibration).removeprefix("temperature ")),
             ("Conformal sets", sets_fact(metadata)),
             (
                 "Engine against Keras",

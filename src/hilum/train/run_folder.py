@@ -41,7 +41,7 @@ _FOLDER = ResultFolder(
     last="metrics.json",
     is_alone=True,
 )
-_HISTORY_COLUMNS = ("stage", "epoch", "loss", "validation_loss", "validation_accuracy", "learning_rate")
+_HISTORY_COLUMNS = ("stage", "epoch", "loss", "validation_loss", "validation_accuracy", "learning_rate", "kept")
 
 
 def check_run(data: Path, out: Path, config: RunConfig, *, overwrite: bool = False) -> None:
@@ -91,7 +91,8 @@ def remove_run(out: Path) -> None:
 
 
 def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
-    """Return history.csv: one line an epoch."""
+    """Return history.csv: one line for what stood before the first epoch, and one an epoch."""
     text = io.StringIO()
-    write_csv(text, _HISTORY_COLUMNS, [[row.get(name) for name in _HISTORY_COLUMNS] for row in history])
+    rows = [{**row, "kept": str(bool(row.get("kept"))).lower()} for row in history]
+    write_csv(text, _HISTORY_COLUMNS, [[row.get(name) for name in _HISTORY_COLUMNS] for row in rows])
     return text.getvalue()

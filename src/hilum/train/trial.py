@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ import keras
 import numpy as np
 
 from hilum.data.split import assign_folds
-from hilum.files import replace_array
+from hilum.files import replace_array, replace_file
 from hilum.judge.calibrate import fit_temperature
+from hilum.judge.history import kept_random
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
 from hilum.train.fit import Progress, compute_logits, fit
@@ -104,7 +106,8 @@ def cross_fit(
         prepared: The data set, read with ``config.preprocessing``.
         folds: (n,) int from draw_folds; a film of fold -1 is neither learned from nor answered.
         config: The settings.
-        work: An existing folder for checkpoints; a finished fold leaves its answers there, and is not repeated.
+        work: An existing folder for checkpoints; a finished fold leaves its answers there, and in kept-N.json whether
+            its random weights were kept; it is not repeated.
         answer: How a network answers films, (n, K) logits.
         after_fold: Told the number of folds that are done and the answers so far; may raise to end the trial early.
         progress: Told after every step and epoch.
@@ -121,7 +124,7 @@ def cross_fit(
             chosen = (folds >= 0) & (folds != fold) & ~validating
             train = prepared.training(chosen)
             checkpoint = work / f"fold-{fold + 1}.npz"
-            network, _ = fit_network(
+            network, history = fit_network(
                 train,
                 validation,
                 config,
@@ -131,6 +134,7 @@ def cross_fit(
                 progress=progress,
             )
             temperature = fit_temperature(answer(network, validation), validation.labels)
+            replace_file(work / f"kept-{fold + 1}.json", json.dumps({"kept_random": kept_random(history)}))
             replace_array(kept, answer(network, prepared.films.subset(held)) / temperature)
             checkpoint.unlink(missing_ok=True)
         parts.append((held, np.load(kept, allow_pickle=False)))

@@ -47,3 +47,25 @@ def test_without_other_sources_the_study_s_own_films_decide() -> None:
 )
 def test_what_a_flip_costs_in_words(found: dict[str, Any], words: str) -> None:
     assert f"Mirroring films {words}" in flip_words(found, "here")
+
+
+def figures(*, is_above: bool) -> dict[str, Any]:
+    return {"auroc": {"value": 0.6, "low": 0.55, "high": 0.7}, "above_chance": is_above}
+
+
+def test_networks_at_chance_recommend_nothing() -> None:
+    standing = DEFAULT | {"in_house": figures(is_above=False), "external": None}
+    same = row("mixup", SAME, None) | {"in_house": figures(is_above=False)}
+    chosen = choose_policy("plain-cnn", [standing, same], "default")
+    assert chosen["policy"] is None
+    assert "Nothing is recommended" in chosen["words"]
+    better = row("augmix", BETTER, None) | {"in_house": figures(is_above=False)}
+    assert choose_policy("plain-cnn", [standing, better], "default")["policy"] is None
+    learned = row("augmix", BETTER, None) | {"in_house": figures(is_above=True)}
+    assert choose_policy("plain-cnn", [standing, learned], "default")["policy"] == "augmix"
+    assert choose_policy("plain-cnn", [standing, learned | {"kept_random": 2}], "default")["policy"] is None
+
+
+def test_a_flip_that_had_no_part_in_it_costs_nothing_known() -> None:
+    words = flip_words(change(0.0, 0.0) | {"identical": True}, "here")
+    assert words == "Mirroring films had no part in it here: the answers with and without are the same."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.judge.study.changes import MARGIN, VERDICTS, change_of, figures_of_answers, judge_change
+from hilum.judge.study.changes import MARGIN, VERDICTS, change_of, figures_of_answers, judge_change, verdict_words
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,8 @@ def test_a_planted_harm_is_found_and_none_is_found_where_there_is_none() -> None
     same = change_of(truth, good, good, groups)
     assert same["auroc"]["value"] == 0.0
     assert same["verdict"] == "no worse"
+    assert same["identical"] and not harm["identical"]
+    assert (verdict_words(same), verdict_words(harm)) == ("the same answers", "worse")
 
 
 def test_findings_without_a_film_are_left_out() -> None:

@@ -82,3 +82,13 @@ def test_films_of_other_sources_are_not_asked_for() -> None:
     alone = row()
     alone["changes"]["external"] = None
     assert all(judge_method(alone, NONE)["criteria"].values())
+
+
+@pytest.mark.parametrize(("part", "words"), [("in_house", "here"), ("external", "on other sources")])
+def test_a_classifier_at_chance_recommends_nothing(part: str, words: str) -> None:
+    rows = copy.deepcopy(judged(row("median", 0.03)))
+    assert choose_method(rows, {"these films": 0.2})["method"] == "median"
+    rows[0]["changes"][part]["clean"]["figures"] = {"auroc": {"low": 0.6}, "above_chance": False}
+    chosen = choose_method(rows, {"these films": 0.2})
+    assert chosen["method"] == chosen["default"] == "none"
+    assert f"not above chance on clean films {words}" in chosen["words"]

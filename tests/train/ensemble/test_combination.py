@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.data.folds import grouped_folds
 from hilum.errors import InconsistentDataset
 from hilum.run.answer import softmax
-from hilum.train.ensemble.combination import METHODS, Combination, fit_stack, grouped_folds, stack_out_of_fold
+from hilum.train.ensemble.combination import METHODS, Combination, fit_stack, stack_out_of_fold
 
 
 def members(num: int = 200, num_findings: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hilum.judge.markup import cell
 from hilum.judge.page import Section
 from hilum.judge.study.changes import MARGIN
+from hilum.judge.study.faults import faults_text
 from hilum.judge.study.page import change_cell, films_section, picture, study_html, table
 from hilum.judge.study.plots import change_plot
 from hilum.judge.study.table import change_text, figure_text, plain_table
@@ -38,7 +39,12 @@ def augmentation_page(figures: Mapping[str, Any], examples: Mapping[str, Sequenc
     lede = '<p class="lede">The same films, as the network gets them in one epoch.</p>'
     sections.append(Section("pictures", "What the policies do", lede + shown))
     sections.append(films_section(figures, figures["remarks"]))
-    return study_html(f"Augmentation on {figures['data']['name']}", figures["verdict"]["words"], sections)
+    return study_html(
+        f"Augmentation on {figures['data']['name']}",
+        figures["verdict"]["words"],
+        sections,
+        faults=figures.get("faults", ()),
+    )
 
 
 def augmentation_text(figures: Mapping[str, Any], *, width: int | None = None) -> str:
@@ -56,7 +62,7 @@ def augmentation_text(figures: Mapping[str, Any], *, width: int | None = None) -
                 line += [figure_text(row["external"]["auroc"]), change_text(row["against_none"]["external"])]
             rows.append(line)
         text += plain_table(heads, rows, width=width) + "\n"
-    return f"{text}{figures['verdict']['words']}\n"
+    return f"{text}{faults_text(figures.get('faults', ()))}{figures['verdict']['words']}\n"
 
 
 def _backbone(part: Mapping[str, Any], *, elsewhere: bool) -> str:

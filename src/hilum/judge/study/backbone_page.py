@@ -8,6 +8,7 @@ from typing import Any
 from hilum.judge.markup import cell
 from hilum.judge.page import Section
 from hilum.judge.study.backbone_verdict import figure_of
+from hilum.judge.study.faults import faults_text
 from hilum.judge.study.page import change_cell, films_section, study_html, table
 from hilum.judge.study.plots import CostPoint, cost_plot
 from hilum.judge.study.table import figure_text, plain_table
@@ -25,7 +26,12 @@ def backbone_page(figures: Mapping[str, Any]) -> str:
         Section("networks", "The networks", _networks(figures)),
         films_section(figures, figures["remarks"]),
     ]
-    return study_html(f"Backbones on {figures['data']['name']}", figures["verdict"]["words"], sections)
+    return study_html(
+        f"Backbones on {figures['data']['name']}",
+        figures["verdict"]["words"],
+        sections,
+        faults=figures.get("faults", ()),
+    )
 
 
 def backbone_text(figures: Mapping[str, Any], *, width: int | None = None) -> str:
@@ -44,7 +50,8 @@ def backbone_text(figures: Mapping[str, Any], *, width: int | None = None) -> st
             line.append(figure_text(row["external"]["auroc"]))
         rows.append([*line, *_costs(row)])
     told = "".join(f"{one}\n" for one in reasons)
-    return f"{plain_table(heads, rows, width=width)}{told}\n{figures['verdict']['words']}\n"
+    told += f"\n{faults_text(figures.get('faults', ()))}"
+    return f"{plain_table(heads, rows, width=width)}{told}{figures['verdict']['words']}\n"
 
 
 def _judged(figures: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

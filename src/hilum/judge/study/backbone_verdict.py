@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hilum.judge.chance import is_above_chance
 from hilum.judge.tables import percent, range_text
 
-__all__ = ["choose_backbone", "figure_of", "mark_frontier"]
+__all__ = ["choose_backbone", "figure_of", "mark_frontier", "may_be_chosen"]
 
 
 def mark_frontier(rows: Sequence[dict[str, Any]]) -> None:
@@ -23,20 +24,38 @@ def mark_frontier(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def choose_backbone(rows: Sequence[Mapping[str, Any]], *, external: bool) -> dict[str, Any]:
-    """Return {"network": name, "words": sentences}: the quickest network that is not surely worse than the leading one.
+    """Return {"network": name or None, "leading": name, "words": sentences}: the quickest as good as the leading one.
+
+    Only networks that may be recommended take part: above chance in cross-validation and, where there are any, on films
+    of other sources, and with weights that were learned. A rival must not be surely worse on films of other sources,
+    nor worse by more than a point in cross-validation: a wide interval of few foreign films alone excuses nothing.
 
     Args:
         rows: With ``against_best`` and ``against_best_external``; those with a reason were not judged.
         external: Whether films of other sources decide.
     """
     judged = [row for row in rows if not row["reason"]]
-    key = "against_best_external" if external else "against_best"
     leading = next(row for row in judged if row["against_best"] is None)
-    rivals = [row for row in judged if row is leading or row[key]["verdict"] not in {"worse", "slightly worse"}]
-    chosen = min(rivals, key=lambda row: (row["milliseconds"], row["minutes"]))
     where = "on films of other sources" if external else "in cross-validation"
     words = f"{_title(leading)} has the highest AUROC {where}: {_told(leading)}. "
-    if chosen is leading:
+    chosen = None
+    if may_be_chosen(leading):
+        key = "against_best_external" if external else "against_best"
+        rivals = [
+            row
+            for row in judged
+            if row is leading
+            or (
+                may_be_chosen(row)
+                and row[key]["verdict"] not in {"worse", "slightly worse"}
+                and row["against_best"]["verdict"] != "worse"
+            )
+        ]
+        chosen = min(rivals, key=lambda row: (row["milliseconds"], row["minutes"]))
+    if chosen is None:
+        words += "No network is recommended: none is above chance"
+        words += " both in cross-validation and on films of other sources." if external else " in cross-validation."
+    elif chosen is leading:
         words += "No quicker network comes as near as these films can tell."
     else:
         words += (
@@ -45,7 +64,13 @@ def choose_backbone(rows: Sequence[Mapping[str, Any]], *, external: bool) -> dic
         )
     if lost := [row for row in rows if row["reason"]]:
         words += f" {len(lost)} of {len(rows)} networks were not judged; their rows say why."
-    return {"network": chosen["name"], "leading": leading["name"], "words": words}
+    return {"network": chosen["name"] if chosen else None, "leading": leading["name"], "words": words}
+
+
+def may_be_chosen(row: Mapping[str, Any]) -> bool:
+    """Return whether a network may be recommended: above chance wherever it was judged, with weights it learned."""
+    parts = (row.get("in_house"), row.get("external"))
+    return all(is_above_chance(part) for part in parts if part) and not row.get("kept_random")
 
 
 def figure_of(row: Mapping[str, Any]) -> Mapping[str, Any]:

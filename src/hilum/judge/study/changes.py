@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.judge.chance import judge_chance
 from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference
 from hilum.judge.metrics import performance
 
-__all__ = ["MARGIN", "VERDICTS", "change_of", "figures_of_answers", "judge_change"]
+__all__ = ["MARGIN", "VERDICTS", "change_of", "figures_of_answers", "judge_change", "verdict_words"]
 
 MARGIN = 0.01  # of macro AUROC: what a change may cost and still count as no worse
 VERDICTS = {
@@ -42,7 +43,8 @@ def change_of(
         groups: (n,) films of equal number are not independent.
 
     Returns:
-        {"n", "auroc": I, "accuracy": I, "macro_f1": I, "verdict": a key of VERDICTS}; differences, as fractions.
+        {"n", "auroc": I, "accuracy": I, "macro_f1": I, "verdict": a key of VERDICTS, "identical": whether the two gave
+        the same probabilities to the last digit}; differences, as fractions.
     """
     present = np.unique(truth)
     positive = truth[:, np.newaxis] == present
@@ -59,6 +61,7 @@ def change_of(
         "accuracy": accuracy_difference(first_right, second_right, groups),
         "macro_f1": macro_f1_difference(truth, first.argmax(axis=1), second.argmax(axis=1), groups),
         "verdict": judge_change(auroc),
+        "identical": bool(np.array_equal(first, second)),
     }
 
 
@@ -74,13 +77,21 @@ def judge_change(auroc: Mapping[str, float | None]) -> str:
     return "no worse" if low > -MARGIN else "open"
 
 
+def verdict_words(change: Mapping[str, Any]) -> str:
+    """Return the verdict on a change for a reader; two ways that gave the same answers are told as that."""
+    return "the same answers" if change.get("identical") else VERDICTS[change["verdict"]]
+
+
 def figures_of_answers(
     truth: NDArray[np.int64],
     probabilities: NDArray[np.float64],
     groups: NDArray[np.int64],
     findings: Sequence[str],
 ) -> dict[str, Any]:
-    """Return {"n", "accuracy": I, "macro_f1": I, "auroc": I} of answers (n, K)."""
+    """Return {"n", "accuracy": I, "macro_f1": I, "auroc": I, "balanced_accuracy": I, "above_chance"} of answers (n, K).
+
+    "above_chance" is None where the films are too few to say (judge/chance.py).
+    """
     thresholds = dict.fromkeys(findings, 0.5)
     judged = performance(
         truth, probabilities, findings, operating_thresholds=thresholds, groups=groups, num_resamples=500
@@ -90,4 +101,8 @@ def figures_of_answers(
         "accuracy": judged["accuracy"],
         "macro_f1": judged["macro_f1"],
         "auroc": judged["auroc_macro"],
+        "balanced_accuracy": judged["balanced_accuracy"],
+        "above_chance": judge_chance(
+            judged["balanced_accuracy"], judged["auroc_macro"], np.bincount(truth, minlength=len(findings)).tolist()
+        ).is_above,
     }

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hilum.judge.chance import is_above_chance
 from hilum.judge.study.changes import MARGIN
 
 __all__ = ["CRITERIA", "Criterion", "choose_method", "judge_method"]
@@ -92,6 +93,12 @@ def choose_method(rows: Sequence[Mapping[str, Any]], share_noisy: Mapping[str, f
     fit = [row for row in rows[1:] if row["kind"] == "denoise" and all(row["verdict"]["criteria"].values())]
     touched = max(share_noisy.values(), default=0.0)
     shares = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in share_noisy.items())
+    if places := _at_chance(rows[0]):
+        words = (
+            f"Nothing is recommended: the classifier is not above chance on clean films {' and '.join(places)}, so "
+            "what noise and its removal do to it says nothing."
+        )
+        return {"method": "none", "default": "none", "words": words}
     if not fit:
         near = max(
             (row for row in rows[1:] if row["kind"] == "denoise"),
@@ -119,3 +126,11 @@ def choose_method(rows: Sequence[Mapping[str, Any]], share_noisy: Mapping[str, f
 
 def _above(interval: Mapping[str, float | None], limit: float) -> bool:
     return interval["low"] is not None and interval["low"] > limit
+
+
+def _at_chance(none: Mapping[str, Any]) -> list[str]:
+    """Return where the classifier of all methods is not above chance on clean films without noise taken out."""
+    places = (("in_house", "here"), ("external", "on other sources"))
+    parts = [(none["changes"][key] or {}, words) for key, words in places]
+    figures = [(part.get("clean", {}).get("figures"), words) for part, words in parts]
+    return [words for one, words in figures if one and not is_above_chance(one)]

@@ -12,21 +12,27 @@ from numpy.typing import NDArray
 
 from hilum.judge.markup import points, points_range, scroll
 from hilum.judge.page import Section, html_page
-from hilum.judge.study.changes import VERDICTS
+from hilum.judge.study.changes import verdict_words
 from hilum.text import escape
 
 __all__ = ["change_cell", "films_section", "picture", "study_html", "table"]
 
 
-def study_html(title: str, verdict: str, sections: Sequence[Section]) -> str:
+def study_html(title: str, verdict: str, sections: Sequence[Section], *, faults: Sequence[str] = ()) -> str:
     """Return the page of a study.
 
     Args:
         title: Its heading, plain text.
         verdict: Its verdict, plain text.
         sections: Its content.
+        faults: What makes its comparisons worthless, plain sentences.
     """
+    listed = "".join(
+        f'<li class="error"><span class="severity">Fault</span><div>{escape(fault)}</div></li>' for fault in faults
+    )
     opening = f'<section aria-label="Verdict"><p>{escape(verdict)}</p></section>'
+    if listed:
+        opening = f'<section id="faults" aria-label="Faults"><ul class="faults">{listed}</ul></section>{opening}'
     footer = (
         "Intervals are 95 %: of changes in AUROC by DeLong's method with groups, else by a bootstrap of groups. They "
         "are not adjusted for their number: of twenty, one misses by chance."
@@ -76,7 +82,7 @@ def change_cell(change: Mapping[str, Any] | None) -> str:
     auroc = change["auroc"]
     return (
         f"<td>{points(auroc['value'])}<small>{points_range(auroc)}</small>"
-        f"<small>{escape(VERDICTS[change['verdict']])}</small></td>"
+        f"<small>{escape(verdict_words(change))}</small></td>"
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.judge.markup import points, points_range
-from hilum.judge.study.changes import VERDICTS
+from hilum.judge.study.changes import verdict_words
 from hilum.judge.tables import percent, range_text
 from hilum.text import printable
 
@@ -72,4 +72,4 @@ def change_text(change: Mapping[str, Any] | None) -> str:
     if change is None:
         return "–"
     auroc = change["auroc"]
-    return f"{points(auroc['value'])} ({points_range(auroc)}) {VERDICTS[change['verdict']]}"
+    return f"{points(auroc['value'])} ({points_range(auroc)}) {verdict_words(change)}"

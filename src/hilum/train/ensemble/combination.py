@@ -11,23 +11,21 @@ Sources:
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from hilum.data.folds import grouped_folds
 from hilum.errors import InconsistentDataset, MissingExtra
 
-__all__ = ["METHODS", "Combination", "fit_stack", "grouped_folds", "stack_out_of_fold"]
+__all__ = ["METHODS", "Combination", "fit_stack", "stack_out_of_fold"]
 
 METHODS = ("average", "geometric", "stack")
 # In a geometric mean, so that no member's word alone rules a finding out; predictions.csv tells no smaller ones apart.
 LEAST_PROBABILITY = 1e-6
 LEAST_STACKED = 1e-4  # a stack's inputs stop there: one absurdly sure member must not outweigh all others
 _PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1)  # inverse strengths, all of them strong
-_NUM_FOLDS = 5
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -132,25 +130,3 @@ def stack_out_of_fold(probabilities: FloatArray, truth: np.ndarray, groups: np.n
         stack = fit_stack(probabilities[:, ~held], truth[~held], groups[~held], seed=seed)
         logits[held] = stack.logits(probabilities[:, held])
     return logits
-
-
-def grouped_folds(truth: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> Iterator[npt.NDArray[np.bool_]]:
-    """Yield which films are held out, (n,) bool, of each of 5 grouped and stratified folds (fewer of few groups).
-
-    Raises:
-        MissingExtra: scikit-learn is not installed.
-    """
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError as error:
-        raise MissingExtra("An ensemble", "train") from error
-    most = min(_NUM_FOLDS, len(np.unique(groups)), int(np.bincount(truth).max(initial=0)))
-    if most < 2:
-        return
-    splitter = StratifiedGroupKFold(n_splits=most, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        for _, positions in splitter.split(truth, truth, groups):
-            held = np.zeros(len(truth), dtype=bool)
-            held[positions] = True
-            yield held

@@ -17,6 +17,7 @@ from hilum.files import replace_file
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
+from hilum.judge.calibration import Calibration
 from hilum.run.answer import softmax
 from hilum.run.core import openvino_core
 from hilum.run.engine import Engine
@@ -25,7 +26,7 @@ from hilum.run.view import view_of
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import Films, Member
 from hilum.train.ensemble.merge import GraphPart, input_graph, merge_graphs
-from hilum.train.ensemble.out_of_bag import Calibration, HeldOut
+from hilum.train.ensemble.out_of_bag import HeldOut
 
 __all__ = ["LARGEST_DIFFERENCE", "seal_ensemble", "write_model"]
 

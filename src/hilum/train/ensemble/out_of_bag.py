@@ -12,40 +12,24 @@ Source: Breiman 1996, Out-of-bag estimation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from hilum.data.folds import grouped_folds
 from hilum.errors import InputError
-from hilum.judge.calibrate import conformal_thresholds, fit_temperature, operating_thresholds
+from hilum.judge.calibrate import operating_thresholds
+from hilum.judge.calibration import Calibration, choose_temperature, fit_calibration
 from hilum.judge.compare.paired import accuracy_difference, macro_f1_difference
 from hilum.judge.metrics import performance
-from hilum.judge.sparing import sparing_thresholds
 from hilum.run.answer import softmax
-from hilum.train.ensemble.combination import Combination, fit_stack, grouped_folds, stack_out_of_fold
+from hilum.train.ensemble.combination import Combination, fit_stack, stack_out_of_fold
 from hilum.train.ensemble.members import Films, Source
 
-__all__ = ["Calibration", "HeldOut", "check_stack", "gather_held_out", "paired_gain"]
+__all__ = ["HeldOut", "check_stack", "gather_held_out", "paired_gain"]
 
 _LEAST_FILMS = 10  # of each finding, to be content with the films that every run has held out
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What turns the ensemble's logits into probabilities, sets and thresholds, and what that was learned from.
-
-    Attributes:
-        temperature: Logits are divided by it.
-        operating_thresholds: A probability for each finding.
-        conformal: As in the model file.
-        facts: {"method": "out-of-fold", "validation" or "held-out", "n", "mean_members", "num_members", "is_stand_in"}.
-    """
-
-    temperature: float
-    operating_thresholds: dict[str, float]
-    conformal: dict[str, dict[str, Any]]
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,25 +60,23 @@ class HeldOut:
             method = "out-of-fold"
         elif films.mask("validation")[chosen].all() and chosen.any():
             method = "validation"
-        logits, truth = self.logits[chosen], films.truth[chosen]
-        temperature = fit_temperature(logits, truth)
-        probabilities = softmax(logits, temperature)
-        limits = conformal_thresholds(probabilities, truth, films.findings, coverage)
         num_members = sum(len(source.members) for source in self.sources)
         voices = np.isfinite(self.probabilities[:, chosen, 0]).sum(axis=0)
         mean_members = float(voices.mean()) if chosen.any() else 0.0
-        return Calibration(
-            temperature,
-            operating_thresholds(probabilities, truth, films.findings),
-            sparing_thresholds(limits, probabilities, truth, films.findings),
-            {
-                "method": method,
-                "n": int(chosen.sum()),
-                "mean_members": round(mean_members, 3),
-                "num_members": num_members,
-                "is_stand_in": mean_members < num_members,
-            },
+        made = fit_calibration(
+            self.logits[chosen],
+            films.truth[chosen],
+            films.findings,
+            groups=films.groups[chosen],
+            coverage=coverage,
+            method=method,
         )
+        more = {
+            "mean_members": round(mean_members, 3),
+            "num_members": num_members,
+            "is_stand_in": mean_members < num_members,
+        }
+        return replace(made, facts={**made.facts, **more})
 
     def _calibrating(self) -> np.ndarray:
         """Return the films to calibrate on (n,): those that all runs have held out, or where too few, that any has."""
@@ -116,7 +98,7 @@ class HeldOut:
         logits, truth, groups = self.logits[chosen], self.films.truth[chosen], self.films.groups[chosen]
         probabilities, thresholds = np.full(logits.shape, np.nan), []
         for held in grouped_folds(truth, groups, seed=seed):
-            temperature = fit_temperature(logits[~held], truth[~held])
+            temperature = choose_temperature(logits[~held], truth[~held], groups[~held]).value
             probabilities[held] = softmax(logits[held], temperature)
             others = softmax(logits[~held], temperature)
             thresholds.append(operating_thresholds(others, truth[~held], self.films.findings))

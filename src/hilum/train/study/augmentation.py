@@ -19,6 +19,7 @@ from hilum.errors import ConfigError
 from hilum.judge.study.augmentation_page import augmentation_page
 from hilum.judge.study.augmentation_verdict import choose_policy, flip_words
 from hilum.judge.study.changes import change_of
+from hilum.judge.study.faults import study_faults
 from hilum.train.batches import Films, epoch_batches
 from hilum.train.config import RunConfig, default_config
 from hilum.train.policies import mixed_batches
@@ -93,6 +94,7 @@ def study_augmentation(
     figures = {
         **study.facts(prepared, outside),
         "backbones": parts,
+        "faults": [f"{name}: {fault}" for name, part in parts.items() for fault in part.pop("faults")],
         "remarks": [
             "The same first weights, folds and order of films for every policy; only the changes differ.",
             "Of a pretrained network the last epoch is kept, without a look at validation films.",
@@ -152,6 +154,11 @@ def _part(
         "how": f"{config.backbone} {start} at {config.preprocessing.size_px} px, {config.fit.epochs} epochs, learning "
         f"rate {config.fit.learning_rate:g}.",
         "policies": rows,
+        "faults": study_faults(
+            rows,
+            {name: one.probabilities for name, one in answers.items()},
+            {variant.name: variant.title for variant in POLICY_VARIANTS},
+        ),
         "verdict": verdict,
     }
 

@@ -19,8 +19,9 @@ from hilum.console import Console
 from hilum.errors import ConfigError, HilumError
 from hilum.film.preprocess import Preprocessing
 from hilum.judge.study.backbone_page import backbone_page
-from hilum.judge.study.backbone_verdict import choose_backbone, mark_frontier
+from hilum.judge.study.backbone_verdict import choose_backbone, mark_frontier, may_be_chosen
 from hilum.judge.study.changes import change_of
+from hilum.judge.study.faults import study_faults
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.backbones import weights_at_hand
@@ -54,6 +55,10 @@ class _Way:
     @property
     def name(self) -> str:
         return f"{self.backbone}-{self.size_px}-{self.start.replace(' ', '-')}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.backbone} at {self.size_px} px, {self.start}"
 
     @property
     def pretrained(self) -> bool:
@@ -129,7 +134,7 @@ def study_backbones(
     judged = [row for row in rows if not row["reason"]]
     if not judged:
         raise ConfigError("None of the networks could be trained.", fix=f"The first because: {rows[0]['reason']}")
-    best = answers[max(judged, key=_leading)["name"]]
+    best = answers[max([row for row in judged if may_be_chosen(row)] or judged, key=_leading)["name"]]
     for row in judged:
         one = answers[row["name"]]
         first, second = (best.probabilities, one.probabilities)
@@ -140,6 +145,9 @@ def study_backbones(
     figures = {
         **study.facts(prepared, outside),
         "networks": rows,
+        "faults": study_faults(
+            judged, {name: one.probabilities for name, one in answers.items()}, {one.name: one.title for one in ways}
+        ),
         "remarks": [
             "Frozen: a logistic regression on ImageNet features. Fine-tuned: the upper three fifths of the layers "
             f"follow, the last epoch is kept. Epochs: {_epochs_words(settings)}.",

@@ -20,12 +20,11 @@ from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.head import LinearHead, fit_head, tempered_losses
 from hilum.train.networks import build_network
+from hilum.train.out_of_fold import features_of
 from hilum.train.prepared import PreparedFilms, draw_validation
 from hilum.train.seal import seal
 
 __all__ = ["FrozenHeads", "features_of", "fit_heads", "frozen_engine"]
-
-_AT_ONCE = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +86,6 @@ def frozen_engine(
         seal(network, films, Metadata(f"frozen-{backbone}", findings, preprocessing), partial)
         partial.replace(path)
     return Engine(read_model_file(path))
-
-
-def features_of(engine: Engine, films: np.ndarray) -> np.ndarray:
-    """Return the features (n, D) float32 of films (n, S, S) float32 in [0, 1]."""
-    return np.concatenate(
-        [engine.run(films[at : at + _AT_ONCE, np.newaxis]).features for at in range(0, len(films), _AT_ONCE)]
-    )
 
 
 def fit_heads(

@@ -38,6 +38,7 @@ class VariantAnswers:
         outside: (m, C) mean probabilities of all folds on films of other sources; None without such.
         minutes: Processor time that fitting took, of all folds.
         num_weights: Of one network.
+        kept_random: How many of its networks kept the random weights they began with.
     """
 
     truth: np.ndarray
@@ -46,9 +47,13 @@ class VariantAnswers:
     outside: np.ndarray | None
     minutes: float
     num_weights: int
+    kept_random: int = 0
 
     def figures(self, findings: Sequence[str], outside: OutsideFilms | None) -> dict[str, Any]:
-        """Return {"in_house": F, "external": F or None, "minutes", "num_weights"} with F of figures_of_answers."""
+        """Return {"in_house": F, "external": F or None, "minutes", "num_weights", "kept_random"}.
+
+        F is what figures_of_answers returns.
+        """
         other = None
         if outside is not None and self.outside is not None:
             other = figures_of_answers(outside.films.labels, self.outside, outside.groups, outside.findings)
@@ -57,6 +62,7 @@ class VariantAnswers:
             "external": other,
             "minutes": self.minutes,
             "num_weights": self.num_weights,
+            "kept_random": self.kept_random,
         }
 
 
@@ -104,7 +110,7 @@ def cross_variant(
     Raises:
         ConfigError: The network or its weights are not to be had.
     """
-    drawn, others, minutes, num_weights = [], [], 0.0, 0
+    drawn, others, minutes, num_weights, num_random = [], [], 0.0, 0, 0
     for seed, folds in study.folds(prepared):
         folder = study.folder(*names, f"seed-{seed}")
         answering = _Answering(outside, folder)
@@ -121,6 +127,7 @@ def cross_variant(
         for fold in range(1, study.settings.folds + 1):
             facts = json.loads((folder / f"facts-{fold}.json").read_text(encoding="utf-8"))
             minutes, num_weights = minutes + facts["minutes"], facts["num_weights"]
+            num_random += json.loads((folder / f"kept-{fold}.json").read_text(encoding="utf-8"))["kept_random"]
             if outside is not None:
                 others.append(softmax(np.load(folder / f"outside-{fold}.npy", allow_pickle=False)))
     return VariantAnswers(
@@ -130,4 +137,5 @@ def cross_variant(
         outside=np.mean(others, axis=0) if others else None,
         minutes=minutes,
         num_weights=num_weights,
+        kept_random=num_random,
     )

@@ -1,0 +1,60 @@
+"""The course of a training in words: which weights were kept, and how many epochs were run.
+
+Epoch 0 is what stands before the first epoch: a pretrained network's fitted head, or random weights. It is named and
+counted alike in the terminal, the report, the claim and history.csv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hilum.judge.tables import percent
+
+__all__ = ["count_epochs", "kept_random", "kept_row", "kept_words", "row_words", "weights_of"]
+
+Row = Mapping[str, Any]
+_BEFORE = {"head": "the head on frozen features", "start": "random weights"}
+
+
+def weights_of(row: Row) -> str:
+    """Return what a row's weights are: "epoch 3", "epoch 0, the head on frozen features"."""
+    before = _BEFORE.get(str(row.get("stage")))
+    return f"epoch {row.get('epoch', 0)}" + (f", {before}" if before else "")
+
+
+def row_words(row: Row) -> str:
+    """Return a row for the terminal: the weights, the loss and how many validation films they get right."""
+    return f"{weights_of(row)}: validation loss {row['validation_loss']:.4f}, {_right(row)}"
+
+
+def count_epochs(history: Sequence[Row]) -> int:
+    """Return how many epochs were run; epoch 0 is none."""
+    return sum(row.get("stage") not in _BEFORE for row in history)
+
+
+def kept_row(history: Sequence[Row]) -> Row | None:
+    """Return the row whose weights were kept; None where the history does not say."""
+    return next((row for row in history if row.get("kept")), None)
+
+
+def kept_random(history: Sequence[Row]) -> bool:
+    """Return whether random weights were kept although epochs were run: nothing was learned."""
+    row = kept_row(history)
+    return row is not None and row.get("stage") == "start" and count_epochs(history) > 0
+
+
+def kept_words(history: Sequence[Row]) -> str:
+    """Return in a sentence or two which weights were kept; empty where the history does not say."""
+    row = kept_row(history)
+    if row is None:
+        return ""
+    num = count_epochs(history)
+    words = f"Kept: {weights_of(row)}, of {num} epoch{'' if num == 1 else 's'} run; {_right(row)}."
+    if kept_random(history):
+        words += " No epoch had a lower validation loss than the random weights it began with: nothing was learned."
+    return words
+
+
+def _right(row: Row) -> str:
+    return f"{percent(row['validation_accuracy'])} % of validation films right"
