@@ -76,4 +76,6 @@ def test_findings_that_share_a_threshold_are_told_together(tiny_metadata: Metada
     few = {"threshold": 0.5, "n": 12, "shared": ["Normal", "Covid-19"], "shared_n": 30}
     conformal = {"Normal": few, "Covid-19": {**few, "n": 18}, "Viral Pneumonia": {"threshold": 0.5, "n": 60}}
     said = sets_fact(dataclasses.replace(tiny_metadata, conformal=conformal))
-    assert said.endswith("from Normal and Covid-19 together 30 validation films; Viral Pneumonia 60 validation films")
+    assert said.endswith(
+        "from Normal and Covid-19 together 30 validation films, few; Viral Pneumonia 60 validation films"
+    )

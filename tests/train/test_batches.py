@@ -82,6 +82,8 @@ def test_films_are_loaded_in_order_as_they_will_be_served(tmp_path: Path, write_
     for position, path in enumerate(paths):
         served = preprocess(read_film(path, min_side_px=preprocessing.decoded_px), preprocessing)[0]
         np.testing.assert_allclose(films.pixels[position].astype(np.float32), served, atol=1e-3)  # half precision
+        exact = load_films([path], np.zeros(1, int), preprocessing, exact=True)
+        np.testing.assert_array_equal(exact.batch([0])[0, ..., 0], served)
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(UndecodableFilm, match=r"3\.png"):
         load_films(paths, np.arange(6), preprocessing)

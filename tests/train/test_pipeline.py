@@ -188,14 +188,15 @@ def test_the_model_file_tells_all_about_itself(trained_run: Run) -> None:
 def test_few_validation_films_leave_the_sets_to_the_folds(trained_run: Run) -> None:
     found = Classifier(trained_run.folder / "model.onnx").metadata.conformal
     crossed = [row for row in rows(trained_run.folder / "predictions.csv") if row["part"] == "cross_validation"]
+    misfits = sorted(1 - float(row[f"probability_{row['finding']}"]) for row in crossed)
     for name in FINDINGS:
-        misfits = sorted(1 - float(row[f"probability_{name}"]) for row in crossed if row["finding"] == name)
         assert (found[name]["method"], found[name]["folds"], found[name]["n"]) == ("cross", 2, 12)
-        assert found[name]["threshold"] == pytest.approx(misfits[11], abs=1e-5)  # ceil(13 * 0.9) = 12
-    card = (trained_run.folder / "model-card.md").read_text(encoding="utf-8")
+        assert (found[name]["shared"], found[name]["shared_n"]) == (FINDINGS, 36)  # twelve films alone are too few
+        assert found[name]["threshold"] == pytest.approx(misfits[33], abs=1e-5)  # ceil(37 * 0.9) = 34
+    told = "Normal and Covid-19 and Viral Pneumonia together 36 out-of-fold films, few"
     page = (trained_run.folder / "report.html").read_text(encoding="utf-8")
-    assert "Normal 12 out-of-fold films, few" in card
-    assert "Normal 12 out-of-fold films, few" in page
+    assert told in (trained_run.folder / "model-card.md").read_text(encoding="utf-8")
+    assert told in page
     assert "Sets and refusals" in page
     assert "% before calibration" in page
 
@@ -336,7 +337,9 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
 
     run = train_model(tiny_data, out, config, console=console)
     assert f"Going on with the unfinished run in {out}." in console.lines
-    assert [line.split()[:3] for line in console.lines if "epoch" in line] == [["backbone", "epoch", "2:"]]
+    assert [line.split()[:2] for line in console.lines if line.startswith("  epoch")] == [["epoch", "2:"]]
+    kept = next(row for row in rows(out / "history.csv") if row["kept"] == "true")
+    assert [line.split(",")[0] for line in console.lines if "Kept" in line] == [f"  Kept: epoch {kept['epoch']}"]
     assert rows(out / "history.csv") == rows(trained_run.folder / "history.csv")
     mine, other_run = run.metrics["test"], trained_run.metrics["test"]
     assert mine["confusion"] == other_run["confusion"]
@@ -362,7 +365,7 @@ def test_a_run_stopped_behind_its_fit_does_not_fit_again(
         with pytest.raises(KeyboardInterrupt):
             train_model(tiny_data, out, config)
     run = train_model(tiny_data, out, config, console=console)
-    assert not any("epoch" in line for line in console.lines)
+    assert not any(line.startswith("  epoch") for line in console.lines)
     assert run.metrics["test"]["n"] == 15
     assert {path.name for path in out.iterdir()} == FILES
 

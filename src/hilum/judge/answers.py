@@ -27,7 +27,8 @@ def sets_fact(metadata: Metadata) -> str:
     for finding, limit in metadata.conformal.items():
         kind = "out-of-fold" if limit.get("method") == "cross" else "validation"
         if "shared" in limit:
-            told = f"{' and '.join(limit['shared'])} together {limit['shared_n']} {kind} films"
+            few = "" if limit["shared_n"] >= LEAST_FINDING_FILMS else ", few"
+            told = f"{' and '.join(limit['shared'])} together {limit['shared_n']} {kind} films{few}"
             parts += [told] if told not in parts else []
         else:
             few = "" if limit.get("n", 0) >= LEAST_FINDING_FILMS else ", few"

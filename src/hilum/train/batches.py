@@ -26,7 +26,8 @@ class Films:
     """Preprocessed films and what they show.
 
     Attributes:
-        pixels: (N, S, S) float16 in [0, 1]; half precision halves the memory and is used in training only.
+        pixels: (N, S, S) float16 in [0, 1]; half precision halves the memory and is used in training only. Validation
+            films whose figures are told are float32.
         labels: (N,) int, index into the findings; -1 where a film shows one of several.
         sources: (N,) int, the hospital or public set; None where nobody asks.
         kinds: (N, K) bool, the findings one of which a film shows; None where all are stated.
@@ -91,6 +92,7 @@ def load_films(
     preprocessing: Preprocessing,
     *,
     num_threads: int = 2,
+    exact: bool = False,
     done: Callable[[], object] = lambda: None,
 ) -> Films:
     """Read and preprocess films in threads, in order.
@@ -100,6 +102,7 @@ def load_films(
         labels: (N,) int.
         preprocessing: The one definition, the same as at serving.
         num_threads: Decoding threads; the decoders release the interpreter lock.
+        exact: Whether pixels are float32, as they are served; half precision moves a logit by some hundredths.
         done: Called after every film, for a progress bar.
 
     Returns:
@@ -109,7 +112,7 @@ def load_films(
         UndecodableFilm, UnsupportedFilm: A film cannot be read.
     """
     size = preprocessing.size_px
-    pixels = np.empty((len(paths), size, size), np.float16)
+    pixels = np.empty((len(paths), size, size), np.float32 if exact else np.float16)
 
     def load(position: int) -> None:
         radiograph = read_film(paths[position], min_side_px=preprocessing.decoded_px)

@@ -26,6 +26,7 @@ from hilum.judge.history import kept_row, kept_words, row_words
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
+from hilum.train.batches import Films, load_films
 from hilum.train.calibration import calibrated, gate_statistics
 from hilum.train.canonical import save_keras
 from hilum.train.config import RunConfig
@@ -154,7 +155,7 @@ class PartTrainer:
 
             network, history = fit_network(
                 self.prepared.training(train, without_sources=without_sources).told_apart(taught),
-                self._films.subset(np.flatnonzero(validation)).told_apart(taught),
+                self._as_served(np.flatnonzero(validation)).told_apart(taught),
                 config,
                 num_findings=len(findings),
                 seed=config.seed + seed_shift,
@@ -184,6 +185,13 @@ class PartTrainer:
         replace_file(self._log(name), json.dumps(history, ensure_ascii=False, indent=1) + "\n")
         unsealed.replace(self._target(name))
         (work / f"{name}.npz").unlink(missing_ok=True)
+
+    def _as_served(self, positions: np.ndarray) -> Films:
+        """Return films read anew with every bit, so that what training says of them is what the sealed file says."""
+        films = self._films.subset(positions)
+        paths = [self._scan.dataset.root / self._records[position].path for position in positions]
+        read = load_films(paths, films.labels, self.config.preprocessing, exact=True)
+        return dataclasses.replace(films, pixels=read.pixels)
 
     def _out_of_fold(
         self, path: Path, seen: np.ndarray, taught: list[int], history: list[dict[str, Any]]

@@ -94,6 +94,33 @@ def test_a_shift_that_all_films_share_hides_no_shortcut() -> None:
     assert found["excess"]["low"] < 0 < found["excess"]["high"]
 
 
+def test_a_finding_that_no_film_shows_has_no_part_in_it() -> None:
+    """The whole films look like a finding that the set does not hold: answers are wrong, the ranking is not."""
+    rng = np.random.default_rng(0)
+    truth = np.arange(40) % 2
+    logits = rng.normal(0, 1, (40, len(CUES), 3))
+    logits[:, 0, 1] += 4 * truth
+    logits[:, KEYS.index("border_only"), 1] += 1.5 * truth
+    without = score_cues(logits[:, :, :2], truth, np.arange(40), ("Normal", "Covid-19"))
+    logits[:, 0, 2] += 9
+    found = score_cues(logits, truth, np.arange(40), ("Normal", "Covid-19", "Viral Pneumonia"))
+    for key in ("whole", "border_only"):
+        for figure in ("accuracy", "auroc_macro", "excess", "auroc_excess"):
+            assert found[key][figure] == without[key][figure], (key, figure)
+    assert found["whole"]["as_answered"]["accuracy"]["value"] < 0.2
+    lead = found["border_only"]["auroc_excess"]
+    gap = found["whole"]["auroc_macro"]["value"] - found["border_only"]["auroc_macro"]["value"]
+    assert lead["value"] == pytest.approx(gap)
+    assert lead["low"] < lead["value"] < lead["high"]
+
+
+def test_films_of_one_finding_rank_nothing() -> None:
+    logits = np.random.default_rng(0).normal(size=(10, len(CUES), 2))
+    found = score_cues(logits, np.zeros(10, int), np.arange(10), ("Normal", "Covid-19"))["border_only"]
+    assert found["auroc_excess"] == {"value": None, "low": None, "high": None}
+    assert found["auroc_macro"]["value"] is None
+
+
 def test_what_is_hidden_is_hidden_and_what_is_shown_is_as_it_was() -> None:
     radiograph, preprocessing = phantom(), Preprocessing(size_px=100)
     films = dict(zip(KEYS, cue_films(radiograph, preprocessing), strict=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.data.folds import grouped_folds
 from hilum.errors import InconsistentDataset
 from hilum.run.answer import softmax
 from hilum.train.ensemble.combination import METHODS, Combination, fit_stack, stack_out_of_fold
@@ -76,16 +75,6 @@ def test_a_stack_of_noise_is_not_measured_on_what_it_learned() -> None:
     outside = (stack_out_of_fold(probabilities, truth, np.arange(60)).argmax(axis=1) == truth).mean()
     assert inside > outside + 0.15
     assert outside < 0.55
-
-
-def test_folds_never_part_a_group() -> None:
-    rng = np.random.default_rng(0)
-    truth, groups = rng.integers(3, size=90), rng.integers(20, size=90)
-    folds = list(grouped_folds(truth, groups))
-    assert len(folds) == 5
-    np.testing.assert_array_equal(np.sum(folds, axis=0), 1)
-    for held in folds:
-        assert set(groups[held]).isdisjoint(groups[~held])
 
 
 def test_a_stack_without_a_film_of_a_finding_is_refused() -> None:

@@ -33,7 +33,8 @@ def test_networks_are_judged_with_their_cost_and_missing_weights_are_told(
     assert row["megabytes"] == pytest.approx(4 * row["num_weights"] / 1e6, rel=0.3)
     assert 0 < row["milliseconds"] < 1000
     assert (tmp_path / "out" / "report.html").exists()
-    assert figures["verdict"]["network"] in row["name"]
+    assert figures["verdict"]["network"] in (None, row["name"])  # one epoch on few films may teach nothing
+    assert bool(row["kept_random"]) == any("random weights" in fault for fault in figures["faults"])
     assert "plain-cnn 32 px from scratch" in backbone_text(figures, width=200)
     frozen = StudySettings(**{**vars(settings), "only": ("frozen",), "backbones": ("MobileNetV2",)})
     with pytest.raises(ConfigError, match="ImageNet weights of MobileNetV2 are not on this computer"):

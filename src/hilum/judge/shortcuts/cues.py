@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.judge.compare.paired import delong
 from hilum.judge.intervals import grouped_mean
-from hilum.judge.metrics import performance
+from hilum.judge.metrics import performance, wilson_interval
 from hilum.run.answer import softmax
 from hilum.run.lungs import lung_mask
 from hilum.run.view import WHOLE, Part, part_seen, pixels_of
@@ -132,7 +133,10 @@ def score_cues(
     groups: NDArray[np.int64],
     findings: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
-    """Return the figures of every cue.
+    """Return the figures of every cue, over the findings that these films have.
+
+    A model may know findings that no film of the set shows. What hiding a part does to those says nothing of the films,
+    so they are left out before films are ranked and answers are counted; "as_answered" alone leaves them in.
 
     Args:
         logits: (n, V, K), calibrated, in the order of CUES.
@@ -142,11 +146,15 @@ def score_cues(
 
     Returns:
         Cue to {"accuracy": I, "balanced_accuracy": I, "excess": I, "as_answered": {"accuracy": I, "excess": I},
-        "auroc_macro": I}. The first three are without the shift that all films share; excess is how many films more the
-        whole film gets right, as a fraction, on the same films.
+        "auroc_macro": I, "auroc_excess": I}. The first three are without the shift that all films share. Excess is how
+        many films more the whole film gets right, as a fraction, on the same films; ``auroc_excess`` by how much the
+        whole film's AUROC is higher on them, None where the films show one finding.
     """
-    shifted = without_shift(logits)
-    right = shifted.argmax(axis=2) == truth[:, np.newaxis]  # (n, V)
+    present, known = np.unique(truth, return_inverse=True)
+    names = [findings[index] for index in present]
+    seen = logits[:, :, present]  # (n, V, C)
+    shifted = without_shift(seen)
+    right = shifted.argmax(axis=2) == known[:, np.newaxis]  # (n, V)
     answered = logits.argmax(axis=2) == truth[:, np.newaxis]
     scores: dict[str, dict[str, Any]] = {}
 
@@ -155,18 +163,34 @@ def score_cues(
             return {"value": 0.0, "low": 0.0, "high": 0.0}
         return grouped_mean(hits[:, 0].astype(float) - hits[:, position], groups, limits=(-1, 1))
 
+    def ranked_better(position: int) -> dict[str, float | None]:
+        if position == 0:
+            return {"value": 0.0, "low": 0.0, "high": 0.0}
+        positive = known[:, np.newaxis] == np.arange(len(names))
+        areas = delong(positive, softmax(seen[:, position]), softmax(seen[:, 0]), groups) if len(names) > 1 else None
+        return dict(areas.difference) if areas else {"value": None, "low": None, "high": None}
+
     def figures(values: NDArray[np.float64]) -> dict[str, Any]:
-        thresholds = dict.fromkeys(findings, 0.5)
-        return performance(truth, softmax(values), findings, groups=groups, operating_thresholds=thresholds)
+        thresholds = dict.fromkeys(names, 0.5)
+        return performance(known, softmax(values), names, groups=groups, operating_thresholds=thresholds)
+
+    def as_answered(position: int) -> dict[str, Any]:
+        hits = answered[:, position]
+        low, high = wilson_interval(int(hits.sum()), len(hits))
+        return {
+            "accuracy": {"value": float(hits.mean()), "low": low, "high": high},
+            "excess": excess(answered, position),
+        }
 
     for position, cue in enumerate(CUES):
-        aligned, plain = figures(shifted[:, position]), figures(logits[:, position])
+        aligned, plain = figures(shifted[:, position]), figures(seen[:, position])
         scores[cue.key] = {
             "accuracy": aligned["accuracy"],
             "balanced_accuracy": aligned["balanced_accuracy"],
             "excess": excess(right, position),
-            "as_answered": {"accuracy": plain["accuracy"], "excess": excess(answered, position)},
+            "as_answered": as_answered(position),
             "auroc_macro": plain["auroc_macro"],
+            "auroc_excess": ranked_better(position),
         }
     return scores
 

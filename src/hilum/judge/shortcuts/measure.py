@@ -22,6 +22,7 @@ from hilum.judge.shortcuts.faithfulness import order_films, score_mass, score_or
 from hilum.judge.shortcuts.robustness import damaged_films, score_damages
 from hilum.judge.shortcuts.sanity import score_sanity
 from hilum.judge.shortcuts.variants import judge_variants
+from hilum.judge.shortcuts.verdict import judge_cues
 from hilum.judge.subgroups import score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
@@ -168,7 +169,9 @@ def find_shortcuts(
             "sanity": len(tried),
         },
         "chance": chance_of(truth[shown], len(findings)),
+        "verdict": judge_cues(scores, np.bincount(truth[shown], minlength=len(findings)).tolist()),
         "excess_over_border": scores["border_only"]["excess"],
+        "auroc_excess_over_border": scores["border_only"]["auroc_excess"],
         "lung_in_border": grouped_mean(bordering, groups[shown]),
         "cues": scores,
         "heatmap": score_mass(shares, truth[shown], predicted[shown], groups[shown], findings),

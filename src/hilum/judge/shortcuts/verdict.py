@@ -1,0 +1,62 @@
+"""What the scores with parts hidden come to: a shortcut, none that these films show, or too few films to say.
+
+Films are judged by how they are ranked (the AUROC), over the findings that the set has. Hiding a part moves all answers
+the same way, so that right answers may vanish while the ranking stands; ranking is what a shortcut feeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hilum.judge.chance import LEAST_FILMS
+from hilum.judge.tables import percent, range_text
+
+__all__ = ["POSSIBLE_AUROC", "judge_cues"]
+
+POSSIBLE_AUROC = 0.7  # a shortcut that films cannot rule out where an interval reaches up to it
+_CHANCE = 0.5
+_PLACES = {
+    "lungs_hidden": "with both lungs hidden",
+    "border_only": "from the border alone",
+    "thumbnail_8": "from 8 × 8 pixels",
+}
+
+
+def judge_cues(cues: Mapping[str, Mapping[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
+    """Return {"code": "shortcut", "none-found" or "too-few", "above_chance": keys of cues, "words": sentences}.
+
+    A shortcut: without the lungs, from the border or from a thumbnail the whole interval of the AUROC lies above one
+    half. Too few films: fewer than two findings have `LEAST_FILMS` films, or one of these intervals reaches up to
+    `POSSIBLE_AUROC`, so that a shortcut cannot be ruled out.
+
+    Args:
+        cues: Cue to its figures, with ``auroc_macro``.
+        counts: How many films show each finding.
+    """
+    areas = {key: cues[key]["auroc_macro"] for key in _PLACES}
+    if sum(count >= LEAST_FILMS for count in counts) < 2:
+        words = f"These films are too few for a verdict: that takes {LEAST_FILMS} films of each of two findings."
+        return {"code": "too-few", "above_chance": [], "words": words}
+    above = [key for key, area in areas.items() if area["low"] is not None and area["low"] > _CHANCE]
+    if above:
+        told = [f"{_PLACES[key]} (AUROC {percent(areas[key]['value'])} %, {range_text(areas[key])})" for key in above]
+        listed = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+        words = (
+            f"This model ranks films better than chance {listed}. So part of its score needs no sign of disease, and "
+            "need not hold on films that were taken elsewhere."
+        )
+        return {"code": "shortcut", "above_chance": above, "words": words}
+    open_still = [
+        f"{_PLACES[key]} it may be as high as {percent(area['high'])} %"
+        for key, area in areas.items()
+        if area["high"] is None or area["high"] >= POSSIBLE_AUROC
+    ]
+    if open_still:
+        words = f"These films are too few for a verdict: no AUROC is surely above chance, but {'; '.join(open_still)}."
+        return {"code": "too-few", "above_chance": [], "words": words}
+    words = (
+        "With the lungs hidden, from the border alone and from a thumbnail, the model ranks films no better than "
+        "chance, as far as these films can tell. That is what one wants to see."
+    )
+    return {"code": "none-found", "above_chance": [], "words": words}

@@ -1,0 +1,46 @@
+"""The verdict on shortcuts goes by how films are ranked, and says when films are too few."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hilum.judge.shortcuts.verdict import judge_cues
+
+
+def cues(**limits: tuple[float, float]) -> dict[str, Any]:
+    known = {"lungs_hidden": (0.4, 0.6), "border_only": (0.4, 0.6), "thumbnail_8": (0.4, 0.6)} | limits
+    return {
+        key: {
+            "auroc_macro": {"value": (low + high) / 2, "low": low, "high": high},
+            "accuracy": {"value": 0.1, "low": 0.0, "high": 0.2},
+        }
+        for key, (low, high) in known.items()
+    }
+
+
+def test_a_border_that_ranks_films_is_a_shortcut_whatever_is_answered() -> None:
+    found = judge_cues(cues(border_only=(0.73, 0.99)), [20, 20])
+    assert (found["code"], found["above_chance"]) == ("shortcut", ["border_only"])
+    assert "from the border alone (AUROC 86.0 %, 73.0–99.0)" in found["words"]
+
+
+def test_several_ways_are_listed() -> None:
+    found = judge_cues(cues(border_only=(0.6, 0.9), thumbnail_8=(0.6, 0.9)), [20, 20])
+    assert found["above_chance"] == ["border_only", "thumbnail_8"]
+    assert " and from 8 × 8 pixels" in found["words"]
+
+
+def test_none_is_found_only_where_films_can_tell() -> None:
+    assert judge_cues(cues(), [20, 20])["code"] == "none-found"
+    found = judge_cues(cues(lungs_hidden=(0.3, 0.75)), [20, 20])
+    assert found["code"] == "too-few"
+    assert "with both lungs hidden it may be as high as 75.0 %" in found["words"]
+
+
+@pytest.mark.parametrize("counts", [[4, 100], [100, 0], [100], []])
+def test_few_films_of_a_finding_give_no_verdict(counts: list[int]) -> None:
+    found = judge_cues(cues(border_only=(0.9, 1.0)), counts)
+    assert (found["code"], found["above_chance"]) == ("too-few", [])
+    assert "5 films of each of two findings" in found["words"]
