@@ -71,7 +71,7 @@ def main() -> None:
         gate = gate_statistics(path, *parts, seed=config.seed)
         chosen = [[records[i] for i in np.flatnonzero(part)] for part in (tested, validated)]
         validation = judge_records(Classifier(path), root, chosen[1])
-        metadata = calibrated(dataclasses.replace(metadata, gate=gate), validation)
+        metadata = calibrated(dataclasses.replace(metadata, gate=gate), validation, groups[validated], None)
         write_metadata(path, metadata)
         classifier = Classifier(path)
         test = figures_of(judge_records(classifier, root, chosen[0]), groups[tested], classifier, seed=config.seed)
