@@ -71,11 +71,12 @@ def test_a_path_still_leads_to_its_file(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_table_is_written_and_read_back() -> None:
     text = io.StringIO()
-    write_csv(text, ["path", "=finding", "n"], [("-a.png", "@b", -1.5), ("c\nd", None, 2)])
+    write_csv(text, ["path", "=finding", "n"], [("-a.png", "@b", -1.5), ("c\nd", None, 2), ("e\rf", "\rg", 3)])
     assert list(csv.reader(io.StringIO(text.getvalue(), newline=""))) == [
         ["path", "'=finding", "n"],
         ["./-a.png", "'@b", "-1.5"],
         ["c\nd", "", "2"],
+        ["e\rf", "'\rg", "3"],
     ]
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import csv
 import html
+import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import IO
 
 __all__ = [
+    "CsvLines",
     "csv_cell",
     "csv_path",
     "csv_row",
@@ -111,10 +113,29 @@ def write_csv(
         rows: The cells of each line; None makes an empty one.
         paths: Names of the columns that hold paths.
     """
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(csv_row(columns))
+    lines = CsvLines(stream)
+    lines.write(csv_row(columns))
     places = [columns.index(name) for name in paths if name in columns]
-    writer.writerows(csv_row(row, places) for row in rows)
+    for row in rows:
+        lines.write(csv_row(row, places))
+
+
+class CsvLines:
+    """Writes lines of CSV that end in a line feed; every cell that holds a line break of any kind is put in quotes.
+
+    csv.writer quotes only what its own lines end in, and readers take a carriage return for the end of a line.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self._line = stream, io.StringIO(newline="")
+        self._writer = csv.writer(self._line, lineterminator="\r\n")
+
+    def write(self, cells: Iterable[object]) -> None:
+        """Add one line."""
+        self._writer.writerow(cells)
+        self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
+        self._line.seek(0)
+        self._line.truncate()
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -285,6 +285,14 @@ def test_a_damaged_lossless_frame_costs_one_film_not_the_process(tmp_path: Path)
         decode(bytes(data))
 
 
+def test_elements_of_the_meta_information_count_too() -> None:
+    data = written(dataset())
+    start = data.index(b"\x08\0\x16\0UI", 132)
+    more = b"".join(struct.pack("<HH2sH", 2, 0x200 + number, b"SH", 0) for number in range(51_000))
+    with pytest.raises(UndecodableFilm, match="more than 50,000 elements"):
+        decode(data[:start] + more + data[start:])
+
+
 @pytest.mark.parametrize("syntax", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGExtendedProcess2_4"])
 @pytest.mark.parametrize("kept", [0.5, 0.97])
 def test_a_frame_cut_short_is_refused_with_a_mark_put_behind_it_too(syntax: str, kept: float, tmp_path: Path) -> None:

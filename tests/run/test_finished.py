@@ -105,3 +105,12 @@ def test_a_damaged_output_is_said_to_be_so(tmp_path: Path, format_: str) -> None
     out.write_bytes(out.read_bytes()[:60] if format_ == "jsonl" else out.read_bytes()[:40] + b'"x" y\n')
     with pytest.raises(InputError, match=r"it is damaged|another list of films"):
         num_unread_in(out, FILMS, format_=format_, model_sha256="ab", heatmaps=None)
+
+
+@pytest.mark.parametrize("line", ["a.png", "a.png" + "," * 40])
+def test_a_line_of_another_number_of_cells_is_damage(tmp_path: Path, line: str) -> None:
+    out = written(tmp_path, "csv")
+    columns, *_ = out.read_text(encoding="utf-8").splitlines()
+    out.write_text(f"{columns}\n{line}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="it is damaged"):
+        num_unread_in(out, FILMS, format_="csv", model_sha256="ab", heatmaps=None)

@@ -142,6 +142,7 @@ def _picture(dataset: Dataset, name: str) -> tuple[bytes, str]:
 def _check_amount(data: bytes, name: str) -> None:
     """Refuse a file of too many elements, and a deflated one that swells beyond MAX_BYTES; it is inflated in pieces."""
     stated, start = _syntax(data)
+    check_elements(data[:start], 132 if data[128:132] == b"DICM" else 0, name, implicit=False)  # the meta information
     syntax = stated.decode("ascii", "replace")
     if syntax == DeflatedExplicitVRLittleEndian:
         inflater, pieces, size, piece = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, data[start:]

@@ -79,6 +79,8 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines, strict=True):
+            if None in row or None in row.values():
+                raise ValueError("a line has another number of cells")
             yield {key: row[key] or None for key in _COLUMNS} | {
                 key: plain_path(row[key]) or None for key in ("file", "heatmap")
             }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import IO, Any, Protocol
 
 from hilum.errors import InputError, MissingExtra
 from hilum.run.answer import in_words, outcome
-from hilum.text import csv_row, json_text, printable
+from hilum.text import CsvLines, csv_row, json_text, printable
 
 __all__ = ["FORMATS", "AnswerWriter", "check_format", "encodable", "open_writer"]
 
@@ -120,7 +119,7 @@ class _CsvWriter:
         columns = list(_flat(_NO_FILM, findings, has_members))
         self._paths = [columns.index(name) for name in ("file", "heatmap")]
         self._is_shown = stream.isatty()  # a terminal obeys control characters; a file keeps its very names
-        self._writer = csv.writer(stream, lineterminator="\n")
+        self._lines = CsvLines(stream)
         self._put(columns)
 
     def write(self, answer: Mapping[str, Any]) -> None:
@@ -133,7 +132,7 @@ class _CsvWriter:
         cells = csv_row(row, self._paths)
         if self._is_shown:
             cells = [printable(cell) if isinstance(cell, str) else cell for cell in cells]
-        self._writer.writerow(cells)
+        self._lines.write(cells)
 
     def close(self) -> None:
         self._stream.flush()
