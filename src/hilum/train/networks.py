@@ -24,7 +24,7 @@ try:
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("Training", "train") from error
 
-from hilum.train.backbones import check_backbone, name_key
+from hilum.train.backbones import application_names, check_backbone, name_key
 from hilum.train.torch_weights import read_torch_weights
 
 __all__ = ["Network", "build_network", "freeze_below", "weight_key"]
@@ -240,7 +240,8 @@ def _lite0_tensor_name(layer_name: str) -> str:
 
 
 def _application(name: str, size_px: int, weights: str) -> keras.Model:
-    constructor = next(value for known, value in vars(keras.applications).items() if name_key(known) == name_key(name))
+    known = next(one for one in application_names() if name_key(one) == name_key(name))
+    constructor = getattr(keras.applications, known)
     try:
         inner = constructor(
             include_top=False, weights=None if weights == "none" else weights, input_shape=(size_px, size_px, 3)

@@ -161,6 +161,7 @@ def test_figures_count_what_is_there(data: Path) -> None:
     assert audit_figures(scan, splits) == {
         "num_films": 17,
         "num_unreadable": 1,
+        "num_refused": 0,
         "num_groups": 16,
         "num_twin_pairs": 1,
         "films": {
