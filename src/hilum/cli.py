@@ -404,7 +404,10 @@ def main() -> None:
     except Exception as error:  # click's usage errors
         if not hasattr(error, "format_message"):
             raise
-        typer.echo(printable(f"hilum: {usage_message(error)}", lines=True), err=True)
+        if type(error).__name__ == "NoArgsIsHelpError":  # nothing is wrong: a command without words shows its help
+            typer.echo(error.format_message(), err=True)
+        else:
+            typer.echo(printable(f"hilum: {usage_message(error)}", lines=True), err=True)
         code = 2
     if code == _INTERRUPTED:  # typer makes this of Ctrl-C, without a word
         typer.echo(

@@ -218,3 +218,9 @@ def test_no_library_warns_on_the_terminal(debug: bool) -> None:
     assert "our own" in done.stderr
     if not debug:
         assert done.stderr == "our own\n"
+
+
+def test_help_stands_alone_and_choices_in_one_line(command: Command) -> None:
+    assert command().err.startswith("Usage: hilum")
+    assert "Choose from: noise, augmentation, backbones" in command("study").err
+    assert "error, 'foo'" not in command("study", "foo", "data", "--out", "x").err

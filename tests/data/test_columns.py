@@ -127,4 +127,16 @@ def test_columns_of_ones() -> None:
     assert marked.marks == (1, 2)
     labels = [marked_finding(marked, row) for row in rows]
     assert labels == ["Normal", "Effusion", "", "Normal|Effusion", "Normal|Effusion"]
-    assert find_marks(columns, [["a", "x", "0", "1"]]).marks == ()
+    assert find_marks(columns, [["a", "7", "0", "1"]]).marks == ()
+
+
+def test_other_marks_and_columns_that_are_no_findings() -> None:
+    columns = Columns({"path": 0}, ("path", "Sex", "is_test", "Normal", "Effusion"))
+    marked = find_marks(columns, [["a", "1", "0", "Y", "nan"], ["b", "0", "1", "N", "x"]])
+    assert marked.marks == (3, 4)
+    assert marked_finding(marked, ["a", "1", "0", "Y", "nan"]) == "Normal"
+
+
+def test_one_column_is_not_told_for_two_things() -> None:
+    with pytest.raises(InputError, match="two things"):
+        find_columns(Path("l.csv"), ("a", "b"), {"path": "a", "finding": "a"}, needed=())

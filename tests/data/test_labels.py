@@ -74,6 +74,14 @@ def test_case_and_gaps_never_matter(name: str) -> None:
             "Effusion and Mass",
         ),
         *("Mass/Effusion", "Mass / Effusion", "['Mass', 'Effusion']", "Mass\nEffusion", "Effusion|Mass|Effusion"),
+        *(
+            "Mass\\Effusion",
+            "Mass - Effusion",
+            "Mass_Effusion",
+            "Mass plus Effusion",
+            "Mass\uff0cEffusion",
+            "Mass\u3001Effusion",
+        ),
     ],
 )
 def test_a_label_of_two_findings_is_ambiguous_whatever_stands_between(label: str) -> None:
@@ -117,3 +125,7 @@ def test_known_names_get_their_standard_name() -> None:
 def test_lists_of_names() -> None:
     assert (and_list([]), and_list(["A"]), and_list(["A", "B"])) == ("", "`A`", "`A` and `B`")
     assert and_list("ABCDE", most=2) == "`A`, `B` and 3 more"
+
+
+def test_whole_numbers_are_one_however_they_are_written() -> None:
+    assert settled("0", "0.0", "1", "1.5") == {"0": "0", "0.0": "0", "1": "1", "1.5": "1.5"}

@@ -194,3 +194,36 @@ def test_the_cases(cases: Path) -> None:
     spelt = read_dataset(cases / "10-finding-names-by-case" / "folders")
     assert spelt.findings == ("Normal", "Effusion")
     assert [one.kind for one in spelt.remarks] == ["same-finding"]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("train_Normal", "train_Covid", "test_Normal", "test_Covid"),
+        ("Normal-train", "Normal-test", "Covid-train", "Covid-test"),
+        ("Normal/Normal_train", "Normal/Normal_test", "Covid/Covid_train", "Covid/Covid_test"),
+        ("Normal/X_train", "Normal/X_test", "Covid/X_train", "Covid/X_test"),
+        ("trainA/Normal", "trainA/Covid", "testA/Normal", "testA/Covid"),
+        ("tr/Normal", "tr/Covid", "te/Normal", "te/Covid"),
+        ("train/images/Normal", "train/images/Covid", "test/images/Normal", "test/images/Covid"),
+    ],
+)
+def test_parts_within_longer_names(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    dataset = read_dataset(data_set(tmp_path / "data", *folders))
+    assert places(dataset) == {(part, None, name) for part in ("train", "test") for name in ("Normal", "Covid-19")}
+    assert "images" in folders[0] or "as te" in told(dataset) or "say finding and part" in told(dataset)
+
+
+def test_folders_inside_class_folders_are_told(tmp_path: Path) -> None:
+    dataset = read_dataset(data_set(tmp_path / "a", "Normal/Berlin", "Covid/Berlin", "Normal/Paris", "Covid/Paris"))
+    assert "`Berlin` and `Paris` lie in more than one class folder" in told(dataset)
+    dataset = read_dataset(data_set(tmp_path / "b", "Normal", "Pneumonia/Bacterial", "Pneumonia/Viral"))
+    assert "`Bacterial` and `Viral` lie in `Pneumonia`" in told(dataset)
+
+
+def test_an_empty_part_is_told_and_a_deep_set_named(tmp_path: Path) -> None:
+    root = data_set(tmp_path / "a", "test/Normal", "test/Covid")
+    (root / "train").mkdir()
+    assert "`train` is empty" in told(read_dataset(root))
+    with pytest.raises(InconsistentDataset, match=r"Did you mean .*data/images"):
+        read_dataset(data_set(tmp_path / "b", "data/images/Normal", "data/images/Covid"))

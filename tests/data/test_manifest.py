@@ -138,3 +138,17 @@ def test_the_cases(cases: Path) -> None:
     for name in ("sep", "win", "utf16"):
         with pytest.raises(InconsistentDataset, match=r"are not there, the first `Normal/00.png`"):
             films(cases / "15-messages" / f"{name}.csv")  # the films lie beside the other copies
+
+
+def test_a_column_called_set_is_the_split_and_a_fold_is_none(folder: Path) -> None:
+    text = "path,finding,{}\nNormal/00.png,Normal,{}\nSick/00.png,Effusion,{}\n"
+    found = read_dataset(write(folder, text.format("set", "train", "train")))
+    assert [record.split for record in found.records] == ["train", "train"]
+    found = read_dataset(write(folder, text.format("fold", "0", "1")))
+    assert [record.split for record in found.records] == [None, None]
+    assert not found.remarks
+
+
+def test_words_for_an_empty_cell_are_no_finding(folder: Path) -> None:
+    with pytest.raises(InconsistentDataset, match="gives no finding"):
+        read_dataset(write(folder, "path,finding\nNormal/00.png,nan\nSick/00.png,Effusion\n"))

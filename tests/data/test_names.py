@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hilum.data.names import is_fold, is_known_finding, is_neutral, is_source, near_part, part_named
+from hilum.data.names import is_fold, is_known_finding, is_neutral, is_source, near_part, part_named, parts_in
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,8 @@ def test_a_part_that_is_nearly_there() -> None:
     assert "Did you mean `test`?" in near_part("tets", ["train"])
     assert near_part("tets", ["train", "test"]) == ""
     assert near_part("Normal", ["train"]) == ""
+
+
+def test_one_part_alone_in_longer_names_says_nothing() -> None:
+    assert parts_in(["PCR_test_positive", "PCR_test_negative"]) == parts_in(["Normal", "te"]) == {}
+    assert parts_in(["X-Train", "X-Val"]) == {"X-Train": "train", "X-Val": "validation"}

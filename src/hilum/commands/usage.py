@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import platform
+import re
 import sys
 from importlib import metadata
 from typing import Annotated, Any
@@ -46,7 +47,8 @@ def usage_message(error: Any) -> str:
     Args:
         error: typer's usage error.
     """
-    message = str(error.format_message())
+    message = re.sub(r",?\s*\n\s*", lambda gap: ", " if "," in gap[0] else " ", str(error.format_message())).strip()
+    message = re.sub(r"(Value|Assertion) error, ", "", message)
     context = getattr(error, "ctx", None)
     if not hasattr(error, "possibilities") or context is None:
         return message

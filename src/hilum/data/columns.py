@@ -58,7 +58,10 @@ _NAMES: dict[str, tuple[str, ...]] = {  # the first that is there counts
         *("classlabel", "diagnosis", "diagnoses", "dx", "target", "targets", "category", "disease", "pathology"),
         *("condition", "groundtruth", "truth", "y"),
     ),
-    "split": ("split", "subset", "partition", "datasettype", "phase", "usage"),
+    "split": (
+        *("split", "subset", "partition", "datasettype", "datasetsplit", "datasplit", "phase", "usage", "set"),
+        *("traintest", "trainvaltest", "dataset", "part", "mode", "fold"),
+    ),
     "patient": ("patient", "patientid", "patientidentifier", "patientkey", "patientno", "subject", "subjectid", "pid"),
     "source": ("source", "hospital", "site", "center", "centre", "institution", "institute", "clinic"),
     "group": ("group", "groupid"),
@@ -66,7 +69,14 @@ _NAMES: dict[str, tuple[str, ...]] = {  # the first that is there counts
 }
 _ROLE_OF = {name: role for role, names in _NAMES.items() for name in names}
 _TOLD = re.compile(rf"[,\s]+(?=(?:{'|'.join(ROLES)})\s*=)", re.IGNORECASE)
-_ONES, _ZEROS, _OPEN = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no", ""}, {"-1", "-1.0"}
+_ONES = {"1", "1.0", "true", "yes", "t", "y", "x"}
+_ZEROS = {"0", "0.0", "false", "no", "f", "n", "", "nan", "na", "none", "null"}
+_OPEN = {"-1", "-1.0"}
+_NO_MARKS = re.compile(  # columns of 0 and 1 that are no findings
+    r"sex|gender|(?:is)?(?:fe)?male|man|woman|(?:is)?(?:pa|ap|frontal|lateral|portable|view)|id|no|nr|number|index"
+    r"|unnamed\d*|(?:current)?smok(?:er|ing)|icu|intubated|died|death|dead|deceased|survival|mortality|outcome|inpatient"
+    r"|(?:is)?(?:train|test|val|valid|validation|training|testing|holdout)(?:set)?|fold|split|set|view|laterality"
+)
 
 
 class Listing(_Path):
@@ -179,6 +189,8 @@ def find_columns(
                 f"The {what} `{path}` has no column `{name}`. {nearest_name(name, received)}", fix="Check it."
             )
         places[role] = header.index(name) if name in header else keys.index(_key(name))
+    if len(set(places.values())) < len(places):
+        raise InputError("--column names one column for two things.", fix="Name a column of its own for each.")
     for role in (role for role in ROLES if role not in places):
         names = [name for name in _NAMES[role] if name in keys and keys.index(name) not in places.values()]
         if not names:
@@ -236,7 +248,13 @@ def find_marks(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
     marks = []
     for place, name in enumerate(columns.header):
         cells = {row[place].lower() for row in rows}
-        if place not in taken and name and cells & _ONES and cells <= _ONES | _ZEROS | _OPEN:
+        if (
+            place not in taken
+            and name
+            and not _NO_MARKS.fullmatch(_key(name))
+            and cells & _ONES
+            and cells <= _ONES | _ZEROS | _OPEN
+        ):
             marks.append(place)
     return replace(columns, marks=tuple(marks)) if len(marks) > 1 else columns
 

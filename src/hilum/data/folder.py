@@ -133,6 +133,8 @@ def _check(data: Path, dataset: Dataset, min_findings: int) -> None:
     if len(findings) < min_findings:
         fix = "Add a folder of films without the finding, such as Normal/."
         inner = data / dataset.folder_names[findings[0]][0] if findings else data
+        while data.is_dir() and inner.is_dir() and len(inside := folders_in(inner)) == 1:
+            inner /= inside[0]
         if data.is_dir() and inner.is_dir() and len(folders_in(inner)) > 1:
             fix = f"Did you mean the folder inside it, `{inner}`?"
         named = f"{len(findings)} finding ({', '.join(findings)})" if findings else "no finding"

@@ -16,9 +16,12 @@ from hilum.findings import finding_named, open_kinds, standard_name
 
 __all__ = ["Remark", "and_list", "settle_labels", "spelling_key"]
 
-_ALWAYS = re.compile(r"[|;\n]")  # no finding's name holds one of these
-_WHERE_ONE_PART_IS_KNOWN = re.compile(r"\s*[,+&]\s*")
-_WHERE_ALL_PARTS_ARE_KNOWN = re.compile(r"\s*/\s*|\s+(?:and|und|et|y|e|with|mit)\s+", re.IGNORECASE)
+_ALWAYS = re.compile(r"[|;\n\\\uff5c\uff1b\u3001]")  # no finding's name holds one of these
+_WHERE_ONE_PART_IS_KNOWN = re.compile(r"\s*[,+&\uff0c\uff0b\uff06]\s*")
+_WHERE_ALL_PARTS_ARE_KNOWN = (
+    re.compile(r"\s*[/\uff0f]\s*|\s+(?:and|und|et|y|e|with|mit|plus)\s+|\s+[-_:]\s+", re.IGNORECASE),
+    re.compile(r"\s*[-_:]\s*"),
+)
 _MOST_NAMED = 6
 
 
@@ -51,6 +54,8 @@ def spelling_key(name: str) -> str:
     plain = unicodedata.normalize("NFKC", name).casefold()
     plain = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
     plain = re.sub("[\u2010-\u2015\u2212]", "-", plain).strip().rstrip(".,:;").strip()
+    if number := re.fullmatch(r"([+-]?\d+)\.0+", plain):  # 1.0 is 1
+        return number[1]
     sign = plain[-1] if plain[-1:] in ("+", "-") else ""
     first = plain[0] if plain[:1] in ("+", "-") and plain[1:2].isdigit() else ""
     plain = re.sub(r"(?<=\d)[\s_-]+(?=\d)", "~", plain)  # grades 1-5 are not grade 15
@@ -110,7 +115,7 @@ def _parts(label: str, known_alone: set[str]) -> list[str]:
         return _distinct(part for piece in _ALWAYS.split(text) for part in _parts(piece, known_alone)) or [label]
     if finding_named(text):
         return [text]
-    for separator, needed in ((_WHERE_ONE_PART_IS_KNOWN, any), (_WHERE_ALL_PARTS_ARE_KNOWN, all)):
+    for separator, needed in ((_WHERE_ONE_PART_IS_KNOWN, any), *((one, all) for one in _WHERE_ALL_PARTS_ARE_KNOWN)):
         parts = _distinct(separator.split(text))
         if len(parts) < 2:
             continue

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hilum.data.labels import Remark, and_list, spelling_key
-from hilum.data.names import is_fold, is_known_finding, is_neutral, is_source, near_part, part_named
+from hilum.data.layout_remarks import MANIFEST_WAY, joined_remark, name_remarks
+from hilum.data.names import is_fold, is_known_finding, is_neutral, is_source, joined_names, near_part, parts_in
 from hilum.data.walk import PassedOver, is_inside, list_folder, walk
 from hilum.errors import InconsistentDataset
 
@@ -22,7 +23,6 @@ __all__ = ["ClassFolder", "Layout", "find_class_folders", "folders_in"]
 
 _MOST_CLASSES = 20  # of folders that many others have, too: more are patients or days, not findings
 _LEAST_SHARED = 0.5  # of all names in such folders, those that every one of them has
-_CSV = "give a CSV with a line a film:"
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class _Look:
 
     @property
     def parts(self) -> dict[str, str]:
-        return {name: part for name in self.folders if (part := part_named(name))}
+        return parts_in(self.folders)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The folders that may be class folders by their names."""
-        return tuple(name for name in self.folders if not part_named(name) and not is_neutral(name))
+        return tuple(name for name in self.folders if name not in self.parts and not is_neutral(name))
 
 
 def find_class_folders(root: Path) -> Layout:
@@ -77,7 +77,7 @@ def find_class_folders(root: Path) -> Layout:
     """
     finder = _Finder(root)
     finder.level("", None, None)
-    finder.tell_names()
+    finder.layout.remarks += name_remarks(finder.part_names, finder.sources, finder.folds, finder.inside)
     return finder.layout
 
 
@@ -106,6 +106,7 @@ class _Finder:
         self.part_names: dict[str, str] = {}
         self.sources: dict[str, str] = {}
         self.folds: dict[str, str] = {}
+        self.inside: dict[str, tuple[str, ...]] = {}  # class folder: its folders that are read as one
 
     # --- one level of folders ---------------------------------------------------------------------------------------
 
@@ -113,7 +114,7 @@ class _Finder:
         """Find the class folders in a folder that is none itself."""
         names = folders_in(self.root / folder, self.root)
         self._pass_over(folder)
-        parts = {name: part for name in names if (part := part_named(name))}
+        parts = parts_in(names)
         if parts and split is not None:
             raise InconsistentDataset(
                 f"The folder `{self.root / folder}` is the {split} part of the data set, but holds {and_list(parts)}, "
@@ -123,12 +124,18 @@ class _Finder:
         if parts:
             self._parts(folder, names, parts, source)
             return
+        if split is not None and len(names) == 1 and is_neutral(names[0]) and self._look(folder, names[0]).classes:
+            self.level(_join(folder, names[0]), split, source)  # test/images/Normal
+            return
         looks = {name: self._look(folder, name) for name in names}
         if self._are_groups(folder, looks):
             for name in self._checked_groups(folder, looks, source):
                 self.level(_join(folder, name), split, source or self.sources.get(name))
             return
         self._check_mixture(folder, looks)
+        if split is None and (joined := joined_names(names)):
+            self._joined(folder, joined, source)
+            return
         for name in names:
             self._class_folder(_join(folder, name), name, split, source)
         self._check_halves(folder, names)
@@ -149,7 +156,7 @@ class _Finder:
             raise InconsistentDataset(
                 f"The folders {and_list(classes)} in `{where}` stand beside {and_list(sorted(parts))}, where there are "
                 "such folders, too. To which part their films belong cannot be told.",
-                fix=f"Move them into a folder `train`, or {_CSV} path,finding,split",
+                fix=f"Move them into a folder `train`, or {MANIFEST_WAY} path,finding,split",
             )
         for name in others:
             number = sum(1 for _ in walk(str(where / name), os.path.realpath(self.root), set()))
@@ -165,7 +172,17 @@ class _Finder:
                 )
         for name, part in parts.items():
             self.part_names[_join(folder, name)] = part
+            look = self._look(folder, name)
+            if not look.folders and not look.has_films:
+                text = f"The folder `{_join(folder, name)}` is empty: the data set has no film in it for {part}."
+                self.layout.remarks.append(Remark("folder-not-read", text, severity="warning"))
             self.level(_join(folder, name), part, source)
+
+    def _joined(self, folder: str, joined: dict[str, tuple[str, str]], source: str | None) -> None:
+        """Add class folders whose names say the part as well: Normal_train, Normal_test."""
+        for name, (part, label) in joined.items():
+            self._class_folder(_join(folder, name), label, part, source)
+        self.layout.remarks.append(joined_remark(joined))
 
     def _are_groups(self, folder: str, looks: dict[str, _Look]) -> bool:
         """Return whether the folders of a level are parts or sources, whose class folders lie one level below."""
@@ -216,7 +233,7 @@ class _Finder:
             f"Cannot tell what the folders {and_list(groups)} in `{where}` are. They hold the same class folders: "
             f"{_listed(below)}; so they are no findings. Their names say neither a part of a data set (train, "
             "validation, test) nor a source (HospitalA, site-1).",
-            fix=f"Rename them so, or {_CSV} path,finding,source (or split) with lines such as {first}",
+            fix=f"Rename them so, or {MANIFEST_WAY} path,finding,source (or split) with lines such as {first}",
         )
 
     def _check_mixture(self, folder: str, looks: dict[str, _Look]) -> None:
@@ -231,7 +248,7 @@ class _Finder:
                 raise InconsistentDataset(
                     f"The folder `{name}` in `{self.root / folder}` holds class folders ({_names(inner or findings)}) "
                     f"and stands beside class folders ({_names(others)}).",
-                    fix=f"Move it away, or {_CSV} path,finding,source",
+                    fix=f"Move it away, or {MANIFEST_WAY} path,finding,source",
                 )
 
     # --- class folders ----------------------------------------------------------------------------------------------
@@ -255,6 +272,7 @@ class _Finder:
                 self.sources[name] = name
                 self._class_folder(_join(folder, name), label, split, name)
         else:
+            self.inside[folder] = look.classes
             self.layout.classes.append(ClassFolder(folder, unicodedata.normalize("NFC", label), split, source))
 
     def _check_halves(self, folder: str, names: list[str]) -> None:
@@ -292,27 +310,6 @@ class _Finder:
         for name in names:
             if name not in folders:
                 self.layout.passed.add(where, name, "outside the class folders")
-
-    def tell_names(self) -> None:
-        """Say how folders were read whose names do not say it in so many words."""
-        odd = {name.rpartition("/")[2]: part for name, part in self.part_names.items()}
-        odd = {name: part for name, part in odd.items() if name.lower() not in ("train", "test", "validation", "val")}
-        if odd:
-            read = ", ".join(f"`{name}` as {part}" for name, part in sorted(odd.items()))
-            self.layout.remarks.append(Remark("parts", f"Parts of the data set: {read}."))
-        if self.sources:
-            self.layout.remarks.append(
-                Remark("sources", f"The folders {and_list(sorted(self.sources))} are read as sources of the films.")
-            )
-        if self.folds:
-            self.layout.remarks.append(
-                Remark(
-                    "folds",
-                    f"The folders {and_list(sorted(self.folds))} hold the same class folders and are read as one set: "
-                    "hilum draws its own parts, in which twins and patients stay together. To keep a fold as the test "
-                    "part, name its folder `test` and put the others into `train`.",
-                )
-            )
 
 
 def _join(folder: str, name: str) -> str:

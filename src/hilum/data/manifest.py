@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hilum.data.columns import (
@@ -32,6 +32,7 @@ _OLDEST_YEARS = 125
 _NO_PATIENT = frozenset(
     ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "-", "?")
 )
+_NO_FINDING = frozenset(("NAN", "NA", "N/A", "<NA>", "NULL", "#N/A"))
 _NEEDED = ("path", "finding")
 
 
@@ -64,10 +65,6 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
     """
     found = _read(manifest)
     columns = found.columns
-    has_parts = "split" in columns.places
-    if has_parts and columns.header[columns.places["split"]].lower() != "split":  # another name may mean another thing
-        cells = {columns.cell(row, "split") for row in found.rows}
-        has_parts = "split" in _told(manifest) or all(part_named(cell) for cell in cells if cell)
     records: list[FilmRecord] = []
     without: list[str] = []
     lines_of: dict[str, int] = {}
@@ -85,7 +82,7 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
             continue
         if not label:
             raise InconsistentDataset(f"{where} gives no finding for `{place}`.", fix="Fill it in, or remove the line.")
-        part = columns.cell(row, "split") if has_parts else ""
+        part = columns.cell(row, "split")
         if part and part_named(part) is None:
             raise InconsistentDataset(
                 f"{where} has the split `{part}`. {nearest_name(part, PARTS)}", fix="Correct it, or leave it empty."
@@ -140,6 +137,8 @@ def _read(manifest: Path) -> _Rows:
             check_columns(manifest, columns, _NEEDED)
         numbered = list(table.rows)
     lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
+    if "split" not in told:
+        columns = _without_other_split(columns, rows)
     if "finding" not in columns.places:
         columns = find_marks(columns, rows)
     check_columns(manifest, columns, ("path",) if columns.marks else _NEEDED)
@@ -147,6 +146,16 @@ def _read(manifest: Path) -> _Rows:
     if told_columns := columns.told():
         remarks.insert(0, Remark("columns", told_columns))
     return _Rows(columns, lines, [[plain_cell(cell_text(cell)) for cell in row] for row in rows], root, places, remarks)
+
+
+def _without_other_split(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
+    """Return the columns without one that is read as split by another name, such as `set`, and names no parts."""
+    if "split" not in columns.places or columns.header[columns.places["split"]].lower() == "split":
+        return columns
+    cells = {columns.cell(row, "split") for row in rows} - {""}
+    if cells and all(map(part_named, cells)):
+        return columns
+    return replace(columns, places={role: place for role, place in columns.places.items() if role != "split"})
 
 
 def _refuse_bare_list(manifest: Path, header: Sequence[str]) -> None:
@@ -159,7 +168,12 @@ def _refuse_bare_list(manifest: Path, header: Sequence[str]) -> None:
 
 
 def _label(columns: Columns, row: Sequence[str]) -> str:
-    return marked_finding(columns, row) if columns.marks else columns.cell(row, "finding")
+    return marked_finding(columns, row) if columns.marks else _stated(columns.cell(row, "finding"))
+
+
+def _stated(cell: str) -> str:
+    """Return a finding, or nothing for the words by which programs write that a cell is empty."""
+    return "" if cell.upper() in _NO_FINDING else cell
 
 
 def _age_in(cell: str) -> float | None:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hilum.errors import nearest_name
 from hilum.findings import finding_named
 
-__all__ = ["PARTS", "is_fold", "is_known_finding", "is_neutral", "is_source", "near_part", "part_named"]
+__all__ = [
+    "PARTS",
+    "is_fold",
+    "is_known_finding",
+    "is_neutral",
+    "is_source",
+    "joined_names",
+    "near_part",
+    "part_named",
+    "parts_in",
+]
 
 PARTS = ("train", "validation", "test")
 _PART_WORDS = {
@@ -23,6 +33,7 @@ _PLAIN_NAMES = {"train": "train", "training": "train", "test": "test", "testing"
 )
 _THING = "data|datasets?|sets?|images?|imgs?|films?|xrays?|cxrs?|radiographs?|split|part|folder|files|samples?|cohort"
 _PART = {part: re.compile(rf"(?:my|the|{_THING})*(?:{words})(?:{_THING})*") for part, words in _PART_WORDS.items()}
+_SHORT = {"tr": "train", "te": "test", "ts": "test", "va": "validation", "vl": "validation"}
 _FOLD = re.compile(
     r"(?:cv|k)?(?:folds?|splits?|parts?|partition|subset|chunk|batch|shard|cv)(?:[0-9]+|[a-z])(?:of[0-9]+)?"
 )
@@ -55,6 +66,45 @@ def part_named(name: str) -> str | None:
     """
     squashed = re.sub(r"[\W_\d]+", "", unicodedata.normalize("NFKC", name).casefold())
     return next((part for part, words in _PART.items() if words.fullmatch(squashed)), None)
+
+
+def parts_in(names: Sequence[str]) -> dict[str, str]:
+    """Return {name: part} of the names that say a part, alone or beside each other: X_train and X_test.
+
+    Example:
+        >>> parts_in(["train", "test", "docs"]), parts_in(["X_train", "X_test"]), parts_in(["tr", "te"])
+        ({'train': 'train', 'test': 'test'}, {'X_train': 'train', 'X_test': 'test'}, {'tr': 'train', 'te': 'test'})
+    """
+    found = {name: part for name in names if (part := part_named(name))}
+    if found:
+        return found
+    short = {name: _SHORT[name.lower()] for name in names if name.lower() in _SHORT}
+    if len(set(short.values())) > 1 and len(short) == len(names):
+        return short
+    joined = joined_names(names)
+    return {name: part for name, (part, _) in joined.items()} if len({rest for _, rest in joined.values()}) == 1 else {}
+
+
+def joined_names(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return {name: (part, the rest of the name)} where each of the names holds the word of a part, else nothing.
+
+    One part alone says nothing: PCR_test_positive and PCR_test_negative are findings.
+
+    Example:
+        >>> joined_names(["Normal_train", "Normal_test"])
+        {'Normal_train': ('train', 'Normal'), 'Normal_test': ('test', 'Normal')}
+    """
+    found = {}
+    for name in names:
+        words = [(word.span(), part) for word in _TOKEN.finditer(name) if (part := _part_of_word(word[0]))]
+        if len(words) != 1:
+            return {}
+        (start, end), part = words[0]
+        rest = " ".join(filter(None, (name[:start].strip(" _-.()[]"), name[end:].strip(" _-.()[]"))))
+        if not rest:
+            return {}
+        found[name] = part, rest
+    return found if len({part for part, _ in found.values()}) > 1 else {}
 
 
 def near_part(name: str, found: Iterable[str]) -> str:
@@ -91,3 +141,7 @@ def is_known_finding(name: str) -> bool:
 def is_neutral(name: str) -> bool:
     """Return whether a folder's name says how films are kept, not what they show: images, masks, PA, 2020, patient7."""
     return bool(_NEUTRAL.fullmatch(re.sub(r"[\W_]+", "", name.casefold())))
+
+
+def _part_of_word(word: str) -> str | None:
+    return next((part for part, words in _PART_WORDS.items() if re.fullmatch(words, word.lower())), None)

@@ -102,7 +102,7 @@ class TableWriter:
             return [answer["file"], in_words(answer), *empty, answer["error"]["message"]]
         shares = [_share(answer["probabilities"][name]) for name in self._findings]
         shares += [_share(answer.get("disagreement") or 0)] if self._has_members else []
-        may_be = ", ".join(answer["set"])
+        may_be = "" if outcome(answer) == "refused" else ", ".join(answer["set"])
         return [answer["file"], in_words(answer), *shares, may_be, _remarks(answer)]
 
     def _block(self, answer: Mapping[str, Any], width: int) -> Iterator[str]:

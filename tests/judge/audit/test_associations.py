@@ -96,6 +96,11 @@ def test_folders_that_go_with_the_findings_one_to_one_are_no_source() -> None:
     assert mixed == ["x", "y", "y"]
 
 
+def test_a_folder_named_as_another_finding_is_no_source() -> None:
+    films = ("Effusion/a.png", "Infiltration"), ("Effusion/b.png", "Effusion"), ("Normal/c.png", "Normal")
+    assert sources(*films) == [None, None, None]
+
+
 def test_folders_beside_named_findings_are_sources_even_one_to_one() -> None:
     found = sources(("kermany/Normal/a.png", "Normal"), ("figure1/Covid/b.png", "Covid-19"))
     assert found == ["kermany", "figure1"]

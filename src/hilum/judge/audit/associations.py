@@ -204,15 +204,17 @@ def _interval(table: np.ndarray, num_resamples: int = 400) -> tuple[float, float
 def sources_of(records: Sequence[FilmRecord], sets: Sequence[str | None] = ()) -> list[str | None]:
     """Return where each film comes from: the manifest's source, the set it was recognised as, or its folder.
 
-    Of the folders on its path those count that are neither a finding nor a part of the split. Where no folder is named
-    as its films' finding, and those of one level go with the findings one to one, they are the findings under other
-    names (Normal/ and Effusion/ labelled 0 and 1) and no source: they say nothing that the label does not say.
+    Of the folders on its path those count that are neither a finding of the data set nor a part of the split. Where
+    no folder is named as its films' finding, and those of one level go with the findings one to one, they are the
+    findings under other names (Normal/ and Effusion/ labelled 0 and 1) and no source: they say nothing that the label
+    does not say.
 
     Args:
         records: All films of the data set.
         sets: The public set each film was recognised as, where that is known.
     """
-    folders = [_folders_of(record) for record in records]
+    stated = {spelling_key(one) for one in {record.finding for record in records}}
+    folders = [_folders_of(record, stated) for record in records]
     depth = max(map(len, folders), default=0)
     levels = [[names[level] if level < len(names) else "" for names in folders] for level in range(depth)]
     if not any(_names_finding(record) for record in records):
@@ -225,9 +227,9 @@ def sources_of(records: Sequence[FilmRecord], sets: Sequence[str | None] = ()) -
     return found
 
 
-def _folders_of(record: FilmRecord) -> list[str]:
+def _folders_of(record: FilmRecord, stated: set[str]) -> list[str]:
     names = (name for name in record.path.split("/")[:-1] if part_named(name) is None)
-    return [name for name in names if not _is_its_finding(name, record)]
+    return [name for name in names if spelling_key(standard_name(name)) not in stated]
 
 
 def _names_finding(record: FilmRecord) -> bool:

@@ -26,7 +26,7 @@ PICTURED_KINDS = (  # faults of single films, which are best seen
 )
 READING_KINDS = (  # of how the data set was read: sentences that a reader wants whole
     *("passed-over", "folder-not-read", "left-out", "ambiguous-label", "same-finding", "placeholder-patient"),
-    *("parts", "sources", "folds", "columns"),
+    *("parts", "sources", "folds", "inner-folders", "columns"),
 )
 PAIRED_KINDS = ("leak", "duplicate", "label-conflict", "patient-overlap")
 
@@ -169,6 +169,11 @@ KINDS: dict[str, KindText] = {
         "Folds read as one set",
         "Folds of one data set are all its films; hilum draws its own parts.",
         "Name one of them `test` to keep it apart.",
+    ),
+    "inner-folders": KindText(
+        "Folders inside class folders",
+        "All films below a class folder are read as its finding.",
+        "Name these folders train, test or HospitalA, or move them beside the class folder, to have them told apart.",
     ),
     "columns": KindText(
         "Columns of the list", "Columns were understood by their names or as told.", "Say otherwise by --column."
