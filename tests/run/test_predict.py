@@ -246,6 +246,17 @@ def test_pictures_never_take_the_place_of_films(
     refuse("it is a file", [own], tiny_model, **{option: own / "a.png"}, **more)
 
 
+@pytest.mark.parametrize("option", ["heatmaps", "lungs"])
+@pytest.mark.parametrize("folder", ["answers.csv", "answers.csv/maps", "./answers.csv"])
+def test_answers_and_pictures_do_not_share_a_name(
+    *, tiny_model: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "answers.csv"
+    refuse("the answers go to", [own], tiny_model, out=out, output_format="csv", **{option: Path(folder)})
+    assert not out.exists()
+
+
 def test_a_link_or_hard_link_in_the_folder_of_pictures_is_left_alone(
     tiny_model: Path, own: Path, tmp_path: Path
 ) -> None:

@@ -22,7 +22,13 @@ __all__ = ["Pictures", "check_pictures"]
 
 
 def check_pictures(
-    folder: Path, films: Iterable[Path], *, read_folders: Iterable[Path], option: str, may_replace: bool
+    folder: Path,
+    films: Iterable[Path],
+    *,
+    read_folders: Iterable[Path],
+    option: str,
+    may_replace: bool,
+    answers: Path | None = None,
 ) -> None:
     """Refuse a folder in which a picture would take the place of anything but a picture that may be replaced.
 
@@ -34,6 +40,7 @@ def check_pictures(
         read_folders: Folders that the run reads: pictures in them would be films to the next run.
         option: What names the folder on the command line.
         may_replace: Whether pictures of an earlier run may be replaced.
+        answers: The file that the answers go to; None where there is none.
 
     Raises:
         InputError: The folder may not be used; nothing in it was touched.
@@ -41,6 +48,8 @@ def check_pictures(
     fix = f"Name another folder: {option} DIR"
     if os.path.lexists(folder) and not folder.is_dir():
         raise InputError(f"Cannot write pictures into `{folder}`: it is a file.", fix=fix)
+    if answers is not None and answers.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise InputError(f"Cannot write pictures into `{folder}`: the answers go to `{answers}`.", fix=fix)
     for read in read_folders:
         if is_in_folder(folder, read):
             raise InputError(

@@ -88,6 +88,7 @@ def predict_films(
                 pictured,
                 films,
                 read_folders=named,
+                answers=out,
                 option=option,
                 may_replace=overwrite or (resume and out is not None),
             )
