@@ -101,6 +101,12 @@ def test_a_folder_named_as_another_finding_is_no_source() -> None:
     assert sources(*films) == [None, None, None]
 
 
+def test_a_class_folder_with_another_name_beside_a_named_one_is_no_source() -> None:
+    assert sources(("Normal/a.png", "Normal"), ("Sick/b.png", "abnormal"), ("Sick/c.png", "abnormal")) == [None] * 3
+    mixed = sources(("Normal/a.png", "Normal"), ("Sick/b.png", "abnormal"), ("Sick/c.png", "Normal"))
+    assert mixed == [None, "Sick", "Sick"]
+
+
 def test_folders_beside_named_findings_are_sources_even_one_to_one() -> None:
     found = sources(("kermany/Normal/a.png", "Normal"), ("figure1/Covid/b.png", "Covid-19"))
     assert found == ["kermany", "figure1"]

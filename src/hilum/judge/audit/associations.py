@@ -207,13 +207,15 @@ def sources_of(records: Sequence[FilmRecord], sets: Sequence[str | None] = ()) -
     Of the folders on its path those count that are neither a finding of the data set nor a part of the split. Where
     no folder is named as its films' finding, and those of one level go with the findings one to one, they are the
     findings under other names (Normal/ and Effusion/ labelled 0 and 1) and no source: they say nothing that the label
-    does not say.
+    does not say. So is a folder that stands beside one named as its finding (Normal/ and Effusion/ labelled Normal and
+    abnormal).
 
     Args:
         records: All films of the data set.
         sets: The public set each film was recognised as, where that is known.
     """
     stated = {spelling_key(one) for one in {record.finding for record in records}}
+    stated |= _renamed(records)
     folders = [_folders_of(record, stated) for record in records]
     depth = max(map(len, folders), default=0)
     levels = [[names[level] if level < len(names) else "" for names in folders] for level in range(depth)]
@@ -230,6 +232,16 @@ def sources_of(records: Sequence[FilmRecord], sets: Sequence[str | None] = ()) -
 def _folders_of(record: FilmRecord, stated: set[str]) -> list[str]:
     names = (name for name in record.path.split("/")[:-1] if part_named(name) is None)
     return [name for name in names if spelling_key(standard_name(name)) not in stated]
+
+
+def _renamed(records: Sequence[FilmRecord]) -> set[str]:
+    """Return the keys of folders that stand beside one named as its finding, and go with the findings one to one."""
+    paths = [[name for name in record.path.split("/")[:-1] if part_named(name) is None] for record in records]
+    for level in range(min(map(len, paths), default=0)):
+        names = [path[level] for path in paths]
+        if any(map(_is_its_finding, names, records)) and _is_one_to_one(names, records):
+            return {spelling_key(standard_name(name)) for name in names}
+    return set()
 
 
 def _names_finding(record: FilmRecord) -> bool:
