@@ -117,6 +117,11 @@ def test_csv_files_of_other_programs(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         assert names(tmp_path / name) == [str(tmp_path / "sub/a.png")]
     (tmp_path / "odd.csv").write_text("where,age\nsub/a.png,3\n")
+    (tmp_path / "commented.txt").write_text(f"# mine\nsep=,\npath;n\nfile://{tmp_path}/sub/a.png;1\n")
+    assert list(list_films([tmp_path / "commented.txt"])) == [tmp_path / "sub/a.png"]
+    assert list(list_films([STANDARD_INPUT], standard_input=io.BytesIO(b"file:///x/a%20b.png\n"))) == [
+        Path("/x/a b.png")
+    ]
     odd = listing(tmp_path / "odd.csv", {"path": "where", "finding": "dx"})
     assert list(list_films([odd])) == [tmp_path / "sub/a.png"]
 
@@ -130,6 +135,8 @@ def test_text_files_with_a_path_a_line(tmp_path: Path, monkeypatch: pytest.Monke
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "lists/films.txt").write_bytes(text.replace("\n", "\r\n").encode(encoding))
         assert names(Path("lists/films.txt")) == ["lists/a.png", "here/b.png", "lists/a.png", "lists/gone.png"]
+    (tmp_path / "lists/films.txt").write_text(f"# mine, by path\n\nfile://{tmp_path}/here/b%2Epng\n#3.png\n")
+    assert names("lists/films.txt") == [str(tmp_path / "here/b.png"), "lists/#3.png"]
     (tmp_path / "film.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     assert names("film.txt") == ["film.txt"]
     (tmp_path / "empty.txt").touch()

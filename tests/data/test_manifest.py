@@ -152,3 +152,15 @@ def test_a_column_called_set_is_the_split_and_a_fold_is_none(folder: Path) -> No
 def test_words_for_an_empty_cell_are_no_finding(folder: Path) -> None:
     with pytest.raises(InconsistentDataset, match="gives no finding"):
         read_dataset(write(folder, "path,finding\nNormal/00.png,nan\nSick/00.png,Effusion\n"))
+
+
+def test_one_column_of_0_and_1_is_refused_with_both_ways_out(folder: Path) -> None:
+    table = write(folder, "path,Effusion\nNormal/00.png,0\nSick/00.png,1\n")
+    with pytest.raises(InconsistentDataset) as refused:
+        read_dataset(table)
+    assert "one column of 0 and 1, `Effusion`" in refused.value.message
+    assert "--column finding=Effusion" in refused.value.fix
+    assert "path,Effusion,Normal" in refused.value.fix
+    assert set(films(listing(table, {"finding": "Effusion"})).values()) == {"0", "1"}
+    with pytest.raises(InconsistentDataset, match=r"unknown column `findng`.*--column finding=findng"):
+        read_dataset(write(folder, "path,findng\nNormal/00.png,0\nSick/00.png,1\n"))

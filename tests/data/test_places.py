@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.data.places import local_path, place_films
+from hilum.data.places import local_path, place_films, without_scheme
 from hilum.errors import InconsistentDataset
 
 
@@ -35,6 +35,26 @@ def test_paths_as_other_computers_write_them(root: Path) -> None:
     assert placed(root, "A/1.PNG", "3.jpeg") == good
     assert placed(root, f"{root}/a/1.png", f"{root}/b/deep/3.jpeg") == good
     assert placed(root, "2.dcm", "deep/3") == ["a/2.DCM", "b/deep/3.jpeg"]
+
+
+def test_addresses_of_files_are_paths(root: Path) -> None:
+    good = ["a/1.png", "b/deep/3.jpeg"]
+    assert placed(root, f"file://{root}/a/1.png", f"FILE://localhost{root}/b/deep/3.jpeg") == good
+    assert placed(root, "file:///C:/x/a/1.png", "file:///C:/x/b/deep/3.jpeg") == good
+    assert placed(root, "file:a/1.png", "file:b/deep/3.jpeg") == good
+    (root / "a/my film é.png").touch()
+    assert placed(root, f"file://{root}/a/my%20film%20%C3%A9.png") == ["a/my film é.png"]
+    assert [
+        without_scheme(one)
+        for one in (
+            "file://server/x/y.png",
+            "file:/C|/x.png",
+            "file://C:/x.png",
+            "file:\\\\\\C:\\x.png",
+            "file:",
+            "file.png",
+        )
+    ] == ["//server/x/y.png", "C:/x.png", "C:/x.png", "C:\\x.png", "file:", "file.png"]
 
 
 @pytest.mark.parametrize("cell", ["1.png", "1", "a/1.jpg", "c/1.png", "eep/3.jpeg", "D:\\x\\c\\9.png"])

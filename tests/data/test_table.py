@@ -82,8 +82,44 @@ def test_lines_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
     table = tmp_path / "films.csv"
     for start, number in (("", 2), ("sep=,\n", 3), ("\n\n", 4)):
         table.write_text(f"{start}path,finding\na.png,Normal\nb.png\n")
-        with pytest.raises(InconsistentDataset, match=f"Line {number + 1} of .* has 1 cells; expected 2"):
+        with pytest.raises(InconsistentDataset, match=f"Line {number + 1} of .* has 1 cell; expected 2, as many"):
             read(table)
+
+
+def test_a_line_of_too_few_or_too_many_cells_says_what_to_do(tmp_path: Path) -> None:
+    table = tmp_path / "films.csv"
+    table.write_text("path;finding;age\na.png;Normal\n")
+    with pytest.raises(
+        InconsistentDataset, match=r"Line 2 .* has 2 cells; expected 3.* empty cell needs its semicolon"
+    ):
+        read(table)
+    table.write_text("path,finding\na.png,Normal,left\n")
+    with pytest.raises(InconsistentDataset, match=r"Line 2 .* has 3 cells; expected 2.*hold a comma in quotes"):
+        read(table)
+
+
+@pytest.mark.parametrize(
+    "start", ["sep=,", "sep=;", "sep=\\t", "# my list", '"# my list; of 2020, by hand"', "#\nsep=|"]
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_wrong_separator_and_comments_before_the_columns_do_no_harm(
+    tmp_path: Path, start: str, separator: str
+) -> None:
+    table = tmp_path / "films.csv"
+    lines = (start, "", "# more", separator.join(HEADER), separator.join(("a.png", "#1 of 2", "x")))
+    table.write_text("\n".join(lines))
+    assert read(table) == (HEADER, [["a.png", "#1 of 2", "x"]])
+
+
+@pytest.mark.parametrize("header", ["# path,finding", "#,path,finding"])
+def test_columns_whose_names_begin_with_a_number_sign_are_no_comment(tmp_path: Path, header: str) -> None:
+    table = tmp_path / "films.csv"
+    table.write_text(f"{header}\n" + "1,a.png,Normal\n"[2 * header.startswith("# ") :])
+    assert read(table)[0] == tuple(header.split(","))
+    assert len(read(table)[1]) == 1
+    table.write_text("# path and label, by hand\npath,finding\nb.png\n")
+    with pytest.raises(InconsistentDataset, match="Line 3"):
+        read(table)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ __all__ = [
     "looks_like_film",
     "marked_finding",
     "parse_columns",
+    "refuse_single_mark",
 ]
 
 ROLES = ("path", "finding", "split", "patient", "source", "group", "age")
@@ -244,6 +245,28 @@ def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: 
 
 def find_marks(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
     """Return the columns with those of 0 and 1 that stand for one finding each; as they are where there are no two."""
+    marks = _marks_in(columns, rows)
+    return replace(columns, marks=marks) if len(marks) > 1 else columns
+
+
+def refuse_single_mark(path: Path, columns: Columns, rows: Sequence[Sequence[str]]) -> None:
+    """Refuse a list whose findings are one column of 0 and 1: what its 0 means would be a guess.
+
+    Raises:
+        InconsistentDataset: It is so.
+    """
+    marks = _marks_in(columns, rows)
+    if len(marks) == 1:
+        name = columns.header[marks[0]]
+        raise InconsistentDataset(
+            f"The manifest `{path}` has one column of 0 and 1, `{name}`, and none of findings: it does not say what "
+            "the films with 0 show.",
+            fix=f"For the classes 0 and 1 add --column finding={_quoted(name)}, or name the second finding in a column "
+            f"of its own: path,{name},Normal",
+        )
+
+
+def _marks_in(columns: Columns, rows: Sequence[Sequence[str]]) -> tuple[int, ...]:
     taken = set(columns.places.values())
     marks = []
     for place, name in enumerate(columns.header):
@@ -256,7 +279,7 @@ def find_marks(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
             and cells <= _ONES | _ZEROS | _OPEN
         ):
             marks.append(place)
-    return replace(columns, marks=tuple(marks)) if len(marks) > 1 else columns
+    return tuple(marks)
 
 
 def marked_finding(columns: Columns, row: Sequence[str]) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from hilum.data.columns import Listing, check_columns, find_columns, is_column
-from hilum.data.places import local_path
-from hilum.data.table import TABLE_SUFFIXES, encoding_of, is_text, open_table
+from hilum.data.places import local_path, without_scheme
+from hilum.data.table import TABLE_SUFFIXES, encoding_of, is_comment, is_text, open_table
 from hilum.data.walk import PassedOver, film_paths
 from hilum.errors import InconsistentDataset, InputError
 
@@ -145,7 +145,7 @@ def _entry(entry: bytes, number: int, separator: bytes) -> Iterator[Path]:
         entry = entry.removesuffix(b"\r")
     _check_length(entry, number)
     if entry.strip():
-        yield Path(os.fsdecode(entry))
+        yield Path(without_scheme(os.fsdecode(entry)))
 
 
 def _check_length(entry: bytes, number: int) -> None:
@@ -181,7 +181,8 @@ def _in_text(text: Path) -> Iterator[Path] | None:
     with text.open("rb") as data:
         sample = data.read(_PIECE_BYTES)
     encoding = encoding_of(sample)
-    first = sample.decode(encoding, "replace").lstrip("\ufeff\r\n").splitlines()[:1]
+    lines = sample.decode(encoding, "replace").lstrip("\ufeff\r\n").splitlines()
+    first = [line for line in lines if line.strip() and not is_comment(line)][:1]
     cells = re.split(r"[,;\t|]", first[0]) if first else []
     if any(is_column(cell.strip().strip('"')) for cell in cells) or (first and first[0].lower().startswith("sep=")):
         return _in_table(text)
@@ -192,11 +193,15 @@ def _lines_of(text: Path, encoding: str) -> Iterator[Path]:
     errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
     try:
         with text.open(encoding=encoding, errors=errors) as lines:
+            is_start = True
             for line in lines:
                 path = line.strip().strip('"').lstrip("\ufeff")
                 if path:
                     beside = text.parent / local_path(str(text.parent), path)
                     here = Path(local_path("", path))
+                    if is_start and is_comment(path) and not os.path.lexists(beside) and not os.path.lexists(here):
+                        continue
+                    is_start = False
                     yield here if not os.path.lexists(beside) and os.path.lexists(here) else beside
     except OSError as error:
         raise InputError(f"Cannot read the list `{text}`: {error.strerror}.", fix="Check it.") from error

@@ -17,6 +17,7 @@ from hilum.data.columns import (
     is_column,
     looks_like_film,
     marked_finding,
+    refuse_single_mark,
 )
 from hilum.data.labels import Remark
 from hilum.data.names import PARTS, part_named
@@ -141,6 +142,9 @@ def _read(manifest: Path) -> _Rows:
         columns = _without_other_split(columns, rows)
     if "finding" not in columns.places:
         columns = find_marks(columns, rows)
+        if not columns.marks:
+            check_columns(manifest, columns, ("path",))  # a finding's name that is nearly right comes first
+            refuse_single_mark(manifest, columns, rows)
     check_columns(manifest, columns, ("path",) if columns.marks else _NEEDED)
     root, places, remarks = place_films(manifest, [columns.cell(row, "path") for row in rows], lines)
     if told_columns := columns.told():

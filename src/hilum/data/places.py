@@ -1,8 +1,8 @@
 """Where the films of a list lie: paths as other computers write them are found again beside the list.
 
-Backslashes are separators where no file has them in its name. Absolute paths of another computer are read from the
-folder on that the list lies in. A name without its folder or suffix, or in another case, stands for the one file that
-it fits; where it fits two, it is not there.
+Addresses such as ``file:///data/x.png`` are paths. Backslashes are separators where no file has them in its name.
+Absolute paths of another computer are read from the folder on that the list lies in. A name without its folder or
+suffix, or in another case, stands for the one file that it fits; where it fits two, it is not there.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from hilum.data.labels import Remark
 from hilum.data.table import cell_text
 from hilum.data.walk import is_inside
 from hilum.errors import InconsistentDataset
 
-__all__ = ["local_path", "place_films"]
+__all__ = ["local_path", "place_films", "without_scheme"]
 
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]|[/\\]{2}[^/\\]")
+_ADDRESS = re.compile(r"file:(?://(?P<host>[^/\\]*)(?=[/\\]))?(?P<path>.+)", re.IGNORECASE)
 
 
 def local_path(folder: str, cell: str) -> str:
@@ -30,6 +32,7 @@ def local_path(folder: str, cell: str) -> str:
         folder: What it is relative to.
         cell: As it stands in the list.
     """
+    cell = without_scheme(cell)
     variants = [cell]
     if "\\" in cell and os.sep == "/":
         variants.append(cell.replace("\\", "/"))
@@ -38,6 +41,26 @@ def local_path(folder: str, cell: str) -> str:
         return cell
     there = (one for one in variants if os.path.lexists(os.path.join(folder, one)))  # noqa: PTH118
     return next(there, cell_text(variants[-1]) if "\\" in cell else cell)
+
+
+def without_scheme(cell: str) -> str:
+    """Return the path that an address of a file means; any other text as it is.
+
+    Example:
+        >>> without_scheme("file:///data/my%20film.png"), without_scheme("file:///C:/x.png"), without_scheme("x.png")
+        ('/data/my film.png', 'C:/x.png', 'x.png')
+
+    Source: RFC 8089, the forms of its appendices included.
+    """
+    found = _ADDRESS.fullmatch(cell)
+    if not found:
+        return cell
+    path, host = unquote(found["path"], errors="surrogateescape"), unquote(found["host"] or "")
+    path = re.sub(r"^[/\\]+(?=[A-Za-z][:|][/\\])", "", path)
+    path = re.sub(r"^([A-Za-z])\|", r"\1:", path)
+    if host and host.lower() not in ("localhost", "."):
+        path = f"{host}{path}" if re.fullmatch(r"[A-Za-z]:", host) else f"//{host}{path}"
+    return cell if "\0" in path else path
 
 
 def place_films(manifest: Path, cells: Sequence[str], lines: Sequence[int]) -> tuple[str, list[str], list[Remark]]:

@@ -1,7 +1,7 @@
 """Tables as people save them: CSV of any usual encoding and separator, from Excel, R, pandas or by hand.
 
-The first line that is not empty names the columns; before it may stand Excel's ``sep=;``. Lines come out one by one, so
-that a list of a million films costs no memory.
+The first line that is not empty names the columns. Before it may stand Excel's ``sep=;`` and comments, which begin with
+``#``. Lines come out one by one, so that a list of a million films costs no memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TextIO
 
 from hilum.errors import InconsistentDataset, InputError
 
-__all__ = ["TABLE_SUFFIXES", "Table", "cell_text", "encoding_of", "is_text", "open_table"]
+__all__ = ["TABLE_SUFFIXES", "Table", "cell_text", "encoding_of", "is_comment", "is_text", "open_table"]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 _SEPARATORS = (",", ";", "\t", "|")
@@ -103,6 +103,11 @@ def is_text(sample: bytes) -> bool:
     return encoding_of(sample) != "utf-8-sig" or b"\0" not in sample
 
 
+def is_comment(line: str) -> bool:
+    """Return whether a line is a comment: it begins with ``#``, in quotes or not."""
+    return line.lstrip(" \t\"'\ufeff").startswith("#")
+
+
 def cell_text(cell: str) -> str:
     """Return a cell in NFC-neutral text: bytes that are no UTF-8 are taken for Windows-1252, as Excel writes it."""
     try:
@@ -117,51 +122,76 @@ def cell_text(cell: str) -> str:
 
 
 def _table(path: Path, lines: TextIO, is_known: Callable[[str], bool], what: str) -> Table:
-    first, skipped = "", 0
-    for line in lines:
-        first = line
-        if line.strip():
-            break
-        skipped += 1
-    told = _SEP_LINE.fullmatch(first.rstrip("\r\n"))
-    if told:
-        separator = "\t" if told[1] == "\\t" else told[1]
-        reader, skipped = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True), skipped + 1
-    else:
-        separator = _separator(first, is_known)
-        reader = csv.reader(chain([first], lines), delimiter=separator, strict=True, skipinitialspace=True)
+    start, told, skipped = _start(lines, is_known)
+    separator = _separator(start[0], is_known, told)[0] if start else told or ","
+    reader = csv.reader(chain(start, lines), delimiter=separator, strict=True, skipinitialspace=True)
     header = next((row for row in reader if any(cell.strip() for cell in row)), [])
     while header and not header[-1].strip():  # Excel writes empty columns at the end
         header.pop()
     names = tuple(cell_text(name).strip() for name in header)
-    return Table(path, names, _rows(path, reader, len(names), skipped))
+    return Table(path, names, _rows(path, reader, len(names), skipped, separator))
 
 
-def _rows(path: Path, reader: csv.reader, width: int, skipped: int) -> Iterator[tuple[int, list[str]]]:  # type: ignore[valid-type]
+def _start(lines: TextIO, is_known: Callable[[str], bool]) -> tuple[list[str], str, int]:
+    """Return the lines from that of the columns on that were read, the separator that is told, and the lines before.
+
+    A line that begins with ``#`` names the columns where more of them are known than in the line behind it.
+    """
+    told, skipped, comment, known = "", 0, "", 0
+    for line in lines:
+        if not line.strip():
+            skipped += 1
+        elif found := _SEP_LINE.fullmatch(line.rstrip("\r\n")):
+            told, skipped = "\t" if found[1] == "\\t" else found[1], skipped + 1
+        else:
+            here = _separator(line, is_known, told)[1]
+            if known > here:
+                return [comment, line], told, skipped - 1
+            if not is_comment(line):
+                return [line], told, skipped
+            comment, known, skipped = line, here, skipped + 1
+    return ([comment], told, skipped - 1) if known else ([], told, skipped)
+
+
+def _rows(
+    path: Path,
+    reader: csv.reader,  # type: ignore[valid-type]
+    width: int,
+    skipped: int,
+    separator: str,
+) -> Iterator[tuple[int, list[str]]]:
     for row in reader:  # type: ignore[attr-defined]
         line = reader.line_num + skipped  # type: ignore[attr-defined]
         if not any(cell.strip() for cell in row):
             continue
         if len(row) < width or any(cell.strip() for cell in row[width:]):
+            sign = {",": "comma", ";": "semicolon", "\t": "tab"}.get(separator, f"`{separator}`")
             raise InconsistentDataset(
-                f"Line {line} of `{path}` has {len(row)} cells; expected {width}, as in its first line.",
-                fix="Put cells that hold a comma in quotes.",
+                f"Line {line} of `{path}` has {len(row)} cell{'s' * (len(row) != 1)}; expected {width}, as many as "
+                "there are names of columns.",
+                fix=f"Fill in what is missing; an empty cell needs its {sign} too."
+                if len(row) < width
+                else f"Put cells that hold a {sign} in quotes.",
             )
         yield line, [cell.strip() for cell in row[:width]]
 
 
-def _separator(line: str, is_known: Callable[[str], bool]) -> str:
-    """Return the sign that parts the first line into the most columns with known names, then into the most columns."""
-    best, most = ",", (0, 1)
-    for separator in _SEPARATORS:
+def _separator(line: str, is_known: Callable[[str], bool], told: str) -> tuple[str, int]:
+    """Return the sign that parts a line into the most columns with known names, and how many have such.
+
+    Of several, the one that is told counts where it parts the line, then that which makes the most columns.
+    """
+    best, most = told or ",", (0, False, False, 1)
+    for separator in dict.fromkeys((*filter(None, [told]), *_SEPARATORS)):
         try:
             names = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
         except csv.Error:
             continue
-        found = (sum(is_known(name) for name in names) if len(names) > 1 else 0, len(names))
+        is_parted = len(names) > 1
+        found = (sum(map(is_known, names)) if is_parted else 0, is_parted, is_parted and separator == told, len(names))
         if found > most:
             best, most = separator, found
-    return best
+    return best, most[0] or int(is_known(line))
 
 
 def _content(sample: bytes) -> str:
