@@ -8,11 +8,10 @@ Source of the codes: SNOMED CT, international edition.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hilum.text import printable
+from hilum.text import folded, printable
 
 __all__ = [
     "FINDINGS",
@@ -82,7 +81,7 @@ FINDINGS: tuple[Finding, ...] = (
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    return re.sub(r"[\W_]+", "", folded(name))
 
 
 _EITHER = "|"  # between the findings of which a film shows one

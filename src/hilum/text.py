@@ -13,6 +13,7 @@ import csv
 import html
 import io
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import IO
 
@@ -22,6 +23,7 @@ __all__ = [
     "csv_path",
     "csv_row",
     "escape",
+    "folded",
     "json_text",
     "plain_cell",
     "plain_path",
@@ -33,6 +35,7 @@ _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNPRINTABLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff\ufeff]")
 _UNPRINTABLE_LINES = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff\ufeff]")
 _IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029{_BIDI}\ufeff]")
+_LETTERS = str.maketrans({"œ": "oe", "æ": "ae", "ı": "i"})
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")  # the last four: the same signs in full width
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
@@ -49,6 +52,19 @@ def printable(text: str, *, lines: bool = False) -> str:
         'film\\x1b[2J.png'
     """
     return (_UNPRINTABLE_LINES if lines else _UNPRINTABLE).sub(_escape, text)
+
+
+def folded(name: str) -> str:
+    """Return a name without case and other differences of writing alone: full width, ligatures, Turkish I.
+
+    Two names are one where these are equal; nobody reads them.
+
+    Example:
+        >>> folded("İNFİLTRAT") == folded("infiltrat"), folded("Œdème") == folded("OEDÈME"), folded("Maß")
+        (True, True, 'mass')
+    """
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return plain.translate(_LETTERS).replace("i\u0307", "i")
 
 
 def escape(text: str, quote: bool = True) -> str:

@@ -105,10 +105,14 @@ def test_the_shell_completes_commands_and_options(fresh_process: Command, begun:
         (["predict", "x", "--modl", "y"], "Did you mean --model?"),
         (["predict", "x", "--epochs", "5"], "`hilum predict --help` lists them."),
         (["evaluate", "x", "--frobnicate"], "`hilum evaluate --help` lists them."),
+        (["train", "x", "--out", "y", "--seed", "x"], "`--seed` must be a whole number; received `x`."),
+        (["ensemble", "x", "--method", "y"], "`--method` must be one of average, geometric, stack; received `y`."),
         (["predikt", "x"], "Did you mean 'predict'?"),
     ],
 )
-def test_what_to_write_for_an_option_that_does_not_exist(command: Command, words: list[str], said: str) -> None:
+def test_what_to_write_for_an_option_that_does_not_exist_or_takes_another_value(
+    command: Command, words: list[str], said: str
+) -> None:
     result = command(*words)
     assert (result.code, result.out) == (2, "")
     assert said in result.err
@@ -184,7 +188,7 @@ def test_mistakes_in_folders_and_films_are_said_at_once(
         ["ensemble", *alone, *out, "--method", "stack"],
     )
     expected = [
-        "holds a finished run",
+        "is not empty and holds no run of hilum's",
         "lies in the data folder",
         "it does not exist",
         "The finding `Covid-19` of",

@@ -280,3 +280,15 @@ def test_names_of_findings_can_be_shown(tmp_path: Path, name: str) -> None:
     assert "\x1b" not in str(caught.value)
     assert "\u202e" not in str(caught.value)
     assert caught.value.fix == "Rename it."
+
+
+@pytest.mark.parametrize(("one", "other"), [("İnfiltrat", "Infiltrat"), ("Œdem", "Oedem"), ("İnfİltrat", "infiltrat")])
+def test_folders_of_one_finding_in_other_letters_are_one_and_said(tmp_path: Path, one: str, other: str) -> None:
+    for folder in ("Normal", one, other):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(b"film")
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.findings) == 2
+    (remark,) = (remark for remark in dataset.remarks if remark.kind == "same-finding")
+    assert f"`{one}`" in remark.message
+    assert f"`{other}`" in remark.message

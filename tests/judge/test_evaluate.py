@@ -215,6 +215,17 @@ def test_an_unfinished_run_is_not_written_into(tiny_model: Path, films: Path, tm
     assert [path.name for path in (tmp_path / "run").iterdir()] == [".work"]
 
 
+def test_a_folder_of_somebody_else_is_not_written_into(tiny_model: Path, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "deep").mkdir(parents=True)
+    (tmp_path / "mine" / "deep" / "notes.txt").write_text("precious")
+    for overwrite in (False, True):
+        with pytest.raises(
+            InputError, match="is not empty and holds no evaluation of hilum's; nothing in it was touched"
+        ):
+            evaluate_model(tiny_model, films, tmp_path / "mine", overwrite=overwrite)
+    assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["deep", "notes.txt"]
+
+
 def test_a_folder_that_cannot_be_made_is_told(tiny_model: Path, films: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="Cannot make the folder"):

@@ -42,7 +42,10 @@ FILMS = [
     film("a.png"),
     film(LONG, may_be=("Normal", "Covid-19")),
     film("odd.png", reason="The picture does not look like a frontal chest film."),
-    {"file": "broken.png", "error": {"type": "UndecodableFilm", "message": "It is empty.", "fix": ""}},
+    {
+        "file": "broken.png",
+        "error": {"type": "UndecodableFilm", "message": "Cannot read the film `broken.png`: it is empty.", "fix": ""},
+    },
 ]
 
 
@@ -88,7 +91,7 @@ def test_a_narrow_terminal_shows_a_block_a_film(monkeypatch: pytest.MonkeyPatch)
     after = lines.index("odd.png")
     assert lines[after + 1] == "  refused: The picture does not look like a frontal chest film."
     assert lines[after + 2] == ""  # what does not count has no bars
-    assert lines[lines.index("broken.png") + 1] == "  cannot be read: It is empty."
+    assert lines[lines.index("broken.png") + 1] == "  cannot be read: it is empty."
     assert "  Normal or Covid-19 (undecided)" in lines
     assert "".join(lines[7:9]) == LONG
     assert not any(line.startswith("may be") for line in lines)
@@ -102,6 +105,9 @@ def test_a_wide_terminal_and_a_file_have_a_table(monkeypatch: pytest.MonkeyPatch
     assert alone[1].split()[:3] == ["file", "finding", "Normal"]
     for one in FILMS:
         assert sum(one["file"] in line for line in alone) == 1  # whatever its length
+    assert any(
+        line.startswith(("broken.png", " broken.png")) and line.rstrip().endswith(" It is empty.") for line in alone
+    )
     assert [line.split(":")[0] for line in alone[-3:]] == ["may be", "undecided", "refused"]
 
 

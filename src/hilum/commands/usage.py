@@ -24,6 +24,7 @@ SetOption = Annotated[
         help="One setting, over those of the file: --set fit.epochs=5; repeatable. docs/reference.md lists them.",
     ),
 ]
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 def version_text() -> str:
@@ -49,6 +50,8 @@ def usage_message(error: Any) -> str:
     """
     message = re.sub(r",?\s*\n\s*", lambda gap: ", " if "," in gap[0] else " ", str(error.format_message())).strip()
     message = re.sub(r"(Value|Assertion) error, ", "", message)
+    if said := _value_refused(error, message):
+        return said
     context = getattr(error, "ctx", None)
     if not hasattr(error, "possibilities") or context is None:
         return message
@@ -65,6 +68,18 @@ def usage_message(error: Any) -> str:
     if near:
         return f"No such option: {option}. Did you mean {' or '.join(near)}?"
     return f"No such option: {option}. `{context.command_path} --help` lists them."
+
+
+def _value_refused(error: Any, message: str) -> str:
+    """Return what an option takes and what it was given, in plain words; nothing where the error is another."""
+    option = next(iter(getattr(getattr(error, "param", None), "opts", ())), "")
+    faults = getattr(error.__cause__, "errors", list)()  # pydantic's
+    if option and faults and (kind := _KINDS.get(str(faults[0].get("type")).partition("_")[0])):
+        return f"`{option}` must be {kind}; received `{faults[0].get('input')}`."
+    if option and (found := re.search(r": '(.*)' is not one of (.+?)\.?$", message)):
+        names = found[2].replace("'", "")
+        return f"`{option}` must be one of {names}; received `{found[1]}`."
+    return ""
 
 
 def _setting_meant(option: str, *, certain: bool) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hilum.findings import finding_named, open_kinds, standard_name
+from hilum.text import folded
 
 __all__ = ["Remark", "and_list", "settle_labels", "spelling_key"]
 
@@ -51,7 +52,7 @@ def spelling_key(name: str) -> str:
         >>> spelling_key("TB+") == spelling_key("TB-")
         False
     """
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = folded(name)
     plain = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
     plain = re.sub("[\u2010-\u2015\u2212]", "-", plain).strip().rstrip(".,:;").strip()
     if number := re.fullmatch(r"([+-]?\d+)\.0+", plain):  # 1.0 is 1

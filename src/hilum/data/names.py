@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from hilum.errors import nearest_name
 from hilum.findings import finding_named
+from hilum.text import folded
 
 __all__ = [
     "PARTS",
@@ -64,7 +65,7 @@ def part_named(name: str) -> str | None:
         >>> [part_named(name) for name in ("training_set", "Testing", "dev", "valid", "HoldOut", "contest")]
         ['train', 'test', 'validation', 'validation', 'test', None]
     """
-    squashed = re.sub(r"[\W_\d]+", "", unicodedata.normalize("NFKC", name).casefold())
+    squashed = re.sub(r"[\W_\d]+", "", folded(name))
     return next((part for part, words in _PART.items() if words.fullmatch(squashed)), None)
 
 
@@ -135,7 +136,7 @@ def is_source(name: str) -> bool:
 
 def is_known_finding(name: str) -> bool:
     """Return whether a name is a finding that hilum knows by name, or another common one of chest films."""
-    return finding_named(name) is not None or bool(_MORE_FINDINGS.fullmatch(re.sub(r"[\W_]+", "", name.casefold())))
+    return finding_named(name) is not None or bool(_MORE_FINDINGS.fullmatch(re.sub(r"[\W_]+", "", folded(name))))
 
 
 def is_neutral(name: str) -> bool:

@@ -61,6 +61,7 @@ _FOLDER = ResultFolder(
     files=("metrics.json", "predictions.csv", "splits.csv", "report.html", "shortcuts.json"),
     marks={"metrics.json": frozenset({"test", "test_clean", "trained_on"})},
     others=("config.toml",),
+    is_alone=True,
 )
 
 

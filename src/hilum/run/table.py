@@ -98,8 +98,9 @@ class TableWriter:
     def _cells(self, answer: Mapping[str, Any]) -> list[str]:
         """Return one film's cells, as many as the table has columns."""
         if "error" in answer:
+            sentence = _fault(answer)
             empty = [""] * (len(self._findings) + self._has_members + 1)
-            return [answer["file"], in_words(answer), *empty, answer["error"]["message"]]
+            return [answer["file"], in_words(answer), *empty, sentence[:1].upper() + sentence[1:]]
         shares = [_share(answer["probabilities"][name]) for name in self._findings]
         shares += [_share(answer.get("disagreement") or 0)] if self._has_members else []
         may_be = "" if outcome(answer) == "refused" else ", ".join(answer["set"])
@@ -108,7 +109,7 @@ class TableWriter:
     def _block(self, answer: Mapping[str, Any], width: int) -> Iterator[str]:
         """Yield one film's lines: its name, the answer in words, a bar for each finding."""
         yield from chop_cells(printable(answer["file"]), width)
-        remarks = answer["error"]["message"] if "error" in answer else _remarks(answer)
+        remarks = _fault(answer) if "error" in answer else _remarks(answer)
         said = f"{in_words(answer)}{': ' if remarks else ''}{remarks}"
         yield from textwrap.wrap(printable(said), width, initial_indent=_INDENT, subsequent_indent=_INDENT)
         if answer.get("finding") is None:
@@ -164,6 +165,11 @@ def _share(fraction: float) -> str:
 
 def _remarks(answer: Mapping[str, Any]) -> str:
     return " ".join(reason["message"] for reason in answer["reasons"])
+
+
+def _fault(answer: Mapping[str, Any]) -> str:
+    """Return why a film was not judged; the table says beside it that it could not be read, and which film it is."""
+    return str(answer["error"]["message"]).removeprefix(printable(f"Cannot read the film `{answer['file']}`: "))
 
 
 def _width_of(stream: IO[str]) -> int | None:
