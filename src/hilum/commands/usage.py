@@ -73,7 +73,7 @@ def usage_message(error: Any) -> str:
 def _value_refused(error: Any, message: str) -> str:
     """Return what an option takes and what it was given, in plain words; nothing where the error is another."""
     option = next(iter(getattr(getattr(error, "param", None), "opts", ())), "")
-    faults = getattr(error.__cause__, "errors", list)()  # pydantic's
+    faults: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()  # pydantic's
     if option and faults and (kind := _KINDS.get(str(faults[0].get("type")).partition("_")[0])):
         return f"`{option}` must be {kind}; received `{faults[0].get('input')}`."
     if option and (found := re.search(r": '(.*)' is not one of (.+?)\.?$", message)):
