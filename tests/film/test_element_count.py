@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -118,3 +119,21 @@ def test_a_million_elements_are_refused_in_no_time(write_dicom: Callable[..., Pa
     with pytest.raises(UndecodableFilm, match="50,000 elements"):
         read_elements(data[:place] + elements + data[place:])
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("kind", [b"UN", b"SQ", b""])
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 2, 100_000])
+def test_sequences_in_unknown_elements_are_counted_however_they_are_written(
+    dicom_bytes: Callable[..., bytes], kind: bytes, depth: int
+) -> None:
+    data = dicom_bytes(np.arange(96 * 128, dtype=np.uint16).reshape(96, 128))
+    place = data.index(struct.pack("<HH", 0x0028, 0x0002) + b"US")
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    ends = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    outer = struct.pack("<HH2sHI", 0x0031, 0x1001, b"UN", 0, 0xFFFFFFFF) + item
+    inner = struct.pack("<HH", 0x0031, 0x1001) + (kind + bytes(2) if kind else b"") + b"\xff" * 4 + item
+    deep = data[:place] + outer + depth * inner + (depth + 1) * ends + data[place:]
+    with pytest.raises(UndecodableFilm, match="more than 32 levels"):
+        decode_dicom(deep)
+    few = data[:place] + outer + 3 * inner + 4 * ends + data[place:]
+    assert decode_dicom(few).pixels.shape == decode_dicom(data).pixels.shape

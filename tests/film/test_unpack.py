@@ -64,3 +64,27 @@ def test_a_codestream_of_another_size_is_refused(dicom_bytes: Callable[..., byte
 def test_a_picture_that_is_too_short_is_an_error() -> None:
     with pytest.raises(ValueError, match="less than expected"):
         unpack_samples(GREY.tobytes()[:-2], ExplicitVRLittleEndian, layout(), "film")
+
+
+RETIRED = (UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55"))
+
+
+@pytest.mark.parametrize("syntax", RETIRED)
+def test_a_retired_progressive_jpeg_of_eight_bits_grey_is_read(syntax: UID) -> None:
+    frame = cv2.imencode(".jpg", GREY, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    assert b"\xff\xc2" in frame
+    found, interpretation = unpack_samples(encapsulate([frame]), syntax, layout(), "film")
+    assert (found.dtype, interpretation) == (np.uint8, "MONOCHROME2")
+    np.testing.assert_allclose(found, GREY, atol=6)
+    with pytest.raises(UndecodableFilm, match="cut short or damaged"):
+        unpack_samples(encapsulate([frame[: len(frame) // 2]]), syntax, layout(), "film")
+    scan = frame[frame.rindex(b"\xff\xda") : frame.rindex(b"\xff\xd9")]
+    with pytest.raises(UndecodableFilm, match="more than 100 scans"):
+        unpack_samples(encapsulate([frame[:-2] + 200 * scan + frame[-2:]]), syntax, layout(), "film")
+
+
+@pytest.mark.parametrize("syntax", RETIRED)
+def test_a_retired_syntax_of_colours_is_not_unpacked(syntax: UID) -> None:
+    frame = cv2.imencode(".jpg", np.dstack([GREY] * 3), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        unpack_samples(encapsulate([frame]), syntax, layout(samples=3, interpretation="YBR_FULL_422"), "film")

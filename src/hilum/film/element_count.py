@@ -60,6 +60,8 @@ def check_elements(data: bytes, position: int, name: str, *, implicit: bool, big
             continue
         if tag == _ITEM:
             open_ends.append((float("inf") if length == _UNDEFINED else position + length, implicit))
+            first = data[position + 4 : position + 6]  # the first element of an item tells, as in pydicom
+            implicit = implicit or not (b"A" <= first[:1] <= b"Z" and b"A" <= first[1:] <= b"Z")
             continue
         unknown = implicit
         if not implicit and b"AA" <= kind <= b"ZZ":  # else this element says none, as pydicom reads it
@@ -78,7 +80,6 @@ def check_elements(data: bytes, position: int, name: str, *, implicit: bool, big
         within = kind == b"SQ" and not implicit
         if within or length == _UNDEFINED or (unknown and data[position : position + 4] == item_start and length >= 8):
             open_ends.append((float("inf") if length == _UNDEFINED else position + length, implicit))
-            implicit = implicit or (unknown and kind == b"UN")
         else:
             position += length
 

@@ -42,7 +42,8 @@ __all__ = ["TRANSFER_SYNTAXES", "unpack_samples"]
 
 _SEND_AGAIN = "Send or export it again from where it came from."
 
-_EIGHT_BIT_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_PROGRESSIVE_JPEG = (UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55"))  # retired: read where 8 bits grey
+_EIGHT_BIT_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, *_PROGRESSIVE_JPEG)
 _FOR_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _PLUGINS = {
     JPEGBaseline8Bit: "pillow",
@@ -52,9 +53,9 @@ _PLUGINS = {
     JPEG2000Lossless: "pylibjpeg",
     JPEG2000: "pylibjpeg",
 }
-_MAY_BE_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
+_MAY_BE_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, *_PROGRESSIVE_JPEG)
 _CORRECTIONS = ("correct_unused_bits", "apply_jls_sign_correction", "apply_j2k_sign_correction")
-TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, the plainest first
+TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, and asks others for, the plainest first
     *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian),
     *dict.fromkeys((*_PLUGINS, *_FOR_GDCM, RLELossless)),
 )
@@ -87,7 +88,8 @@ def unpack_samples(
     if syntax == RLELossless:
         words = unpack_rle(frame, (layout.rows, layout.columns), layout.samples, layout.bits_allocated)
         return samples_of(words, layout), interpretation
-    bits = _checked_bits(frame, layout, name) if syntax in TRANSFER_SYNTAXES else None
+    is_known = syntax in TRANSFER_SYNTAXES or syntax in _PROGRESSIVE_JPEG
+    bits = _checked_bits(frame, layout, name) if is_known else None
     if syntax in _EIGHT_BIT_JPEG and bits == 8:
         words = _grey_of_jpeg(frame, name)
         if layout.samples == 3:  # it is whole; pydicom says which colours they are
