@@ -194,7 +194,7 @@ def test_an_audit_ends_with_one_where_it_found_an_error(
     assert faults[0]["kind"] == "label-conflict"
     assert set(faults[0]["paths"]) == {"Covid/same.png", "Normal/0.png"}
     assert "One picture, two findings" in (out / "report.html").read_text(encoding="utf-8")
-    assert f"Repaired: {mended} names 11 films" in result.err
+    assert f"Repaired: {mended} lists 11 films to keep; " in result.err
     assert command("audit", mended).code == 0
 
 
@@ -203,6 +203,16 @@ def test_an_audit_ends_with_one_where_a_file_cannot_be_read(command: Command, cl
     result = command("audit", classes)
     assert result.code == 1
     assert "unreadable" in result.out
+
+
+def test_an_audit_without_its_extra_is_refused_before_a_film_is_read(
+    command: Command, classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilum.cli.is_installed", lambda module: module != "sklearn")
+    result = command("audit", classes)
+    assert result.code == 4
+    assert "The audit needs the extra `train`" in one_line(result.err)
+    assert "Reading" not in result.err
 
 
 def test_an_audit_that_cannot_be_written_is_refused_before_a_film_is_read(

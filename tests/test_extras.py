@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import sys
@@ -90,3 +91,11 @@ def test_a_module_that_is_missing_makes_the_extra_missing(monkeypatch: pytest.Mo
     assert has_extra("dicom")
     monkeypatch.setitem(sys.modules, "highdicom", None)
     assert not has_extra("dicom")
+
+
+def test_a_finder_that_fails_has_not_found_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", fail)
+    assert not has_extra("train")

@@ -30,6 +30,7 @@ from hilum.commands.tune import tune
 from hilum.commands.usage import SetOption, usage_message, version_text
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import HilumError, InputError, MissingExtra
+from hilum.extras import is_installed
 from hilum.run.models import DEFAULT_MODEL
 from hilum.text import printable
 
@@ -130,6 +131,8 @@ def audit(
     from hilum.judge.audit.table import audit_table
 
     console = _console()
+    if not is_installed("sklearn"):
+        raise MissingExtra("The audit", "train")
     if out is not None:
         check_audit_folder(out, data, overwrite=overwrite)
     if repair is not None:
@@ -141,7 +144,8 @@ def audit(
         console.say(f"Report: {out / 'report.html'}")
     if repair is not None:
         num_kept, num_dropped = write_repair(found, repair, data, overwrite=overwrite)
-        console.say(f"Repaired: {repair} names {num_kept} films; {dropped_path(repair)} the {num_dropped} dropped.")
+        lists = f"{repair} lists {count_of(num_kept, 'film')} to keep"
+        console.say(f"Repaired: {lists}; {dropped_path(repair)} lists {count_of(num_dropped, 'film')} left out.")
     console.say(NOTICE)
     if found.num_errors or found.scan.num_unread:
         raise typer.Exit(1)

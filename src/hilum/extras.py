@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-__all__ = ["EXTRAS", "has_extra", "install_line"]
+__all__ = ["EXTRAS", "has_extra", "install_line", "is_installed"]
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {  # the modules that each extra of pyproject.toml brings
     "train": (
@@ -32,7 +32,15 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {  # the modules that each extra of pypr
 
 def has_extra(extra: str) -> bool:
     """Return whether all modules of an extra are installed; none of them is imported."""
-    return all(importlib.util.find_spec(module) is not None for module in EXTRAS[extra])
+    return all(is_installed(module) for module in EXTRAS[extra])
+
+
+def is_installed(module: str) -> bool:
+    """Return whether a module can be found; it is not imported. A finder that fails has not found it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # ValueError: a module in memory that says nothing of where it came from
+        return False
 
 
 def install_line(extra: str) -> str:

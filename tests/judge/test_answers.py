@@ -59,7 +59,7 @@ def test_coverage_and_sizes_of_sets(tiny_metadata: Metadata) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num", "words"), [(39, "Normal 39 validation films, few"), (40, "Normal 40 validation films;")]
+    ("num", "words"), [(39, "39 validation films of Normal (few)"), (40, "40 validation films of Normal;")]
 )
 def test_few_films_behind_a_threshold_are_said(tiny_metadata: Metadata, num: int, words: str) -> None:
     conformal = {
@@ -68,7 +68,7 @@ def test_few_films_behind_a_threshold_are_said(tiny_metadata: Metadata, num: int
     }
     said = sets_fact(dataclasses.replace(tiny_metadata, conformal=conformal))
     assert words in said
-    assert "Covid-19 80 out-of-fold films" in said
+    assert "80 out-of-fold films of Covid-19" in said
     assert sets_fact(dataclasses.replace(tiny_metadata, conformal={})) == "none"
 
 
@@ -77,5 +77,5 @@ def test_findings_that_share_a_threshold_are_told_together(tiny_metadata: Metada
     conformal = {"Normal": few, "Covid-19": {**few, "n": 18}, "Viral Pneumonia": {"threshold": 0.5, "n": 60}}
     said = sets_fact(dataclasses.replace(tiny_metadata, conformal=conformal))
     assert said.endswith(
-        "from Normal and Covid-19 together 30 validation films, few; Viral Pneumonia 60 validation films"
+        "from 30 validation films of Normal and Covid-19 together (few); 60 validation films of Viral Pneumonia"
     )

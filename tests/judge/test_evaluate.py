@@ -354,3 +354,12 @@ def test_a_manifest_brings_columns_for_subgroups(
     found = json.loads((tmp_path / "out" / "shortcuts.json").read_text(encoding="utf-8"))["subgroups"]
     assert [(row["value"], row["n"]) for row in found["source"]] == [("here", 3), ("there", 1)]
     assert {row["value"]: row["n"] for row in found["view position"]} == {"PA": 2, "AP": 2}
+
+
+def test_a_folder_of_training_films_alone_is_judged_whole(
+    tiny_model: Path, tmp_path: Path, write_film: WriteFilm
+) -> None:
+    for number, finding in enumerate(("Normal", "Covid", "Viral Pneumonia") * 2):
+        write_film(tmp_path / "films" / "train" / finding / f"{number}.png", seed=number)
+    metrics, _ = evaluate_model(tiny_model, tmp_path / "films", tmp_path / "out")
+    assert metrics["test"]["n"] == 6

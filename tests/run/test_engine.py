@@ -56,7 +56,7 @@ def test_a_batch_that_takes_too_long_is_given_up(engine: Engine, monkeypatch: py
 
     requests = [Endless(), Endless()]
     begin = time.monotonic()
-    with pytest.raises(ModelFileError, match=r"not answered for 2 film\(s\) within 0 s"):
+    with pytest.raises(ModelFileError, match=r"not answered for 2 films within 0 s"):
         PendingOutputs(requests, seconds=0.25).wait()  # type: ignore[arg-type]
     assert 0.2 < time.monotonic() - begin < 5
     assert [request.cancelled for request in requests] == [1, 1]

@@ -140,7 +140,7 @@ def test_an_archive_that_is_away_is_waited_for(archive: FakeArchive, spool: Spoo
     archive.stop()
     said = sending()
     until(lambda: len(said) >= 2)
-    assert said[0].endswith("WARNING ARCHIVE cannot be reached; 2 result(s) wait in the spool.")
+    assert said[0].endswith("WARNING ARCHIVE cannot be reached; 2 results wait in the spool.")
     assert len(spool.waiting_results()) == 2
     archive.start()
     until(lambda: not spool.waiting_results())

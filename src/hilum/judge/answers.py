@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hilum.console import count_of
 from hilum.judge.calibrate import LEAST_FINDING_FILMS, set_figures
 from hilum.judge.metrics import wilson_interval
 from hilum.judge.page import Section
@@ -27,13 +28,17 @@ def sets_fact(metadata: Metadata) -> str:
     for finding, limit in metadata.conformal.items():
         kind = "out-of-fold" if limit.get("method") == "cross" else "validation"
         if "shared" in limit:
-            few = "" if limit["shared_n"] >= LEAST_FINDING_FILMS else ", few"
-            told = f"{' and '.join(limit['shared'])} together {limit['shared_n']} {kind} films{few}"
+            few = "" if limit["shared_n"] >= LEAST_FINDING_FILMS else " (few)"
+            told = f"{count_of(limit['shared_n'], f'{kind} film')} of {_listed(limit['shared'])} together{few}"
             parts += [told] if told not in parts else []
         else:
-            few = "" if limit.get("n", 0) >= LEAST_FINDING_FILMS else ", few"
-            parts.append(f"{finding} {limit.get('n', 0)} {kind} films{few}")
-    return f"coverage {metadata.coverage:.0%}, made from {'; '.join(parts)}" if parts else "none"
+            few = "" if limit.get("n", 0) >= LEAST_FINDING_FILMS else " (few)"
+            parts.append(f"{count_of(limit.get('n', 0), f'{kind} film')} of {finding}{few}")
+    return f"coverage {percent(metadata.coverage)} %, made from {'; '.join(parts)}" if parts else "none"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def answers_section(parts: Mapping[str, Verdicts], metadata: Metadata) -> Section:

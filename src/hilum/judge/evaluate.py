@@ -240,7 +240,7 @@ def evaluate_model(
     _FOLDER.check(out, overwrite=overwrite, reads=(model, *(() if data.is_dir() else (data,))))
     classifier = Classifier(model)
     dataset = rename_findings(read_dataset(data, min_findings=1), mapping, classifier.findings)
-    with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
+    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
         columns = manifest_columns(data) if shortcuts else {}
         traits: dict[str, dict[str, str]] = {}
 
@@ -269,7 +269,7 @@ def _evaluate(
     traits: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     records, known = scan.dataset.records, classifier.findings
-    splits = [record.split or "test" for record in records]
+    splits = ["test"] * len(records)  # without a test part all films are judged, a lone train/ too
     if scan.dataset.has_test:
         splits = [record.split or "train" for record in records]
     notes = [f"Left out, as unreadable: {count_of(scan.num_unread, 'film')}."] if scan.num_unread else []
@@ -288,13 +288,15 @@ def _evaluate(
             fix="Rename the folders, or choose another model.",
         )
     others = np.array([split == "test" for split in splits], dtype=bool) & ~judged
-    with console.bar(f"Judging {judged.sum()} films", 1.0) as done:
+    with console.bar(f"Judging {count_of(int(judged.sum()), 'film')}", 1.0) as done:
         chosen = [records[position] for position in np.flatnonzero(judged)]
         verdicts = judge_records(classifier, scan.dataset.root, chosen, done=done)
     chosen = [records[position] for position in np.flatnonzero(others)]
     unknown = verdicts.part(np.zeros(0, dtype=np.int64))
     if chosen:
-        with console.bar(f"Judging {len(chosen)} films of findings that the model does not know", 1.0) as done:
+        with console.bar(
+            f"Judging {count_of(len(chosen), 'film')} of findings that the model does not know", 1.0
+        ) as done:
             unknown = judge_records(classifier, scan.dataset.root, chosen, known_only=False, done=done)
     seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
     trained_on = (

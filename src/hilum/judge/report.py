@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hilum.judge import plots
+from hilum.judge.audit.kinds import summary_of
 from hilum.judge.calibrate import expected_calibration_error
 from hilum.judge.chance import headline_chance
 from hilum.judge.history import count_epochs, kept_words
@@ -149,7 +150,7 @@ def _fault(group: Sequence[Mapping[str, Any]]) -> str:
         noun, text = "path", message
     else:
         lines = [" = ".join(str(path) for path in fault.get("paths") or ()) or str(fault["message"]) for fault in group]
-        noun, text = "case", f"{len(group)} cases of <i>{escape(str(group[0]['kind']))}</i>; the first: {message}"
+        noun, text = "case", escape(summary_of(str(group[0]["kind"]), group))
     listing = "".join(f"<li>{escape(line)}</li>" for line in lines[:_MAX_PATHS])
     if len(lines) > _MAX_PATHS:
         listing += f"<li>and {len(lines) - _MAX_PATHS} more, in audit.json</li>"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import openvino
 
+from hilum.console import count_of
 from hilum.errors import ModelFileError
 from hilum.run.core import openvino_core
 from hilum.run.familiar import Familiarity
@@ -69,8 +70,9 @@ class PendingOutputs:
             elif not request.wait_for(max(1, round(1000 * (begin + self._seconds - time.monotonic())))):
                 for other in self._requests:
                     other.cancel()
+                films = count_of(len(self._requests), "film")
                 raise ModelFileError(
-                    f"The model has not answered for {len(self._requests)} film(s) within {self._seconds:.0f} s.",
+                    f"The model has not answered for {films} within {self._seconds:.0f} s.",
                     fix="Give a smaller model, or a computer with more to spare.",
                 )
         names = ("logits", "features", "activation", *(("members",) if self._has_members else ()))

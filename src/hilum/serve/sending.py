@@ -21,6 +21,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage, SecondaryCaptureImageStorage  # type: ignore[attr-defined]
 
+from hilum.console import count_of
 from hilum.errors import ConfigError
 from hilum.film.dicom import pydicom_kept_quiet
 from hilum.serve.node_log import About, NodeLog
@@ -136,7 +137,8 @@ class Sender(threading.Thread):
             return True
         association = self._ae.associate(self._archive.host, self._archive.port, ae_title=self._archive.ae_title)
         if not association.is_established:
-            self._log.warning(f"{self._archive.ae_title} cannot be reached; {len(due)} result(s) wait in the spool.")
+            waiting = f"{count_of(len(due), 'result')} {'waits' if len(due) == 1 else 'wait'}"
+            self._log.warning(f"{self._archive.ae_title} cannot be reached; {waiting} in the spool.")
             return False
         try:
             for results in due:

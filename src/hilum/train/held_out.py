@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hilum.console import count_of
 from hilum.data.sources import HeldSource
 from hilum.judge.evaluate import Verdicts, figures_of
 from hilum.judge.external.sources import source_facts
@@ -36,7 +37,7 @@ def judge_held_out(trainer: PartTrainer, sources: Sequence[HeldSource]) -> tuple
     for number, part in enumerate(sources, start=1):
         figures, told = None, {"notes": [f"It was not judged: {part.reason}."]}
         if not part.reason:
-            trainer.console.say(f"Holding out the source {part.source}, {part.held.sum()} films.")
+            trainer.console.say(f"Holding out the source {part.source}, {count_of(int(part.held.sum()), 'film')}.")
             shift = _SEED_SHIFT + number
             validation = trainer.draw_validation(np.flatnonzero(part.rest), shift)
             classifier = trainer.fit(

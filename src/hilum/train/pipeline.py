@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 import hilum
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.data.sources import hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
 from hilum.errors import HilumError, InputError
@@ -140,7 +140,7 @@ class _Training:
         replace_file(self.out / "audit.json", _json(audit))
         for severity in ("error", "warning"):
             if count := sum(fault.severity == severity for fault in self.faults):
-                self.console.say(f"The audit found {count} fault(s) of severity {severity}; see audit.json.")
+                self.console.say(f"The audit found {count_of(count, 'fault')} of severity {severity}; see audit.json.")
         self.parts = PartTrainer(prepared, self.config, self.out, self.console)
         self.parts.fit("model", self.splits == "train", self.splits == "validation")
         history = self.parts.history("model")
@@ -252,7 +252,7 @@ class _Training:
         path, seed, groups = self.out / "model.onnx", self.config.seed, self.scan.groups
         classifier = Classifier(path)
         tested, validated = (self.splits == "test") & ~self.seen, self.splits == "validation"
-        test = self.parts.judge(classifier, tested, label=f"Judging {tested.sum()} test films")
+        test = self.parts.judge(classifier, tested, label=f"Judging {count_of(int(tested.sum()), 'test film')}")
         validation = self.parts.judge(classifier, validated)
         clean = clean_test(self._records, self.splits.tolist(), groups) & ~self.seen
         test_clean = test.part(clean[tested])

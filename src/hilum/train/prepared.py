@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.partial import PartlyStated, set_apart
 from hilum.data.scan import Scan, scan_films
@@ -96,7 +96,7 @@ def prepare_films(
             covers[position] = packed_cover(radiograph, part_seen(radiograph, preprocessing))
 
     look = make_look(len(dataset.records)) if make_look else None
-    with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
+    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
         scan = scan_films(dataset, min_side_px=preprocessing.decoded_px, visit=keep, look=look, done=done)
     for remark in scan.dataset.remarks:
         console.say(remark.message)
@@ -135,7 +135,8 @@ def prepare_films(
         covers[partial.positions] if with_lungs else None,
     )
     if len(partial):
-        console.say(f"{len(partial)} films show one of several findings: they are learned from, not judged by.")
+        shown = "1 film shows" if len(partial) == 1 else f"{len(partial):,} films show"
+        console.say(f"{shown} one of several findings: learned from, not judged by.")
     return PreparedFilms(stated, films, findings, partial, partial_films, positions)
 
 

@@ -39,7 +39,8 @@ def test_terminal_shows_every_source_and_its_notes() -> None:
     assert lines[0].startswith(
         "Source <a>, held out: 50.0 % of 60 films right (37.7–62.3), mean recall 50.0 %, AUROC 50.0 %"
     )
-    assert lines[1:] == [
+    assert lines[1].startswith("  Not above chance: balanced accuracy 50.0 % of 2 findings")
+    assert lines[2:] == [
         "  It has no film of x.",
         "Source b, held out: not judged.",
         "  It was not judged: the other sources teach Normal only.",
@@ -84,7 +85,7 @@ def test_facts_tell_what_either_side_lacks() -> None:
     facts = source_facts(verdicts("Normal", "Normal"), verdicts("Pneumonia (type not stated)"), np.arange(3))
     assert facts["notes"] == [
         "It has no film of Covid-19, Viral Pneumonia.",
-        "The other sources do not teach Pneumonia (type not stated): 1 films count in no figure.",
+        "The other sources do not teach Pneumonia (type not stated): 1 film counts in no figure.",
     ]
     assert facts["unknown_findings"]["Pneumonia (type not stated)"]["answers"] == {"Covid-19": 1}
     assert facts["pneumonia"]["normal"] == 2

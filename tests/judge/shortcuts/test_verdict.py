@@ -10,7 +10,12 @@ from hilum.judge.shortcuts.verdict import judge_cues
 
 
 def cues(**limits: tuple[float, float]) -> dict[str, Any]:
-    known = {"lungs_hidden": (0.4, 0.6), "border_only": (0.4, 0.6), "thumbnail_8": (0.4, 0.6)} | limits
+    known = {
+        "whole": (0.8, 0.9),
+        "lungs_hidden": (0.4, 0.6),
+        "border_only": (0.4, 0.6),
+        "thumbnail_8": (0.4, 0.6),
+    } | limits
     return {
         key: {
             "auroc_macro": {"value": (low + high) / 2, "low": low, "high": high},
@@ -37,6 +42,14 @@ def test_none_is_found_only_where_films_can_tell() -> None:
     found = judge_cues(cues(lungs_hidden=(0.3, 0.75)), [20, 20])
     assert found["code"] == "too-few"
     assert "with both lungs hidden it may be as high as 75.0 %" in found["words"]
+
+
+def test_a_model_at_chance_has_no_score_to_rest_on_a_shortcut() -> None:
+    assert "what one wants to see" in judge_cues(cues(), [20, 20])["words"]
+    found = judge_cues(cues(whole=(0.5, 0.6)), [20, 20])
+    assert (found["code"], found["above_chance"]) == ("none-found", [])
+    assert "whole films no better than chance (AUROC 55.0 %, 50.0–60.0)" in found["words"]
+    assert "what one wants to see" not in found["words"]
 
 
 @pytest.mark.parametrize("counts", [[4, 100], [100, 0], [100], []])

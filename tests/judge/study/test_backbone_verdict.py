@@ -46,7 +46,7 @@ def test_the_quickest_that_is_not_surely_worse_is_chosen() -> None:
     assert chosen["network"] == "near"
     assert chosen["leading"] == "best"
     assert "at 2.0 instead of 9.0 ms a film" in chosen["words"]
-    assert "1 of 4 networks were not judged" in chosen["words"]
+    assert "Not judged: 1 of 4 networks; the table says why." in chosen["words"]
     alone = choose_backbone([near[0], near[2]], external=False)
     assert alone["network"] == "best"
     assert "No quicker network" in alone["words"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.data.folder import read_dataset
 from hilum.data.partial import set_apart
 from hilum.data.scan import Scan, scan_films
@@ -78,7 +78,7 @@ def audit_data(data: Path, *, seed: int = 0, console: Console | None = None) -> 
     console = console or Console()
     dataset = read_dataset(data)
     look = TraitCollector(len(dataset.records))
-    with console.bar(f"Reading {len(dataset.records)} films of {dataset.name}", 1.0) as done:
+    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
         scan = scan_films(dataset, look=look, done=done)
     traits = look.of(scan)
     splits = tuple(record.split or "train" for record in scan.dataset.records)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hilum.console import count_of
+from hilum.judge.chance import judge_chance
 from hilum.judge.evaluate import Verdicts
 from hilum.judge.external.figures import pneumonia_figures, unknown_figures
 from hilum.judge.external.page import external_lines
@@ -36,7 +38,8 @@ def source_facts(verdicts: Verdicts, unknown: Verdicts, groups: np.ndarray) -> d
     untaught = sorted({record.finding for record in unknown.records})
     if untaught:
         notes.append(
-            f"The other sources do not teach {', '.join(untaught)}: {len(unknown.records)} films count in no figure."
+            f"The other sources do not teach {', '.join(untaught)}: {count_of(len(unknown.records), 'film')} "
+            f"{'counts' if len(unknown.records) == 1 else 'count'} in no figure."
         )
     return {
         "notes": notes,
@@ -117,7 +120,12 @@ def sources_section(metrics: Mapping[str, Any]) -> Section | None:
 
 def _notes(metrics: Mapping[str, Any], source: str) -> Sequence[str]:
     told = (metrics.get("left_out_sources") or {}).get(source) or {}
-    return [*told.get("notes", ()), *external_lines(told)]
+    figures = (metrics.get("leave_one_source_out") or {}).get(source)
+    chance = ""
+    if figures:
+        counts = [sum(row) for row in figures["confusion"]["counts"]]
+        chance = judge_chance(figures["balanced_accuracy"], figures["auroc_macro"], counts).words
+    return [*([chance] if chance else []), *told.get("notes", ()), *external_lines(told)]
 
 
 def _nothing() -> dict[str, None]:

@@ -55,6 +55,14 @@ def judge_cues(cues: Mapping[str, Mapping[str, Any]], counts: Sequence[int]) -> 
     if open_still:
         words = f"These films are too few for a verdict: no AUROC is surely above chance, but {'; '.join(open_still)}."
         return {"code": "too-few", "above_chance": [], "words": words}
+    whole = cues["whole"]["auroc_macro"]
+    if whole["low"] is None or whole["low"] <= _CHANCE:
+        words = (
+            f"These films say nothing of shortcuts: the model ranks whole films no better than chance (AUROC "
+            f"{percent(whole['value'])} %, {range_text(whole) or 'interval not known'}), so it has no score that could "
+            "rest on one."
+        )
+        return {"code": "none-found", "above_chance": [], "words": words}
     words = (
         "With the lungs hidden, from the border alone and from a thumbnail, the model ranks films no better than "
         "chance, as far as these films can tell. That is what one wants to see."

@@ -63,7 +63,7 @@ def choose_backbone(rows: Sequence[Mapping[str, Any]], *, external: bool) -> dic
             f"{chosen['milliseconds']:.1f} instead of {leading['milliseconds']:.1f} ms a film."
         )
     if lost := [row for row in rows if row["reason"]]:
-        words += f" {len(lost)} of {len(rows)} networks were not judged; their rows say why."
+        words += f" Not judged: {len(lost)} of {len(rows)} networks; the table says why."
     return {"network": chosen["name"] if chosen else None, "leading": leading["name"], "words": words}
 
 

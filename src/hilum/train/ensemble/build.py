@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.split import clean_test, write_splits
 from hilum.errors import ConfigError, HilumError, InconsistentDataset, InputError, MissingExtra, nearest_name
@@ -302,7 +302,9 @@ class _Ensembling:
         """Return probabilities (m, K), the codes why films are refused, and the verdicts where films were judged."""
         paths = [self.films.rows[position].path for position in positions]
         if self.root is not None:
-            verdicts = self._answers(classifier, paths, f"Judging {len(paths)} films, {label.replace('_', ' ')}")
+            verdicts = self._answers(
+                classifier, paths, f"Judging {count_of(len(paths), 'film')}, {label.replace('_', ' ')}"
+            )
             reasons = [" ".join(reason.code for reason in answer.reasons) for answer in verdicts.answers]
             return verdicts.probabilities, reasons, verdicts
         members = np.stack(

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.errors import ConfigError, HilumError
 from hilum.film.preprocess import Preprocessing
 from hilum.judge.study.backbone_page import backbone_page
@@ -99,7 +99,7 @@ def study_backbones(
     rows: list[dict[str, Any]] = []
     answers: dict[str, VariantAnswers] = {}
     opened = False
-    with console.bar(f"Training {len(ways)} networks", len(ways)) as done:
+    with console.bar(f"Training {count_of(len(ways), 'network')}", len(ways)) as done:
         for size_px in sizes:
             preprocessing = Preprocessing(size_px=size_px)
             prepared = prepare_films(data, preprocessing, console=console)

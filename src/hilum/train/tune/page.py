@@ -74,8 +74,10 @@ def verdict_text(result: SearchResult) -> str:
     """Return what came of the search, in sentences."""
     confirmed = result.confirmed
     if confirmed is None:
+        others = len(result.rows) - 1
+        none = "the other trial has no" if others == 1 else f"none of the {others} other trials has a"
         return (
-            f"The defaults are kept: none of the {len(result.rows) - 1} other trials has a lower loss than theirs, "
+            f"The defaults are kept: {none} lower loss than theirs, "
             f"{mean_loss(result.first):.4f} (macro-F1 {macro_f1(result.first):.3f})."
         )
     gain, repeats = confirmed.gain, result.settings.num_confirmations
