@@ -100,7 +100,8 @@ class TerminalConsole(Console):
         yield advance
         seconds = time.monotonic() - start
         if seconds >= self.line_seconds:
-            self.say(f"{done - at_start:,} films in {in_words(seconds)}, {(done - at_start) / seconds:.1f} films/s")
+            speed = (done - at_start) / seconds
+            self.say(f"{count_of(done - at_start, 'film')} in {in_words(seconds)}, {speed:.1f} films/s")
 
 
 def count_of(number: int, what: str) -> str:
@@ -154,7 +155,8 @@ def _percent(task: Task, _: bool) -> str:
 
 def _films(task: Task, is_wide: bool) -> str:
     done = f"{int(task.completed):,} of {int(task.total or 0):,}"
-    return f"{done}  {task.finished_speed or task.speed or 0:.1f} films/s" if is_wide else done
+    speed = task.finished_speed or task.speed  # none is known before the second step, nor of a single film
+    return f"{done}  {speed:.1f} films/s" if is_wide and speed else done
 
 
 @contextmanager

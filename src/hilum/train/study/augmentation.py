@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.errors import ConfigError
 from hilum.judge.study.augmentation_page import augmentation_page
 from hilum.judge.study.augmentation_verdict import choose_policy, flip_words
@@ -151,8 +151,8 @@ def _part(
         verdict = {**verdict, "flip": flip, "words": " ".join((verdict["words"], *told))}
     start = "from ImageNet" if config.weights == "imagenet" else "from random weights"
     return {
-        "how": f"{config.backbone} {start} at {config.preprocessing.size_px} px, {config.fit.epochs} epochs, learning "
-        f"rate {config.fit.learning_rate:g}.",
+        "how": f"{config.backbone} {start} at {config.preprocessing.size_px} px, "
+        f"{count_of(config.fit.epochs, 'epoch')}, learning rate {config.fit.learning_rate:g}.",
         "policies": rows,
         "faults": study_faults(
             rows,
