@@ -9,14 +9,11 @@ from pathlib import Path
 import pytest
 
 from hilum.data.columns import (
-    Columns,
     Listing,
     check_columns,
     find_columns,
-    find_marks,
     is_column,
     listing,
-    marked_finding,
     parse_columns,
 )
 from hilum.errors import InconsistentDataset, InputError
@@ -112,29 +109,6 @@ def test_a_listing_is_a_path_that_remembers() -> None:
         assert copy.columns == {"path": "x"}
     assert one.parent == Path("a")
     assert Listing("b").columns == {}
-
-
-def test_columns_of_ones() -> None:
-    columns = Columns({"path": 0}, ("path", "Normal", "Effusion", "age"))
-    rows = [
-        ["a", "1", "0", "45"],
-        ["b", "0", "1.0", "1"],
-        ["c", "0", "", "0"],
-        ["d", "1", "true", "1"],
-        ["e", "1", "-1", ""],
-    ]
-    marked = find_marks(columns, rows)
-    assert marked.marks == (1, 2)
-    labels = [marked_finding(marked, row) for row in rows]
-    assert labels == ["Normal", "Effusion", "", "Normal|Effusion", "Normal|Effusion"]
-    assert find_marks(columns, [["a", "7", "0", "1"]]).marks == ()
-
-
-def test_other_marks_and_columns_that_are_no_findings() -> None:
-    columns = Columns({"path": 0}, ("path", "Sex", "is_test", "Normal", "Effusion"))
-    marked = find_marks(columns, [["a", "1", "0", "Y", "nan"], ["b", "0", "1", "N", "x"]])
-    assert marked.marks == (3, 4)
-    assert marked_finding(marked, ["a", "1", "0", "Y", "nan"]) == "Normal"
 
 
 def test_one_column_is_not_told_for_two_things() -> None:

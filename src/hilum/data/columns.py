@@ -10,7 +10,7 @@ import difflib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,14 +27,13 @@ __all__ = [
     "Columns",
     "Listing",
     "check_columns",
+    "column_key",
     "find_columns",
-    "find_marks",
     "is_column",
     "listing",
     "looks_like_film",
-    "marked_finding",
     "parse_columns",
-    "refuse_single_mark",
+    "quoted",
 ]
 
 ROLES = ("path", "finding", "split", "patient", "source", "group", "age")
@@ -70,14 +69,6 @@ _NAMES: dict[str, tuple[str, ...]] = {  # the first that is there counts
 }
 _ROLE_OF = {name: role for role, names in _NAMES.items() for name in names}
 _TOLD = re.compile(rf"[,\s]+(?=(?:{'|'.join(ROLES)})\s*=)", re.IGNORECASE)
-_ONES = {"1", "1.0", "true", "yes", "t", "y", "x"}
-_ZEROS = {"0", "0.0", "false", "no", "f", "n", "", "nan", "na", "none", "null"}
-_OPEN = {"-1", "-1.0"}
-_NO_MARKS = re.compile(  # columns of 0 and 1 that are no findings
-    r"sex|gender|(?:is)?(?:fe)?male|man|woman|(?:is)?(?:pa|ap|frontal|lateral|portable|view)|id|no|nr|number|index"
-    r"|unnamed\d*|(?:current)?smok(?:er|ing)|icu|intubated|died|death|dead|deceased|survival|mortality|outcome|inpatient"
-    r"|(?:is)?(?:train|test|val|valid|validation|training|testing|holdout)(?:set)?|fold|split|set|view|laterality"
-)
 
 
 class Listing(_Path):
@@ -137,7 +128,7 @@ class Columns:
 
 def is_column(name: str) -> bool:
     """Return whether a name is one that lists use for a column that hilum reads."""
-    return _key(name) in _ROLE_OF
+    return column_key(name) in _ROLE_OF
 
 
 def parse_columns(texts: Iterable[str]) -> dict[str, str]:
@@ -181,15 +172,15 @@ def find_columns(
         InconsistentDataset: Two columns may hold the same, what is needed is missing, or a name is nearly a known one.
         InputError: The user names a column that is not there.
     """
-    keys = [_key(name) for name in header]
+    keys = [column_key(name) for name in header]
     places: dict[str, int] = {}
     for role, name in told.items():
-        if _key(name) not in keys:
+        if column_key(name) not in keys:
             received = [one for one in header if one]
             raise InputError(
                 f"The {what} `{path}` has no column `{name}`. {nearest_name(name, received)}", fix="Check it."
             )
-        places[role] = header.index(name) if name in header else keys.index(_key(name))
+        places[role] = header.index(name) if name in header else keys.index(column_key(name))
     if len(set(places.values())) < len(places):
         raise InputError("--column names one column for two things.", fix="Name a column of its own for each.")
     for role in (role for role in ROLES if role not in places):
@@ -204,7 +195,7 @@ def find_columns(
             found = [header[keys.index(name)] for name in names]
             raise InconsistentDataset(
                 f"The {what} `{path}` has more than one column that may hold the finding: {', '.join(found)}.",
-                fix=f"Say which: --column finding={_quoted(found[0])}",
+                fix=f"Say which: --column finding={quoted(found[0])}",
             )
         places[role] = keys.index(names[0])
     return Columns(places, header)
@@ -223,7 +214,7 @@ def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: 
         if place not in taken and name and (near := near_role(name, absent)):
             raise InconsistentDataset(
                 f"The {what} `{path}` has the unknown column `{name}`. {nearest_name(near, ROLES)}",
-                fix=f"Rename or remove the column, or say what it is: --column {near}={_quoted(name)}",
+                fix=f"Rename or remove the column, or say what it is: --column {near}={quoted(name)}",
             )
     lacking = [role for role in needed if role in absent]
     if not lacking:
@@ -243,56 +234,6 @@ def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: 
     )
 
 
-def find_marks(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
-    """Return the columns with those of 0 and 1 that stand for one finding each; as they are where there are no two."""
-    marks = _marks_in(columns, rows)
-    return replace(columns, marks=marks) if len(marks) > 1 else columns
-
-
-def refuse_single_mark(path: Path, columns: Columns, rows: Sequence[Sequence[str]]) -> None:
-    """Refuse a list whose findings are one column of 0 and 1: what its 0 means would be a guess.
-
-    Raises:
-        InconsistentDataset: It is so.
-    """
-    marks = _marks_in(columns, rows)
-    if len(marks) == 1:
-        name = columns.header[marks[0]]
-        raise InconsistentDataset(
-            f"The manifest `{path}` has one column of 0 and 1, `{name}`, and none of findings: it does not say what "
-            "the films with 0 show.",
-            fix=f"For the classes 0 and 1 add --column finding={_quoted(name)}, or name the second finding in a column "
-            f"of its own: path,{name},Normal",
-        )
-
-
-def _marks_in(columns: Columns, rows: Sequence[Sequence[str]]) -> tuple[int, ...]:
-    taken = set(columns.places.values())
-    marks = []
-    for place, name in enumerate(columns.header):
-        cells = {row[place].lower() for row in rows}
-        if (
-            place not in taken
-            and name
-            and not _NO_MARKS.fullmatch(_key(name))
-            and cells & _ONES
-            and cells <= _ONES | _ZEROS | _OPEN
-        ):
-            marks.append(place)
-    return tuple(marks)
-
-
-def marked_finding(columns: Columns, row: Sequence[str]) -> str:
-    """Return the label of a row of 0 and 1: the name of its column, several with ``|`` between, nothing without a 1.
-
-    A -1 (CheXpert's word for "uncertain") leaves its finding open.
-    """
-    cells = [(columns.header[place], row[place].lower()) for place in columns.marks]
-    if not any(cell in _ONES for _, cell in cells):
-        return ""
-    return "|".join(name for name, cell in cells if cell in _ONES or cell in _OPEN)
-
-
 def near_role(name: str, roles: Iterable[str]) -> str:
     """Return what a column may hold whose name is nearly a known one, else nothing."""
     known = [role for role in roles if role != "age"]  # no name is taken for a misspelt one of three letters
@@ -304,9 +245,11 @@ def looks_like_film(cells: Iterable[str]) -> bool:
     return any(re.search(r"\.(?:png|jpe?g|dcm|dicom|tiff?|bmp)$", cell, re.IGNORECASE) for cell in cells)
 
 
-def _key(name: str) -> str:
+def column_key(name: str) -> str:
+    """Return what all spellings of a column's name share: no case, spaces and signs."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a column's name as it is written on a command line."""
     return f"'{name}'" if " " in name else name

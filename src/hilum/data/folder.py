@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hilum.data.labels import Remark, settle_labels
-from hilum.data.layout import find_class_folders, folders_in
+from hilum.data.layout import find_class_folders
+from hilum.data.layout_folders import folders_in
 from hilum.data.manifest import is_manifest, read_manifest
 from hilum.data.record import FilmRecord
 from hilum.data.walk import PassedOver, film_paths, identity, walk

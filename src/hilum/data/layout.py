@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hilum.data.labels import Remark, and_list, spelling_key
+from hilum.data.layout_folders import Look, folders_in
 from hilum.data.layout_remarks import MANIFEST_WAY, joined_remark, name_remarks
 from hilum.data.names import is_fold, is_known_finding, is_neutral, is_source, joined_names, near_part, parts_in
 from hilum.data.walk import PassedOver, is_inside, list_folder, walk
 from hilum.errors import InconsistentDataset
 
-__all__ = ["ClassFolder", "Layout", "find_class_folders", "folders_in"]
+__all__ = ["ClassFolder", "Layout", "find_class_folders"]
 
 _MOST_CLASSES = 20  # of folders that many others have, too: more are patients or days, not findings
 _LEAST_SHARED = 0.5  # of all names in such folders, those that every one of them has
@@ -51,23 +52,6 @@ class Layout:
     passed: PassedOver = field(default_factory=PassedOver)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """One folder, looked into: its folders, and whether files that may be films lie in it directly."""
-
-    folders: tuple[str, ...]
-    has_films: bool
-
-    @property
-    def parts(self) -> dict[str, str]:
-        return parts_in(self.folders)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The folders that may be class folders by their names."""
-        return tuple(name for name in self.folders if name not in self.parts and not is_neutral(name))
-
-
 def find_class_folders(root: Path) -> Layout:
     """Return the class folders below a folder.
 
@@ -79,25 +63,6 @@ def find_class_folders(root: Path) -> Layout:
     finder.level("", None, None)
     finder.layout.remarks += name_remarks(finder.part_names, finder.sources, finder.folds, finder.inside)
     return finder.layout
-
-
-def folders_in(folder: Path, root: Path | None = None) -> list[str]:
-    """Return the sorted names of a folder's sub-folders; with a root, without loops and with no film counted twice."""
-    names, folders, links = list_folder(str(folder))
-    if root is None:
-        return [name for name in names if name in folders]
-    found, real_root = [], os.path.realpath(root)
-    for name in (name for name in names if name in folders):
-        target = os.path.realpath(folder / name) if name in links else ""
-        if target and is_inside(real_root, target):
-            continue  # a link to the data set itself or above it
-        if target and is_inside(target, real_root):
-            raise InconsistentDataset(
-                f"The folder `{folder / name}` is a link into the same data set: its films would count twice.",
-                fix="Remove the link.",
-            )
-        found.append(name)
-    return found
 
 
 class _Finder:
@@ -184,7 +149,7 @@ class _Finder:
             self._class_folder(_join(folder, name), label, part, source)
         self.layout.remarks.append(joined_remark(joined))
 
-    def _are_groups(self, folder: str, looks: dict[str, _Look]) -> bool:
+    def _are_groups(self, folder: str, looks: dict[str, Look]) -> bool:
         """Return whether the folders of a level are parts or sources, whose class folders lie one level below."""
         if any(is_known_finding(name) for name in looks):
             return False
@@ -203,7 +168,7 @@ class _Finder:
         alike = len(shared) >= _LEAST_SHARED * len(set.union(*keys)) and max(map(len, keys)) <= _MOST_CLASSES
         return (bool(shared) and alike) or (2 * said >= len(looks) and len(nested) == len(looks))
 
-    def _checked_groups(self, folder: str, looks: dict[str, _Look], source: str | None) -> list[str]:
+    def _checked_groups(self, folder: str, looks: dict[str, Look], source: str | None) -> list[str]:
         """Return the folders to read as sources or folds; refuse those whose names do not say what they are."""
         below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
         bare = [name for name, classes in below.items() if not classes]
@@ -236,7 +201,7 @@ class _Finder:
             fix=f"Rename them so, or {MANIFEST_WAY} path,finding,source (or split) with lines such as {first}",
         )
 
-    def _check_mixture(self, folder: str, looks: dict[str, _Look]) -> None:
+    def _check_mixture(self, folder: str, looks: dict[str, Look]) -> None:
         """Refuse class folders beside folders of class folders."""
         keys = {spelling_key(name) for name in looks}
         for name, look in looks.items():
@@ -292,11 +257,11 @@ class _Finder:
 
     # --- helpers ----------------------------------------------------------------------------------------------------
 
-    def _look(self, folder: str, name: str) -> _Look:
+    def _look(self, folder: str, name: str) -> Look:
         names, folders, _ = list_folder(str(self.root / _join(folder, name)))
-        return _Look(tuple(one for one in names if one in folders), len(names) > len(folders))
+        return Look(tuple(one for one in names if one in folders), len(names) > len(folders))
 
-    def _classes_below(self, folder: str, name: str, look: _Look) -> tuple[str, ...]:
+    def _classes_below(self, folder: str, name: str, look: Look) -> tuple[str, ...]:
         """Return the class folders that a folder would hold if it were a source, or a source of parts."""
         if not look.parts:
             return look.classes

@@ -13,13 +13,11 @@ from hilum.data.columns import (
     Listing,
     check_columns,
     find_columns,
-    find_marks,
     is_column,
     looks_like_film,
-    marked_finding,
-    refuse_single_mark,
 )
 from hilum.data.labels import Remark
+from hilum.data.marks import find_marks, marked_finding, refuse_single_mark
 from hilum.data.names import PARTS, part_named
 from hilum.data.places import place_films
 from hilum.data.record import FilmRecord

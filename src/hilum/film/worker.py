@@ -1,7 +1,7 @@
 """What runs in a decoder process: films in, pixels or refusals out, until the process that asks is gone.
 
-A process is started by pool.py, which gives it the name of the function that decodes, the limits, and what lies in
-shared memory. It speaks through its standard input and output: a length of four bytes, then JSON, in both directions.
+decoder_process.py starts it, and gives it the name of the function that decodes, the limits, and what lies in shared
+memory. It speaks through its standard input and output: a length of four bytes, then JSON, in both directions.
 The bytes of a film and its pixels go through a file in memory that both processes hold open; where a system cannot
 hand one down (Windows), they follow the JSON.
 """

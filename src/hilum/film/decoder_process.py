@@ -1,0 +1,197 @@
+"""One process that decodes films, and the line to it: what it may take, and what is said where it dies of one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFilm
+from hilum.film.radiograph import Radiograph
+from hilum.film.worker import READY, Channel
+
+__all__ = ["DecoderProcess", "Lost", "PoolLimits", "refused_film"]
+
+_START = (  # the process finds hilum where this one found it
+    "import json, sys; _, path, *rest = sys.argv; sys.path[:] = json.loads(path);"
+    "from hilum.film.worker import serve_films; serve_films(rest[0], int(rest[1]), float(rest[2]), int(rest[3]))"
+)
+_START_SECONDS = 120.0  # to load numpy and pydicom on a busy machine
+_SEND_AGAIN = "Copy or export it again from where it came from."
+_FILM_ERRORS = {kind.__name__: kind for kind in (UndecodableFilm, UnsupportedFilm)}
+_ENVIRONMENT = {  # one thread; and glibc keeps up to 64 MB for the next film, which it would have to clear page by page
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX"), "1"),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
+}
+
+
+@dataclass(frozen=True)
+class PoolLimits:
+    """What one film may take.
+
+    Attributes:
+        memory_bytes: Memory beyond the 100 MB that a decoder process holds without a film; only Linux keeps to it.
+        cpu_seconds: Computing time. The largest film takes about a third of it on a slow machine.
+        wall_seconds: Time in all, for systems that do not limit computing time, and for decoders that wait.
+    """
+
+    memory_bytes: int = 1024 * 1024 * 1024
+    cpu_seconds: float = 10.0
+    wall_seconds: float = 40.0
+
+
+class Lost(Exception):
+    """A decoder process died or was killed under a film; says what of."""
+
+
+class DecoderProcess:
+    """One decoder process and the line to it. Not for two threads at once."""
+
+    def __init__(self, decoder: str, limits: PoolLimits) -> None:
+        self._limits, self._too_slow = limits, False
+        self.num_films, self._ready = 0, False
+        shared = _shared_file()
+        number = -1 if shared is None else shared
+        path = [os.fspath(entry) or os.getcwd() for entry in sys.path if isinstance(entry, str | os.PathLike)]  # noqa: PTH109
+        arguments = [json.dumps(path), decoder, str(limits.memory_bytes), str(limits.cpu_seconds), str(number)]
+        apart: dict[str, Any] = {"pass_fds": () if shared is None else (shared,), "process_group": 0}
+        if sys.platform == "win32":
+            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _START, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | _ENVIRONMENT,
+                **apart,  # Ctrl-C in the terminal is for the process that asks
+            )
+        except BaseException:
+            if shared is not None:
+                os.close(shared)
+            raise
+        self._channel = Channel(self._process.stdout, self._process.stdin, shared)  # type: ignore[arg-type]
+
+    def decode(self, data: bytes, name: str, min_side_px: int | None) -> Radiograph:
+        """Return the film. HilumError: it is refused; Lost: the process is gone."""
+        try:
+            self._wait_until_ready()
+            self.num_films += 1
+            with self._no_longer_than(self._limits.wall_seconds):
+                self._channel.send({"name": name, "min_side_px": min_side_px}, data)
+                reply = self._channel.receive()
+                return self._film(reply, name)
+        except (OSError, EOFError, KeyError, TypeError, json.JSONDecodeError) as error:
+            self.end()
+            raise Lost(self._cause()) from error
+        except HilumError:
+            raise
+        except BaseException:  # Ctrl-C above all: the reply would be taken for the next film's
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Kill the process and close the line to it; to be called by the thread that uses it."""
+        self.kill(wait=True)
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+        if self._channel.shared is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._channel.shared)
+
+    def kill(self, *, wait: bool = False) -> None:
+        """Kill the process; any thread may."""
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        if wait:
+            self._process.wait()
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def _wait_until_ready(self) -> None:
+        if not self._ready:
+            with self._no_longer_than(_START_SECONDS):
+                if self._channel.receive().get("ready") != READY["ready"]:
+                    raise EOFError
+            self._ready = True
+
+    @contextlib.contextmanager
+    def _no_longer_than(self, seconds: float) -> Iterator[None]:
+        def end() -> None:
+            self._too_slow = True
+            self.kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _film(self, reply: dict[str, Any], name: str) -> Radiograph:
+        if error := reply.get("error"):
+            kind = RefusedFilm if error.get("refused") else _FILM_ERRORS.get(error["type"], UndecodableFilm)
+            raise kind(str(error["message"]), fix=str(error["fix"]))
+        if failure := reply.get("failure"):
+            raise refused_film(name, str(failure))
+        height, width = (int(side) for side in reply["shape"])
+        pixels = np.empty((height, width), np.float32)
+        self._channel.receive_into(pixels)
+        others: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in reply["radiograph"].items()
+        }
+        return Radiograph(pixels, **others)
+
+    def _cause(self) -> str:
+        """Return why the process ended."""
+        code = self._process.returncode
+        if not self._ready:
+            return f"start {code}"
+        if self._too_slow or (os.name == "posix" and code == -signal.SIGXCPU):
+            return "time"
+        return "crash"
+
+
+def refused_film(name: str, cause: str) -> HilumError:
+    """Return what is said of a film that a decoder process did not get through."""
+    if cause.startswith("start"):
+        return HilumError(
+            f"Cannot start the process that decodes films (exit code {cause.partition(' ')[2]}).",
+            fix="Check that hilum and its dependencies are installed whole.",
+        )
+    if cause == "time":
+        return UndecodableFilm(
+            f"Cannot read the film `{name}`: decoding takes longer than any film needs.", fix=_SEND_AGAIN
+        )
+    if cause == "memory":
+        return UndecodableFilm(
+            f"Cannot read the film `{name}`: decoding takes more memory than any film needs.", fix=_SEND_AGAIN
+        )
+    said = "ends its decoder" if cause == "crash" else f"cannot be decoded ({cause})"
+    return UndecodableFilm(f"Cannot read the film `{name}`: it is damaged and {said}.", fix=_SEND_AGAIN)
+
+
+def _shared_file() -> int | None:
+    """Return the descriptor of a file in memory, None where a process cannot hand one down to another."""
+    if sys.platform == "win32":
+        return None
+    if sys.platform == "linux":
+        return os.memfd_create("hilum-film")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
