@@ -142,6 +142,8 @@ def test_what_was_not_done_is_not_claimed() -> None:
     assert "No augmentation." in items(claim_text(frozen), "CLAIM 2024")["25"]
     plain = items(claim_text(facts(settings={**settings, "backbone": "plain-cnn"})), "CLAIM 2024")
     assert "Class activation maps" not in plain["31"]
+    assert "From random weights: all layers for at most" in plain["25"]  # no fraction of layers is frozen
+    assert "the random weights among them" in plain["26"]
     empty = dict.fromkeys(("test", "test_clean", "validation", "cross_validation"))
     untested = items(claim_text(facts(metrics=empty)), "CLAIM 2024")
     assert untested["37"] == "Performance with its uncertainty.** *For a person to fill in*."

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hilum.console import count_of
 from hilum.judge.calibration import calibration_words
 from hilum.judge.checklists import CLAIM, TRIPOD_AI, Item
 from hilum.judge.markdown import figure_text, inline
@@ -114,10 +115,11 @@ def _data_set(facts: ClaimFacts) -> str:
 
 def _exclusions(facts: ClaimFacts) -> str:
     figures = facts.audit["figures"]
+    unread = figures["num_unreadable"]
     refused = f" {figures['num_refused']} were refused as no films of a chest." if figures.get("num_refused") else ""
     return (
-        f"{figures['num_unreadable']} films could not be read and were left out (named in audit.json).{refused} hilum "
-        "excluded no other film."
+        f"{count_of(unread, 'film')} could not be read and {'was' if unread == 1 else 'were'} left out (named in "
+        f"audit.json).{refused} hilum excluded no other film."
     )
 
 
@@ -205,17 +207,28 @@ def _model(facts: ClaimFacts) -> str:
 
 def _training(facts: ClaimFacts) -> str:
     fit = facts.settings["fit"]
-    stages = (
-        f"a fine-tuning of the upper {fit['trainable_fraction']:.0%} of the layers for at most {fit['epochs']} epochs"
-        if fit["epochs"]
-        else "no fine-tuning"
-    )
-    first = "The head's own fit, then " if facts.settings["backbone"] != "plain-cnn" else "From scratch: "
+    epochs = f"at most {count_of(fit['epochs'], 'epoch')}"
+    run = f"{count_of(facts.num_epochs, 'epoch')} {'was' if facts.num_epochs == 1 else 'were'}"
+    if _is_from_scratch(facts):
+        stages = f"From random weights: all layers for {epochs}"
+    elif fit["epochs"]:
+        stages = f"The head's own fit, then a fine-tuning of the upper {fit['trainable_fraction']:.0%} of the layers "
+        stages += f"for {epochs}"
+    else:
+        stages = "The head's own fit, then no fine-tuning"
     return (
-        f"{first}{stages} ({facts.num_epochs} epochs were run; history.csv): {fit['optimiser']}, learning rate "
+        f"{stages} ({run} run; history.csv): {fit['optimiser']}, learning rate "
         f"{fit['learning_rate']:g}, weight decay {fit['weight_decay']:g}, {fit['batch_size']} films a step, dropout "
         f"{fit['dropout']:g}, label smoothing {fit['label_smoothing']:g}, class weights {fit['class_weights']}."
     )
+
+
+def _is_from_scratch(facts: ClaimFacts) -> bool:
+    return facts.settings["backbone"] == "plain-cnn" or facts.settings["weights"] == "none"
+
+
+def _start_words(facts: ClaimFacts) -> str:
+    return "the random weights" if _is_from_scratch(facts) else "the head's own fit"
 
 
 def _augmentation(facts: ClaimFacts) -> str:
@@ -422,7 +435,8 @@ _FACTS: Mapping[str, Callable[[ClaimFacts], str]] = {
     "training": _training,
     "augmentation": _augmentation,
     "model_choice": lambda facts: (
-        "The epoch with the lowest validation loss, the head's own fit among them; training stops after "
+        "The epoch with the lowest validation loss, "
+        f"{_start_words(facts)} among them; training stops after "
         f"{facts.settings['fit']['patience']} epochs without a better one. Test films had no part in it. {facts.kept}"
     ),
     "ensemble": _fixed("None: one network."),

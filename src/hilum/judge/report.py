@@ -242,7 +242,7 @@ def _training(history: Sequence[Mapping[str, Any]]) -> str:
         return ""
     panels = []
     for figure, name in (("loss", "Loss"), ("accuracy", "Accuracy")):
-        words = f"{name} over {count_epochs(history)} epochs, training and validation."
+        words = f"{name} over {_count(count_epochs(history), 'epoch')}, training and validation."
         drawn = plots.learning_plot(history, figure, words)
         panels.append(f"<figure><figcaption><b>{name}</b></figcaption>{drawn}</figure>")
     kept = kept_words(history)

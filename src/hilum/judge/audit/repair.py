@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hilum.console import count_of
 from hilum.data.folder import FilmRecord
 from hilum.data.known import COLLECTIONS, compare_findings
 from hilum.data.scan import Scan
@@ -207,7 +208,7 @@ def _settled(
         return None, ""
     stated = {source_findings[records[m].path] for m in members if records[m].path in source_findings}
     often, count = filed.most_common(1)[0]
-    told = ", ".join(f"{number} times under {name}" for name, number in sorted(filed.items()))
+    told = ", ".join(f"{count_of(number, 'time')} under {name}" for name, number in sorted(filed.items()))
     if shared := common_kinds(filed, findings):
         narrowest = min(filed, key=lambda name: (len(open_kinds(name, findings)), name))
         found = shared[0] if len(shared) == 1 else narrowest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hilum.console import count_of
 from hilum.judge.page import Section
 from hilum.judge.tables import PARTS, percent, range_text
 from hilum.text import escape
@@ -76,20 +77,22 @@ def _rows(compared: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
 def _sides(compared: Mapping[str, Any]) -> str:
     house, here = compared["in_house"], compared["here"]
     text = (
-        f"In house ({PARTS[house['part']][0].lower()}, {house['n']} films) and here "
-        f"({PARTS[here['part']][0].lower()}, {here['n']} films)."
+        f"In house ({PARTS[house['part']][0].lower()}, {count_of(house['n'], 'film')}) and here "
+        f"({PARTS[here['part']][0].lower()}, {count_of(here['n'], 'film')})."
     )
     if compared["lacking"]:
+        them = "it" if len(compared["lacking"]) == 1 else "them"
         text += (
-            f" No film here shows {', '.join(compared['lacking'])}: the model still considers it, and accuracy is over "
-            "another mix of findings than in house."
+            f" No film here shows {', '.join(compared['lacking'])}: the model still considers {them}, and accuracy is "
+            "over another mix of findings than in house."
         )
     return text
 
 
 def _pneumonia(figures: Mapping[str, Any]) -> str:
     return (
-        f"Pneumonia of any kind ({figures['pneumonia']} films) against normal ({figures['normal']} films), by the sum "
+        f"Pneumonia of any kind ({count_of(figures['pneumonia'], 'film')}) against normal "
+        f"({count_of(figures['normal'], 'film')}), by the sum "
         f"of {' and '.join(figures['kinds'])}: AUROC {_plain(figures['auroc'])}, sensitivity "
         f"{_plain(figures['sensitivity'])}, specificity {_plain(figures['specificity'])}."
     )
