@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -131,8 +132,8 @@ def test_a_cluster_takes_it(
 @pytest.mark.parametrize(
     ("arguments", "door"),
     [
-        (["serve", "--port", "0"], "hilum.serve.server.Service"),
-        (["node", "--ae-title", "HILUM", "--port", "0"], "hilum.serve.dicom_node.Node"),
+        (["serve", "--port", "0"], "server.Service"),
+        (["node", "--ae-title", "HILUM", "--port", "0"], "dicom_node.Node"),
     ],
 )
 def test_services_take_it(
@@ -149,8 +150,9 @@ def test_services_take_it(
     def reached(classifier: Any, *_: Any, **__: Any) -> None:
         raise InputError(f"reached with {classifier.identity['sha256']}")
 
+    module, _, name = door.partition(".")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(door, reached)
+    monkeypatch.setattr(importlib.import_module(f"hilum.serve.{module}"), name, reached)
     result = command(*arguments, *words)
     assert f"reached with {SHIPPED[DEFAULT_MODEL].sha256}" in result.err
 
