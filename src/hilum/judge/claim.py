@@ -13,7 +13,7 @@ from typing import Any
 from hilum.console import count_of
 from hilum.judge.calibration import calibration_words
 from hilum.judge.checklists import CLAIM, TRIPOD_AI, Item
-from hilum.judge.markdown import figure_text, inline
+from hilum.judge.markdown import figure_text, inline, listed, lower_first, numbered
 from hilum.judge.tables import OVERALL, PARTS, correct_films, headline_parts, judged_parts, percent
 
 __all__ = ["ClaimFacts", "claim_text"]
@@ -95,7 +95,7 @@ def _summary(facts: ClaimFacts) -> str:
             f"{figure_text(judged['accuracy'])} per cent (95 % interval)."
         )
     return (
-        f"A classifier of {_listed(facts.metadata['findings'])} on frontal chest radiographs, trained on "
+        f"A classifier of {listed(facts.metadata['findings'])} on frontal chest radiographs, trained on "
         f"{counts['train']} films, {counts['validation']} more to stop and calibrate on, {counts['test']} to test on."
         f"{figure}"
     )
@@ -103,14 +103,14 @@ def _summary(facts: ClaimFacts) -> str:
 
 def _film_counts(facts: ClaimFacts) -> str:
     films = facts.audit["figures"]["films"]
-    parts = [f"{split} {sum(films[split].values())} ({_numbered(films[split])})" for split in _SPLITS]
+    parts = [f"{split} {sum(films[split].values())} ({numbered(films[split])})" for split in _SPLITS]
     return f"Films: {'; '.join(parts)}."
 
 
 def _data_set(facts: ClaimFacts) -> str:
     text = f"The data set `{inline(facts.data_name, code=True)}`, {facts.audit['figures']['num_films']} films."
     sources = facts.metrics.get("leave_one_source_out")
-    return text + (f" Sources named in its manifest: {_listed(sources)}." if sources else "")
+    return text + (f" Sources named in its manifest: {listed(sources)}." if sources else "")
 
 
 def _exclusions(facts: ClaimFacts) -> str:
@@ -159,7 +159,7 @@ def _partitions(facts: ClaimFacts) -> str:
     )
     text = (
         f"{test} Validation: {data['validation_fraction']:.0%} of the remaining films, drawn alike unless the data set "
-        f"names them. Seed {facts.settings['seed']}. Films: {_listed(f'{name} {counts[name]}' for name in _SPLITS)}; "
+        f"names them. Seed {facts.settings['seed']}. Films: {listed(f'{name} {counts[name]}' for name in _SPLITS)}; "
         "splits.csv names the part of each film."
     )
     if facts.settings["folds"]:
@@ -200,7 +200,7 @@ def _model(facts: ClaimFacts) -> str:
     return (
         f"{facts.settings['backbone']}, a convolutional network. Input: one grey film of {size} x {size} pixels. "
         f"Output: a logit for each of {len(facts.metadata['findings'])} findings "
-        f"({_listed(facts.metadata['findings'])}), and from the same pass the maps of evidence. Every operation stands "
+        f"({listed(facts.metadata['findings'])}), and from the same pass the maps of evidence. Every operation stands "
         "in model.onnx."
     )
 
@@ -257,7 +257,7 @@ def _internal_figures(facts: ClaimFacts) -> str:
     for name in judged_parts(facts.metrics):
         judged = facts.metrics[name]
         figures = [f"accuracy {figure_text(judged['accuracy'])}"]
-        figures += [f"{_lower(title)} {figure_text(judged[key])}" for key, title in OVERALL.items()]
+        figures += [f"{lower_first(title)} {figure_text(judged[key])}" for key, title in OVERALL.items()]
         texts.append(
             f"{PARTS[name][0]} ({judged['n']} films): {', '.join(figures)}, calibration error {percent(judged['ece'])}."
         )
@@ -346,7 +346,7 @@ def _imbalance(facts: ClaimFacts) -> str:
     }
     films = facts.audit["figures"]["films"]["train"]
     return (
-        f"Training films: {_numbered(films)}. {ways[facts.settings['fit']['class_weights']]} "
+        f"Training films: {numbered(films)}. {ways[facts.settings['fit']['class_weights']]} "
         "Calibration keeps the mix as it is."
     )
 
@@ -389,19 +389,6 @@ def _protocol(facts: ClaimFacts) -> str:
 def _counts(facts: ClaimFacts) -> dict[str, int]:
     films = facts.audit["figures"]["films"]
     return {split: sum(films[split].values()) for split in _SPLITS}
-
-
-def _numbered(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{inline(name)} {count}" for name, count in counts.items())
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(inline(name) for name in names)
-
-
-def _lower(title: str) -> str:
-    """Return a title as it stands within a sentence: "Macro F1" -> "macro F1", "AUROC" as it is."""
-    return title if title.isupper() else title[0].lower() + title[1:]
 
 
 def _fixed(text: str) -> Callable[[ClaimFacts], str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hilum.judge.tables import percent, range_text
 from hilum.text import printable
 
-__all__ = ["figure_text", "inline", "table"]
+__all__ = ["figure_text", "inline", "listed", "lower_first", "numbered", "table"]
 
 
 def inline(value: object, *, code: bool = False) -> str:
@@ -27,3 +27,18 @@ def figure_text(interval: Mapping[str, float | None]) -> str:
     """Return a figure in per cent with its interval: "98.2 (90.7–99.7)"; an undefined one is a dash."""
     limits = range_text(interval)
     return f"{percent(interval['value'])} ({limits})" if limits else percent(interval["value"])
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names, commas between."""
+    return ", ".join(inline(name) for name in names)
+
+
+def numbered(counts: Mapping[str, int]) -> str:
+    """Return names with their numbers: "Normal 12, Covid-19 8"."""
+    return ", ".join(f"{inline(name)} {count}" for name, count in counts.items())
+
+
+def lower_first(title: str) -> str:
+    """Return a title as it stands within a sentence: "Macro F1" -> "macro F1", "AUROC" as it is."""
+    return title if title.isupper() else title[0].lower() + title[1:]
