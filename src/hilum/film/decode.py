@@ -35,6 +35,7 @@ from hilum.film.jpeg import jpeg_grey
 from hilum.film.pool import decode_apart
 from hilum.film.radiograph import Radiograph
 from hilum.film.scale import reduced
+from hilum.text import printable
 
 __all__ = ["DECODER_VERSION", "MAX_BYTES", "MAX_PIXELS", "decode", "decode_here", "read_bytes", "read_film", "to_unit"]
 
@@ -137,7 +138,7 @@ def read_film(path: Path, *, min_side_px: int | None = None) -> Radiograph:
         UndecodableFilm: When there is no such file, it may not be read, or its bytes cannot be decoded.
         UnsupportedFilm: As in decode.
     """
-    return decode(read_bytes(path), name=_printable(path), min_side_px=min_side_px)
+    return decode(read_bytes(path), name=printable(str(path)), min_side_px=min_side_px)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -146,7 +147,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         UndecodableFilm: When there is no such file, or it may not or cannot be read.
     """
-    name = _printable(path)
+    name = printable(str(path))
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -168,10 +169,6 @@ def read_bytes(path: Path) -> bytes:
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: {reason}.", fix="Check the path and the disk."
         ) from error
-
-
-def _printable(path: Path) -> str:
-    return str(path).encode("utf-8", "backslashreplace").decode()  # a name that is no UTF-8 must not break a message
 
 
 def _decode_png(data: bytes, name: str) -> Radiograph:

@@ -142,7 +142,7 @@ class Metadata:
             if version > FORMAT_VERSION:
                 raise ModelFileError(
                     f"The model file has format version {version}; this hilum reads up to {FORMAT_VERSION}.",
-                    fix="Update hilum: pip install --upgrade hilum",
+                    fix="Update hilum, as it was installed here.",
                 )
             if version < FORMAT_VERSION and values.get("gate"):
                 raise ModelFileError(
@@ -157,7 +157,7 @@ class Metadata:
                 raise ModelFileError(
                     f"The model was made with film decoder {decoder}; this hilum reads films with decoder "
                     f"{DECODER_VERSION}.",
-                    fix="Update hilum: pip install --upgrade hilum",
+                    fix="Update hilum, as it was installed here.",
                 )
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
             segmenter = values.pop(_SEGMENTER, None)
