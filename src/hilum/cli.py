@@ -93,7 +93,7 @@ def demo(
         "hilum-demo"
     ),
 ) -> None:
-    """Show the whole path on drawn films: draw, audit, train, judge, classify. 2 to 5 minutes."""
+    """Show the whole path on drawn films: draw, audit, train, judge, classify. Half a minute, 4 on a busy machine."""
     check_training()
     from hilum.demo import make_folder, run_demo
 
