@@ -1,12 +1,12 @@
-# hilum: `make demo` runs the main job on embedded data, `make test` passes the tests.
+# hilum: `make demo` runs the main job on embedded data, `make test` and `make test-all` run the tests.
 # Both first build .venv from the pinned versions in requirements.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help env demo test check lock clean
+.PHONY: help env demo test test-all check lock clean
 
 help:  ## Show the targets.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
 env: .venv/ready  ## Build .venv from the pinned versions, extras included.
 
@@ -20,8 +20,14 @@ env: .venv/ready  ## Build .venv from the pinned versions, extras included.
 demo: env  ## Draw phantoms, train on them, judge the model, classify one film (half a minute, 4 on a busy machine).
 	$(BIN)/hilum demo
 
-test: env  ## Run the tests, in two processes of one BLAS thread each.
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes of one BLAS thread each.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test: env  ## Run the tests but the slow ones.
+	$(PYTEST) -m "not slow"
+
+test-all: env  ## Run all tests.
+	$(PYTEST)
 
 check: env  ## Lint, types, import contracts.
 	$(BIN)/ruff check .

@@ -48,6 +48,17 @@ batch_size = 12
 """
 
 
+SLOW_FIXTURES = {"chromium", "make_orthanc"}  # a browser, a real archive
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is slow
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow every test that starts a browser or a real archive."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def hilum_data() -> Path:
     """The folder of real films named by HILUM_DATA; its absence skips the test, on CI it is an error."""

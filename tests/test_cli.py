@@ -380,6 +380,7 @@ def test_broken_films_among_good_ones(command: Command, tiny_model: Path, films:
     assert all(list(line) == KEYS for line in good)
 
 
+@pytest.mark.slow
 def test_broken_films_in_training_data_are_left_out_and_told(
     command: Command, tiny_data: Path, tiny_toml: Path, tmp_path: Path
 ) -> None:
@@ -847,6 +848,7 @@ def test_a_command_that_is_ended_has_said_what_it_had_to_say_and_leaves_at_once(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_training_that_is_interrupted_or_killed_goes_on(
     tiny_data: Path, tiny_toml: Path, tmp_path: Path, trained_run: Any
 ) -> None:

@@ -48,6 +48,7 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_tutorial_run(tmp_path: Path) -> None:
     settings = blocks("tutorial.md", "toml")[0]
     shorter = settings.replace("epochs = 4", "epochs = 1")

@@ -34,6 +34,7 @@ def trained() -> Any:
     return fit(50)
 
 
+@pytest.mark.slow
 def test_the_network_finds_what_it_was_shown(trained: Any) -> None:
     rng = np.random.default_rng(1)
     made = [squares(rng) for _ in range(8)]
@@ -49,6 +50,7 @@ def test_the_same_seed_gives_the_same_network() -> None:
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_sealed_network_answers_alike_and_keeps_its_facts(trained: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     views = np.stack([squares(rng)[0] for _ in range(4)])
@@ -61,6 +63,7 @@ def test_the_sealed_network_answers_alike_and_keeps_its_facts(trained: Any, tmp_
     np.testing.assert_allclose(1 / (1 + np.exp(-found)), 1 / (1 + np.exp(-expected)), atol=5e-3)
 
 
+@pytest.mark.slow
 def test_nothing_is_sealed_where_the_engine_disagrees(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

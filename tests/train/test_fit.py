@@ -107,6 +107,7 @@ def test_a_run_has_a_row_for_the_head_and_for_every_epoch(whole: Any) -> None:
     assert all(math.isfinite(row["validation_loss"]) for row in history)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [0, 2, 3])
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, whole: Any, stop_after: int) -> None:
     checkpoint = tmp_path / "model.npz"
@@ -118,6 +119,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, whole
         np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [0, 2])
 def test_a_run_with_averaged_weights_resumes_to_the_same(tmp_path: Path, stop_after: int) -> None:
     settings = dataclasses.replace(SETTINGS, ema_momentum=0.8)
@@ -175,6 +177,7 @@ def test_a_finished_run_is_not_fitted_again(tmp_path: Path, whole: Any) -> None:
         np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_half_written_checkpoint_does_no_harm(tmp_path: Path, whole: Any) -> None:
     (tmp_path / "model.partial").write_bytes(b"cut short")
     history, _ = run(tmp_path / "model.npz")
@@ -210,6 +213,7 @@ def test_fitting_stops_when_it_gets_no_better(tmp_path: Path) -> None:
     assert len(history) < 31
 
 
+@pytest.mark.slow
 def test_what_can_be_learnt_is_learnt(tmp_path: Path) -> None:
     net = network()
     none = no_changes()
@@ -349,6 +353,7 @@ def test_the_loss_of_a_stated_film_is_cross_entropy_and_of_an_open_one_that_of_t
     np.testing.assert_allclose(partial_cross_entropy(0.0)(open_, logits), wanted, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_films_of_several_possible_findings_teach_their_sum(tmp_path: Path) -> None:
     """Without films of the second and third finding stated apart, only their sum can be learnt, and is."""
     rng = np.random.default_rng(5)

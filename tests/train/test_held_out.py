@@ -56,6 +56,7 @@ def manifest(tmp_path: Path, write_film: Callable[..., Path]) -> Path:
     return tmp_path / "set" / "all.csv"
 
 
+@pytest.mark.slow
 def test_sources_are_held_out_and_a_stopped_run_goes_on_with_the_next(
     manifest: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,6 +201,7 @@ def test_few_validation_films_leave_the_sets_to_the_folds(trained_run: Run) -> N
     assert "% before calibration" in page
 
 
+@pytest.mark.slow
 def test_the_features_of_enough_films_tell_what_is_unfamiliar(
     tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +272,7 @@ def test_a_finished_run_is_refused_untouched(trained_run: Run, tiny_data: Path, 
     assert state_of(trained_run.folder) == before
 
 
+@pytest.mark.slow
 def test_overwriting_replaces_the_run_but_nothing_beside_it(
     trained_run: Run, tiny_data: Path, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -319,6 +321,7 @@ def stop_after(num_saves: int, error: BaseException) -> Callable[[Any], None]:
     return save
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     tiny_data: Path, config: RunConfig, trained_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +353,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     assert {path.name for path in out.iterdir()} == FILES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["hilum.train.parts.seal", "hilum.train.pipeline.worst_mistakes"])
 def test_a_run_stopped_behind_its_fit_does_not_fit_again(
     tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
@@ -370,6 +374,7 @@ def test_a_run_stopped_behind_its_fit_does_not_fit_again(
     assert {path.name for path in out.iterdir()} == FILES
 
 
+@pytest.mark.slow
 def test_films_that_changed_make_it_another_run(
     tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +403,7 @@ def largest_file(num_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(
     tiny_data: Path, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -414,6 +420,7 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(
     assert train_model(tiny_data, out, config).metrics["test"]["n"] == 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["report.html", "metrics.json"])
 def test_a_full_disk_at_the_end_leaves_what_was_written(
     tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -450,6 +457,7 @@ def test_a_full_disk_at_the_end_leaves_what_was_written(
 # --- data of other kinds --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_clean_test_film_there_is_no_clean_figure(tiny_data: Path, config: RunConfig, tmp_path: Path) -> None:
     """Every test film a copy of a training film: that is told, and is no crash."""
     data = tmp_path / "films"
@@ -468,6 +476,7 @@ def test_without_a_clean_test_film_there_is_no_clean_figure(tiny_data: Path, con
     assert "No clean test film is left" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_manifest_is_trained_on_and_patients_stay_together(
     tiny_data: Path, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -496,6 +505,7 @@ def test_phantoms_are_no_twins(tiny_data: Path) -> None:
     assert find_twins(scan.fingerprints) == []
 
 
+@pytest.mark.slow
 def test_films_of_pneumonia_of_no_stated_type_teach_but_are_not_judged(
     tmp_path: Path, write_film: Callable[..., Path], config: RunConfig
 ) -> None:
@@ -521,6 +531,7 @@ def test_films_of_pneumonia_of_no_stated_type_teach_but_are_not_judged(
 # --- the same again -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_files(
     tiny_data: Path, tmp_path: Path, fresh_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -538,6 +549,7 @@ def test_the_same_command_gives_the_same_files(
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "another" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_the_audit_does_not_depend_on_the_seed(
     tiny_data: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

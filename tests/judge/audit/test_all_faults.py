@@ -205,6 +205,7 @@ def test_films_the_gate_would_refuse_are_faults_by_their_reason(data: Path) -> N
     assert (faults["low-resolution"].severity, faults["low-resolution"].paths) == ("warning", ("train/Covid/1.png",))
 
 
+@pytest.mark.slow
 def test_a_sound_set_has_no_fault_and_a_planted_one_has(tmp_path: Path, plant_set: Callable[..., Path]) -> None:
     assert audit_data(plant_set(tmp_path / "sound")).faults == ()
     audit = audit_data(plant_set(tmp_path / "tilted", tilt))
@@ -213,6 +214,7 @@ def test_a_sound_set_has_no_fault_and_a_planted_one_has(tmp_path: Path, plant_se
     assert json.loads(json.dumps(audit.to_dict()))["figures"]["trivial_models"]["border_only"]["test"] is None
 
 
+@pytest.mark.slow
 def test_an_audit_is_the_same_each_time(tmp_path: Path, plant_set: Callable[..., Path]) -> None:
     data = plant_set(tmp_path / "set", tilt, test=16)
     assert audit_data(data).to_dict() == audit_data(data).to_dict()
@@ -227,6 +229,7 @@ def test_a_data_set_of_which_nothing_can_be_read_is_said_to_be_so(tmp_path: Path
     assert "trivial_models" not in audit.figures
 
 
+@pytest.mark.slow
 def test_the_seed_set_is_seen_through(hilum_data: Path) -> None:
     audit = audit_data(hilum_data / "covid19-image-dataset")
     assert sum(fault.kind == "leak" for fault in audit.faults) == 9

@@ -22,6 +22,7 @@ def faults_in(data: Path) -> dict[str, Fault]:
     return {fault.kind: fault for fault in trivial_faults(score_trivial_models(*looked_at(data)))}
 
 
+@pytest.mark.slow
 def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: PlantSet) -> None:
     scores = score_trivial_models(*looked_at(plant_set(tmp_path / "set")))
     assert trivial_faults(scores) == []
@@ -29,6 +30,7 @@ def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: P
     assert all(excess_of(score["cross_validation"]) < 0.1 for score in scores.values())
 
 
+@pytest.mark.slow
 def test_a_sound_set_of_phantoms_has_no_fault_though_its_thumbnails_tell_much(tmp_path: Path) -> None:
     findings = ("Normal", "Covid-19", "Bacterial Pneumonia")
     data = write_phantoms(tmp_path, num_per_finding=30, num_test_per_finding=6, size_px=96, seed=3, findings=findings)
@@ -39,6 +41,7 @@ def test_a_sound_set_of_phantoms_has_no_fault_though_its_thumbnails_tell_much(tm
     assert scores["thumbnail_8"]["test"]["chance"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_a_letter_in_the_corner_of_one_class_is_found(tmp_path: Path, plant_set: PlantSet) -> None:
     faults = faults_in(plant_set(tmp_path / "set", mark_corner))
     assert faults["class-by-source"].severity == "error"
@@ -55,10 +58,12 @@ def test_a_tilt_of_one_class_is_found(tmp_path: Path, plant_set: PlantSet) -> No
     assert "chance 50.0%" in faults["border-only"].message
 
 
+@pytest.mark.slow
 def test_a_size_of_one_class_is_found(tmp_path: Path, plant_set: PlantSet) -> None:
     assert faults_in(plant_set(tmp_path / "set", shrink))["class-by-source"].severity == "error"
 
 
+@pytest.mark.slow
 def test_twins_are_never_learnt_from_and_asked_at_once(tmp_path: Path, plant_set: PlantSet) -> None:
     """Each film twice under a label that says nothing: who lets twins cross scores far above chance."""
     data = plant_set(tmp_path / "set")
@@ -79,6 +84,7 @@ def test_too_few_films_give_no_figure(tmp_path: Path, write_film: Callable[..., 
     assert trivial_faults(scores) == []
 
 
+@pytest.mark.slow
 def test_what_a_machine_is_fitted_on_is_bounded(
     tmp_path: Path, plant_set: PlantSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +130,7 @@ def test_macro_f1_agrees_with_scikit_learn() -> None:
         assert _macro_f1(truth, answer, one) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_seed_set_gives_the_figures_that_are_known_of_it(hilum_data: Path) -> None:
     """8x8 pixels 61 or 62 of 66, the blacked-out centre 55 of 66; measured independently before."""
     scores = score_trivial_models(*looked_at(hilum_data / "covid19-image-dataset"))

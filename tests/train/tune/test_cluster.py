@@ -30,6 +30,7 @@ def spread(data: Path, out: Path, *, address: str = "local", num_workers: int | 
     return said
 
 
+@pytest.mark.slow
 def test_workers_share_the_trials(tmp_path: Path, fresh_process: Callable[..., Any]) -> None:
     """A real Ray of two workers, in a process of its own: Ray forgets processes, which then warn."""
     pytest.importorskip("ray")

@@ -57,6 +57,7 @@ def test_films_that_the_starting_weights_have_seen_judge_no_trial(
         worker(phantoms, tmp_path / "all")
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_found_ends_others_early_and_is_judged_anew(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_drawn_test_part_is_the_one_that_train_draws(phantoms: Path, tmp_path:
     one.store.close()
 
 
+@pytest.mark.slow
 def test_films_of_another_size_keep_their_folds(phantoms: Path, tmp_path: Path, networks: Any) -> None:
     one = worker(phantoms, tmp_path, num_trials=6)
     one.work()
@@ -173,6 +175,7 @@ def test_defaults_that_cannot_be_fitted_are_an_error(phantoms: Path, tmp_path: P
     one.store.close()
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_repeats_no_fold_and_ends_as_a_whole_one(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:
@@ -200,6 +203,7 @@ def test_an_interrupted_search_repeats_no_fold_and_ends_as_a_whole_one(
     whole.store.close()
 
 
+@pytest.mark.slow
 def test_minutes_end_the_trial_that_goes_on_but_not_the_defaults(phantoms: Path, tmp_path: Path, networks: Any) -> None:
     one = worker(phantoms, tmp_path, minutes=0)
     one.work()
@@ -214,6 +218,7 @@ def test_minutes_end_the_trial_that_goes_on_but_not_the_defaults(phantoms: Path,
     one.store.close()
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_search(phantoms: Path, tmp_path: Path, networks: Any) -> None:
     """While one is in the middle of a trial another takes the next; the second then waits until all is done."""
     second: list[TuneWorker] = []
