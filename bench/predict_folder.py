@@ -103,7 +103,7 @@ def run_hilum(classifier: Any, folder: Path, out: Path) -> None:
 def measure(arguments: argparse.Namespace, out: Path) -> dict[str, tuple[list[float], list[float]]]:
     """Return the seconds of hilum and of Keras for each way of measuring, a pair a repeat."""
     from hilum.run.classifier import Classifier
-    from hilum.run.predict import predict_films
+    from hilum.workflows.predict import predict_films
 
     classifier, model = Classifier(arguments.model), load_keras(arguments.keras)
     hilum_command = [

@@ -24,7 +24,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from hilum.judge.card import TO_FILL_IN
+from hilum.report.card import TO_FILL_IN
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import SHIPPED
 from hilum.train.networks import weight_key

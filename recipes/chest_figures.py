@@ -24,9 +24,9 @@ from sklearn.metrics import roc_auc_score
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.split import read_splits
 from hilum.findings import standard_name
-from hilum.judge.evaluate import Verdicts, judge_records
 from hilum.judge.metrics import wilson_interval
-from hilum.judge.shortcuts.cues import CUES, cue_films, without_shift
+from hilum.judge.predictions import LabelledPredictions, judge_records
+from hilum.judge.shortcuts.occlusion import CUES, cue_films, without_shift
 from hilum.run.classifier import Classifier
 
 COVID, NORMAL, VIRAL, BACTERIAL = "Covid-19", "Normal", "Viral Pneumonia", "Bacterial Pneumonia"
@@ -54,7 +54,7 @@ def area(positive: np.ndarray, scores: np.ndarray) -> str:
     return f"{roc_auc_score(positive, scores):.3f} ({low:.3f} to {high:.3f}, {len(sides[0])} against {len(sides[1])})"
 
 
-def judge(classifier: Classifier, records: Sequence[FilmRecord]) -> Verdicts:
+def judge(classifier: Classifier, records: Sequence[FilmRecord]) -> LabelledPredictions:
     """Return the model's answers."""
     return judge_records(classifier, Path("/"), records, known_only=False)
 
@@ -102,7 +102,7 @@ def at_threshold(called: np.ndarray, findings: np.ndarray) -> str:
     return f"{share(int(sick.sum()), len(sick))} Covid-19 films, {share(int(well.sum()), len(well))} Normal films"
 
 
-def by_source(verdicts: Verdicts, threshold: float) -> None:
+def by_source(verdicts: LabelledPredictions, threshold: float) -> None:
     """Print the figures of each source and those across sources; the threshold is that of Covid-19."""
     sources = np.array([record.source for record in verdicts.records])
     names, findings = list(verdicts.findings), np.array([record.finding for record in verdicts.records])
@@ -134,7 +134,7 @@ def by_source(verdicts: Verdicts, threshold: float) -> None:
     print(f"kermany, bacterial against viral, AUROC: {area(findings[typed] == BACTERIAL, ratio[typed])}")
 
 
-def hidden_lungs(classifier: Classifier, verdicts: Verdicts) -> None:
+def hidden_lungs(classifier: Classifier, verdicts: LabelledPredictions) -> None:
     """Print balanced accuracy for each way of showing less, as answered and without the shift common to all films."""
     known = np.flatnonzero(verdicts.truth >= 0)
     preprocessing = classifier.metadata.preprocessing

@@ -23,8 +23,8 @@ import numpy as np
 
 from hilum.data.split import assign_splits
 from hilum.film.decode import DECODER_VERSION
-from hilum.judge.card import model_card_text
-from hilum.judge.evaluate import figures_of, judge_records
+from hilum.judge.predictions import figures_of, judge_records
+from hilum.report.card import model_card_text
 from hilum.run.classifier import Classifier
 from hilum.run.models import SHIPPED
 from hilum.train.calibration import calibrated, gate_statistics

@@ -26,6 +26,9 @@ from hilum.film.preprocess import Preprocessing
 from hilum.run.memory import hold_memory
 from hilum.run.modelfile import METADATA_KEY, Metadata
 
+from .fake_networks import networks  # noqa: F401
+from .planted import chests, looking_model, marked_films, plant_set  # noqa: F401
+
 hold_memory()  # as commands that train do
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -378,7 +381,7 @@ def tiny_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, tiny_toml: Path) -> Any:
     """One finished training run on the small data set, made once. Leave its folder as it is."""
     from hilum.train.config import read_config
-    from hilum.train.pipeline import train_model
+    from hilum.workflows.train import train_model
 
     config = dataclasses.replace(read_config(tiny_toml), folds=2)
     return train_model(tiny_data, tmp_path_factory.mktemp("runs") / "run", config)
@@ -396,7 +399,8 @@ def write_run(
 
     from hilum.data.folder import read_dataset
     from hilum.data.split import write_splits
-    from hilum.judge.evaluate import judge_records, predictions_csv
+    from hilum.judge.predictions import judge_records
+    from hilum.report.predictions import predictions_csv
     from hilum.run.classifier import Classifier
 
     dataset = read_dataset(tiny_data)

@@ -97,7 +97,7 @@ def test_training_without_its_extra(
 def test_memory_is_held_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[bool] = []
     monkeypatch.setattr("hilum.commands.training.hold_memory", lambda: held.append(True))
-    monkeypatch.setitem(sys.modules, "hilum.train.pipeline", None)  # as where Keras is broken
+    monkeypatch.setitem(sys.modules, "hilum.workflows.train", None)  # as where Keras is broken
     with pytest.raises(MissingExtra):
         load_training()
     assert held == [True]

@@ -22,12 +22,13 @@ from hilum.run.modelfile import read_model_file
 GOLDEN = Path(__file__).parent / "golden"
 SCHEMAS = Path(__file__).parents[1] / "src" / "hilum" / "schemas"
 TOLERANCE = 5e-3  # of a fraction: intervals are drawn, and processors round differently
+LUNGS_TOLERANCE = 0.05  # where the lungs are found in bf16 or, on a processor without it, in float32
 
 
 # --- what is compared -----------------------------------------------------------------------------------------------
 
 
-def differences(expected: Any, found: Any, place: str = "") -> Iterator[str]:
+def differences(expected: Any, found: Any, tolerance: float, place: str = "") -> Iterator[str]:
     """Yield where a file no longer says what the golden one says; sentences may be reworded, so they are left out."""
     if isinstance(expected, dict):
         if not isinstance(found, dict):
@@ -37,27 +38,27 @@ def differences(expected: Any, found: Any, place: str = "") -> Iterator[str]:
             if key not in found:
                 yield f"{place}/{key}: missing"
             else:
-                yield from differences(value, found[key], f"{place}/{key}")
+                yield from differences(value, found[key], tolerance, f"{place}/{key}")
     elif isinstance(expected, list):
         if not isinstance(found, list) or len(found) != len(expected):
             yield f"{place}: expected {len(expected)} items"
             return
         for number, (one, other) in enumerate(zip(expected, found, strict=True)):
-            yield from differences(one, other, f"{place}/{number}")
+            yield from differences(one, other, tolerance, f"{place}/{number}")
     elif isinstance(expected, float) and isinstance(found, int | float):
-        if not math.isclose(expected, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+        if not math.isclose(expected, found, rel_tol=tolerance, abs_tol=tolerance):
             yield f"{place}: {expected} became {found}"
     elif expected != found and not (isinstance(expected, str) and " " in expected):
         yield f"{place}: {expected!r} became {found!r}"
 
 
-def held(name: str, found: Any) -> None:
+def held(name: str, found: Any, *, tolerance: float = TOLERANCE) -> None:
     """Hold a file's content to the golden one."""
     path = GOLDEN / f"{name}.json"
     if os.environ.get("HILUM_GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    assert list(differences(json.loads(path.read_text(encoding="utf-8")), found)) == []
+    assert list(differences(json.loads(path.read_text(encoding="utf-8")), found, tolerance)) == []
 
 
 def test_the_comparison_sees_what_is_lost_and_what_changed() -> None:
@@ -109,7 +110,7 @@ def test_evaluate_with_shortcuts(
     for name in ("metrics", "shortcuts"):
         found = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
         assert schema_errors(name, found) == []
-        held(name, found)
+        held(name, found, tolerance=LUNGS_TOLERANCE if name == "shortcuts" else TOLERANCE)
 
 
 def test_compare(

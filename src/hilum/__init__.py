@@ -13,12 +13,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hilum.version import __version__
+
 if TYPE_CHECKING:
     from hilum.run.classifier import Classifier
 
 __all__ = ["__version__", "load"]
-
-__version__ = "0.1.0"
 
 
 def load(path: str | Path = "chest", *, num_threads: int | None = None) -> Classifier:

@@ -95,7 +95,7 @@ def demo(
 ) -> None:
     """Show the whole path on drawn films: draw, audit, train, judge, classify. Half a minute, 4 on a busy machine."""
     check_training()
-    from hilum.demo import make_folder, run_demo
+    from hilum.workflows.demo import make_folder, run_demo
 
     make_folder(out)
     load_training()
@@ -126,9 +126,9 @@ def audit(
     """
     (data,) = with_columns([data], column)
     from hilum.judge.audit.all_faults import audit_data
-    from hilum.judge.audit.files import check_audit_folder, write_audit
-    from hilum.judge.audit.repair import check_place, dropped_path, write_repair
-    from hilum.judge.audit.table import audit_table
+    from hilum.report.audit_table import audit_table
+    from hilum.workflows.audit import check_audit_folder, write_audit
+    from hilum.workflows.repair import check_place, dropped_path, write_repair
 
     console = _console()
     if not is_installed("sklearn"):
@@ -187,7 +187,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     """
     (data,) = with_columns([data], column)
     check_training()
-    from hilum.judge.external.sources import source_lines
+    from hilum.report.external import source_lines
     from hilum.train.config import read_config
     from hilum.train.run_folder import check_run
 
@@ -195,7 +195,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     chosen = read_config(config, overrides, settings or ())
     check_run(data, out, chosen, overwrite=overwrite)
     load_training()
-    from hilum.train.pipeline import train_model
+    from hilum.workflows.train import train_model
 
     console = _console()
     run = train_model(data, out, chosen, overwrite=overwrite, console=console)
@@ -241,8 +241,8 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     """
     data = with_columns([data], column)[0] if data else None
     check_training()
-    from hilum.train.ensemble.build import ensemble_runs
     from hilum.train.ensemble.page import gain_text
+    from hilum.workflows.ensemble import ensemble_runs
 
     console = _console()
     made = ensemble_runs(runs, out, method=method.value, mirror=mirror, data=data, overwrite=overwrite, console=console)
@@ -283,8 +283,8 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     Example: hilum evaluate --model run/model.onnx other-hospital/ --out other --shortcuts
     """
     (data,) = with_columns([data], column)
-    from hilum.judge.evaluate import evaluate_model
-    from hilum.judge.external.page import external_lines
+    from hilum.report.external import external_lines
+    from hilum.workflows.evaluate import evaluate_model
 
     console = _console()
     metrics, num_unread = evaluate_model(
@@ -311,8 +311,8 @@ def compare(
 
     Example: hilum compare run-a run-b
     """
-    from hilum.judge.compare.page import comparison_text, write_comparison
     from hilum.judge.compare.runs import compare_runs
+    from hilum.report.comparison import comparison_text, write_comparison
 
     result = compare_runs(first, second)
     if out is not None:

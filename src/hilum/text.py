@@ -14,7 +14,7 @@ import html
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO
 
 __all__ = [
@@ -23,11 +23,16 @@ __all__ = [
     "csv_path",
     "csv_row",
     "escape",
+    "figure_text",
     "folded",
     "json_text",
+    "percent",
     "plain_cell",
     "plain_path",
+    "points",
+    "points_range",
     "printable",
+    "range_text",
     "write_csv",
 ]
 
@@ -157,3 +162,33 @@ class CsvLines:
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as the page writes it: 0.9697 -> "97.0"; an undefined one is a dash."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def range_text(interval: Mapping[str, float | None]) -> str:
+    """Return an interval's limits as the page writes them: "89.6–99.2"; empty where it has none."""
+    if interval["low"] is None or interval["high"] is None:
+        return ""
+    return f"{percent(interval['low'])}–{percent(interval['high'])}"
+
+
+def figure_text(interval: Mapping[str, float | None]) -> str:
+    """Return a figure in per cent with its interval: "97.0 (89.6–99.2)"."""
+    limits = range_text(interval)
+    return f"{percent(interval['value'])} ({limits})" if limits else percent(interval["value"])
+
+
+def points(value: float | None) -> str:
+    """Return a difference in per cent points with its sign: 0.123 -> "+12.3"; an undefined one is a dash."""
+    return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no minus nought
+
+
+def points_range(interval: Mapping[str, float | None]) -> str:
+    """Return the limits of a difference: "+5.4 to +25.9"; empty where it has none."""
+    if interval["low"] is None or interval["high"] is None:
+        return ""
+    return f"{points(interval['low'])} to {points(interval['high'])}"

@@ -23,8 +23,8 @@ from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, in_words, softmax
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Outputs
-from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import Metadata
+from hilum.run.out_of_distribution import Familiarity
 from hilum.run.writing import open_writer
 from hilum.serve.structured_report import conclusion
 

@@ -19,7 +19,7 @@ from hilum.data.filmlist import FilmList, list_films
 from hilum.errors import InputError, MissingExtra
 from hilum.extras import install_line
 from hilum.run.cluster import LOCAL, Cluster, predict_on_cluster
-from hilum.run.predict import predict_films
+from hilum.workflows.predict import predict_films
 
 parquet = pytest.importorskip("pyarrow.parquet")
 SHARD = 4

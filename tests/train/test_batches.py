@@ -126,8 +126,8 @@ def test_films_keep_what_they_may_show() -> None:
     together = stated.joined(_many({(9, 1): 2, (1, 1): 1}))
     assert together.labels.tolist() == [2, 0, -1, -1, 1]
     assert together.targets(3).astype(int).tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 1], [0, 1, 1], [0, 1, 0]]
-    taught = together.told_apart([2, 1])
+    taught = together.relabelled([2, 1])
     assert taught.labels.tolist() == [0, -1, -1, 1]
     assert taught.targets(2).astype(int).tolist() == [[1, 0], [1, 1], [1, 1], [0, 1]]
-    assert len(together.told_apart([0, 1])) == 2  # what shows 1 or 2 says nothing to a network without 2
-    assert together.told_apart([0, 1, 2]) is together
+    assert len(together.relabelled([0, 1])) == 2  # what shows 1 or 2 says nothing to a network without 2
+    assert together.relabelled([0, 1, 2]) is together

@@ -12,22 +12,22 @@ import pytest
 from hilum.data.folder import FilmRecord
 from hilum.judge.calibrate import conformal_thresholds
 from hilum.judge.calibration import fit_calibration
-from hilum.judge.evaluate import Verdicts
+from hilum.judge.predictions import LabelledPredictions
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
-from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import Metadata
+from hilum.run.out_of_distribution import Familiarity
 from hilum.train.batches import Films
 from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
 from hilum.train.out_of_fold import OutOfFold
 
 
-def verdicts(findings: tuple[str, ...], num: int = 120) -> Verdicts:
+def verdicts(findings: tuple[str, ...], num: int = 120) -> LabelledPredictions:
     rng = np.random.default_rng(0)
     truth = np.arange(num) % 3
     logits = (rng.normal(size=(num, 3)) + 2 * np.eye(3)[truth]).astype(np.float32)
     records = tuple(FilmRecord(f"{i}.png", findings[truth[i]], "train") for i in range(num))
-    return Verdicts(records, findings, truth, logits, softmax(logits), ())
+    return LabelledPredictions(records, findings, truth, logits, softmax(logits), ())
 
 
 def films(num: int, seed: int) -> Films:

@@ -9,7 +9,7 @@ import pytest
 
 from hilum.data.phantom import draw_phantom
 from hilum.film.radiograph import Radiograph
-from hilum.judge.shortcuts.cues import lung_cover
+from hilum.judge.shortcuts.occlusion import lung_cover
 from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films, epoch_batches
 from hilum.train.lung_views import packed_cover, unpacked_cover, view_lungs

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from hilum.console import Console
-from hilum.data.imprint import imprint_of, joined_imprints
 from hilum.data.phantom import write_phantoms
+from hilum.data.training_hashes import imprint_of, joined_imprints
 from hilum.errors import InconsistentDataset
 from hilum.train import parts
 from hilum.train.config import RunConfig, read_config
-from hilum.train.parts import WORK, PartTrainer
+from hilum.train.parts import WORK, FoldTrainer
 from hilum.train.prepared import prepare_films
 
 
@@ -23,15 +23,15 @@ def config(tiny_toml: Path) -> RunConfig:
 
 
 @pytest.fixture
-def trainer(tmp_path: Path, config: RunConfig) -> PartTrainer:
+def trainer(tmp_path: Path, config: RunConfig) -> FoldTrainer:
     write_phantoms(tmp_path / "set", num_per_finding=10, num_test_per_finding=1, seed=1)
     prepared = prepare_films(tmp_path / "set", config.preprocessing, console=Console())
     (tmp_path / "run" / WORK).mkdir(parents=True)
-    return PartTrainer(prepared, config, tmp_path / "run", Console())
+    return FoldTrainer(prepared, config, tmp_path / "run", Console())
 
 
 def test_a_file_knows_the_films_behind_its_starting_weights_too(
-    trainer: PartTrainer, monkeypatch: pytest.MonkeyPatch
+    trainer: FoldTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prints = trainer.prepared.scan.fingerprints
     learned = np.arange(len(prints)) < 12
@@ -47,7 +47,7 @@ def test_a_file_knows_the_films_behind_its_starting_weights_too(
 
 
 def test_a_part_is_fitted_once_and_tells_the_findings_that_it_is_given(
-    trainer: PartTrainer, monkeypatch: pytest.MonkeyPatch
+    trainer: FoldTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = trainer.prepared.scan.dataset.records
     findings = trainer.prepared.findings[:2]

@@ -41,6 +41,6 @@ def data_index(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier index in FILE.")] = False,
 ) -> None:
     """Write the index by which films of public sets are recognised."""
-    from hilum.data.known import write_index
+    from hilum.data.public_sets import write_index
 
     typer.echo(f"{write_index(table, out, patients=patients, overwrite=overwrite)} films in {printable(str(out))}")

@@ -90,7 +90,7 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
     """
     from hilum.run.cluster import Cluster
     from hilum.run.memory import keep_memory_flat
-    from hilum.run.predict import predict_films
+    from hilum.workflows.predict import predict_films
 
     if workers and not cluster:
         raise InputError("--workers is a matter of a cluster, and none is named.", fix="Add --cluster local")

@@ -63,7 +63,7 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     """
     (data,) = with_columns([data], column)
     check_training()
-    from hilum.judge.page import NOTICE
+    from hilum.report.page import NOTICE
     from hilum.train.study.settings import StudySettings, check_study
 
     settings = StudySettings(
@@ -87,16 +87,16 @@ def study(  # noqa: PLR0917 - typer hands them over by name
 def _study_of(kind: StudyKind) -> tuple[Callable[..., dict[str, Any]], Callable[..., str]]:
     """Return what runs a study, and what writes its table."""
     if kind is StudyKind.noise:
-        from hilum.judge.study.noise_table import noise_text
-        from hilum.train.study.noise import study_noise
+        from hilum.report.study_noise_table import noise_text
+        from hilum.workflows.study_noise import study_noise
 
         return study_noise, noise_text
     if kind is StudyKind.augmentation:
-        from hilum.judge.study.augmentation_page import augmentation_text
-        from hilum.train.study.augmentation import study_augmentation
+        from hilum.report.study_augmentation import augmentation_text
+        from hilum.workflows.study_augmentation import study_augmentation
 
         return study_augmentation, augmentation_text
-    from hilum.judge.study.backbone_page import backbone_text
-    from hilum.train.study.backbones import study_backbones
+    from hilum.report.study_backbones import backbone_text
+    from hilum.workflows.study_backbones import study_backbones
 
     return study_backbones, backbone_text

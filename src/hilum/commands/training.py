@@ -34,6 +34,6 @@ def load_training() -> None:
     hold_memory()
     try:
         with hushed():
-            import hilum.train.pipeline  # noqa: F401
+            import hilum.workflows.train  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error

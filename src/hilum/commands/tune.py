@@ -59,7 +59,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     if workers is not None and cluster is None:
         raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
     check_training()
-    from hilum.judge.page import NOTICE
+    from hilum.report.page import NOTICE
     from hilum.train.config import read_config
     from hilum.train.tune.settings import TuneSettings, check_search
 
@@ -67,8 +67,8 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     extent = TuneSettings(trials, minutes, folds, confirmations)
     check_search(data, out, base)
     load_training()
-    from hilum.train.tune.search import tune_settings
     from hilum.train.tune.table import LiveTable
+    from hilum.workflows.tune import tune_settings
 
     console = TerminalConsole()
     tuned = tune_settings(

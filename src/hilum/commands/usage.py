@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-import hilum
 from hilum.extras import EXTRAS, has_extra, install_line
+from hilum.version import __version__
 
 __all__ = ["SetOption", "usage_message", "version_text"]
 
@@ -32,7 +32,7 @@ def version_text() -> str:
     there = [extra for extra in EXTRAS if has_extra(extra)]
     missing = [extra for extra in EXTRAS if extra not in there]
     lines = [
-        f"hilum {hilum.__version__}",
+        f"hilum {__version__}",
         f"OpenVINO {metadata.version('openvino')} (the engine)",
         f"Python {platform.python_version()}",
         f"extras installed: {', '.join(there) or 'none'}",

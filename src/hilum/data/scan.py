@@ -12,8 +12,8 @@ import numpy as np
 
 from hilum.data.fingerprint import Fingerprint, Twin, find_twins, fingerprint
 from hilum.data.folder import Dataset, FilmRecord
-from hilum.data.known import Known, recognise
 from hilum.data.patients import drop_placeholders
+from hilum.data.public_sets import Known, recognise
 from hilum.data.split import group_films
 from hilum.errors import HilumError, RefusedFilm
 from hilum.film.decode import decode, read_bytes

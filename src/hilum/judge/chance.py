@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hilum.judge.metrics import wilson_interval
-from hilum.judge.tables import PARTS, headline_parts, percent, range_text
+from hilum.judge.parts import PARTS, headline_parts
+from hilum.text import percent, range_text
 
 __all__ = ["LEAST_FILMS", "ChanceVerdict", "headline_chance", "is_above_chance", "judge_chance"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilum.judge.tables import percent
+from hilum.text import percent
 
 __all__ = ["count_epochs", "kept_random", "kept_row", "kept_words", "row_words", "weights_of"]
 

@@ -13,9 +13,9 @@ from hilum.film.given import Film, film_name, given_film
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, Reason, conformal_limits, conformal_set, disagreement, reached, softmax
 from hilum.run.engine import Engine, Outputs
-from hilum.run.familiar import Familiarity
 from hilum.run.gate import refusals
 from hilum.run.modelfile import Metadata, read_model_file
+from hilum.run.out_of_distribution import Familiarity
 from hilum.run.view import part_seen, view_of
 from hilum.text import printable
 

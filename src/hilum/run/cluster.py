@@ -23,7 +23,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import hilum
 from hilum.console import Console, hushed
 from hilum.data.filmlist import FilmList
 from hilum.errors import HilumError, InputError, MissingExtra, ModelFileError
@@ -36,6 +35,7 @@ from hilum.run.modelfile import read_model_file
 from hilum.run.models import shipped_model
 from hilum.run.stream import judge_films
 from hilum.run.writing import check_format, open_writer
+from hilum.version import __version__
 
 __all__ = ["LOCAL", "SHARD_FILMS", "Cluster", "predict_on_cluster"]
 
@@ -100,7 +100,7 @@ def predict_on_cluster(
         "films": films.sha256,
         "num_films": films.num_films,
         "shard_films": shard_films,
-        "hilum": hilum.__version__,
+        "hilum": __version__,
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def predict_on_cluster(
             "model": str(model if shipped_model(model) else model.absolute()),  # a name is a name everywhere
             "sha256": sha256,
             "out": str(out.absolute()),
-            "hilum": hilum.__version__,
+            "hilum": __version__,
             "folder": str(Path.cwd()),
         }
         ray, console = _ray(cluster), console or Console()
@@ -230,8 +230,8 @@ class _ShardJudge:
     def _load(self) -> Classifier:
         import cv2
 
-        if hilum.__version__ != self._hilum:
-            raise InputError(f"A worker has hilum {hilum.__version__}, the command {self._hilum}.", fix="Install one.")
+        if __version__ != self._hilum:
+            raise InputError(f"A worker has hilum {__version__}, the command {self._hilum}.", fix="Install one.")
         os.chdir(self._folder)  # paths are as the command got them
         cv2.setNumThreads(1)
         keep_memory_flat()

@@ -17,8 +17,8 @@ import openvino
 from hilum.console import count_of
 from hilum.errors import ModelFileError
 from hilum.run.core import openvino_core
-from hilum.run.familiar import Familiarity
 from hilum.run.modelfile import ModelFile
+from hilum.run.out_of_distribution import Familiarity
 
 __all__ = ["Engine", "Outputs", "PendingOutputs"]
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import LEAST_CONTRAST
 from hilum.film.radiograph import Radiograph
 from hilum.film.scale import reduced
-from hilum.run.aide import AideNetwork, usable
 from hilum.run.answer import Reason, softmax
+from hilum.run.helper_network import HelperNetwork, usable
 from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores
 from hilum.run.models import aide_bytes
 
@@ -142,7 +142,7 @@ class GateNetwork:
 
     least_chest: float
     most_cut_off: float
-    network: AideNetwork
+    network: HelperNetwork
 
     def probabilities(self, view: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how likely a film is of each of KINDS, (10,), from its view (1, 64, 64)."""
@@ -165,14 +165,14 @@ def load_gate(data: bytes | None = None, precision: str = "bf16") -> GateNetwork
 
     Args:
         data: The bytes of a gate's file; by default the one that ships with hilum.
-        precision: See AideNetwork.
+        precision: See HelperNetwork.
 
     Raises:
         ModelFileError: It cannot be used.
     """
     data = data or aide_bytes("gate.onnx")
     with usable("gate"):
-        network = AideNetwork(data, GATE_KEY, VIEW_PX, precision=precision)
+        network = HelperNetwork(data, GATE_KEY, VIEW_PX, precision=precision)
         if tuple(network.facts["kinds"]) != KINDS:
             raise ValueError("other kinds")
         return GateNetwork(float(network.facts["least_chest"]), float(network.facts["most_cut_off"]), network)

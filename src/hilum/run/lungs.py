@@ -3,7 +3,7 @@
 The network has learned from manual outlines of one hospital's films, from drawn chests and from pictures without lungs
 (train/lungs/films.py); it sees films through hilum's own preprocessing, 128 pixels a side. Lungs are what the gate asks
 for, what is hidden when a score is tested, and where heat maps are expected to point. A lung that is white all over
-may be missed: ask for the convex hull where nothing of it may stay in view (judge/shortcuts/cues.py).
+may be missed: ask for the convex hull where nothing of it may stay in view (judge/shortcuts/occlusion.py).
 
 Source: films and masks are the Shenzhen set of the US National Library of Medicine, judged on its Montgomery set:
     Jaeger, Candemir, Antani, Wang, Lu, Thoma 2014, Two public chest X-ray datasets for computer-aided screening of
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.run.aide import AideNetwork, usable
+from hilum.run.helper_network import HelperNetwork, usable
 from hilum.run.models import aide_bytes
 
 __all__ = [
@@ -43,7 +43,7 @@ _LEAST_APART = 0.2  # of the width: between the centres of two lungs
 _LEVELS = (0.0, -2.0)  # of the scores: where the second lung is white it is less sure
 
 
-class LungNetwork(AideNetwork):
+class LungNetwork(HelperNetwork):
     """The segmenter's network, safe to use from several threads; ``facts`` say what it learned from."""
 
     def scores(self, view: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwor
 
     Args:
         data: The bytes of a segmenter's file; by default the one that ships with hilum.
-        precision: See AideNetwork.
+        precision: See HelperNetwork.
 
     Raises:
         ModelFileError: It cannot be used.

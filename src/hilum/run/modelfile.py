@@ -20,9 +20,9 @@ from typing import Any
 from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
-from hilum.run.familiar import Familiarity
 from hilum.run.harmless import check_names, check_texts
 from hilum.run.models import SEGMENTER, file_of, shipped_model
+from hilum.run.out_of_distribution import Familiarity
 from hilum.text import printable
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
@@ -71,7 +71,7 @@ class Metadata:
         calibration: Which films temperature, thresholds and sets come from (``method``, ``n``), and the ``temperature``
             that was fitted, whether it was ``kept``, and the losses that decided.
         snomed_ct: Per finding, its SNOMED CT code where it has one.
-        gate: Statistics of the films it knows, for refusing what is strange to it (see run/familiar.py);
+        gate: Statistics of the films it knows, for refusing what is strange to it (see run/out_of_distribution.py);
             empty: no film is refused for that.
         training_data: Name, number of films and fingerprint of the films the model learned from.
         figures: The metrics measured through this file.

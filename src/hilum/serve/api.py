@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive as StarletteReceive
 from starlette.types import Scope, Send
 
-import hilum
 from hilum.errors import HilumError, ModelFileError, nearest_name
 from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
@@ -28,6 +27,7 @@ from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error, s
 from hilum.serve.schema import ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
 from hilum.text import json_text
+from hilum.version import __version__
 
 __all__ = ["Service"]
 
@@ -98,7 +98,7 @@ class Service:
 
         api = FastAPI(
             title="hilum",
-            version=hilum.__version__,
+            version=__version__,
             description=_DESCRIPTION,
             docs_url=None,  # both would load their scripts from elsewhere
             redoc_url=None,
@@ -332,7 +332,7 @@ def _model_card(classifier: Classifier, limits: Limits) -> bytes:
         "format_version": metadata.format_version,
         "decoder_version": metadata.decoder_version,
         "notice": metadata.notice,
-        "hilum_version": hilum.__version__,
+        "hilum_version": __version__,
         "limits": {"body_bytes": limits.body_bytes, "films": limits.films},
     }
     try:

@@ -11,7 +11,6 @@ from highdicom.sc import SCImage
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
-import hilum
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer
 from hilum.run.heatmap import overlay
@@ -19,6 +18,7 @@ from hilum.run.modelfile import Metadata
 from hilum.run.view import WHOLE
 from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence
 from hilum.serve.structured_report import MANUFACTURER, NOTICE, conclusion
+from hilum.version import __version__
 
 __all__ = ["captioned_heat_map", "heat_map_capture"]
 
@@ -58,7 +58,7 @@ def heat_map_capture(
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=metadata.name[:64],
-        software_versions=hilum.__version__,
+        software_versions=__version__,
         device_serial_number=sha256,
         series_description="hilum heat map: where, not why; research",
     )
@@ -104,7 +104,7 @@ def captioned_heat_map(
     paragraphs = (
         (_SIGNAL, f"RESEARCH ONLY. {NOTICE}"),
         (_INK, conclusion(answer, metadata)),
-        (_INK, f"hilum {hilum.__version__}, model {metadata.name}, {answer.model['sha256'][:12]}"),
+        (_INK, f"hilum {__version__}, model {metadata.name}, {answer.model['sha256'][:12]}"),
         (_INK, f"Colour: evidence for {answer.likeliest}, from none to most. Where, not why.{outside}"),
     )
     lines = [(ink, line) for ink, text in paragraphs for line in _wrapped(text, font, round(width * 0.97))]

@@ -30,11 +30,11 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.valuerep import DSfloat
 
-import hilum
 from hilum.findings import finding_named
 from hilum.run.answer import Answer, in_words
 from hilum.run.modelfile import Metadata
 from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence
+from hilum.version import __version__
 
 __all__ = ["MANUFACTURER", "NOTICE", "conclusion", "finding_code", "structured_report"]
 
@@ -112,7 +112,7 @@ def structured_report(film: Dataset, answer: Answer, metadata: Metadata, *, cont
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=metadata.name[:_LONGEST],
-        software_versions=hilum.__version__,
+        software_versions=__version__,
         device_serial_number=sha256,
         series_description="hilum: research, not a medical device",
         is_complete=True,
@@ -154,7 +154,7 @@ def _group(
         finding_sites=[sr.FindingSite(anatomic_location=_THORAX)],
         algorithm_id=sr.AlgorithmIdentification(
             name="hilum",
-            version=hilum.__version__,
+            version=__version__,
             parameters=[f"model={metadata.name}", f"sha256={sha256}"],
         ),
         measurements=[_measurement(name, probability)] if probability is not None else None,

@@ -58,7 +58,7 @@ class Films:
             return self.kinds
         return np.eye(num_findings, dtype=bool)[self.labels]
 
-    def told_apart(self, taught: Sequence[int]) -> Films:
+    def relabelled(self, taught: Sequence[int]) -> Films:
         """Return the films for a network that tells only some findings apart: those that show one of these.
 
         Args:

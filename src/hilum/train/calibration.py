@@ -11,12 +11,12 @@ import numpy as np
 
 from hilum.judge.calibrate import cross_conformal_thresholds, surer_thresholds
 from hilum.judge.calibration import fit_calibration
-from hilum.judge.evaluate import Verdicts
+from hilum.judge.predictions import LabelledPredictions
 from hilum.judge.sparing import sparing_thresholds
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
-from hilum.run.familiar import BANK_FILMS, fit_familiarity
 from hilum.run.modelfile import Metadata, read_model_file
+from hilum.run.out_of_distribution import BANK_FILMS, fit_familiarity
 from hilum.train.batches import Films
 from hilum.train.out_of_fold import OutOfFold, features_of
 from hilum.train.seal import write_metadata
@@ -26,7 +26,9 @@ __all__ = ["calibrated", "gate_statistics", "set_cross_conformal"]
 _BATCH = 64
 
 
-def calibrated(metadata: Metadata, validation: Verdicts, groups: np.ndarray, crossed: OutOfFold | None) -> Metadata:
+def calibrated(
+    metadata: Metadata, validation: LabelledPredictions, groups: np.ndarray, crossed: OutOfFold | None
+) -> Metadata:
     """Return the metadata with temperature, thresholds and conformal sets, all from the same films.
 
     Args:
@@ -77,7 +79,7 @@ def gate_statistics(path: Path, train: Films, validation: Films, *, seed: int) -
     return found.to_dict() if found else {}
 
 
-def set_cross_conformal(path: Path, crossed: Verdicts, fold_of: Mapping[str, int]) -> None:
+def set_cross_conformal(path: Path, crossed: LabelledPredictions, fold_of: Mapping[str, int]) -> None:
     """Take the thresholds of findings with few validation films from the films of the folds.
 
     Args:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hilum.film.radiograph import Radiograph
-from hilum.judge.shortcuts.cues import lung_cover
+from hilum.judge.shortcuts.occlusion import lung_cover
 from hilum.run.view import WHOLE, Part, pixels_of
 from hilum.train.augment import Augmentation
 

@@ -16,13 +16,12 @@ from typing import Any
 import keras
 import numpy as np
 
-import hilum
 from hilum.console import Console
-from hilum.data.imprint import imprint_of, joined_imprints
+from hilum.data.training_hashes import imprint_of, joined_imprints
 from hilum.files import replace_file
 from hilum.findings import finding_named
-from hilum.judge.evaluate import Verdicts, judge_records
 from hilum.judge.history import kept_row, kept_words, row_words
+from hilum.judge.predictions import LabelledPredictions, judge_records
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
@@ -35,14 +34,15 @@ from hilum.train.prepared import PreparedFilms, draw_validation
 from hilum.train.pretrained import imprint_behind
 from hilum.train.seal import seal, write_metadata
 from hilum.train.trial import fit_network
+from hilum.version import __version__
 
-__all__ = ["WORK", "PartTrainer"]
+__all__ = ["WORK", "FoldTrainer"]
 
 WORK = ".work"  # the folder in a run's folder that holds what only a resume needs
 _CHECKED_FILMS = 64  # real films on which engine and Keras are compared before sealing
 
 
-class PartTrainer:
+class FoldTrainer:
     """What fits and judges the networks of one run.
 
     Args:
@@ -103,7 +103,7 @@ class PartTrainer:
 
     def judge(
         self, classifier: Classifier, chosen: np.ndarray, *, label: str = "", known_only: bool = True
-    ) -> Verdicts:
+    ) -> LabelledPredictions:
         """Return a sealed network's answers on films.
 
         Args:
@@ -154,8 +154,8 @@ class PartTrainer:
                     self.console.say(f"  {row_words(row)}")
 
             network, history = fit_network(
-                self.prepared.training(train, without_sources=without_sources).told_apart(taught),
-                self._as_served(np.flatnonzero(validation)).told_apart(taught),
+                self.prepared.training(train, without_sources=without_sources).relabelled(taught),
+                self._as_served(np.flatnonzero(validation)).relabelled(taught),
                 config,
                 num_findings=len(findings),
                 seed=config.seed + seed_shift,
@@ -198,7 +198,7 @@ class PartTrainer:
     ) -> OutOfFold | None:
         kept = kept_row(history) or {}
         seen = seen & np.isin(self._films.labels, taught)
-        films = self._films.subset(np.flatnonzero(seen)).told_apart(taught)
+        films = self._films.subset(np.flatnonzero(seen)).relabelled(taught)
         return out_of_fold(Engine(read_model_file(path)), films, self._scan.groups[seen], kept, self.config)
 
     def _metadata(self, seen: np.ndarray, findings: tuple[str, ...], partly: np.ndarray) -> Metadata:
@@ -219,5 +219,5 @@ class PartTrainer:
                 "dhash256": joined_imprints(imprint_of(prints), imprint_behind(self.config.weights)),
                 "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),
             },
-            hilum_version=hilum.__version__,
+            hilum_version=__version__,
         )

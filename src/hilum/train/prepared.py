@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from hilum.console import Console, count_of
+from hilum.data.ambiguous_labels import PartlyStated, set_apart
 from hilum.data.folder import FilmRecord, read_dataset
-from hilum.data.partial import PartlyStated, set_apart
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset, RefusedFilm

@@ -9,7 +9,7 @@ import numpy as np
 
 from hilum.data.fingerprint import Fingerprint
 from hilum.data.folder import FilmRecord
-from hilum.data.imprint import seen_films
+from hilum.data.training_hashes import seen_films
 from hilum.judge.audit.fault import Fault
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import DEFAULT_MODEL
@@ -18,7 +18,9 @@ __all__ = ["films_seen_before", "imprint_behind", "seen_before_fault"]
 
 
 def imprint_behind(weights: str) -> str | None:
-    """Return what the films that starting weights were learned from have left, see data/imprint.py; None without any.
+    """Return what the films that starting weights were learned from have left; None without any.
+
+    See data/training_hashes.py.
 
     Args:
         weights: The setting; only `chest` has seen chest films.

@@ -17,7 +17,7 @@ from hilum.data.split import assign_splits
 from hilum.judge.audit.all_faults import IMBALANCE_RATIO, SMALL_CLASS, audit_data, audit_figures, audit_films
 from hilum.judge.audit.fault import Fault
 
-from ..conftest import tilt
+from ...planted import tilt
 
 WriteFilm = Callable[..., Path]
 

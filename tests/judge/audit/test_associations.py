@@ -12,7 +12,7 @@ from hilum.data.folder import FilmRecord
 from hilum.judge.audit.associations import associate_traits, association_faults, cramers_v, sources_of
 from hilum.judge.audit.fault import Fault
 
-from ..conftest import looked_at, mark_corner, shrink
+from ...planted import looked_at, mark_corner, shrink
 
 PlantSet = Callable[..., Path]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import Dataset, FilmRecord, read_dataset
-from hilum.data.known import COLLECTIONS, Known
+from hilum.data.public_sets import COLLECTIONS, Known
 from hilum.data.scan import Scan, scan_films
 from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.provenance import provenance_faults, source_counts

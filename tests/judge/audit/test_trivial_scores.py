@@ -13,7 +13,7 @@ from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.trivial import TRIVIAL_MODELS
 from hilum.judge.audit.trivial_scores import _macro_f1, excess_of, score_trivial_models, trivial_faults
 
-from ..conftest import looked_at, mark_corner, shrink, tilt
+from ...planted import looked_at, mark_corner, shrink, tilt
 
 PlantSet = Callable[..., Path]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from hilum.data.folder import FilmRecord
-from hilum.judge.evaluate import Verdicts
-from hilum.judge.external.sources import source_facts, source_lines, sources_section, sources_table
+from hilum.judge.external.sources import source_facts
 from hilum.judge.metrics import performance
+from hilum.judge.predictions import LabelledPredictions
 from hilum.run.answer import Answer
 
 
@@ -34,53 +34,14 @@ def metrics() -> dict[str, Any]:
     }
 
 
-def test_terminal_shows_every_source_and_its_notes() -> None:
-    lines = source_lines(metrics())
-    assert lines[0].startswith(
-        "Source <a>, held out: 50.0 % of 60 films right (37.7–62.3), mean recall 50.0 %, AUROC 50.0 %"
-    )
-    assert lines[1].startswith("  Not above chance: balanced accuracy 50.0 % of 2 findings")
-    assert lines[2:] == [
-        "  It has no film of x.",
-        "Source b, held out: not judged.",
-        "  It was not judged: the other sources teach Normal only.",
-    ]
-
-
-def test_table_puts_them_beside_the_figures_in_house() -> None:
-    head, rows = sources_table(metrics())
-    assert head == ["Films", "n", "Accuracy", "Mean recall", "AUROC Normal", "AUROC Covid-19", "AUROC Tuberculosis"]
-    assert [row[:2] for row in rows] == [
-        ["In house: cross-validation", "200"],
-        ["In house: clean test", "40"],
-        ["Held out: <a>", "60"],
-    ]
-    assert rows[2][2] == metrics()["leave_one_source_out"]["<a>"]["accuracy"]
-    assert rows[2][6] == {"value": None, "low": None, "high": None}  # a finding its model did not know
-
-
-def test_report_is_escaped_and_says_what_was_not_judged() -> None:
-    section = sources_section(metrics())
-    assert section is not None
-    assert "<a>" not in section.html
-    assert "Held out: &lt;a&gt;" in section.html
-    assert "the other sources teach Normal only" in section.html
-
-
-def test_runs_without_held_out_sources_say_nothing() -> None:
-    plain = {"test_clean": figures(["Normal", "Covid-19"], 10, 0), "cross_validation": None}
-    assert source_lines(plain) == []
-    assert sources_section(plain) is None
-
-
 def test_facts_tell_what_either_side_lacks() -> None:
-    def verdicts(*findings: str) -> Verdicts:
+    def verdicts(*findings: str) -> LabelledPredictions:
         probabilities = {"Normal": 0.2, "Covid-19": 0.7, "Viral Pneumonia": 0.1}
         answer = Answer("f", probabilities, ("Covid-19",), (), (), {}, np.zeros(3, np.float32), np.zeros((3, 1, 1)))
         records = tuple(FilmRecord(f"{i}", finding, None) for i, finding in enumerate(findings))
         truth = np.zeros(len(findings), np.int64)
         empty = np.zeros((len(findings), 3))
-        return Verdicts(records, tuple(probabilities), truth, empty, empty, (answer,) * len(findings))
+        return LabelledPredictions(records, tuple(probabilities), truth, empty, empty, (answer,) * len(findings))
 
     facts = source_facts(verdicts("Normal", "Normal"), verdicts("Pneumonia (type not stated)"), np.arange(3))
     assert facts["notes"] == [

@@ -12,9 +12,9 @@ import pytest
 
 from hilum.data.folder import read_dataset
 from hilum.errors import HilumError
-from hilum.judge.evaluate import Verdicts, judge_records
-from hilum.judge.shortcuts.cues import CUES
+from hilum.judge.predictions import LabelledPredictions, judge_records
 from hilum.judge.shortcuts.measure import FilmCounts, Shortcuts, find_shortcuts
+from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.run.classifier import Classifier
 
@@ -93,7 +93,7 @@ def test_examples_are_what_the_network_saw(corner: tuple[Path, Shortcuts], marke
 def test_a_film_that_vanishes_meanwhile_is_an_error(corner: tuple[Path, Shortcuts], marked_films: Path) -> None:
     classifier = Classifier(corner[0])
     verdicts: Any = judge_records(classifier, marked_films, read_dataset(marked_films).records)
-    assert isinstance(verdicts, Verdicts)
+    assert isinstance(verdicts, LabelledPredictions)
     with pytest.raises(HilumError):
         find_shortcuts(
             classifier, corner[0], marked_films / "gone", verdicts, groups=np.arange(16), traits={}, counts=FEW

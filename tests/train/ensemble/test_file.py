@@ -13,7 +13,7 @@ import pytest
 from hilum.errors import ModelFileError
 from hilum.run.modelfile import read_model_file
 from hilum.train.ensemble import file as ensemble_file
-from hilum.train.ensemble.build import ensemble_runs
+from hilum.workflows.ensemble import ensemble_runs
 
 WriteRun = Callable[..., Path]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hilum.console import Console, count_of
+from hilum.data.ambiguous_labels import set_apart
 from hilum.data.folder import read_dataset
-from hilum.data.partial import set_apart
 from hilum.data.scan import Scan, scan_films
 from hilum.errors import RefusedFilm
 from hilum.findings import common_kinds

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from hilum.data.known import COLLECTIONS, compare_findings
+from hilum.data.public_sets import COLLECTIONS, compare_findings
 from hilum.data.scan import Scan
 from hilum.findings import standard_name
 from hilum.judge.audit.fault import Fault

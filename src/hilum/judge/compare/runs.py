@@ -18,7 +18,7 @@ import numpy as np
 from hilum.data.split import read_splits
 from hilum.errors import InputError
 from hilum.judge.compare.paired import AurocDifference, accuracy_difference, delong, macro_f1_difference, mcnemar
-from hilum.judge.tables import PARTS
+from hilum.judge.parts import PARTS
 from hilum.text import plain_cell, plain_path
 
 __all__ = ["Judged", "compare_runs", "p_text", "read_judged"]

@@ -24,7 +24,7 @@ from hilum.data.labels import spelling_key
 from hilum.errors import InputError, nearest_name
 from hilum.findings import finding_named, standard_name
 from hilum.judge.metrics import performance, wilson_interval
-from hilum.judge.tables import headline_parts
+from hilum.judge.parts import headline_parts
 from hilum.run.answer import Answer
 
 __all__ = ["in_house_comparison", "name_hints", "pneumonia_figures", "rename_findings", "unknown_figures"]

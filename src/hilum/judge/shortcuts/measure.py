@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from hilum.console import Console
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import grouped_mean
-from hilum.judge.shortcuts.cues import chance_of, cue_films, score_cues, share_in_border
+from hilum.judge.predictions import LabelledPredictions
 from hilum.judge.shortcuts.faithfulness import order_films, score_mass, score_orders, share_in_lungs
+from hilum.judge.shortcuts.occlusion import chance_of, cue_films, score_cues, share_in_border
 from hilum.judge.shortcuts.robustness import damaged_films, score_damages
 from hilum.judge.shortcuts.sanity import score_sanity
 from hilum.judge.shortcuts.variants import judge_variants
@@ -27,9 +28,6 @@ from hilum.judge.subgroups import score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
-
-if TYPE_CHECKING:
-    from hilum.judge.evaluate import Verdicts
 
 __all__ = ["Example", "FilmCounts", "Shortcuts", "find_shortcuts"]
 
@@ -82,7 +80,7 @@ def find_shortcuts(
     classifier: Classifier,
     model: Path,
     root: Path,
-    verdicts: Verdicts,
+    verdicts: LabelledPredictions,
     *,
     groups: NDArray[np.int64],
     traits: Mapping[str, Mapping[str, str]],
@@ -188,20 +186,20 @@ def find_shortcuts(
     return Shortcuts(figures, examples)
 
 
-def _places_of_examples(verdicts: Verdicts, shown: NDArray[np.int64]) -> list[int]:
+def _places_of_examples(verdicts: LabelledPredictions, shown: NDArray[np.int64]) -> list[int]:
     """Return positions in ``shown``: the first film of each finding, of four findings at most."""
     truth = verdicts.truth[shown]
     return [int(np.flatnonzero(truth == index)[0]) for index in np.unique(truth)[:_EXAMPLES]]
 
 
-def _paths(root: Path, verdicts: Verdicts, positions: NDArray[np.int64]) -> list[Path]:
+def _paths(root: Path, verdicts: LabelledPredictions, positions: NDArray[np.int64]) -> list[Path]:
     return [root / verdicts.records[at].path for at in positions]
 
 
 def _orders(
     classifier: Classifier,
     root: Path,
-    verdicts: Verdicts,
+    verdicts: LabelledPredictions,
     positions: NDArray[np.int64],
     *,
     seed: int,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.judge.chance import LEAST_FILMS
-from hilum.judge.tables import percent, range_text
+from hilum.text import percent, range_text
 
 __all__ = ["POSSIBLE_AUROC", "judge_cues"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilum.judge.markup import points, points_range
 from hilum.judge.study.backbone_verdict import may_be_chosen
 from hilum.judge.study.changes import verdict_words
+from hilum.text import points, points_range
 
 __all__ = ["choose_policy", "flip_words"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.judge.chance import is_above_chance
-from hilum.judge.tables import percent, range_text
+from hilum.text import percent, range_text
 
 __all__ = ["choose_backbone", "figure_of", "mark_frontier", "may_be_chosen"]
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-import hilum
-from hilum.data.imprint import joined_imprints
 from hilum.data.phantom import draw_phantom
+from hilum.data.training_hashes import joined_imprints
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
 from hilum.film.decode import read_film
@@ -27,6 +26,7 @@ from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import Films, Member
 from hilum.train.ensemble.merge import GraphPart, input_graph, merge_graphs
 from hilum.train.ensemble.out_of_bag import HeldOut
+from hilum.version import __version__
 
 __all__ = ["LARGEST_DIFFERENCE", "seal_ensemble", "write_model"]
 
@@ -65,7 +65,7 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, mirror
         snomed_ct=first.snomed_ct,
         training_data=_training_data(held),
         ensemble=_facts(held, calibration, mirror=mirror),
-        hilum_version=hilum.__version__,
+        hilum_version=__version__,
     )
     write_model(path, graph, metadata)
     films = _films_to_check(preprocessing, held.films, root)
@@ -84,7 +84,7 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, mirror
 
 def write_model(path: Path, graph: onnx.ModelProto, metadata: Metadata) -> None:
     """Write a graph with its metadata as a model file."""
-    graph.producer_name, graph.producer_version = "hilum", hilum.__version__
+    graph.producer_name, graph.producer_version = "hilum", __version__
     onnx.helper.set_model_props(graph, {METADATA_KEY: metadata.to_json()})
     replace_file(path, graph.SerializeToString(deterministic=True))
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-import hilum
-from hilum.judge.page import Section
-from hilum.judge.tables import percent, range_text
+from hilum.report.page import Section
 from hilum.run.modelfile import Metadata
-from hilum.text import escape, write_csv
+from hilum.text import escape, percent, range_text, write_csv
 from hilum.train.ensemble.members import Films
+from hilum.version import __version__
 
 __all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_toml", "gain_text", "predictions_text"]
 
@@ -103,7 +102,7 @@ def ensemble_facts(metadata: Metadata, splits: Sequence[str]) -> list[tuple[str,
             f"at most {metadata.agreement['largest_difference']:.1e} apart in probability on "
             f"{metadata.agreement['n']} films",
         ),
-        ("Versions", f"hilum {hilum.__version__}"),
+        ("Versions", f"hilum {__version__}"),
     ]
     if "stack" in facts:
         rows.insert(1, ("Regularisation of the stack", f"C = {facts['stack']['penalty']:g}"))

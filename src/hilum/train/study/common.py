@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-import hilum
 from hilum.console import Console
 from hilum.data.fingerprint import find_twins
 from hilum.errors import InconsistentDataset, InputError
@@ -26,6 +25,7 @@ from hilum.train.batches import Films
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.study.settings import StudySettings, check_study
 from hilum.train.trial import draw_folds
+from hilum.version import __version__
 
 __all__ = ["OutsideFilms", "Study", "prepare_outside"]
 
@@ -107,7 +107,7 @@ class Study:
             "folds": self.settings.folds,
             "epochs": self.settings.epochs,
             "plan": dict(plan),
-            "hilum": hilum.__version__,
+            "hilum": __version__,
         }
         marker = self.work / "study.json"
         if marker.exists() and not self.overwrite:
@@ -152,7 +152,7 @@ class Study:
         labels = prepared.films.labels[used]
         told = {
             "study": self.kind,
-            "hilum": hilum.__version__,
+            "hilum": __version__,
             "data": {
                 "name": prepared.scan.dataset.name,
                 "n": int(used.sum()),

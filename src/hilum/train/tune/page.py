@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import hilum
-from hilum.judge import plots
 from hilum.judge.compare.paired import macro_f1_difference
 from hilum.judge.intervals import grouped_mean
-from hilum.judge.markup import headings, scroll
-from hilum.judge.page import Section, html_page
+from hilum.report import charts as plots
+from hilum.report.markup import headings, scroll
+from hilum.report.page import Section, html_page
 from hilum.text import escape
 from hilum.train.config import RunConfig
 from hilum.train.trial import Crossed
@@ -19,6 +18,7 @@ from hilum.train.tune.gain import macro_f1, mean_loss
 from hilum.train.tune.settings import TuneSettings
 from hilum.train.tune.trial_rows import TrialRow, best_row, changes_text
 from hilum.train.tune.worker import NOISE, Confirmed
+from hilum.version import __version__
 
 __all__ = ["SearchResult", "search_page", "verdict_text"]
 
@@ -204,7 +204,7 @@ def _facts(result: SearchResult) -> str:
         ("Trials", ", ".join(f"{count} {state}" for state, count in counts.items())),
         ("Time", f"{sum(row.seconds for row in result.rows) / 60:.1f} minutes of trials"),
         ("Seed", str(result.base.seed)),
-        ("Versions", f"hilum {hilum.__version__}"),
+        ("Versions", f"hilum {__version__}"),
     ]
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td class="words">{escape(value)}</td></tr>' for name, value in facts

@@ -20,7 +20,6 @@ import numpy as np
 import tensorflow
 from optuna.trial import TrialState
 
-import hilum
 from hilum.console import Console
 from hilum.data.folder import FilmRecord
 from hilum.data.split import assign_folds, assign_splits
@@ -36,6 +35,7 @@ from hilum.train.tune.gain import Gain, gain_of, macro_f1, mean_loss
 from hilum.train.tune.search_space import search_space
 from hilum.train.tune.search_store import Claim, SearchStore, lock_file
 from hilum.train.tune.settings import TuneSettings
+from hilum.version import __version__
 
 __all__ = ["NOISE", "Confirmed", "TuneSettings", "TuneWorker"]
 
@@ -295,7 +295,7 @@ class TuneWorker:
             "settings": to_toml(self.space.base),
             "folds": self.settings.num_folds,
             "films": hashlib.sha256("\n".join(films).encode("utf-8", "surrogateescape")).hexdigest(),
-            "hilum": hilum.__version__,
+            "hilum": __version__,
             "decoder": DECODER_VERSION,
         }
 

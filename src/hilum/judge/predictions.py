@@ -1,0 +1,111 @@
+"""What a model says of films whose findings are known, and the figures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilum.data.folder import FilmRecord
+from hilum.errors import InconsistentDataset
+from hilum.judge.metrics import performance
+from hilum.run.answer import Answer, UnreadFilm
+from hilum.run.classifier import Classifier
+from hilum.run.stream import judge_films
+
+__all__ = ["LabelledPredictions", "figures_of", "judge_records"]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPredictions:
+    """What a model says of films whose findings are known.
+
+    Attributes:
+        records: The films, n of them.
+        findings: The model's findings, K of them.
+        truth: (n,) int, index of the true finding.
+        logits: (n, K) float32, before calibration.
+        probabilities: (n, K) float64.
+        answers: One a film.
+    """
+
+    records: tuple[FilmRecord, ...]
+    findings: tuple[str, ...]
+    truth: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+    answers: tuple[Answer, ...]
+
+    def part(self, chosen: np.ndarray) -> LabelledPredictions:
+        """Return some of the verdicts, by a mask (n,) or by positions."""
+        positions = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return LabelledPredictions(
+            tuple(self.records[i] for i in positions),
+            self.findings,
+            self.truth[positions],
+            self.logits[positions],
+            self.probabilities[positions],
+            tuple(self.answers[i] for i in positions),
+        )
+
+
+def judge_records(
+    classifier: Classifier,
+    root: Path,
+    records: Sequence[FilmRecord],
+    *,
+    known_only: bool = True,
+    done: Callable[[float], None] = lambda _: None,
+) -> LabelledPredictions:
+    """Let a model judge films that are known to be readable.
+
+    Args:
+        classifier: The model.
+        root: The folder the records' paths are relative to.
+        records: Films whose findings the model knows.
+        known_only: Whether a finding that the model does not know is an error; if not, its truth is -1.
+        done: Called after each film with the share of all films it makes up.
+
+    Raises:
+        InconsistentDataset: A finding is none of the model's, or a film can no longer be read.
+    """
+    findings = classifier.findings
+    unknown = sorted({record.finding for record in records} - set(findings))
+    if unknown and known_only:
+        raise InconsistentDataset(
+            f"The model does not know the findings {', '.join(unknown)}; it tells apart {', '.join(findings)}.",
+            fix="Leave those films out, or rename the folders.",
+        )
+    answers = []
+    for answer in judge_films(classifier, (root / record.path for record in records)):
+        if isinstance(answer, UnreadFilm):
+            raise answer.error
+        answers.append(answer)
+        done(1 / len(records))
+    shape = (len(answers), len(findings))
+    return LabelledPredictions(
+        tuple(records),
+        findings,
+        np.array([findings.index(r.finding) if r.finding in findings else -1 for r in records], dtype=np.int64),
+        np.array([answer.logits for answer in answers], dtype=np.float32).reshape(shape),
+        np.array([list(answer.probabilities.values()) for answer in answers]).reshape(shape),
+        tuple(answers),
+    )
+
+
+def figures_of(
+    verdicts: LabelledPredictions, groups: np.ndarray, classifier: Classifier, *, seed: int = 0
+) -> dict[str, Any]:
+    """Return the figures of one part as metrics.json holds them; refused films count with their likeliest finding."""
+    thresholds = {name: classifier.metadata.operating_thresholds.get(name, 0.5) for name in verdicts.findings}
+    return performance(
+        verdicts.truth,
+        verdicts.probabilities,
+        verdicts.findings,
+        groups=groups,
+        operating_thresholds=thresholds,
+        seed=seed,
+    )

@@ -1,0 +1,1 @@
+"""What people read: pages, tables, model cards and checklists, made from figures that are measured elsewhere."""

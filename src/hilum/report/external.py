@@ -1,0 +1,223 @@
+"""In-house and external figures side by side, for the terminal and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hilum.console import count_of
+from hilum.judge.chance import judge_chance
+from hilum.judge.parts import PARTS
+from hilum.report.page import Section
+from hilum.text import escape, percent, range_text
+
+__all__ = ["external_lines", "external_section", "source_lines", "sources_section", "sources_table"]
+
+_FIGURES = {"accuracy": "Accuracy", "recall_mean": "Mean recall", "auroc_macro": "AUROC"}
+_PER_FINDING = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
+
+
+def external_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what the terminal shows beside the figures: the change from in house, and films of unknown findings.
+
+    Args:
+        metrics: What metrics.json of `evaluate` holds.
+    """
+    lines = []
+    compared = metrics.get("in_house")
+    if compared:
+        lines.append(_sides(compared))
+        lines += [
+            f"  {name}: {_plain(row['in_house'])} in house, {_plain(row['here'])} here, {_changed(row['change'])}"
+            for name, row in _rows(compared)
+            if row["change"]["value"] is not None and not name.startswith(("Sensitivity", "Specificity"))
+        ]
+    if pneumonia := metrics.get("pneumonia"):
+        lines.append(_pneumonia(pneumonia))
+    lines += [_unknown(finding, figures) for finding, figures in (metrics.get("unknown_findings") or {}).items()]
+    return lines
+
+
+def external_section(metrics: Mapping[str, Any]) -> Section | None:
+    """Return the report's section about the same; None where there is nothing to say."""
+    compared = metrics.get("in_house")
+    blocks = []
+    if compared:
+        rows = "".join(
+            f'<tr><th scope="row">{escape(name)}</th>{_cell(row["in_house"])}{_cell(row["here"])}'
+            f"<td>{_points(row['change']['value'])}{_small(row['change'])}</td></tr>"
+            for name, row in _rows(compared)
+        )
+        blocks.append(
+            f'<p class="lede">{escape(_sides(compared))}</p><div class="scroll" role="region" tabindex="0" '
+            'aria-label="In house and here"><table class="wide"><caption>Per cent and points, 95&nbsp;% intervals '
+            "beneath; mean recall is over the findings that have films on both sides.</caption>"
+            '<thead><tr><th scope="col">Figure</th><th scope="col">In house</th><th scope="col">Here</th>'
+            '<th scope="col">Change</th></tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
+        )
+    if pneumonia := metrics.get("pneumonia"):
+        blocks.append(f"<h3>Pneumonia against normal</h3><p>{escape(_pneumonia(pneumonia))}</p>")
+    if unknown := metrics.get("unknown_findings"):
+        items = "".join(f"<li>{escape(_unknown(finding, figures))}</li>" for finding, figures in unknown.items())
+        blocks.append(
+            "<h3>Findings that the model does not know</h3><p>They count in no figure above. In a hospital such films "
+            f'come all the same.</p><ul class="notes">{items}</ul>'
+        )
+    return Section("in-house", "In house and here", "".join(blocks)) if blocks else None
+
+
+def _rows(compared: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for figure, row in compared["figures"].items():
+        yield _FIGURES[figure], row
+    for finding, figures in compared["per_finding"].items():
+        for figure, row in figures.items():
+            yield f"{_PER_FINDING[figure]}, {finding}", row
+
+
+def _sides(compared: Mapping[str, Any]) -> str:
+    house, here = compared["in_house"], compared["here"]
+    text = (
+        f"In house ({PARTS[house['part']][0].lower()}, {count_of(house['n'], 'film')}) and here "
+        f"({PARTS[here['part']][0].lower()}, {count_of(here['n'], 'film')})."
+    )
+    if compared["lacking"]:
+        them = "it" if len(compared["lacking"]) == 1 else "them"
+        text += (
+            f" No film here shows {', '.join(compared['lacking'])}: the model still considers {them}, and accuracy is "
+            "over another mix of findings than in house."
+        )
+    return text
+
+
+def _pneumonia(figures: Mapping[str, Any]) -> str:
+    return (
+        f"Pneumonia of any kind ({count_of(figures['pneumonia'], 'film')}) against normal "
+        f"({count_of(figures['normal'], 'film')}), by the sum "
+        f"of {' and '.join(figures['kinds'])}: AUROC {_plain(figures['auroc'])}, sensitivity "
+        f"{_plain(figures['sensitivity'])}, specificity {_plain(figures['specificity'])}."
+    )
+
+
+def _unknown(finding: str, figures: Mapping[str, Any]) -> str:
+    answers = ", ".join(f"{name} {count}" for name, count in figures["answers"].items())
+    return (
+        f"{finding} ({figures['n']} films, unknown to the model) is answered {answers}; "
+        f"{figures['accepted']} are accepted, {_plain(figures['single_finding'])} with a single finding."
+    )
+
+
+def _plain(interval: Mapping[str, Any]) -> str:
+    limits = range_text(interval)
+    text = percent(interval["value"]) + (" %" if interval["value"] is not None else "")
+    return f"{text} ({limits})" if limits else text
+
+
+def _changed(change: Mapping[str, Any]) -> str:
+    points = round(100 * change["value"], 1) + 0.0
+    words = f"{abs(points):.1f} points {'higher' if points > 0 else 'lower'}" if points else "no change"
+    if change["low"] is None:
+        return words
+    return f"{words} (change {_points(change['low'])} to {_points(change['high'])})"
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def _small(change: Mapping[str, Any]) -> str:
+    if change["low"] is None:
+        return ""
+    return f"<small>{_points(change['low'])} to {_points(change['high'])}</small>"
+
+
+_IN_HOUSE = ("cross_validation", "test_clean")
+
+
+def source_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what the terminal shows of the held-out sources; nothing where none was held out.
+
+    Args:
+        metrics: What metrics.json of `train` holds.
+    """
+    lines = []
+    for source, figures in (metrics.get("leave_one_source_out") or {}).items():
+        if figures is None:
+            lines.append(f"Source {source}, held out: not judged.")
+        else:
+            recall, auroc = figures["balanced_accuracy"], figures["auroc_macro"]
+            lines.append(
+                f"Source {source}, held out: {percent(figures['accuracy']['value'])} % of {figures['n']} films right "
+                f"({range_text(figures['accuracy'])}), mean recall {percent(recall['value'])} %, AUROC "
+                f"{percent(auroc['value'])}{' %' if auroc['value'] is not None else ''}"
+            )
+        lines += [f"  {note}" for note in _notes(metrics, source)]
+    return lines
+
+
+def sources_table(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[Mapping[str, Any] | str]]]:
+    """Return head and rows of the figures in house and of each held-out source.
+
+    Returns:
+        The head's names, and rows of which the first two cells are text and the rest intervals; no rows where no
+        source was held out.
+    """
+    sources = metrics.get("leave_one_source_out") or {}
+    judged = {
+        f"In house: {PARTS[name][0].lower()}": metrics[name] for name in _IN_HOUSE if (metrics.get(name) or {}).get("n")
+    }
+    judged |= {f"Held out: {source}": figures for source, figures in sources.items() if figures}
+    findings = list(dict.fromkeys(name for figures in judged.values() for name in figures["per_finding"]))
+    head = ["Films", "n", "Accuracy", "Mean recall", *(f"AUROC {name}" for name in findings)]
+    rows: list[list[Mapping[str, Any] | str]] = []
+    for name, figures in judged.items() if sources else ():
+        aurocs = [figures["per_finding"].get(finding, {}).get("auroc") or _nothing() for finding in findings]
+        rows.append([name, str(figures["n"]), figures["accuracy"], figures["balanced_accuracy"], *aurocs])
+    return head, rows
+
+
+def sources_section(metrics: Mapping[str, Any]) -> Section | None:
+    """Return the report's section about held-out sources; None where none was held out."""
+    head, rows = sources_table(metrics)
+    if not rows:
+        return None
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(str(row[0]))}</th>{"".join(_cell(cell) for cell in row[1:])}</tr>' for row in rows
+    )
+    notes = "".join(
+        f"<li><b>{escape(source)}.</b> {escape(note)}</li>"
+        for source in metrics["leave_one_source_out"]
+        for note in _notes(metrics, source)
+    )
+    listing = f'<ul class="notes">{notes}</ul>' if notes else ""
+    return Section(
+        "sources",
+        "Sources held out",
+        '<p class="lede">Each source judged by a model that saw none of its films: the nearest thing to another '
+        'hospital. Test films have no part in it.</p><div class="scroll" role="region" tabindex="0" '
+        'aria-label="Sources held out"><table class="wide"><caption>Per cent, 95&nbsp;% intervals beneath. Mean recall '
+        "is over the findings present. A dash: these films, or the model that did not see the source, cannot give the "
+        f"figure.</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>{listing}",
+    )
+
+
+def _notes(metrics: Mapping[str, Any], source: str) -> Sequence[str]:
+    told = (metrics.get("left_out_sources") or {}).get(source) or {}
+    figures = (metrics.get("leave_one_source_out") or {}).get(source)
+    chance = ""
+    if figures:
+        counts = [sum(row) for row in figures["confusion"]["counts"]]
+        chance = judge_chance(figures["balanced_accuracy"], figures["auroc_macro"], counts).words
+    return [*([chance] if chance else []), *told.get("notes", ()), *external_lines(told)]
+
+
+def _nothing() -> dict[str, None]:
+    return {"value": None, "low": None, "high": None}
+
+
+def _cell(interval: Mapping[str, Any] | str) -> str:
+    if isinstance(interval, str):
+        return f"<td>{escape(interval)}</td>"
+    limits = range_text(interval)
+    return f"<td>{percent(interval['value'])}{f'<small>{limits}</small>' if limits else ''}</td>"

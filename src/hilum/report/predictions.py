@@ -1,0 +1,79 @@
+"""Predictions for people to look at: predictions.csv, the scores that curves are drawn from, and the worst mistakes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hilum.judge.predictions import LabelledPredictions
+from hilum.report.charts import Scored
+from hilum.report.run_page import Mistake
+from hilum.run.answer import softmax
+from hilum.run.classifier import Classifier
+from hilum.run.heatmap import overlay
+from hilum.text import write_csv
+
+__all__ = ["predictions_csv", "scored_of", "worst_mistakes"]
+
+_PICTURE_PX = 320
+
+
+def scored_of(verdicts: LabelledPredictions) -> Scored:
+    """Return what the report's curves are drawn from, with the probabilities before calibration too."""
+    return Scored(verdicts.truth, verdicts.probabilities, softmax(verdicts.logits))
+
+
+def predictions_csv(parts: Sequence[tuple[str, LabelledPredictions]]) -> str:
+    """Return predictions.csv: path, part, finding, predicted, accepted, reasons, and the probability of every finding.
+
+    The reasons are the codes of a refused film's reasons, with spaces between.
+    """
+    text = io.StringIO()
+    findings = parts[0][1].findings if parts else ()
+    rows: list[list[object]] = []
+    for part, verdicts in parts:
+        for record, answer in zip(verdicts.records, verdicts.answers, strict=True):
+            known = answer.probabilities  # a model that did not see a source may not know all findings
+            probabilities = (f"{known[name]:.6f}" if name in known else "" for name in findings)
+            accepted = str(answer.accepted).lower()
+            reasons = " ".join(reason.code for reason in answer.reasons)
+            rows.append([record.path, part, record.finding, answer.likeliest, accepted, reasons, *probabilities])
+    columns = ["path", "part", "finding", "predicted", "accepted", "reasons"]
+    write_csv(text, [*columns, *(f"probability_{name}" for name in findings)], rows)
+    return text.getvalue()
+
+
+def worst_mistakes(
+    verdicts: LabelledPredictions, classifier: Classifier, root: Path, *, most: int = 12
+) -> tuple[Mistake, ...]:
+    """Return the surest wrong answers with film and heat map, surest first."""
+    predicted = verdicts.probabilities.argmax(axis=1)
+    sureness = verdicts.probabilities.max(axis=1, initial=0)
+    wrong = np.flatnonzero(predicted != verdicts.truth)
+    mistakes = []
+    for position in wrong[np.argsort(-sureness[wrong], kind="stable")][:most]:
+        record = verdicts.records[position]
+        radiograph = classifier.read_for_display(root / record.path)
+        answer = verdicts.answers[position]
+        activation = answer.activation[predicted[position]]
+        warm = overlay(radiograph, activation, part=answer.part, max_side_px=_PICTURE_PX)
+        plain = overlay(radiograph, np.zeros_like(activation), max_side_px=_PICTURE_PX)
+        mistakes.append(
+            Mistake(
+                path=record.path,
+                finding=record.finding,
+                predicted=verdicts.findings[predicted[position]],
+                probability=float(sureness[position]),
+                image_png=_png(plain[..., 0]),
+                heatmap_png=_png(warm[..., ::-1]),
+            )
+        )
+    return tuple(mistakes)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()

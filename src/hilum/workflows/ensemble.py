@@ -1,0 +1,357 @@
+"""An ensemble of finished runs, sealed as one model file and judged as a run is.
+
+The members' graphs become one graph (merge.py), so every door serves it as it serves a single model. It is
+calibrated anew on held-out answers (out_of_bag.py) and compared with its best member on films that no answering
+model had seen. With the films at hand its test figures are measured through the sealed file; without, they are
+computed from the members' own answers, of which it is a function.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilum.console import Console, count_of
+from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.split import clean_test, write_splits
+from hilum.errors import ConfigError, HilumError, InconsistentDataset, InputError, MissingExtra, nearest_name
+from hilum.files import replace_file
+from hilum.judge.metrics import performance
+from hilum.judge.predictions import judge_records
+from hilum.report.card import model_card_text
+from hilum.report.charts import Scored
+from hilum.report.predictions import worst_mistakes
+from hilum.report.run_page import ReportData, report_page
+from hilum.results import ResultFolder
+from hilum.run.answer import softmax
+from hilum.run.classifier import Classifier
+from hilum.run.modelfile import Metadata, read_model_file
+
+try:
+    import onnx
+except ImportError as error:  # pragma: no cover - seen only without the extra
+    raise MissingExtra("An ensemble", "train") from error
+
+from hilum.train.ensemble.combination import METHODS, Combination
+from hilum.train.ensemble.file import seal_ensemble, write_model
+from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
+from hilum.train.ensemble.merge import member_graph
+from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out, paired_gain
+from hilum.train.ensemble.page import ensemble_facts, ensemble_notes, ensemble_section, ensemble_toml, predictions_text
+
+__all__ = ["Ensemble", "ensemble_runs"]
+
+_FILES = (
+    "model.onnx",
+    "config.toml",
+    "splits.csv",
+    "predictions.csv",
+    "metrics.json",
+    "audit.json",
+    "report.html",
+    "model-card.md",
+)
+_FOLDER = ResultFolder(
+    of="ensemble",
+    finished="a finished ensemble; it was",
+    files=_FILES,
+    marks={"metrics.json": frozenset({"test", "ensemble"})},
+    last="metrics.json",
+    is_alone=True,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """A finished ensemble.
+
+    Attributes:
+        folder: Where its files are.
+        metrics: What metrics.json holds.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def ensemble_runs(
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    method: str = "average",
+    mirror: bool = False,
+    data: Path | None = None,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> Ensemble:
+    """Seal finished runs as one model file, and leave everything about it in a folder.
+
+    Args:
+        runs: Folders of runs, or their folders ``folds``; one run alone stands for its folds.
+        out: The ensemble's folder.
+        method: ``average`` (mean probability), ``geometric`` (mean logits) or ``stack`` (logistic regression on
+            out-of-fold answers).
+        mirror: Whether every member judges a film and its mirror image; needs ``data``.
+        data: The data set of the runs, to measure the sealed file on its films; folds and members of several size_px
+            need it.
+        overwrite: Whether an earlier ensemble in that folder is replaced.
+        console: Where messages and progress go; nowhere by default.
+
+    Raises:
+        InputError: A run cannot be used, the films are needed or are others, or the folder holds something else.
+        InconsistentDataset: The members do not fit together.
+        ConfigError: The method is unknown.
+        ModelFileError: The members cannot be merged, or the merged graph says something else than they do.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"The method cannot be `{method}`.", fix=nearest_name(method, METHODS))
+    _FOLDER.check(out, overwrite=overwrite, reads=runs)
+    sources = read_sources(runs)
+    films = common_films(sources)
+    if method == "stack":
+        check_stack(sources)
+    if data is None:
+        needs = {
+            "What mirror images bring": mirror,
+            "What the folds of a run say of test films": any(source.is_folds for source in sources),
+            "What members of several size_px say of the films of one": len(_sizes_px(sources)) > 1,
+        }
+        for what in (words for words, needed in needs.items() if needed):
+            raise InputError(f"{what} is in no file, and must be measured on the films.", fix="Add --data DATA.")
+    root = None if data is None else _root_of(data, films)
+    with tempfile.TemporaryDirectory(prefix="hilum-ensemble-") as folder:
+        making = _Ensembling(sources, films, method, mirror, root, Path(folder), console or Console())
+        return making.run(out)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ensembling:
+    sources: tuple[Source, ...]
+    films: Films
+    method: str
+    mirror: bool
+    root: Path | None
+    work: Path
+    console: Console
+
+    @property
+    def seed(self) -> int:
+        return self.sources[0].seed
+
+    @property
+    def size_px(self) -> int:
+        return max(_sizes_px(self.sources))
+
+    def run(self, out: Path) -> Ensemble:
+        alone = np.stack([self.films.probabilities(source, source.held_out_part) for source in self.sources])
+        inside = np.stack([self._inside(source, own) for source, own in zip(self.sources, alone, strict=True)])
+        held = gather_held_out(self.films, self.sources, inside, self.method, seed=self.seed)
+        gains: dict[str, Any] = {"members": self._member_figures(held, alone)}
+        if self.mirror:
+            direct = held
+            inside = np.stack([self._inside(source, None) for source in self.sources])
+            held = gather_held_out(self.films, self.sources, inside, self.method, seed=self.seed)
+            gains["mirror"] = self._difference(direct.logits, held)
+        gains["best_member"] = self._gain(held, alone)
+        calibration = held.calibrate(self.sources[0].members[0].metadata.coverage)
+        path = self.work / "model.onnx"
+        metadata = seal_ensemble(path, held, calibration, mirror=self.mirror, root=self.root)
+        return self._judge(out, path, metadata, held, gains)
+
+    # --- held-out answers -------------------------------------------------------------------------------------------
+
+    def _member_figures(self, held: HeldOut, alone: np.ndarray) -> list[dict[str, Any]]:
+        """Return what each run got right of the films that every run has answered out of fold."""
+        rows = []
+        for source, probabilities in zip(self.sources, alone, strict=True):
+            row: dict[str, Any] = {"name": source.name, "backbone": source.backbone, "seed": source.seed}
+            if held.crossed.any():
+                figures = self._performance(probabilities[held.crossed], held.crossed)
+                row |= {"n": figures["n"], "accuracy": figures["accuracy"], "macro_f1": figures["macro_f1"]}
+            rows.append(row)
+        return rows
+
+    def _performance(self, probabilities: np.ndarray, chosen: np.ndarray, metadata: Metadata | None = None) -> Any:
+        thresholds = metadata.operating_thresholds if metadata else dict.fromkeys(self.films.findings, 0.5)
+        return performance(
+            self.films.truth[chosen],
+            probabilities,
+            self.films.findings,
+            operating_thresholds=thresholds,
+            groups=self.films.groups[chosen],
+            seed=self.seed,
+        )
+
+    def _gain(self, held: HeldOut, members: np.ndarray) -> dict[str, Any] | None:
+        """Return the difference to the member that is best on these very films, which is to the member's advantage."""
+        if len(self.sources) < 2 or not held.crossed.any():
+            return None
+        scores = [self._performance(one[held.crossed], held.crossed)["macro_f1"]["value"] for one in members]
+        best = int(np.argmax(scores))
+        return {"name": self.sources[best].name} | self._difference(members[best], held)
+
+    def _difference(self, scores: np.ndarray, held: HeldOut) -> dict[str, Any]:
+        chosen = held.crossed if held.crossed.any() else np.isfinite(held.logits[:, 0]) & np.isfinite(scores[:, 0])
+        return paired_gain(
+            self.films.truth[chosen],
+            scores[chosen],
+            held.logits[chosen],
+            self.films.groups[chosen],
+            seed=self.seed,
+        )
+
+    def _inside(self, source: Source, alone: np.ndarray | None) -> np.ndarray:
+        """Return a run's held-out answers (n, K) as its model gives them inside the ensemble.
+
+        They are measured anew where they differ from what the run said alone: with mirror images, and where the model
+        gets films reduced from the ensemble's size.
+
+        Args:
+            source: The run.
+            alone: (n, K) what it said alone; None: with mirror images.
+        """
+        if alone is not None and source.members[0].metadata.preprocessing.size_px == self.size_px:
+            return alone
+        place = {row.path: position for position, row in enumerate(self.films.rows)}
+        values = np.full((len(place), len(self.films.findings)), np.nan)
+        for number, (model, paths) in enumerate(source.held_out_models()):
+            metadata = read_model_file(model).metadata
+            preprocessing = dataclasses.replace(metadata.preprocessing, size_px=self.size_px)
+            part = Member("", model, "", metadata).graph_part(self.films.findings)
+            graph = member_graph(part, size_px=self.size_px, equalize=preprocessing.equalize, mirror=alone is None)
+            replaced = dataclasses.replace(
+                metadata, findings=self.films.findings, preprocessing=preprocessing, temperature=1.0, gate={}
+            )
+            path = self.work / "member.onnx"
+            write_model(path, graph, replaced)
+            label = f"Judging held-out films, {source.name} {number + 1}"
+            values[[place[name] for name in paths]] = self._answers(Classifier(path), paths, label).probabilities
+        return values
+
+    def _answers(self, classifier: Classifier, paths: Sequence[str], label: str) -> Any:
+        finding = {row.path: row.finding for row in self.films.rows}
+        records = [FilmRecord(path, finding[path], None) for path in paths]
+        if not records:
+            return judge_records(classifier, self.root, records)  # type: ignore[arg-type]
+        with self.console.bar(label, 1.0) as done:
+            return judge_records(classifier, self.root, records, done=done)  # type: ignore[arg-type]
+
+    # --- judging ----------------------------------------------------------------------------------------------------
+
+    def _judge(self, out: Path, path: Path, metadata: Metadata, held: HeldOut, gains: dict[str, Any]) -> Ensemble:
+        films = self.films
+        classifier = Classifier(path)
+        splits = [row.split for row in films.rows]
+        clean = clean_test(films.rows, splits, films.groups)  # type: ignore[arg-type]
+        masks = {"test": films.mask("test"), "test_clean": clean, "validation": films.mask("validation")}
+        metrics: dict[str, Any] = {}
+        answered: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = {}
+        mistakes: Any = ()
+        for name, chosen in masks.items():
+            positions = np.flatnonzero(chosen)
+            probabilities, reasons, verdicts = self._part(classifier, held.combination, positions, name)
+            if name == "test" and verdicts is not None:
+                mistakes = worst_mistakes(verdicts, classifier, self.root)  # type: ignore[arg-type]
+            metrics[name] = self._performance(probabilities, chosen, metadata)
+            answered[name] = positions, probabilities, reasons
+        crossed = held.cross_validation(seed=self.seed)
+        metrics["cross_validation"] = crossed[1] if crossed else None
+        if crossed:
+            positions = np.flatnonzero(held.crossed)
+            answered["cross_validation"] = positions, crossed[0], self._reasons(positions)
+        metrics["ensemble"] = gains
+        facts = ensemble_facts(metadata, splits)
+        card = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=facts)
+        graph = onnx.load(path)
+        audit_path = self.sources[0].folder / "audit.json"
+        audit = json.loads(audit_path.read_text(encoding="utf-8")) if audit_path.exists() else {}
+        page = report_page(
+            ReportData(
+                title=f"Ensemble of {len(metadata.ensemble['members'])} on {metadata.training_data['name']}",
+                findings=films.findings,
+                metrics=metrics,
+                parts={name: Scored(films.truth[where], values) for name, (where, values, _) in answered.items()},
+                mistakes=mistakes,
+                facts=facts,
+                faults=audit.get("faults", ()),
+                notes=ensemble_notes(metadata, has_films=self.root is not None),
+                sections=[ensemble_section(metadata, metrics)],
+            )
+        )
+        _open_folder(out)
+        write_model(out / "model.onnx", graph, dataclasses.replace(metadata, figures=metrics, model_card=card))
+        replace_file(out / "config.toml", ensemble_toml(metadata))
+        write_splits(out / "splits.csv", films.rows, splits, films.groups)  # type: ignore[arg-type]
+        if audit_path.exists():
+            replace_file(out / "audit.json", audit_path.read_bytes())
+        replace_file(out / "model-card.md", card)
+        replace_file(out / "predictions.csv", predictions_text(films, answered))
+        replace_file(out / "report.html", page)
+        replace_file(out / "metrics.json", json.dumps(metrics, ensure_ascii=False, indent=1) + "\n")  # last: finished
+        return Ensemble(out, metrics)
+
+    def _part(
+        self, classifier: Classifier, combination: Combination, positions: np.ndarray, label: str
+    ) -> tuple[np.ndarray, list[str], Any]:
+        """Return probabilities (m, K), the codes why films are refused, and the verdicts where films were judged."""
+        paths = [self.films.rows[position].path for position in positions]
+        if self.root is not None:
+            verdicts = self._answers(
+                classifier, paths, f"Judging {count_of(len(paths), 'film')}, {label.replace('_', ' ')}"
+            )
+            reasons = [" ".join(reason.code for reason in answer.reasons) for answer in verdicts.answers]
+            return verdicts.probabilities, reasons, verdicts
+        members = np.stack(
+            [
+                np.where(np.isfinite(tested), tested, self.films.probabilities(source, "validation"))[positions]
+                for source in self.sources
+                for tested in (self.films.probabilities(source, "test"),)
+            ]
+        )
+        probabilities = softmax(combination.logits(members), classifier.metadata.temperature)
+        return probabilities, self._reasons(positions), None
+
+    def _reasons(self, positions: np.ndarray) -> list[str]:
+        """Return the codes for which any run refuses each film, as far as its predictions.csv tells."""
+        told: dict[str, set[str]] = {}
+        for source in self.sources:
+            for part in source.judged.parts.values():
+                for path, row in part.items():
+                    told.setdefault(path, set()).update((row.get("reasons") or "").split())
+        return [" ".join(sorted(told.get(self.films.rows[position].path, ()))) for position in positions]
+
+
+def _sizes_px(sources: Sequence[Source]) -> set[int]:
+    return {member.metadata.preprocessing.size_px for source in sources for member in source.members}
+
+
+def _root_of(data: Path, films: Films) -> Path:
+    """Return the folder that the films' paths are relative to, once it holds them with the same findings."""
+    dataset = read_dataset(data)
+    found = {record.path: record.finding for record in dataset.records}
+    for row in films.rows:
+        if found.get(row.path) != row.finding:
+            raise InconsistentDataset(
+                f"`{data}` is not the data set of these runs: `{row.path}` is "
+                f"{'missing' if row.path not in found else 'filed under another finding'}.",
+                fix="Give the folder or CSV that they were trained on.",
+            )
+    return dataset.root
+
+
+def _open_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error, HilumError):
+            raise
+        raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another folder.") from error

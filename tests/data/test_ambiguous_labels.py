@@ -1,0 +1,92 @@
+"""Films whose finding is one of several."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.data.ambiguous_labels import set_apart
+from hilum.data.folder import read_dataset
+from hilum.data.phantom import write_phantoms
+from hilum.data.scan import Scan, scan_films
+from hilum.errors import InconsistentDataset
+from hilum.findings import common_kinds, open_kinds, standard_name
+
+KINDS = ("Normal", "Viral Pneumonia", "Bacterial Pneumonia")
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    write_phantoms(tmp_path, num_per_finding=4, num_test_per_finding=1, seed=2, findings=KINDS)
+    films = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("train/*/*"))
+    lines = ["path,finding,patient,source,split"]
+    for number, film in enumerate(films):
+        finding = film.split("/")[1]
+        if number % 4 == 3:
+            finding = "bacterial | virus" if finding != "Normal" else "Pneumonia"
+        lines.append(f"{film},{finding},p{number // 2},{'ab'[number // 2 % 2]},")
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return scan_films(read_dataset(manifest))
+
+
+def test_names_say_what_is_left_open() -> None:
+    assert standard_name("bacterial | virus") == "Viral Pneumonia|Bacterial Pneumonia"
+    assert open_kinds("Viral Pneumonia|Bacterial Pneumonia", KINDS) == ("Viral Pneumonia", "Bacterial Pneumonia")
+    assert open_kinds("Pneumonia (type not stated)", KINDS) == ("Viral Pneumonia", "Bacterial Pneumonia")
+    assert open_kinds("Pneumonia (type not stated)", (*KINDS, "Covid-19"))[0] == "Covid-19"
+    assert open_kinds("Pneumonia (type not stated)", ("Normal", "Covid-19", "Viral Pneumonia")) == ()
+    assert open_kinds("Normal", KINDS) == ()
+
+
+def test_findings_agree_in_what_all_leave_open() -> None:
+    either = "Viral Pneumonia|Bacterial Pneumonia"
+    assert common_kinds([either, "Viral Pneumonia"], KINDS) == ("Viral Pneumonia",)
+    assert common_kinds([either, "Pneumonia (type not stated)"], KINDS) == ("Viral Pneumonia", "Bacterial Pneumonia")
+    assert common_kinds([either, "Normal"], KINDS) == ()
+    assert common_kinds(["Normal", "Normal"], KINDS) == ("Normal",)
+
+
+def test_they_are_set_apart_and_the_rest_keeps_its_places(scan: Scan) -> None:
+    stated, partial = set_apart(scan)
+    assert stated.dataset.findings == KINDS
+    assert len(stated.dataset.records) == 9
+    assert len(partial) == 3
+    assert set(partial.kinds) == {("Viral Pneumonia", "Bacterial Pneumonia")}
+    assert [scan.dataset.records[i] for i in partial.positions] == list(partial.records)
+    place = [scan.dataset.records.index(record) for record in stated.dataset.records]
+    assert np.array_equal(stated.groups, scan.groups[place])
+    assert [stated.fingerprints[i] is scan.fingerprints[j] for i, j in enumerate(place)] == [True] * 9
+    for twin in stated.twins:
+        assert max(twin.first, twin.second) < 9
+
+
+def test_no_patient_of_a_judged_film_teaches(scan: Scan) -> None:
+    stated, partial = set_apart(scan)
+    everything = partial.teaching(np.array([], int))
+    assert everything.tolist() == [True] * 3
+    beside = [i for i, record in enumerate(stated.dataset.records) if record.patient == partial.records[0].patient]
+    assert beside
+    assert not partial.teaching(stated.groups[beside])[0]
+    held = partial.teaching(np.array([], int), without_sources=(partial.records[0].source,))
+    assert [one.source != partial.records[0].source for one in partial.records] == held.tolist()
+
+
+def test_sets_without_such_films_are_left_as_they_are(scan: Scan) -> None:
+    stated, _ = set_apart(scan)
+    same, none = set_apart(stated)
+    assert same is stated
+    assert len(none) == 0
+    assert none.teaching(stated.groups).shape == (0,)
+
+
+def test_a_kind_that_no_film_is_stated_to_show_is_an_error(scan: Scan) -> None:
+    """Reading a list leaves such films out; here films of a kind have become unreadable since."""
+    record = dataclasses.replace(scan.dataset.records[0], finding="Viral Pneumonia|Lipoid")
+    records = (record, *scan.dataset.records[1:])
+    odd = dataclasses.replace(scan, dataset=dataclasses.replace(scan.dataset, records=records))
+    with pytest.raises(InconsistentDataset, match="no film is stated to show Lipoid"):
+        set_apart(odd)

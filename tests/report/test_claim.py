@@ -1,0 +1,174 @@
+"""claim.md says what the run knows, with its figures, and leaves the rest to a person."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hilum.judge.metrics import performance
+from hilum.report.checklists import CLAIM, TRIPOD_AI
+from hilum.report.claim import FOR_A_PERSON, ClaimFacts, claim_text
+
+FINDINGS = ("Normal", "Odd|finding")
+
+
+def judged(num_films: int, wrong: int) -> dict[str, Any]:
+    truth = np.arange(num_films) % 2
+    probabilities = np.where(truth[:, None] == np.arange(2), 0.8, 0.2)
+    probabilities[:wrong] = probabilities[:wrong, ::-1]
+    return performance(
+        truth, probabilities, FINDINGS, operating_thresholds=dict.fromkeys(FINDINGS, 0.5), num_resamples=20
+    )
+
+
+def facts(**changes: Any) -> ClaimFacts:
+    plain = ClaimFacts(
+        metadata={
+            "name": "demo-model",
+            "findings": list(FINDINGS),
+            "preprocessing": {"size_px": 224, "window_percentiles": [0.5, 99.5], "equalize": True},
+            "temperature": 1.234,
+            "coverage": 0.9,
+            "operating_thresholds": dict.fromkeys(FINDINGS, 0.4),
+            "gate": {},
+        },
+        metrics={
+            "test": judged(66, 2), "test_clean": judged(57, 1), "validation": judged(50, 0), "cross_validation": None,
+        },
+        settings={
+            "backbone": "efficientnet-lite0",
+            "weights": "imagenet",
+            "seed": 3,
+            "folds": 0,
+            "data": {"validation_fraction": 0.2, "test_fraction": 0.2},
+            "fit": {
+                "epochs": 6, "trainable_fraction": 0.6, "batch_size": 16, "optimiser": "adamw", "learning_rate": 3e-5,
+                "weight_decay": 1e-3, "dropout": 0.3, "label_smoothing": 0.05, "class_weights": "balanced",
+                "patience": 3,
+            },
+            "augmentation": {"rotation_degrees": 10.0, "flip_probability": 0.0},
+        },
+        audit={
+            "faults": [{"kind": "leak", "severity": "error", "message": "m", "paths": []}] * 9
+            + [{"kind": "label-conflict", "severity": "error", "message": "m", "paths": []}],
+            "figures": {
+                "num_films": 317,
+                "num_unreadable": 4,
+                "num_groups": 290,
+                "num_twin_pairs": 64,
+                "films": {
+                    "train": {"Normal": 101, "Odd|finding": 100},
+                    "validation": {"Normal": 25, "Odd|finding": 25},
+                    "test": {"Normal": 33, "Odd|finding": 33},
+                },
+            },
+        },
+        data_name="demo-set",
+        has_test=True,
+        num_epochs=4,
+        software="hilum 0.1.0, Keras 3",
+    )  # fmt: skip
+    return dataclasses.replace(plain, **changes)
+
+
+def items(text: str, checklist: str) -> dict[str, str]:
+    section = text.split(f"## {checklist}\n")[1].split("\n## ", maxsplit=1)[0]
+    return dict(re.findall(r"^\*\*(\w+)\. (.*)$", section, re.M))
+
+
+def test_every_item_stands_there_once() -> None:
+    text = claim_text(facts())
+    for checklist, expected in (("CLAIM 2024", CLAIM), ("TRIPOD+AI", TRIPOD_AI)):
+        found = items(text, checklist)
+        assert list(found) == [item.number for item in expected]
+        for item in expected:
+            assert found[item.number].startswith(f"{item.topic}.**")
+            rest = found[item.number].removeprefix(f"{item.topic}.**").strip()
+            assert len(rest) > 10, item.number
+            assert (FOR_A_PERSON in rest) == bool(item.person or not set(item.facts) - {"external_figures"}), (
+                item.number
+            )
+
+
+def test_films_cropped_to_the_lungs_are_told_as_such() -> None:
+    whole = facts()
+    seen = {**whole.metadata["preprocessing"], "lung_crop": True}
+    found = items(claim_text(facts(metadata={**whole.metadata, "preprocessing": seen})), "CLAIM 2024")
+    assert "cropped to the part that holds the lungs, stretched to 224 x 224" in found["9"]
+    assert "the part that holds the lungs, where two are found" in found["10"]
+    assert "the whole of each film: it is not cropped" in items(claim_text(whole), "CLAIM 2024")["10"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("7", "`demo-set`, 317 films"),
+        ("8", "4 films could not be read"),
+        ("9", "stretched to 224 x 224 pixels"),
+        ("9", "between the 0.5th and 99.5th percentile brought to 0 to 1, then histogram equalisation"),
+        ("18", "under different findings: 1."),
+        ("19", "The test part is the data set's own."),
+        ("19", "train 201, validation 50, test 66"),
+        ("20", "64 pairs"),
+        ("20", "9 of its films have a twin in the training part"),
+        ("21", "Clean test: 57 films"),
+        ("24", "ImageNet weights. Head: random, from seed 3"),
+        ("25", "(4 epochs were run; history.csv): adamw, learning rate 3e-05"),
+        ("25", "rotation degrees 10."),
+        ("26", "after 3 epochs"),
+        ("32", "Clean test (57 films): accuracy 98.2 (90.7–99.7)"),
+        ("35", "train 201 (Normal 101, Odd\\|finding 100)"),
+        ("38", "Odd\\|finding (28 films): sensitivity"),
+        ("39", "Clean test: Normal answered Odd\\|finding 1."),
+        ("40", "The audit found: label-conflict 1, leak 9."),
+    ],
+)
+def test_items_hold_the_figures_of_the_run(number: str, words: str) -> None:
+    assert words in items(claim_text(facts()), "CLAIM 2024")[number]
+
+
+def test_what_was_not_done_is_not_claimed() -> None:
+    found = items(claim_text(facts()), "CLAIM 2024")
+    assert found["33"] == "Test on other data.** *For a person to fill in*: tests on films of other hospitals."
+    drawn = items(claim_text(facts(has_test=False)), "CLAIM 2024")["19"]
+    assert "The test part was drawn: 20% of the films" in drawn
+    settings = facts().settings
+    frozen = facts(settings={**settings, "fit": {**settings["fit"], "epochs": 0}, "augmentation": {"gamma": 0.0}})
+    assert "no fine-tuning" in items(claim_text(frozen), "CLAIM 2024")["25"]
+    assert "No augmentation." in items(claim_text(frozen), "CLAIM 2024")["25"]
+    plain = items(claim_text(facts(settings={**settings, "backbone": "plain-cnn"})), "CLAIM 2024")
+    assert "Class activation maps" not in plain["31"]
+    assert "From random weights: all layers for at most" in plain["25"]  # no fraction of layers is frozen
+    assert "the random weights among them" in plain["26"]
+    empty = dict.fromkeys(("test", "test_clean", "validation", "cross_validation"))
+    untested = items(claim_text(facts(metrics=empty)), "CLAIM 2024")
+    assert untested["37"] == "Performance with its uncertainty.** *For a person to fill in*."
+
+
+def test_held_out_sources_and_cross_validation_are_reported() -> None:
+    metrics = {
+        **facts().metrics,
+        "cross_validation": judged(251, 10),
+        "leave_one_source_out": {"there": judged(40, 20), "x": None},
+    }
+    text = claim_text(facts(metrics=metrics, settings={**facts().settings, "folds": 5}))
+    found = items(text, "CLAIM 2024")
+    assert "there (40 films): accuracy 50.0 (35.2–64.8)" in found["33"]
+    assert "Cross-validation by groups, 251 films: accuracy 96.0" in found["30"]
+    assert "Cross-validation: 5 folds" in found["19"]
+    assert "there (40 films)" in items(text, "TRIPOD+AI")["23b"]
+
+
+def test_the_count_of_items_is_true() -> None:
+    text = claim_text(facts())
+    for checklist, expected in (("CLAIM 2024", CLAIM), ("TRIPOD+AI", TRIPOD_AI)):
+        line = text.split(f"## {checklist}\n\n")[1].split("\n")[0]
+        total, whole, partly, person = (int(number) for number in re.findall(r"\d+", line))
+        found = items(text, checklist).values()
+        assert total == len(expected) == whole + partly + person
+        assert whole == sum(FOR_A_PERSON not in one for one in found)
+        assert person == sum(one.split(".** ")[1].startswith(FOR_A_PERSON) for one in found)

@@ -1,0 +1,272 @@
+"""The report: one page that stands alone, hides nothing and believes nobody's file names."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hilum.judge.metrics import performance
+from hilum.report.page import NOTICE, Section
+from hilum.report.run_page import Mistake, ReportData, Scored, report_page
+from hilum.run.answer import softmax
+
+FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
+VOID = {"meta", "img", "br"}
+
+
+def scored(num_films: int, seed: int = 0) -> Scored:
+    rng = np.random.default_rng(seed)
+    truth = np.arange(num_films) % 3
+    logits = rng.normal(size=(num_films, 3))
+    logits[np.arange(num_films), truth] += 2.5
+    return Scored(truth, softmax(logits * 2))
+
+
+def judged(part: Scored, findings: tuple[str, ...] = FINDINGS) -> dict[str, Any]:
+    thresholds = dict.fromkeys(findings, 0.5)
+    return performance(part.truth, part.probabilities, findings, operating_thresholds=thresholds, num_resamples=20)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8), 128).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def history(num_epochs: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": "head" if epoch < 4 else "fine-tune",
+            "epoch": epoch,
+            "loss": 1 / (epoch + 1),
+            "accuracy": 1 - 0.5 / (epoch + 1),
+            "validation_loss": 1.1 / (epoch + 1),
+            "validation_accuracy": math.nan if epoch == 2 else 1 - 0.6 / (epoch + 1),
+            "learning_rate": 1e-3,
+        }
+        for epoch in range(num_epochs)
+    ]
+
+
+def report_data(**changes: Any) -> ReportData:
+    test, clean, validation = scored(66), scored(57), scored(50, 3)
+    defaults: dict[str, Any] = {
+        "title": "covid19-image-dataset",
+        "findings": FINDINGS,
+        "metrics": {
+            "test": judged(test),
+            "test_clean": judged(clean),
+            "validation": judged(validation),
+            "cross_validation": None,
+        },
+        "parts": {"test": test, "test_clean": clean, "validation": validation},
+        "history": history(8),
+        "mistakes": (Mistake("test/Covid/é 1.png", "Covid-19", "Normal", 0.973, png(), png()),),
+        "facts": [("Backbone", "efficientnet-lite0"), ("Seed", "0")],
+        "faults": [
+            {"kind": "small", "severity": "note", "message": "Few films.", "paths": [], "figure": None},
+            {
+                "kind": "leak",
+                "severity": "error",
+                "message": "9 twins.",
+                "paths": ["test/a.png", "train/b.png"],
+                "figure": 9,
+            },
+        ],
+        "notes": ["All Normal films are children's."],
+    }
+    return ReportData(**{**defaults, **changes})
+
+
+def page(**changes: Any) -> str:
+    return report_page(report_data(**changes))
+
+
+class Outline(HTMLParser):
+    """Checks that tags close in order, and collects what the tests ask about."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.stack and self.stack[-1] != "style":
+            self.words += data
+
+
+def test_page_is_well_formed_and_stands_alone() -> None:
+    outline = Outline(page())
+    assert outline.stack == []
+    tags = {tag for tag, _ in outline.tags}
+    assert tags.isdisjoint({"script", "link", "iframe", "object", "form"})
+    for _, attributes in outline.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in {"src", "href"}:
+                assert value is not None
+                assert value.startswith(("data:image/png;base64,", "#"))
+    text = page()
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "default-src 'none'" in text
+
+
+def test_ids_are_unique_and_links_lead_somewhere() -> None:
+    outline = Outline(page())
+    ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    references = [attributes["href"] for tag, attributes in outline.tags if tag == "a"]
+    references += [
+        "#" + str(attributes["aria-labelledby"]) for _, attributes in outline.tags if "aria-labelledby" in attributes
+    ]
+    assert references
+    assert {str(reference)[1:] for reference in references} <= set(ids)
+
+
+def test_notice_stands_once_at_the_top() -> None:
+    words = Outline(page()).words
+    assert words.count(NOTICE) == 1
+    assert words.index(NOTICE) < words.index("hilum report")
+
+
+def test_headline_says_how_many_were_right_and_how_sure_that_is() -> None:
+    data = report_data()
+    words = Outline(page()).words
+    for name in ("test_clean", "test"):
+        figures = data.metrics[name] or {}
+        right = int(np.trace(figures["confusion"]["counts"]))
+        accuracy = {key: f"{100 * value:.1f}" for key, value in figures["accuracy"].items()}
+        sentence = (
+            f"{right} of {figures['n']} films right: {accuracy['value']} % "
+            f"(95 % interval {accuracy['low']}–{accuracy['high']})"
+        )
+        assert sentence in words
+    assert words.index("Clean test") < words.index("Test as given")
+
+
+def test_faults_stand_above_the_figures_worst_first() -> None:
+    words = Outline(page()).words
+    assert words.index("9 twins.") < words.index("Few films.") < words.index("films right")
+    assert "train/b.png" in words
+    assert "What speaks against" not in Outline(page(faults=())).words
+
+
+def test_many_paths_of_a_fault_are_cut_and_said_to_be() -> None:
+    fault = {
+        "kind": "x",
+        "severity": "warning",
+        "message": "m",
+        "paths": [f"{i}.png" for i in range(60)],
+        "figure": None,
+    }
+    words = Outline(page(faults=[fault])).words
+    assert "60 paths" in words
+    assert "and 10 more, in audit.json" in words
+
+
+def test_every_table_has_headed_rows_and_columns_and_every_picture_words() -> None:
+    outline = Outline(page())
+    assert all(attributes.get("scope") in {"row", "col"} for tag, attributes in outline.tags if tag == "th")
+    assert all(attributes.get("alt") for tag, attributes in outline.tags if tag == "img")
+    for tag, attributes in outline.tags:
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
+    assert sum(tag == "table" for tag, _ in outline.tags) == 1 + 2 * 3  # all parts, then two tables a part
+    assert sum(tag == "caption" for tag, _ in outline.tags) == 1 + 2 * 3
+
+
+def test_confusion_matrix_holds_the_counts() -> None:
+    counts = (report_data().metrics["test_clean"] or {})["confusion"]["counts"]
+    table = page().split('<table class="confusion">')[1].split("</table>")[0]
+    assert [int(count) for count in re.findall(r"<b>(\d+)</b>", table)] == [count for row in counts for count in row]
+
+
+def test_everything_from_outside_is_escaped() -> None:
+    nasty = "<script>alert('1')</script>\"&"
+    findings = (nasty, "Covid-19", "Viral Pneumonia")
+    test = scored(30)
+    text = page(
+        title=nasty,
+        findings=findings,
+        metrics={"test": judged(test, findings)},
+        parts={"test": test},
+        history=[{"stage": nasty, "loss": 1.0}, {"stage": nasty + "2", "loss": 0.5}],
+        mistakes=(Mistake(nasty, nasty, nasty, 0.9, png(), png()),),
+        facts=[(nasty, nasty)],
+        faults=[{"kind": nasty, "severity": nasty, "message": nasty, "paths": [nasty], "figure": nasty}],
+        notes=[nasty],
+    )
+    assert "<script" not in text
+    outline = Outline(text)
+    assert outline.stack == []
+    assert outline.words.count(nasty) > 10
+
+
+def test_worst_mistakes_show_film_beside_heat_map() -> None:
+    outline = Outline(page())
+    pictures = [str(attributes["alt"]) for tag, attributes in outline.tags if tag == "img"]
+    assert pictures == [
+        "Film test/Covid/é 1.png: Covid-19, answered Normal at 97.3 %",
+        "Heat map for Normal on film test/Covid/é 1.png",
+    ]
+    assert "not why" in outline.words
+
+
+def test_no_clean_film_left_is_said() -> None:
+    empty = judged(Scored(np.zeros(0, int), np.zeros((0, 3))))
+    test = scored(12)
+    words = Outline(page(metrics={"test": judged(test), "test_clean": empty}, parts={"test": test})).words
+    assert "No clean test film is left" in words
+
+
+@pytest.mark.parametrize(
+    "metrics", [{}, {"test": None, "test_clean": None, "validation": None, "cross_validation": None}]
+)
+def test_nothing_judged_is_still_a_page(metrics: dict[str, None]) -> None:
+    outline = Outline(page(metrics=metrics, parts={}, history=(), mistakes=(), facts=(), faults=(), notes=()))
+    assert outline.stack == []
+    assert "No film was judged" in outline.words
+    assert "Terms" in outline.words
+
+
+def test_without_a_test_the_most_trustworthy_part_is_headlined() -> None:
+    validation, folds = scored(20), scored(40)
+    metrics = {"validation": judged(validation), "cross_validation": judged(folds), "test": None, "test_clean": None}
+    words = Outline(page(metrics=metrics, parts={"cross_validation": folds})).words
+    headline = words[words.index("Few films") : words.index("Figures", words.index("films right"))]
+    assert "of 40 films right" in headline
+    assert "of 20 films right" not in headline
+
+
+def test_same_data_same_bytes() -> None:
+    assert page() == page()
+
+
+def test_sections_of_other_modules_stand_between_curves_and_mistakes() -> None:
+    page = report_page(report_data(sections=(Section("shortcuts", "Short <cuts>", "<p>Seen.</p>"),)))
+    assert '<a href="#shortcuts">Short &lt;cuts&gt;</a>' in page
+    assert page.index('id="curves"') < page.index('<section id="shortcuts"') < page.index('id="mistakes"')
+    assert "<p>Seen.</p>" in page

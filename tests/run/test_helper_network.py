@@ -1,0 +1,67 @@
+"""Small networks: the same answer from every thread, and one error for whatever is wrong with a file."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+
+import cv2
+import numpy as np
+import pytest
+
+from hilum.data.phantom import draw_phantom
+from hilum.errors import ModelFileError
+from hilum.run.helper_network import HelperNetwork, usable
+from hilum.run.lungs import LUNGS_KEY, LUNGS_PX
+
+LUNGS = (files("hilum.run") / "lungs.onnx").read_bytes()
+
+
+def test_threads_share_a_network_and_not_its_answers() -> None:
+    network = HelperNetwork(LUNGS, LUNGS_KEY, LUNGS_PX)
+    views = np.random.default_rng(0).random((12, 1, LUNGS_PX, LUNGS_PX), dtype=np.float32)
+    alone = [network.ask(view) for view in views]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(network.ask, views))
+    for one, other in zip(alone, together, strict=True):
+        assert np.array_equal(one, other)
+    assert not np.array_equal(alone[0], alone[1])
+
+
+@pytest.mark.parametrize("data", [b"", b"no network", LUNGS[:1000]])
+def test_a_file_that_is_none_is_one_error(data: bytes) -> None:
+    with pytest.raises(ModelFileError, match="The reader's network cannot be used"), usable("reader"):
+        HelperNetwork(data, LUNGS_KEY, LUNGS_PX)
+
+
+def test_a_network_of_another_kind_is_the_same_error() -> None:
+    with pytest.raises(ModelFileError), usable("reader"):
+        HelperNetwork(LUNGS, "hilum-reader", LUNGS_PX)
+
+
+def test_half_precision_is_asked_for_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def compile_model(_: object, graph: object, device: str, settings: dict[str, object]) -> None:
+        asked.append(settings["INFERENCE_PRECISION_HINT"])
+
+    monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32", "BF16"])
+    monkeypatch.setattr("openvino.Core.compile_model", compile_model)
+    HelperNetwork(LUNGS, LUNGS_KEY, LUNGS_PX)
+    assert asked == ["bf16"]
+
+
+def test_half_precision_draws_the_same_lungs() -> None:
+    half, exact = (HelperNetwork(LUNGS, LUNGS_KEY, LUNGS_PX, precision=one) for one in ("bf16", "f32"))
+    for seed in range(4):
+        film = draw_phantom("Normal", np.random.default_rng(seed), size_px=LUNGS_PX)
+        view = (cv2.resize(film, (LUNGS_PX, LUNGS_PX)) / 255).astype(np.float32)[np.newaxis]
+        one, other = half.ask(view)[0] > 0, exact.ask(view)[0] > 0
+        assert (one != other).mean() < 0.01
+
+
+def test_half_precision_is_only_asked_for_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = np.random.default_rng(0).random((1, LUNGS_PX, LUNGS_PX), np.float32)
+    exact = HelperNetwork(LUNGS, LUNGS_KEY, LUNGS_PX, precision="f32").ask(view)
+    monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32"])
+    np.testing.assert_array_equal(HelperNetwork(LUNGS, LUNGS_KEY, LUNGS_PX).ask(view), exact)
