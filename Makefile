@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help env demo test test-all check lock clean
+.PHONY: help env demo test test-all check docs lock clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -29,15 +29,19 @@ test: env  ## Run the tests but the slow ones.
 test-all: env  ## Run all tests.
 	$(PYTEST)
 
-check: env  ## Lint, types, import contracts.
+check: env  ## Lint, types, import contracts, documentation.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+docs: env  ## Build the documentation: site/index.html.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lock:  ## Pin anew (needs uv): names, versions and hashes, no download addresses.
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-annotate --all-extras --group dev pyproject.toml --output-file requirements.txt
 
 clean:  ## Remove what the build made.
-	rm -rf .venv hilum-demo .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv site hilum-demo .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,22 +1,36 @@
-"""The docs say what the program does: every command has a heading, each shown one runs, every setting is listed."""
+"""The docs say what the program does: every command, setting and fault is explained, and each shown command runs."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import json
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer.main
 
 from hilum.cli import app
+from hilum.report.audit_kinds import KINDS
 from hilum.train.config import default_config, read_config, to_toml
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def site_pages() -> ModuleType:
+    """The script that makes pages while the site is built."""
+    spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "site_pages.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -24,28 +38,61 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.M | re.S)
 
 
-def test_every_command_has_a_heading_and_every_option_is_named() -> None:
-    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        section = re.search(rf"^## hilum {name}\n(.*?)(?=^## )", text, re.M | re.S)
-        assert section, f"docs/reference.md has no heading for `hilum {name}`"
-        options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
-        for option in options:
-            assert f"{option}" in section[1], f"`hilum {name} {option}` is not in docs/reference.md"
+def test_every_command_has_a_heading_and_every_option_is_named(site_pages: ModuleType) -> None:
+    text = site_pages.commands_page()
+    commands = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    for name, command in list(commands.items()):
+        commands.update({f"{name} {inner}": one for inner, one in getattr(command, "commands", {}).items()})
+    for name, command in commands.items():
+        section = re.search(rf"^## hilum {name}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+        assert section, f"the page of commands has no heading for `hilum {name}`"
+        for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
+            assert option in section[1], f"`hilum {name} {option}` is not on the page of commands"
 
 
-def test_the_reference_lists_every_setting_with_its_default() -> None:
-    listed = tomllib.loads(blocks("reference.md", "toml")[0])
-    assert listed == tomllib.loads(to_toml(default_config()))
-    assert default_config("plain-cnn").fit.epochs == 40
-    differing = "size_px 64, weights none, epochs 40, learning_rate 0.001, dropout 0.2, patience 20"
-    assert differing in (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+def test_the_page_of_json_files_names_every_key(site_pages: ModuleType) -> None:
+    text = site_pages.schemas_page()
+    for path in (ROOT / "src" / "hilum" / "schemas").glob("*.json"):
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        for part in (schema, *schema.get("$defs", {}).values()):
+            for key in part.get("properties", {}):
+                assert f"| `{key}` |" in text, f"{path.name}: `{key}` is not on the page of JSON files"
+
+
+def test_the_settings_are_all_explained() -> None:
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    explained = {}
+    for title, section in re.findall(r"^#+ ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.M | re.S):
+        explained[title] = set(re.findall(r"^\| `(\w+)` \|", section, re.M))
+    defaults = tomllib.loads(to_toml(default_config()))
+    assert explained.pop("Settings") == {key for key, value in defaults.items() if not isinstance(value, dict)}
+    assert explained == {key: set(value) for key, value in defaults.items() if isinstance(value, dict)}
+    plain = default_config("plain-cnn")
+    assert (plain.preprocessing.size_px, plain.weights, plain.fit.epochs) == (64, "none", 40)
+    assert (plain.fit.learning_rate, plain.fit.dropout, plain.fit.patience) == (0.001, 0.2, 20)
+    assert "size_px 64, weights none, epochs 40, learning_rate 0.001, dropout 0.2, patience 20" in text
+
+
+def test_every_kind_of_fault_has_its_heading() -> None:
+    text = (ROOT / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### ([\w-]+)\n(.*?)(?=^##|\Z)", text, re.M | re.S))
+    assert set(KINDS) <= set(sections)
+    for kind, section in sections.items():
+        for part in ("**", "- Severity: ", "- Example: ", "- How to mend it: "):
+            assert part in section, f"{kind} lacks `{part}`"
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")]:
+    made = {ROOT / "docs" / name for name in ("reference/commands.md", "reference/json.md", "changelog.md")}
+    pages = [path for room in ("docs", "bench", "recipes") for path in (ROOT / room).rglob("*.md")]
+    for page in [ROOT / "README.md", *pages]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+            there = (page.parent / target).resolve()
+            assert there.exists() or there in made, f"{page.name} links to {target}, which is not there"
+
+
+def test_the_page_of_results_is_short() -> None:
+    assert len((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split()) <= 4000
 
 
 @pytest.mark.slow

@@ -469,8 +469,8 @@ def test_the_route_of_the_docs(  # noqa: PLR0917 - fixtures
     program: Callable[[str], str],
     until: Until,
 ) -> None:
-    """The archive forwards films by the script of docs/dicom.md, and gets the results into the same study, once."""
-    page = (ROOT / "docs" / "dicom.md").read_text(encoding="utf-8")
+    """The archive forwards films by the script of docs/how-to/pacs.md; their results join the same study once."""
+    page = (ROOT / "docs" / "how-to" / "pacs.md").read_text(encoding="utf-8")
     script = page.split("```lua\n")[1].split("```")[0]
     (tmp_path / "route.lua").write_text(script, encoding="utf-8")
     spool = tmp_path / "spool"

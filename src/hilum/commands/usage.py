@@ -21,7 +21,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="One setting, over those of the file: --set fit.epochs=5; repeatable. docs/reference.md lists them.",
+        help="One setting, for example fit.epochs=5. It overrides --config. You can repeat it. "
+        "docs/reference/settings.md lists all settings.",
     ),
 ]
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}

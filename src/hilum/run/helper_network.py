@@ -1,8 +1,8 @@
 """The small networks that ship beside the classifiers: one grey square in, one array out, one film at a time.
 
 They need no batches and no threads of their own: whoever judges a film asks them in the thread that decoded it. They
-are served in bf16 where the processor has it: that halves their time and changed no decision ("Lungs" in
-docs/results.md).
+are served in bf16 where the processor has it: that halves their time and changed no decision
+(docs/log.md).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ films' differences: forty films call noise a gain more often than not.
 
 Where films are drawn by source, drawing made some findings of some sources likelier than they are. At the end the last
 layer's constants are moved halfway to what suits the validation films: films of other hospitals are not drawn as these
-were, and are answered better halfway (docs/results.md, "Priors").
+were, and are answered better halfway (docs/log.md).
 
 Where the weights are averaged, the average (batch-norm statistics included) stands in for them whenever films are
 validated, and is what is kept; training goes on from the weights themselves.

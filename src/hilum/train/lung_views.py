@@ -2,7 +2,7 @@
 
 A network that names a finding from a film without lungs has learned something else: the hospital, the child's frame,
 the edge. Shown lungs alone it must find its answer there; shown a film without lungs it is told that nothing is known.
-Whether that helps is measured on sources held out, see docs/results.md.
+Whether that helps is measured on sources held out, see docs/log.md.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _CHEST_WEIGHTS = "chest_backbone.npz"  # in this package, half precision; made b
 
 # EfficientNet-Lite0: repeats, kernel, stride, expansion, output channels of each stage (Tan and Le 2019; Lite: no
 # squeeze-and-excitation, ReLU6, stem not scaled). The seventh stage and the last convolution, which tell photographs'
-# objects apart, are left out: see docs/results.md.
+# objects apart, are left out: see docs/log.md.
 _LITE0_STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),

@@ -1,0 +1,136 @@
+"""Pages of the site that are made while it is built: the command line, the JSON files and the changelog."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from hilum.cli import app
+from hilum.train.config import default_config, to_toml
+
+ROOT = Path(__file__).parents[1]
+_BAR = "\\|"  # a bar within a cell of a table
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to those of docs/."""
+    pages = {
+        "reference/commands.md": commands_page(),
+        "reference/json.md": schemas_page(),
+        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+    }
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the default settings where a page asks for them."""
+    return markdown.replace("<!-- defaults -->", f"```toml\n{to_toml(default_config()).strip()}\n```")
+
+
+def commands_page() -> str:
+    """Return a page with a heading and a table for every command, from what its --help says."""
+    parts = [
+        "# Commands",
+        "This page is made from the command line itself: `hilum COMMAND --help` says the same.",
+        *(
+            part
+            for name, command in _commands("hilum", typer.main.get_command(app))
+            for part in _section(name, command)
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for word, inner in getattr(command, "commands", {}).items():
+        yield from _commands(f"{name} {word}", inner)
+
+
+def _section(name: str, command: Any) -> Iterator[str]:
+    """Yield heading, usage, text and options of one command."""
+    context = command.make_context(name, [], resilient_parsing=True)
+    yield f"## {name}"
+    yield f"```\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
+    for text in (command.help or "").split("\n\n"):
+        lead, _, shown = text.partition("Example: ")
+        yield f"{_cell(lead)}Example:\n\n```sh\n{' '.join(shown.split())}\n```" if shown else _cell(text)
+    records = [record for parameter in command.params if (record := parameter.get_help_record(context))]
+    rows = [f"| `{words.replace('|', _BAR)}` | {_cell(text)} |" for words, text in records]
+    yield "\n".join(["| argument or option | meaning |", "|---|---|", *rows])
+
+
+def _cell(text: str) -> str:
+    """Return a text on one line, with nothing in it that Markdown would take for a mark."""
+    return " ".join(text.split()).replace("|", _BAR).replace("<", "&lt;").replace("*", "\\*")
+
+
+def schemas_page() -> str:
+    """Return a page with a table of keys for every JSON that hilum writes, from the schemas in the package."""
+    parts = [
+        "# JSON files",
+        "This page is made from the JSON Schemas in `src/hilum/schemas`. Keys may be added to any object. No key is "
+        "renamed or dropped. I stands for an interval: `value`, `low` and `high`, with 95\u00a0% confidence.",
+    ]
+    for path in sorted(resources.files("hilum.schemas").iterdir(), key=lambda path: path.name):
+        if path.name.endswith(".json"):
+            parts += _schema_section(path.name, json.loads(path.read_text(encoding="utf-8")))
+    return "\n\n".join(parts) + "\n"
+
+
+def _schema_section(name: str, schema: dict[str, Any]) -> Iterator[str]:
+    yield f"## {schema['title']} {{#{name.removesuffix('.json')}}}"
+    yield schema.get("description", "")
+    if schema.get("properties"):
+        yield _key_table(schema)
+    for definition, inner in schema.get("$defs", {}).items():
+        if inner.get("properties"):
+            yield f"### {definition} {{#{name.removesuffix('.json')}-{definition}}}"
+            yield inner.get("description", "")
+            yield _key_table(inner)
+
+
+def _key_table(schema: dict[str, Any]) -> str:
+    return "\n".join(["| key | type | meaning |", "|---|---|---|", *_key_rows(schema, "")])
+
+
+def _key_rows(schema: dict[str, Any], prefix: str) -> Iterator[str]:
+    """Yield a line for each key of an object, those of the objects inside it after it."""
+    needed = schema.get("required", ())
+    for key, inner in schema.get("properties", {}).items():
+        optional = "" if key in needed else "May be absent. "
+        yield f"| `{prefix}{key}` | {_kind(inner)} | {optional}{_cell(inner.get('description', ''))} |"
+        yield from _key_rows(inner, f"{prefix}{key}.")
+        yield from _key_rows(inner.get("items", {}), f"{prefix}{key}[].")
+        more = inner.get("additionalProperties")
+        yield from _key_rows(more if isinstance(more, dict) else {}, f"{prefix}{key}.NAME.")
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """Return the type of a value in a few words."""
+    if reference := schema.get("$ref"):
+        file, _, path = str(reference).partition("#")
+        name = path.rpartition("/")[2] or file
+        return "I" if name == "Interval" else name
+    if "enum" in schema:
+        return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
+    if several := schema.get("oneOf") or schema.get("anyOf"):
+        return " or ".join(dict.fromkeys(_kind(one) for one in several))
+    kinds = schema.get("type", "any value")
+    names = [kinds] if isinstance(kinds, str) else kinds
+    if "array" in names and schema.get("items"):
+        return f"list of {_kind(schema['items'])}"
+    more = schema.get("additionalProperties")
+    if "object" in names and isinstance(more, dict) and "properties" not in more:
+        return f"NAME: {_kind(more)}"
+    return " or ".join(names)
