@@ -39,12 +39,10 @@ SHIPS = "halfway"
 NO_VIEWS = {"lungs_only_probability": 0.0, "lungs_hidden_probability": 0.0}
 
 
-def _config(
-    *, fit: dict[str, Any] | None = None, augmentation: dict[str, Any] | None = None, lung_crop: bool = False
-) -> RunConfig:
+def _config(*, fit: dict[str, Any] | None = None, augmentation: dict[str, Any] | None = None) -> RunConfig:
     return dataclasses.replace(
         CHEST,
-        preprocessing=Preprocessing(size_px=SIZE_PX, lung_crop=lung_crop),
+        preprocessing=Preprocessing(size_px=SIZE_PX),
         fit=dataclasses.replace(CHEST.fit, **{"epochs": EPOCHS, **(fit or {})}),
         augmentation=dataclasses.replace(CHEST.augmentation, **(augmentation or {})),
     )
@@ -57,7 +55,6 @@ VARIANTS = {
     "lungs alone shown more often": _config(
         augmentation={"lungs_only_probability": 0.6, "lungs_hidden_probability": 0.2}
     ),
-    "films cropped to the lungs": _config(lung_crop=True),
     "films drawn alike": _config(fit={"sampling": "films"}),
     "no average of weights": _config(fit={"ema_momentum": 0.0}),
     "upper part trained": _config(fit={"trainable_fraction": 0.6}),

@@ -63,9 +63,17 @@ def held(name: str, found: Any, *, tolerance: float = TOLERANCE) -> None:
 
 def test_the_comparison_sees_what_is_lost_and_what_changed() -> None:
     expected = {"n": 3, "value": 0.5, "rows": [1, 2], "name": "a", "words": "a sentence"}
-    assert list(differences(expected, {**expected, "new": 1, "words": "another sentence", "value": 0.501})) == []
+    assert (
+        list(differences(expected, {**expected, "new": 1, "words": "another sentence", "value": 0.501}, TOLERANCE))
+        == []
+    )
     changed = {"value": 0.6, "rows": [1], "name": "b", "words": "a sentence"}
-    assert [one.split(":")[0] for one in differences(expected, changed)] == ["/n", "/value", "/rows", "/name"]
+    assert [one.split(":")[0] for one in differences(expected, changed, TOLERANCE)] == [
+        "/n",
+        "/value",
+        "/rows",
+        "/name",
+    ]
 
 
 # --- the schemas ----------------------------------------------------------------------------------------------------

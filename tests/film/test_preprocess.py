@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from hilum.data.phantom import draw_phantom
 from hilum.errors import ConfigError
-from hilum.film.decode import read_film
+from hilum.film.decode import decode, read_film
 from hilum.film.denoise import denoise
 from hilum.film.preprocess import Preprocessing, equalized, preprocess
 from hilum.film.radiograph import Radiograph
@@ -163,11 +165,34 @@ def test_equalising_makes_a_film_look_the_same_under_another_exposure() -> None:
     assert np.abs(unequalised[0] - unequalised[1]).mean() > 0.1
 
 
-@pytest.mark.parametrize("name", ["equalize", "lung_crop"])
 @pytest.mark.parametrize("value", ["yes", 1, None])
-def test_a_switch_must_be_true_or_false(name: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"`{name}` must be true or false"):
-        Preprocessing.from_dict({name: value})
+def test_equalize_must_be_true_or_false(value: object) -> None:
+    with pytest.raises(ConfigError, match="`equalize` must be true or false"):
+        Preprocessing.from_dict({"equalize": value})
+
+
+def test_settings_of_earlier_versions_load_unless_they_crop_films() -> None:
+    assert Preprocessing.from_dict({"size_px": 160, "lung_crop": False}) == Preprocessing(size_px=160)
+    for value in (True, "yes", 1, None):
+        with pytest.raises(ConfigError, match=r"`preprocessing\.lung_crop` no longer exists") as caught:
+            Preprocessing.from_dict({"lung_crop": value})
+        assert "Remove `lung_crop`" in caught.value.fix
+
+
+@pytest.mark.parametrize("side_px", [300, 601, 602, 1003])
+def test_a_film_is_seen_alike_as_jpeg_and_without_loss(side_px: int) -> None:
+    """A JPEG is reduced as it is decoded, the same film in full when it is preprocessed; both come out alike."""
+    settings, rng = Preprocessing(size_px=64), np.random.default_rng(0)
+    pixels = draw_phantom("Covid-19", rng, size_px=side_px)
+    noisy = np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
+    jpeg = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    in_full = decode(jpeg)
+    reduced = decode(jpeg, min_side_px=settings.decoded_px)
+    assert reduced.pixels.size < 0.3 * in_full.pixels.size
+    difference = np.abs(preprocess(reduced, settings) - preprocess(in_full, settings)).mean()
+    assert difference < 0.004
+    close = decode(jpeg, min_side_px=settings.size_px)  # no more pixels than are shown
+    assert np.abs(preprocess(close, settings) - preprocess(in_full, settings)).mean() > 5 * difference
 
 
 def test_noise_is_taken_out_before_equalising_and_only_of_noisy_films() -> None:
@@ -182,18 +207,14 @@ def test_noise_is_taken_out_before_equalising_and_only_of_noisy_films() -> None:
     assert np.array_equal(after, equalized(denoise(window, "median")))
 
 
-def test_denoising_and_crop_travel_and_files_without_them_still_load() -> None:
+def test_denoising_travels_and_files_without_it_still_load() -> None:
     chosen = Preprocessing(denoise="bilateral")
     assert chosen.to_dict()["denoise"] == "bilateral"
     assert Preprocessing.from_dict(chosen.to_dict()) == chosen
     assert "denoise" not in Preprocessing().to_dict()
     old = {"size_px": 224, "window_percentiles": [0.5, 99.5], "equalize": True}
     assert Preprocessing.from_dict(old).denoise == "none"
-    assert "lung_crop" not in chosen.to_dict()
-    assert not Preprocessing.from_dict(old).lung_crop
-    cropped = Preprocessing(size_px=160, lung_crop=True)
-    assert Preprocessing.from_dict(cropped.to_dict()) == cropped
-    assert (chosen.decoded_px, cropped.decoded_px) == (448, 640)
+    assert chosen.decoded_px == 448
     for name in ("medain", "wavelet", 3):
         with pytest.raises(ConfigError, match="denoise"):
             Preprocessing.from_dict({"denoise": name})

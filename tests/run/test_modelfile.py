@@ -51,6 +51,16 @@ def test_metadata_survive_their_json(tiny_metadata: Metadata) -> None:
     assert Metadata.from_json(tiny_metadata.to_json()) == tiny_metadata
 
 
+def test_a_model_trained_on_films_cropped_to_the_lungs_is_refused_in_words(tiny_metadata: Metadata) -> None:
+    values = json.loads(tiny_metadata.to_json())
+    values["preprocessing"]["lung_crop"] = False  # as an earlier version may have written it
+    assert Metadata.from_json(json.dumps(values)) == tiny_metadata
+    values["preprocessing"]["lung_crop"], values["lung_segmenter"] = True, "90c494c2a19c54a7"
+    with pytest.raises(ModelFileError, match="trained on films cropped to the lungs") as caught:
+        Metadata.from_json(json.dumps(values))
+    assert "train the model again" in caught.value.fix
+
+
 # --- what is no model file ------------------------------------------------------------------------------------------
 
 

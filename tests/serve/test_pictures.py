@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from hilum.run.classifier import Classifier
-from hilum.run.heatmap import FRAME, heat, overlay
+from hilum.run.heatmap import heat, overlay
 from hilum.serve.pictures import display_pictures, heatmap_picture
 
 
@@ -55,21 +54,6 @@ def test_a_viewer_gets_the_film_and_a_layer_for_each_finding(
         if evidence.max() > 0:  # the strongest evidence is bright
             assert colours[opacity > 200][:, :3].max(axis=1).min() > 200
         assert np.array_equal(opacity, (heat(evidence, layer.size[::-1]) * 255).astype(np.uint8))
-
-
-def test_a_layer_has_a_line_around_what_the_model_saw_and_nothing_else_beside_it(
-    tiny_classifier: Classifier, write_film: Callable[..., Path], tmp_path: Path
-) -> None:
-    path = write_film(tmp_path / "film.png", size_px=400)
-    answer = dataclasses.replace(tiny_classifier.predict(path), part=(0.25, 0.75, 0.5, 1.0))
-    shown = display_pictures(path.read_bytes(), tiny_classifier.read(path), answer, tiny_classifier.findings)
-    layer = np.asarray(opened(shown["heat"]["Normal"]).convert("RGBA"))
-    height, width = layer.shape[:2]
-    seen = layer[height // 4 : round(height * 0.75), width // 2 :]
-    assert (layer[..., 3] > 0).sum() == (seen[..., 3] > 0).sum()
-    for line in (seen[0], seen[-1], seen[:, 0], seen[:, -1]):
-        assert (line == (*FRAME, 255)).all()
-    assert not (seen[1:-1, 1:-1] == (*FRAME, 255)).all(axis=-1).any()
 
 
 def test_a_large_film_is_reduced_and_a_jpeg_is_not_shown_as_small_as_it_is_judged(

@@ -126,6 +126,16 @@ def test_words_set_anything_over_the_file(tmp_path: Path) -> None:
     assert read_config(None, None, ["backbone=plain-cnn"]) == default_config("plain-cnn")
 
 
+def test_a_file_of_an_earlier_version_is_read_unless_it_crops_films(tmp_path: Path) -> None:
+    earlier = to_toml(default_config()).replace("[fit]", "lung_crop = false\n\n[fit]")
+    assert read_config(written(tmp_path, earlier)) == default_config()
+    gone = r"`preprocessing\.lung_crop` no longer exists"
+    with pytest.raises(ConfigError, match=gone):
+        read_config(written(tmp_path, earlier.replace("lung_crop = false", "lung_crop = true")))
+    with pytest.raises(ConfigError, match=gone):
+        read_config(None, None, ["preprocessing.lung_crop=true"])
+
+
 def test_every_setting_has_a_name() -> None:
     assert {"seed", "fit.epochs", "preprocessing.size_px", "augmentation.gamma"} <= set(setting_names())
     for name in setting_names():

@@ -23,7 +23,7 @@ from hilum.film.denoise import DENOISERS, denoise
 from hilum.film.radiograph import Radiograph
 from hilum.film.scale import reduced
 
-__all__ = ["LEAST_CONTRAST", "Preprocessing", "equalized", "preprocess"]
+__all__ = ["LEAST_CONTRAST", "Preprocessing", "equalized", "preprocess", "without_lung_crop"]
 
 _MAX_SIZE_PX = 4096
 LEAST_CONTRAST = 1e-3  # of the range from black to white: a window narrower than this would show nothing but noise
@@ -39,8 +39,6 @@ class Preprocessing:
             default leaves out half a percent at each end: markers and collimator edges.
         equalize: Whether the histogram is equalised.
         denoise: ``none``, or the method by which noise is taken out of films that are noisy; clean ones are left alone.
-        lung_crop: Whether the network sees the part of the film that holds the lungs, and not all of it. The part is
-            found and cut out by run/view.py; preprocess takes a film that is cut already.
 
     Raises:
         ConfigError: When a value is out of range.
@@ -50,7 +48,6 @@ class Preprocessing:
     window_percentiles: tuple[float, float] = (0.5, 99.5)
     equalize: bool = True
     denoise: str = "none"
-    lung_crop: bool = False
 
     def __post_init__(self) -> None:
         size_px: Any = self.size_px  # may come from a file: the declared type is a hope
@@ -68,12 +65,10 @@ class Preprocessing:
                 f"`window_percentiles` must be two rising numbers from 0 to 100; received {self.window_percentiles!r}.",
                 fix="The default is [0.5, 99.5].",
             )
-        for name, default in (("equalize", "true"), ("lung_crop", "false")):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(
-                    f"`{name}` must be true or false; received {getattr(self, name)!r}.",
-                    fix=f"The default is {default}.",
-                )
+        if not isinstance(self.equalize, bool):
+            raise ConfigError(
+                f"`equalize` must be true or false; received {self.equalize!r}.", fix="The default is true."
+            )
         known = ("none", *DENOISERS)
         if self.denoise not in known:
             raise ConfigError(f"`denoise` cannot be {self.denoise!r}.", fix=nearest_name(str(self.denoise), known))
@@ -83,16 +78,15 @@ class Preprocessing:
     def decoded_px(self) -> int:
         """No side of a film need be decoded longer than this.
 
-        Twice what is shown: a film that is reduced to no more than that loses sharpness. Most lungs fill more than half
-        of a film. "Reading a JPEG" in docs/results.md.
+        Twice what is shown: a film that is reduced to no more than that loses sharpness. "Reading a JPEG" in
+        docs/results.md.
         """
-        return self.size_px * (4 if self.lung_crop else 2)
+        return self.size_px * 2
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, the inverse of from_dict.
 
-        ``denoise`` and ``lung_crop`` are left out where nothing is done: versions of hilum that do not know them read
-        such a file too.
+        ``denoise`` is left out where nothing is done: versions of hilum that do not know it read such a file too.
         """
         values = {
             "size_px": self.size_px,
@@ -101,7 +95,7 @@ class Preprocessing:
         }
         if self.denoise != "none":
             values["denoise"] = self.denoise
-        return {**values, "lung_crop": True} if self.lung_crop else values
+        return values
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
@@ -110,22 +104,37 @@ class Preprocessing:
         Raises:
             ConfigError: On an unknown key, with the nearest known name, or a value out of range.
         """
-        known = ("size_px", "window_percentiles", "equalize", "denoise", "lung_crop")
-        for key in settings:
+        values = without_lung_crop(settings)
+        known = ("size_px", "window_percentiles", "equalize", "denoise")
+        for key in values:
             if key not in known:
                 raise ConfigError(f"Unknown preprocessing setting `{key}`.", fix=nearest_name(str(key), known))
-        values = dict(settings)
         if isinstance(values.get("window_percentiles"), list):
             values["window_percentiles"] = tuple(values["window_percentiles"])
         return cls(**values)
 
 
+def without_lung_crop(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return preprocessing settings without ``lung_crop = false``, which earlier versions of hilum wrote.
+
+    Raises:
+        ConfigError: The setting has another value. hilum no longer crops films to the lungs.
+    """
+    values = dict(settings)
+    if values.pop("lung_crop", False) is not False:
+        raise ConfigError(
+            "The setting `preprocessing.lung_crop` no longer exists. A model now always sees the whole film, because "
+            "cropping films to the lungs did not make models better.",
+            fix="Remove `lung_crop` from the settings and train again.",
+        )
+    return values
+
+
 def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Return the film as a network sees it.
 
-    The film as it is given (run/view.py cuts those that are to be cropped) is stretched to a square, not cropped or
-    padded: a cropped costophrenic angle is lost, and black bars tell a network the aspect ratio, which differs between
-    hospitals.
+    The film is stretched to a square, not cropped or padded: a cropped costophrenic angle is lost, and black bars tell
+    a network the aspect ratio, which differs between hospitals.
 
     Args:
         radiograph: A decoded film of any size.

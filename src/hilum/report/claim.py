@@ -127,20 +127,11 @@ def _preprocessing(facts: ClaimFacts) -> str:
     equalised = ", then histogram equalisation" if used.get("equalize") else ""
     if used.get("denoise", "none") != "none":
         equalised = f", noise taken out of noisy films ({used['denoise']}){equalised}"
-    cropped = "cropped to the part that holds the lungs, " if used.get("lung_crop") else ""
     return (
         "Each film is decoded to grey (DICOM with its VOI LUT or window and photometric interpretation, bone bright), "
-        f"{cropped}stretched to {used['size_px']} x {used['size_px']} pixels, its grey values between the "
+        f"stretched to {used['size_px']} x {used['size_px']} pixels, its grey values between the "
         f"{low:g}th and {high:g}th percentile brought to 0 to 1{equalised}. The same code serves the model."
     )
-
-
-def _selection(facts: ClaimFacts) -> str:
-    if facts.metadata["preprocessing"].get("lung_crop"):
-        return (
-            "Every readable film of the data set, and of each film the part that holds the lungs, where two are found."
-        )
-    return "Every readable film of the data set, and the whole of each film: it is not cropped."
 
 
 def _label_conflicts(facts: ClaimFacts) -> str:
@@ -402,7 +393,7 @@ _FACTS: Mapping[str, Callable[[ClaimFacts], str]] = {
     "data_set": _data_set,
     "exclusions": _exclusions,
     "preprocessing": _preprocessing,
-    "selection": _selection,
+    "selection": _fixed("Every readable film of the data set, and the whole of each film: it is not cropped."),
     "privacy": _fixed(
         "hilum writes no patient's name or identifier into any result. The model file keeps a 32-byte hash of "
         "each training film."

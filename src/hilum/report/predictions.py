@@ -60,7 +60,7 @@ def worst_mistakes(
         radiograph = classifier.read_for_display(root / record.path)
         answer = verdicts.answers[position]
         activation = answer.activation[predicted[position]]
-        warm = overlay(radiograph, activation, part=answer.part, max_side_px=_PICTURE_PX)
+        warm = overlay(radiograph, activation, max_side_px=_PICTURE_PX)
         plain = overlay(radiograph, np.zeros_like(activation), max_side_px=_PICTURE_PX)
         mistakes.append(
             Mistake(

@@ -13,9 +13,7 @@ from hilum.errors import HilumError, InputError
 from hilum.text import printable
 
 __all__ = [
-    "WHOLE",
     "Answer",
-    "Part",
     "Reason",
     "UnreadFilm",
     "conformal_limits",
@@ -27,9 +25,6 @@ __all__ = [
     "reached",
     "softmax",
 ]
-
-Part = tuple[float, float, float, float]  # where it begins and ends, fractions of height and width: top to right
-WHOLE: Part = (0.0, 1.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -53,9 +48,8 @@ class Answer:
         reasons: Why the film is refused; empty where it is accepted.
         model: Name and SHA-256 of the model file.
         logits: (K,) float32, before calibration.
-        activation: (K, h, w) float32, what speaks for each finding and where, over the part that the network saw.
+        activation: (K, h, w) float32, what speaks for each finding and where on the film.
         heatmap: Path of the heat map that was written, or None.
-        part: What the network saw of the film, see run/view.py; all of it unless the model crops films to the lungs.
         disagreement: Of an ensemble, how far its members are apart, in [0, 1] (see `disagreement`); else None.
     """
 
@@ -68,7 +62,6 @@ class Answer:
     logits: np.ndarray
     activation: np.ndarray
     heatmap: str | None = None
-    part: Part = WHOLE
     disagreement: float | None = None
 
     def __repr__(self) -> str:
@@ -98,13 +91,8 @@ class Answer:
         return self.likeliest if self.accepted else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of this film.
-
-        Only an ensemble's has the key ``disagreement``, and ``part`` only where the model did not see the whole film.
-        """
+        """Return the JSON object of this film; only that of an ensemble has the key ``disagreement``."""
         apart: dict[str, Any] = {} if self.disagreement is None else {"disagreement": self.disagreement}
-        if self.part != WHOLE:
-            apart["part"] = list(self.part)
         return {
             "file": self.file,
             "finding": self.finding,

@@ -10,13 +10,13 @@ import numpy as np
 
 from hilum.film.decode import decode, read_film
 from hilum.film.given import Film, film_name, given_film
+from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, Reason, conformal_limits, conformal_set, disagreement, reached, softmax
 from hilum.run.engine import Engine, Outputs
 from hilum.run.gate import refusals
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.out_of_distribution import Familiarity
-from hilum.run.view import part_seen, view_of
 from hilum.text import printable
 
 __all__ = ["Classifier"]
@@ -93,7 +93,7 @@ class Classifier:
 
     def preprocess(self, radiograph: Radiograph) -> np.ndarray:
         """Return the graph's input (1, S, S) for a film."""
-        return view_of(radiograph, self.metadata.preprocessing)
+        return preprocess(radiograph, self.metadata.preprocessing)
 
     def predict(self, film: Film) -> Answer:
         """Judge one film.
@@ -127,7 +127,6 @@ class Classifier:
             model=self.identity,
             logits=logits,
             activation=outputs.activation[position],
-            part=part_seen(radiograph, self.metadata.preprocessing),
             disagreement=None if outputs.members is None else disagreement(outputs.members[position]),
         )
 

@@ -17,48 +17,38 @@ import numpy as np
 from hilum.errors import InputError
 from hilum.files import replace_file
 from hilum.film.radiograph import Radiograph
-from hilum.run.view import WHOLE, Part, pixels_of
 
-__all__ = ["FRAME", "free_path", "heat", "is_own_picture", "overlay", "write_png"]
+__all__ = ["free_path", "heat", "is_own_picture", "overlay", "write_png"]
 
-FRAME = (128, 160, 200)  # the colour of the line around what a network saw of a film, red-green-blue
 _PNG_HEAD_BYTES = 33  # the signature and the chunk IHDR
 _WORDS = b"tEXtSoftware\0hilum"
 _SIGNATURE = (len(_WORDS) - 4).to_bytes(4, "big") + _WORDS + zlib.crc32(_WORDS).to_bytes(4, "big")
 _LONGEST_STEM = 230  # bytes; file systems allow names of 255, and a number and the suffix come behind it
 
 
-def heat(activation: np.ndarray, size_px: tuple[int, int], part: Part = WHOLE) -> np.ndarray:
+def heat(activation: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
     """Return the evidence for one finding, as large as the film.
 
     Args:
         activation: (h, w) float32 of one finding.
         size_px: Height and width of the film.
-        part: The part of the film that the network saw.
 
     Returns:
-        (H, W) float32 in [0, 1]; evidence against the finding counts as none, the strongest point is 1. What the
-        network did not see is 0.
+        (H, W) float32 in [0, 1]; evidence against the finding counts as none, the strongest point is 1.
     """
     positive = np.maximum(activation, 0).astype(np.float32)
     peak = float(positive.max())
     if peak > 0:
         positive = positive / np.float32(peak)
-    warmth = np.zeros(size_px, np.float32)
-    seen = warmth[pixels_of(part, size_px)]
-    seen[:] = np.clip(cv2.resize(positive, seen.shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
-    return warmth
+    return np.clip(cv2.resize(positive, size_px[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
-def overlay(
-    radiograph: Radiograph, activation: np.ndarray, *, part: Part = WHOLE, max_side_px: int = 1024
-) -> np.ndarray:
-    """Return the film in grey with the evidence over it in colour, and a line around what the network saw of it.
+def overlay(radiograph: Radiograph, activation: np.ndarray, *, max_side_px: int = 1024) -> np.ndarray:
+    """Return the film in grey with the evidence over it in colour.
 
     Args:
         radiograph: The film.
         activation: (h, w) float32 of one finding.
-        part: The part of the film that the network saw.
         max_side_px: Larger films are reduced to this longest side.
 
     Returns:
@@ -69,16 +59,12 @@ def overlay(
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in pixels.shape)
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    warmth = heat(activation, (pixels.shape[0], pixels.shape[1]), part)[..., np.newaxis]  # (H, W, 1)
+    warmth = heat(activation, (pixels.shape[0], pixels.shape[1]))[..., np.newaxis]  # (H, W, 1)
     low, high = np.percentile(pixels, (0.5, 99.5))
     grey = np.clip((pixels - low) / max(float(high - low), 1e-3), 0, 1)[..., np.newaxis]
     palette = cv2.applyColorMap((warmth * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1] / 255.0
     blended = grey * (1 - 0.6 * warmth) + palette * 0.6 * warmth
-    picture = (np.clip(blended, 0, 1) * 255).astype(np.uint8)
-    if part != WHOLE:
-        rows, columns = pixels_of(part, pixels.shape)
-        cv2.rectangle(picture, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), FRAME, 1)
-    return picture
+    return (np.clip(blended, 0, 1) * 255).astype(np.uint8)
 
 
 def free_path(folder: Path, film: str, taken: set[str]) -> Path:

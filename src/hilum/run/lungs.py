@@ -70,9 +70,9 @@ def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwor
         return network
 
 
-def lung_scores(radiograph: Radiograph, precision: str = "bf16") -> NDArray[np.float32]:
+def lung_scores(radiograph: Radiograph) -> NDArray[np.float32]:
     """Return logits of lung, (128, 128) float32, over the film stretched to a square."""
-    return load_lungs(precision=precision).scores(preprocess(radiograph, LUNGS_PREPROCESSING))
+    return load_lungs().scores(preprocess(radiograph, LUNGS_PREPROCESSING))
 
 
 def lung_mask(radiograph: Radiograph) -> NDArray[np.bool_]:

@@ -21,14 +21,13 @@ from hilum.errors import ConfigError, ModelFileError
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.run.harmless import check_names, check_texts
-from hilum.run.models import SEGMENTER, file_of, shipped_model
+from hilum.run.models import file_of, shipped_model
 from hilum.run.out_of_distribution import Familiarity
 from hilum.text import printable
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "read_model_file"]
 
 FORMAT_VERSION = 2
-_SEGMENTER = "lung_segmenter"  # key of the metadata: which one cropped the films, where they are cropped
 METADATA_KEY = "hilum"
 _ZIP, _KERAS_PART = b"PK\x03\x04", b"config.json"  # what a .keras file is, and holds
 MAX_FILE_BYTES = 512 * 1024 * 1024
@@ -124,8 +123,6 @@ class Metadata:
         values["training_data"] = {
             key: printable(value) if isinstance(value, str) else value for key, value in self.training_data.items()
         }
-        if self.preprocessing.lung_crop:
-            values[_SEGMENTER] = SEGMENTER
         return json.dumps(values, ensure_ascii=False)
 
     @staticmethod
@@ -159,13 +156,13 @@ class Metadata:
                     f"{DECODER_VERSION}.",
                     fix="Update hilum, as it was installed here.",
                 )
-            values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
-            segmenter = values.pop(_SEGMENTER, None)
-            if values["preprocessing"].lung_crop and segmenter != SEGMENTER:
+            if values["preprocessing"].get("lung_crop") is True:
                 raise ModelFileError(
-                    "The model sees films cropped by another lung segmenter than the one of this hilum.",
-                    fix="Use the hilum version that made the file, or train anew.",
+                    "The model was trained on films cropped to the lungs (`preprocessing.lung_crop`). This version of "
+                    "hilum no longer crops films.",
+                    fix="Use the version of hilum that made the file, or train the model again without `lung_crop`.",
                 )
+            values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
             if not isinstance(values["findings"], list):
                 raise TypeError("findings is no list")
             values["findings"] = tuple(values["findings"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hilum.errors import ModelFileError, nearest_name
 
-__all__ = ["AIDES", "DEFAULT_MODEL", "SEGMENTER", "SHIPPED", "ShippedModel", "aide_bytes", "file_of", "shipped_model"]
+__all__ = ["AIDES", "DEFAULT_MODEL", "SHIPPED", "ShippedModel", "aide_bytes", "file_of", "shipped_model"]
 
 DEFAULT_MODEL = "chest"
 _RUN_MODEL = "model.onnx"
@@ -59,7 +59,6 @@ AIDES: Mapping[str, str] = {  # files of the package `hilum.run`, and the SHA-25
     "gate.onnx": "f22448d0d3ae19d6d33b547626b8d603ebc59f278c990a5ec76681241c74676d",
     "lungs.onnx": "90c494c2a19c54a75b28faabf5679e8e396e6b3b40c64be11e9b8d66129fa4dc",
 }
-SEGMENTER = AIDES["lungs.onnx"][:16]  # what the masks of lungs depend on, as a model file names it
 
 
 def aide_bytes(file: str) -> bytes:

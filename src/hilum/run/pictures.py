@@ -119,5 +119,5 @@ class Pictures:
             return answer
         path = free_path(self._heatmaps, answer.file, self._taken)
         evidence = answer.activation[self._classifier.findings.index(answer.likeliest)]
-        write_png(path, overlay(self._classifier.read_for_display(film), evidence, part=answer.part))
+        write_png(path, overlay(self._classifier.read_for_display(film), evidence))
         return dataclasses.replace(answer, heatmap=str(path))

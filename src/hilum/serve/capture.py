@@ -15,7 +15,6 @@ from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer
 from hilum.run.heatmap import overlay
 from hilum.run.modelfile import Metadata
-from hilum.run.view import WHOLE
 from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence
 from hilum.serve.structured_report import MANUFACTURER, NOTICE, conclusion
 from hilum.version import __version__
@@ -94,18 +93,17 @@ def captioned_heat_map(
     Returns:
         (H, W, 3) uint8, red-green-blue.
     """
-    picture = overlay(radiograph, activation, part=answer.part, max_side_px=_LONGEST_SIDE_PX)
+    picture = overlay(radiograph, activation, max_side_px=_LONGEST_SIDE_PX)
     scale = max(1.0, _LEAST_WIDTH_PX / picture.shape[1])
     if scale > 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     width = picture.shape[1]
     font = ImageFont.load_default(size=width / 42)
-    outside = "" if answer.part == WHOLE else " Outside the frame the model saw nothing."
     paragraphs = (
         (_SIGNAL, f"RESEARCH ONLY. {NOTICE}"),
         (_INK, conclusion(answer, metadata)),
         (_INK, f"hilum {__version__}, model {metadata.name}, {answer.model['sha256'][:12]}"),
-        (_INK, f"Colour: evidence for {answer.likeliest}, from none to most. Where, not why.{outside}"),
+        (_INK, f"Colour: evidence for {answer.likeliest}, from none to most. Where, not why."),
     )
     lines = [(ink, line) for ink, text in paragraphs for line in _wrapped(text, font, round(width * 0.97))]
     step = round(width / 42 * 1.35)

@@ -15,15 +15,13 @@ from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer
 from hilum.run.classifier import DISPLAY_PX
-from hilum.run.heatmap import FRAME, heat, overlay
-from hilum.run.view import WHOLE, Part, pixels_of
+from hilum.run.heatmap import heat, overlay
 
 __all__ = ["display_pictures", "heatmap_picture"]
 
 _FILM_SIDE_PX = 1536  # enough to zoom into a lung, and a few MB at most
 _HEAT_SIDE_PX = 320  # evidence comes on a grid of about 14 x 14: more pixels would say no more
 _URI = "data:image/png;base64,"
-_FRAME_COLOUR = 1  # of a layer's 256: as good as no evidence, so that it is free
 
 
 def heatmap_picture(data: bytes, radiograph: Radiograph, answer: Answer, findings: Sequence[str]) -> str:
@@ -37,7 +35,7 @@ def heatmap_picture(data: bytes, radiograph: Radiograph, answer: Answer, finding
     """
     shown = _enlarged(data, radiograph, DISPLAY_PX)
     evidence = answer.activation[findings.index(answer.likeliest)]
-    return _png(overlay(shown, evidence, part=answer.part)[..., ::-1])
+    return _png(overlay(shown, evidence)[..., ::-1])
 
 
 def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findings: Sequence[str]) -> dict[str, Any]:
@@ -51,9 +49,8 @@ def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findin
 
     Returns:
         ``width_px`` and ``height_px`` of the film's picture; ``film``, an 8-bit grey PNG, black and white at the 0.5th
-        and 99.5th percentile; ``heat``, finding to a PNG whose colour and opacity both stand for the evidence, with a
-        line around what the model saw where that is not the whole film. All pictures are data URIs and fill the same
-        rectangle.
+        and 99.5th percentile; ``heat``, finding to a PNG whose colour and opacity both stand for the evidence. All
+        pictures are data URIs and fill the same rectangle.
     """
     pixels: np.ndarray = _enlarged(data, radiograph, _FILM_SIDE_PX // 2).pixels
     scale = min(1.0, _FILM_SIDE_PX / max(pixels.shape))
@@ -70,8 +67,7 @@ def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findin
         "height_px": height,
         "film": _png((grey * 255).astype(np.uint8)),
         "heat": {
-            name: _layer(heat(evidence, size_px, answer.part), answer.part)
-            for name, evidence in zip(findings, answer.activation, strict=True)
+            name: _layer(heat(evidence, size_px)) for name, evidence in zip(findings, answer.activation, strict=True)
         },
     }
 
@@ -87,16 +83,11 @@ def _png(pixels: np.ndarray) -> str:
     return _URI + base64.b64encode(encoded.tobytes()).decode()
 
 
-def _layer(warmth: np.ndarray, part: Part) -> str:
-    """Return (H, W) in [0, 1] as a PNG of 256 colours, each as opaque as it is warm, and a line around a part."""
+def _layer(warmth: np.ndarray) -> str:
+    """Return (H, W) in [0, 1] as a PNG of 256 colours, each as opaque as it is warm."""
     colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1].copy()
     opacity = np.arange(256, dtype=np.uint8)
     numbers = (warmth * 255).astype(np.uint8)
-    if part != WHOLE:
-        numbers[numbers == _FRAME_COLOUR] = 0
-        colours[_FRAME_COLOUR], opacity[_FRAME_COLOUR] = FRAME, 255
-        rows, columns = pixels_of(part, numbers.shape)
-        cv2.rectangle(numbers, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), _FRAME_COLOUR, 1)
     picture = Image.fromarray(numbers, "L")
     picture.putpalette(colours.tobytes())
     buffer = io.BytesIO()

@@ -76,11 +76,6 @@ class Prediction(_Shape):
     disagreement: float | None = Field(
         default=None, description="Of an ensemble, how far its members are apart; of other models absent."
     )
-    part: list[float] | None = Field(
-        default=None,
-        description="Top, bottom, left and right, as fractions of the film, of what the model saw; absent where that "
-        "is all of it.",
-    )
     heatmap: str | None = Field(description="With heatmap=true a PNG data URI, else null. Where, not why.")
     model: ModelIdentity
     display: Display | None = Field(default=None, description="With display=true; else absent.")

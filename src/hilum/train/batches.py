@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hilum.film.decode import read_film
-from hilum.film.preprocess import Preprocessing
-from hilum.run.view import view_of
+from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.train.augment import Augmentation
 from hilum.train.lung_views import unpacked_cover, view_lungs
 from hilum.train.policies import change_film
@@ -116,7 +115,7 @@ def load_films(
 
     def load(position: int) -> None:
         radiograph = read_film(paths[position], min_side_px=preprocessing.decoded_px)
-        pixels[position] = view_of(radiograph, preprocessing)[0]
+        pixels[position] = preprocess(radiograph, preprocessing)[0]
         done()
 
     with ThreadPoolExecutor(num_threads) as pool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hilum.errors import ConfigError, nearest_name
-from hilum.film.preprocess import Preprocessing
+from hilum.film.preprocess import Preprocessing, without_lung_crop
 from hilum.train.augment import POLICIES, SIMPLE, Augmentation
 from hilum.train.backbones import check_backbone
 
@@ -248,7 +248,7 @@ def _toml_value(value: Any) -> str:
 def _merged(base: Settings, values: Mapping[str, Any], where: str) -> Settings:
     known = {item.name: getattr(base, item.name) for item in dataclasses.fields(base)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
-    for key, value in values.items():
+    for key, value in (without_lung_crop(values) if isinstance(base, Preprocessing) else values).items():
         name = f"{where}{key}"
         if key not in known:
             elsewhere = [one for one in setting_names() if one.rpartition(".")[2] == key]

@@ -12,7 +12,6 @@ import numpy as np
 
 from hilum.film.radiograph import Radiograph
 from hilum.judge.shortcuts.occlusion import lung_cover
-from hilum.run.view import WHOLE, Part, pixels_of
 from hilum.train.augment import Augmentation
 
 __all__ = ["COVER_PX", "packed_cover", "unpacked_cover", "view_lungs"]
@@ -22,9 +21,9 @@ _MOST_FRAME = 0.16  # of the side, on each side of the film
 _FRAMED_SIDES = 0.6  # how often each side of a framed film has a strip
 
 
-def packed_cover(radiograph: Radiograph, part: Part = WHOLE) -> np.ndarray:
-    """Return where a film's lungs lie, hulls and some rim: (64, 8) uint8, a bit a place, over the part seen."""
-    cover = lung_cover(radiograph)[pixels_of(part, radiograph.pixels.shape)].astype(np.uint8)
+def packed_cover(radiograph: Radiograph) -> np.ndarray:
+    """Return where a film's lungs lie, hulls and some rim: (64, 8) uint8, a bit a place."""
+    cover = lung_cover(radiograph).astype(np.uint8)
     small = cv2.resize(cover, (COVER_PX, COVER_PX), interpolation=cv2.INTER_NEAREST)
     return np.packbits(small.astype(bool), axis=1)
 

@@ -15,9 +15,8 @@ from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset, RefusedFilm
-from hilum.film.preprocess import Preprocessing
+from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.run.view import part_seen, view_of
 from hilum.train.batches import Films
 from hilum.train.lung_views import COVER_PX, packed_cover
 
@@ -91,9 +90,9 @@ def prepare_films(
     covers = np.zeros((len(dataset.records), COVER_PX, COVER_PX // 8), np.uint8)
 
     def keep(position: int, radiograph: Radiograph) -> None:
-        pixels[position] = view_of(radiograph, preprocessing)[0]
+        pixels[position] = preprocess(radiograph, preprocessing)[0]
         if with_lungs:
-            covers[position] = packed_cover(radiograph, part_seen(radiograph, preprocessing))
+            covers[position] = packed_cover(radiograph)
 
     look = make_look(len(dataset.records)) if make_look else None
     with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:

@@ -33,13 +33,6 @@ def test_maps_inside_outside_and_even(radiograph: Radiograph) -> None:
     assert np.isnan(share_in_lungs(radiograph, np.full((7, 7), -1, np.float32))[0])
 
 
-def test_an_even_map_over_the_part_seen_says_nothing(radiograph: Radiograph) -> None:
-    part = (0.2, 0.7, 0.1, 0.9)
-    share, even = share_in_lungs(radiograph, np.ones((7, 7), np.float32), part)
-    assert share == pytest.approx(even)
-    assert even > 1.3 * float(lung_mask(radiograph).mean())
-
-
 def test_mass_is_told_by_answer_and_by_finding() -> None:
     shares = np.array([[0.8, 0.3], [0.6, 0.3], [0.1, 0.2], [np.nan, 0.2]])
     found = score_mass(shares, np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]), np.arange(4), ("A", "B"))

@@ -23,7 +23,6 @@ from hilum.judge.shortcuts.occlusion import (
 from hilum.judge.shortcuts.variants import judge_variants
 from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask
-from hilum.run.view import part_seen, pixels_of, view_of
 
 CORNER = ((0, 0),)
 LUNGS = tuple((row, column) for row in (2, 3, 4) for column in (2, 5))
@@ -56,15 +55,13 @@ def test_a_model_that_reads_a_marker_keeps_its_score_without_lungs(
         assert found[key]["auroc_macro"]["value"] == 0.5, key
 
 
-def test_parts_of_a_cropped_film_are_parts_of_what_is_seen() -> None:
-    film, cropped = phantom(), Preprocessing(size_px=64, lung_crop=True)
-    part = part_seen(film, cropped)
-    shown = dict(zip(KEYS, cue_films(film, cropped)[:, 0], strict=True))
-    assert np.array_equal(shown["whole"], view_of(film, cropped)[0])
-    cover = lung_cover(film)[pixels_of(part, film.pixels.shape)]
+def test_the_whole_film_is_shown_as_it_is_served_and_lungs_are_hidden_under_their_cover() -> None:
+    film, settings = phantom(), Preprocessing(size_px=64)
+    shown = dict(zip(KEYS, cue_films(film, settings)[:, 0], strict=True))
+    assert np.array_equal(shown["whole"], preprocess(film, settings)[0])
     hidden = (shown["lungs_hidden"] != shown["whole"]).mean()
-    assert hidden == pytest.approx(cover.mean(), abs=0.03)
-    assert share_in_border(film, part) > share_in_border(film)
+    assert hidden == pytest.approx(lung_cover(film).mean(), abs=0.03)
+    assert 0 < share_in_border(film) < 0.2
 
 
 def test_a_model_that_reads_the_lungs_loses_it(

@@ -16,7 +16,6 @@ from hilum.judge.shortcuts.robustness import DAMAGES, damaged_films, score_damag
 from hilum.judge.shortcuts.variants import judge_variants
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
-from hilum.run.view import view_of
 
 PLAIN = Preprocessing(size_px=160, window_percentiles=(0, 100), equalize=False)
 
@@ -52,15 +51,6 @@ def test_damage_grows_with_its_distance_from_the_undamaged_film(damage: object, 
 def test_the_undamaged_film_is_the_film_but_for_the_reduction(radiograph: Radiograph) -> None:
     film = damaged_films(radiograph, PLAIN, 0)[0]
     assert np.abs(film - preprocess(radiograph, PLAIN)).mean() < 0.01
-
-
-def test_a_film_that_is_cropped_is_damaged_at_the_size_at_which_it_is_seen() -> None:
-    pixels = draw_phantom("Normal", np.random.default_rng(0), size_px=640).astype(np.float32) / 255
-    large = Radiograph(pixels, "png", pixels.shape, 8)
-    cropped = replace(PLAIN, lung_crop=True)
-    film = damaged_films(large, cropped, 0)[0]
-    assert np.abs(film - view_of(large, cropped)).mean() < 0.05
-    assert np.abs(film - preprocess(large, PLAIN)).mean() > 0.1
 
 
 def test_equalising_undoes_gamma_and_mild_contrast(radiograph: Radiograph) -> None:

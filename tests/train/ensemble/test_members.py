@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import HilumError, InconsistentDataset, InputError
-from hilum.run.models import SEGMENTER
 from hilum.train.ensemble.members import common_films, read_sources
 
 WriteRun = Callable[..., Path]
@@ -94,10 +93,6 @@ def test_members_of_other_findings_or_preprocessing_are_refused(
     preprocessing = {"size_px": 32, "window_percentiles": [0.5, 99.5], "equalize": False}
     other = write_run(tmp_path / "flat", seed=2, preprocessing=preprocessing)
     refused(InconsistentDataset, "preprocessing equalize = False", [runs[0], other])
-    segmenter = {"lung_segmenter": SEGMENTER}
-    cropped = write_run(tmp_path / "cropped", seed=2, preprocessing={"size_px": 32, "lung_crop": True}, **segmenter)
-    refused(InconsistentDataset, "preprocessing lung_crop = True", [runs[0], cropped])
-    refused(InconsistentDataset, "preprocessing lung_crop = False", [cropped, runs[0]])
     cleaned = write_run(tmp_path / "cleaned", seed=2, preprocessing={"size_px": 32, "denoise": "median"})
     refused(InconsistentDataset, "preprocessing denoise = median", [runs[0], cleaned])
 

@@ -23,7 +23,6 @@ from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.heatmap import heat
 from hilum.run.lungs import lung_mask
-from hilum.run.view import WHOLE, Part, pixels_of
 
 __all__ = ["FRACTIONS", "ORDERS", "order_films", "score_mass", "score_orders", "share_in_lungs"]
 
@@ -34,21 +33,20 @@ _FILL = np.float32(0.5)
 _BLUR_FRACTION = 0.08  # of the side: what insertion begins with shows no structure of the lung
 
 
-def share_in_lungs(radiograph: Radiograph, activation: NDArray[np.float32], part: Part = WHOLE) -> tuple[float, float]:
-    """Return how much of a heat map lies inside the lungs, and how much of one that is even over the part seen would.
+def share_in_lungs(radiograph: Radiograph, activation: NDArray[np.float32]) -> tuple[float, float]:
+    """Return how much of a heat map lies inside the lungs, and how much of an even one would.
 
     Args:
         radiograph: The film.
         activation: (h, w) float32 of one finding.
-        part: The part of the film that the network saw.
 
     Returns:
         Two fractions; the first is NaN where nothing on the film speaks for the finding.
     """
     mask = lung_mask(radiograph)
-    warmth = heat(activation, (mask.shape[0], mask.shape[1]), part)
+    warmth = heat(activation, (mask.shape[0], mask.shape[1]))
     total = float(warmth.sum())
-    even = float(mask[pixels_of(part, mask.shape)].mean())
+    even = float(mask.mean())
     return float(warmth[mask].sum()) / total if total > 0 else float("nan"), even
 
 

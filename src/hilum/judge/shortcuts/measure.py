@@ -123,8 +123,8 @@ def find_shortcuts(
         def show(position: int, radiograph: Radiograph) -> NDArray[np.float32]:
             at = shown[position]
             answer = verdicts.answers[at]
-            shares[position] = share_in_lungs(radiograph, answer.activation[predicted[at]], answer.part)
-            bordering[position] = share_in_border(radiograph, answer.part)
+            shares[position] = share_in_lungs(radiograph, answer.activation[predicted[at]])
+            bordering[position] = share_in_border(radiograph)
             films = cue_films(radiograph, preprocessing)
             if position in places:
                 kept[position] = films[:, 0]

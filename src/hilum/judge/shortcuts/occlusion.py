@@ -38,7 +38,6 @@ from hilum.judge.intervals import grouped_mean
 from hilum.judge.metrics import performance, wilson_interval
 from hilum.run.answer import softmax
 from hilum.run.lungs import lung_mask
-from hilum.run.view import WHOLE, Part, part_seen, pixels_of
 
 __all__ = [
     "CUES",
@@ -91,15 +90,13 @@ def cue_films(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[n
 
     Args:
         radiograph: The film.
-        preprocessing: The model's; where it crops films, border and centre are those of the part seen.
+        preprocessing: The model's.
 
     Returns:
         (V, 1, S, S) float32 in [0, 1], in the order of CUES.
     """
     size = preprocessing.size_px
-    part = pixels_of(part_seen(radiograph, preprocessing), radiograph.pixels.shape)
-    cover = lung_cover(radiograph)[part]
-    radiograph = _with(radiograph, radiograph.pixels[part])
+    cover = lung_cover(radiograph)
     whole = preprocess(radiograph, preprocessing)[0]  # (S, S)
     lungs = cv2.resize(cover.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST).astype(bool)
     centre = centre_of((size, size))
@@ -202,9 +199,9 @@ def without_shift(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(centred - means + means[:, :1])
 
 
-def share_in_border(radiograph: Radiograph, part: Part = WHOLE) -> float:
-    """Return how much of the lungs lies in the border of the part seen; NaN where there are none."""
-    lungs = lung_mask(radiograph)[pixels_of(part, radiograph.pixels.shape)]
+def share_in_border(radiograph: Radiograph) -> float:
+    """Return how much of the lungs lies in the border of the film; NaN where there are none."""
+    lungs = lung_mask(radiograph)
     return float((lungs & ~centre_of(lungs.shape)).sum() / lungs.sum()) if lungs.any() else float("nan")
 
 

@@ -18,10 +18,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.film.preprocess import Preprocessing
+from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.metrics import performance
-from hilum.run.view import seen_film, view_of
 
 __all__ = ["DAMAGES", "Damage", "damaged_films", "score_damages"]
 
@@ -113,13 +112,13 @@ def damaged_films(radiograph: Radiograph, preprocessing: Preprocessing, seed: in
         (1 + sum of strengths, 1, S, S) float32 in [0, 1], in the order of DAMAGES.
     """
     pixels: Image = radiograph.pixels
-    scale = preprocessing.size_px / min(seen_film(radiograph, preprocessing).pixels.shape)
+    scale = preprocessing.size_px / min(radiograph.pixels.shape)
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in pixels.shape[::-1])
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     rng = np.random.default_rng(seed)
     films = [pixels, *(damage.apply(pixels, strength, rng) for damage in DAMAGES for strength in damage.strengths)]
-    return np.stack([view_of(replace(radiograph, pixels=_in_8_bits(film)), preprocessing) for film in films])
+    return np.stack([preprocess(replace(radiograph, pixels=_in_8_bits(film)), preprocessing) for film in films])
 
 
 def score_damages(

@@ -14,14 +14,13 @@ from hilum.data.training_hashes import joined_imprints
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
 from hilum.film.decode import read_film
-from hilum.film.preprocess import Preprocessing
+from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.calibration import Calibration
 from hilum.run.answer import softmax
 from hilum.run.core import openvino_core
 from hilum.run.engine import Engine
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
-from hilum.run.view import view_of
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import Films, Member
 from hilum.train.ensemble.merge import GraphPart, input_graph, merge_graphs
@@ -176,4 +175,4 @@ def _films_to_check(preprocessing: Preprocessing, films: Films, root: Path | Non
         step = max(1, len(films.rows) // _CHECKED_FILMS)
         paths = [root / row.path for row in films.rows[::step]][:_CHECKED_FILMS]
         radiographs = [read_film(path, min_side_px=preprocessing.decoded_px) for path in paths]
-    return np.stack([view_of(radiograph, preprocessing) for radiograph in radiographs])
+    return np.stack([preprocess(radiograph, preprocessing) for radiograph in radiographs])
