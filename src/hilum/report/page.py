@@ -1,14 +1,21 @@
-"""The frame of every page hilum writes: one file, style inside, no script, nothing loaded from anywhere."""
+"""Fills the templates in report/templates, and puts the frame of a page around its sections.
+
+A page is one file: style inside, no script, nothing loaded from anywhere. Words stand in the templates; Python
+functions prepare the values. Whatever a template prints is escaped, unless it is ``Markup`` that a template has made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import cache
 
-from hilum.text import escape
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-__all__ = ["NOTICE", "Section", "html_page"]
+from hilum.text import escape, figure_text, percent, points, points_range, printable, range_text
+
+__all__ = ["NOTICE", "Section", "html_page", "render"]
 
 NOTICE = "Research software, not a medical device."
 
@@ -20,7 +27,7 @@ class Section:
     Attributes:
         anchor: Its id on the page.
         heading: Plain text.
-        html: Its content; whatever comes from the data is escaped already.
+        html: Its content, from `render`; whatever comes from the data is escaped already.
     """
 
     anchor: str
@@ -28,8 +35,27 @@ class Section:
     html: str
 
 
+def render(template: str, **values: object) -> Markup:
+    """Return a filled template.
+
+    Numbers have filters: ``percent``, ``points``, ``range`` (limits in per cent), ``points_range``,
+    ``decimal`` (two digits) and ``figure`` (a value in per cent with its limits). A name that has no value is an error.
+
+    Args:
+        template: Name of a file in report/templates.
+        values: What it shows. Text is plain text, and is escaped as `hilum.text.escape` does.
+    """
+    return Markup(_environment().get_template(template).render(values))
+
+
 def html_page(
-    title: str, kicker: str, opening: str, sections: Sequence[Section], *, styles: Sequence[str], footer: str = ""
+    title: str,
+    kicker: str,
+    opening: str,
+    sections: Sequence[Section],
+    *,
+    styles: Sequence[str] = ("report.css",),
+    footer: str = "",
 ) -> str:
     """Return a whole page.
 
@@ -44,23 +70,40 @@ def html_page(
     Returns:
         HTML whose own content policy forbids it to load anything.
     """
-    templates = files("hilum.report") / "templates"
-    style = "\n".join((templates / name).read_text(encoding="utf-8") for name in styles)
     shown = [section for section in sections if section.html]
-    links = "".join(f'<li><a href="#{one.anchor}">{escape(one.heading)}</a></li>' for one in shown)
-    body = "".join(
-        f'<section id="{one.anchor}" aria-labelledby="{one.anchor}-heading">'
-        f'<h2 id="{one.anchor}-heading">{escape(one.heading)}</h2>{one.html}</section>\n'
-        for one in shown
+    frame = {"title": title, "kicker": kicker, "opening": opening, "styles": styles, "footer": footer}
+    return str(render("base.html.j2", sections=shown, **frame))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hilum.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_escaped,
     )
-    ending = f'<footer><p class="fine">{footer}</p></footer>' if footer else ""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style></head>\n<body>"
-        f'<p class="notice" role="note">{NOTICE}</p>\n<main><header><p class="kicker">{escape(kicker)}</p>'
-        f'<h1>{escape(title)}</h1><nav aria-label="Sections"><ul>{links}</ul></nav></header>\n'
-        f"{opening}\n{body}</main>\n{ending}</body></html>\n"
-    )
+    numbers: Mapping[str, Callable[..., str]] = {
+        "percent": percent,
+        "range": range_text,
+        "figure": figure_text,
+        "points": points,
+        "points_range": points_range,
+        "decimal": _decimal,
+        "printable": printable,
+    }
+    environment.filters.update(numbers)
+    environment.globals["NOTICE"] = NOTICE
+    return environment
+
+
+def _decimal(value: float | None) -> str:
+    """Return a number with two digits after the point: no minus nought."""
+    return f"{round(value or 0.0, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def _escaped(value: object) -> object:
+    """Return a value that a template prints: plain text escaped, control and bidirectional characters included."""
+    return value if hasattr(value, "__html__") or not isinstance(value, str) else Markup(escape(value))
