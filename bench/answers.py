@@ -33,9 +33,8 @@ from hilum.film.radiograph import Radiograph
 from hilum.judge.calibrate import conformal_thresholds, expected_calibration_error, set_figures
 from hilum.judge.metrics import wilson_interval
 from hilum.run.answer import Answer, softmax
-from hilum.run.classifier import Classifier
+from hilum.run.classifier import Classifier, judge_films
 from hilum.run.gate import refusals
-from hilum.run.stream import judge_films
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
 MOST_PER_FINDING = 1050

@@ -18,8 +18,7 @@ import numpy as np
 
 from hilum.data.walk import film_paths
 from hilum.run.answer import Answer, softmax
-from hilum.run.classifier import Classifier
-from hilum.run.stream import judge_films
+from hilum.run.classifier import Classifier, judge_films
 
 
 def probabilities(classifier: Classifier, paths: list[Path]) -> tuple[np.ndarray, np.ndarray, float]:

@@ -90,7 +90,7 @@ def run_keras(model: Any, folder: Path) -> Any:
 def run_hilum(classifier: Any, folder: Path, out: Path) -> None:
     """Write the answers for a folder as `predict_films` does, with a model that is loaded."""
     from hilum.data.walk import film_paths
-    from hilum.run.stream import judge_films
+    from hilum.run.classifier import judge_films
     from hilum.run.writing import open_writer
 
     with out.open("w", encoding="utf-8", newline="") as stream:

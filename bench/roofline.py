@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 
 from hilum.data.walk import film_paths
-from hilum.run.classifier import Classifier
+from hilum.run.classifier import Classifier, judge_films
 from hilum.run.gate import refusals
 from hilum.run.memory import keep_memory_flat
-from hilum.run.stream import judge_films
 
 
 def main() -> None:

@@ -21,8 +21,7 @@ import time
 from pathlib import Path
 
 from hilum.data.walk import film_paths
-from hilum.run.classifier import Classifier
-from hilum.run.stream import judge_films
+from hilum.run.classifier import Classifier, judge_films
 from hilum.run.writing import open_writer
 
 OTHER = r"""

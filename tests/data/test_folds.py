@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hilum.data.folds import grouped_folds
+from hilum.data.split import grouped_folds
 
 
 def test_folds_never_part_a_group() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hilum.data.columns import Columns
-from hilum.data.marks import find_marks, marked_finding
+from hilum.data.manifest import find_marks, marked_finding
 
 
 def test_columns_of_ones() -> None:

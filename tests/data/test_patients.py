@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hilum.data.folder import FilmRecord, read_dataset
-from hilum.data.patients import drop_placeholders
-from hilum.data.scan import scan_films
+from hilum.data.scan import drop_placeholders, scan_films
 
 Film = tuple[str, str | None]  # finding and patient
 

@@ -10,10 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from hilum.data.fingerprint import Fingerprint, find_twins, fingerprint
+from hilum.data.fingerprint import (
+    MAX_IMPRINT_DISTANCE,
+    Fingerprint,
+    find_twins,
+    fingerprint,
+    imprint_of,
+    joined_imprints,
+    seen_films,
+)
 from hilum.data.folder import read_dataset
 from hilum.data.scan import scan_films
-from hilum.data.training_hashes import MAX_IMPRINT_DISTANCE, imprint_of, joined_imprints, seen_films
 from hilum.film.decode import decode
 
 

@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from hilum.errors import UndecodableFilm
 from hilum.film.dicom import decode_dicom, read_elements
-from hilum.film.element_count import MAX_DEPTH, MAX_ELEMENTS
+from hilum.film.elements import MAX_DEPTH, MAX_ELEMENTS
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import UnsupportedFilm
-from hilum.film.decode import decode, read_film
-from hilum.film.foreign import foreign_kind
+from hilum.film.decode import decode, foreign_kind, read_film
 
 NIFTI = (348).to_bytes(4, "little") + bytes(340) + b"n+1\0" + bytes(100)
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from hilum.film.rle import unpack_rle
+from hilum.film.unpack import unpack_rle
 
 
 def packed(pixels: np.ndarray) -> bytes:

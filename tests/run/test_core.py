@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hilum.run.core import openvino_core
+from hilum.run.engine import openvino_core
 
 _A_SIGNAL_AFTER_THE_LAST_NETWORK = """
 import gc, signal, sys, threading

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hilum.run.harmless import check_names, check_texts
+from hilum.run.modelfile import check_names, check_texts
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import pytest
 from hilum.errors import UndecodableFilm
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, UnreadFilm
-from hilum.run.classifier import Classifier
-from hilum.run.stream import judge_films
+from hilum.run.classifier import Classifier, judge_films
 
 
 @pytest.fixture(scope="module")

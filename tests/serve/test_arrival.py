@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from hilum.serve.arrival import PARTIAL, Arrival
+from hilum.serve.spool import PARTIAL, Arrival
 
 
 def test_what_is_written_is_counted_and_hashed_without_what_stands_before_it(tmp_path: Path) -> None:

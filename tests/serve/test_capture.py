@@ -16,7 +16,7 @@ from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
-from hilum.serve.capture import captioned_heat_map, heat_map_capture
+from hilum.serve.results import captioned_heat_map, heat_map_capture
 
 WriteDicom = Callable[..., Path]
 Judged = tuple[Dataset, Radiograph, Answer, Classifier]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 
-from hilum.serve.content import content_key, data_set_start
+from hilum.serve.spool import content_key, data_set_start
 
 
 def test_who_wrote_the_file_is_no_content(tmp_path: Path, write_dicom: Callable[..., Path]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hilum.serve.page import page_files
+from hilum.serve.api import page_files
 
 TOKEN = "a-token-of-the-tests"
 WIDTHS = (360, 800, 1000, 1400)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hilum.errors import ConfigError
-from hilum.serve.peers import Peer, may_send, parse_peer
+from hilum.serve.sending import Peer, may_send, parse_peer
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hilum.console import Console
+from hilum.data.fingerprint import imprint_of, joined_imprints
 from hilum.data.phantom import write_phantoms
-from hilum.data.training_hashes import imprint_of, joined_imprints
 from hilum.errors import InconsistentDataset
 from hilum.train import parts
 from hilum.train.config import RunConfig, read_config

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hilum.data.fingerprint import imprint_of
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import write_phantoms
 from hilum.data.scan import Scan, scan_films
-from hilum.data.training_hashes import imprint_of
 from hilum.train import pretrained
 from hilum.train.pretrained import films_seen_before, seen_before_fault
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from hilum.console import Console
-from hilum.data.fingerprint import fingerprint
-from hilum.data.training_hashes import imprint_of
+from hilum.data.fingerprint import fingerprint, imprint_of
 from hilum.errors import HilumError, InputError
 from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph

@@ -53,10 +53,8 @@ def node(  # noqa: PLR0917 - typer hands them over by name
         import pynetdicom  # noqa: F401
     except ImportError as error:
         raise MissingExtra("The DICOM node", "dicom") from error
-    from hilum.serve.dicom_node import NodeSettings
-    from hilum.serve.node_process import run_node
-    from hilum.serve.peers import parse_peer
-    from hilum.serve.sending import parse_archive
+    from hilum.serve.dicom_node import NodeSettings, run_node
+    from hilum.serve.sending import parse_archive, parse_peer
 
     settings = NodeSettings(
         ae_title,

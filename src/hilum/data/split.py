@@ -10,12 +10,13 @@ import csv
 import dataclasses
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hilum.data.fingerprint import Twin
 from hilum.data.folder import Dataset, FilmRecord
@@ -31,6 +32,7 @@ __all__ = [
     "check_counts",
     "clean_test",
     "group_films",
+    "grouped_folds",
     "read_splits",
     "write_splits",
 ]
@@ -366,3 +368,30 @@ def _check_parts(dataset: Dataset, splits: np.ndarray) -> None:
             f"The {part} part of `{dataset.root}` has no film with the finding `{lacking}`.",
             fix="Add some, or remove the validation part: hilum then takes one from train.",
         )
+
+
+# Folds of films whose findings and groups are all that is known: grouped, so that twins and patients stay together.
+
+_NUM_FOLDS = 5
+
+
+def grouped_folds(truth: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> Iterator[npt.NDArray[np.bool_]]:
+    """Yield which films are held out, (n,) bool, of each of 5 grouped and stratified folds (fewer of few groups).
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError as error:
+        raise MissingExtra("Cross-validation", "train") from error
+    most = min(_NUM_FOLDS, len(np.unique(groups)), int(np.bincount(truth).max(initial=0)))
+    if most < 2:
+        return
+    splitter = StratifiedGroupKFold(n_splits=most, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        for _, positions in splitter.split(truth, truth, groups):
+            held = np.zeros(len(truth), dtype=bool)
+            held[positions] = True
+            yield held

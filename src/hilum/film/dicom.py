@@ -35,8 +35,7 @@ from pydicom.uid import (
 from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFilm
 from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
 from hilum.film.colour import grey_from_bgr
-from hilum.film.element_count import check_elements
-from hilum.film.elements import spellings, whole_number, words_of
+from hilum.film.elements import check_elements, spellings, whole_number, words_of
 from hilum.film.grayscale import shown_values
 from hilum.film.headers import MAX_BYTES, check_size
 from hilum.film.radiograph import Radiograph

@@ -6,8 +6,13 @@ unpacks what they say, and not what the file says. What comes out are whole word
 
 from __future__ import annotations
 
+import os
+import struct
+import tempfile
+from collections.abc import Callable
 from typing import Any
 
+import gdcm
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -32,13 +37,139 @@ from pydicom.uid import (
 
 from hilum.errors import UndecodableFilm
 from hilum.film.codestream import read_frame
-from hilum.film.gdcm_frame import unpack_frame
 from hilum.film.headers import check_scans
 from hilum.film.jpeg import read_strictly
-from hilum.film.rle import unpack_rle
 from hilum.film.samples import SampleLayout, samples_of
 
-__all__ = ["TRANSFER_SYNTAXES", "unpack_samples"]
+__all__ = ["TRANSFER_SYNTAXES", "unpack_frame", "unpack_rle", "unpack_samples"]
+
+# One JPEG frame unpacked by GDCM: lossless and 12-bit JPEG in DICOM files, which nothing else reads.
+#
+# GDCM ends the whole process when a frame is damaged (an uncaught C++ exception). So this runs only in a decoder
+# process (pool.py), where that costs one film.
+
+_CUT_SHORT = b"premature end of data"  # libjpeg within GDCM says so, on standard error alone, and fills with grey
+_MOST_SAID_BYTES = 1024 * 1024
+
+
+def unpack_frame(frame: bytes, syntax: str, *layout: int, photometric_interpretation: str) -> bytes:
+    """Return the samples of one compressed frame.
+
+    Args:
+        frame: One JPEG codestream.
+        syntax: Its transfer syntax UID.
+        layout: Rows, columns, samples a pixel, bits allocated, bits stored, and 1 where signed.
+        photometric_interpretation: As the file states it.
+
+    Returns:
+        Rows x columns x samples little-endian integers of the bits allocated, interleaved by pixel.
+
+    Raises:
+        RuntimeError: When the frame cannot be unpacked.
+    """
+    rows, columns, samples, bits_allocated, bits_stored, signed = layout
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(frame)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((columns, rows, 1))
+    image.SetDataElement(element)
+    kind = gdcm.PhotometricInterpretation.GetPIType(photometric_interpretation)
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    image.SetPixelFormat(gdcm.PixelFormat(samples, bits_allocated, bits_stored, bits_stored - 1, signed))
+    unpacked = gdcm.ImageChangeTransferSyntax()  # GetBuffer alone gives chance memory where a frame is damaged
+    unpacked.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
+    unpacked.SetInput(image)
+    changed, said = _with_what_is_said(unpacked.Change)
+    if not changed or _CUT_SHORT in said:
+        raise RuntimeError("the JPEG frame is damaged")
+    samples_text = unpacked.GetOutput().GetBuffer()  # GDCM gives bytes as text
+    values: bytes = samples_text.encode("utf-8", "surrogateescape")
+    if len(values) != rows * columns * samples * bits_allocated // 8:
+        raise RuntimeError("the JPEG frame is damaged")
+    return values
+
+
+def _with_what_is_said(call: Callable[[], bool]) -> tuple[bool, bytes]:
+    """Return what a function gives, and what C code within it writes to standard error."""
+    with tempfile.TemporaryFile() as file:
+        standard_error = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            result = call()
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+        file.seek(0)
+        return result, file.read(_MOST_SAID_BYTES)
+
+
+# RLE Lossless, unpacked no further than the picture is large.
+#
+# Two bytes of a segment can stand for 128, and a segment may be as long as the file: unpacked to its end, 16 MB become
+# a gigabyte. What lies beyond the pixels is padding (PS3.5 G.3.1) and is not looked at.
+#
+# Source: DICOM PS3.5 annex G.
+
+_STEPS = 1024  # between two looks at the length; each gives at most 128 bytes
+
+
+def unpack_rle(frame: bytes, size_px: tuple[int, int], num_samples: int, bits_allocated: int) -> NDArray[Any]:
+    """Return the stored values of one frame.
+
+    Args:
+        frame: The frame, header included.
+        size_px: (height, width).
+        num_samples: Samples a pixel.
+        bits_allocated: 8 or 16.
+
+    Returns:
+        (H, W), or (H, W, samples), unsigned integers of the bits allocated; a signed picture is a view of it.
+
+    Raises:
+        ValueError: When the frame has another number of segments, or one that is too short.
+    """
+    num_bytes = bits_allocated // 8
+    (num_segments,) = struct.unpack_from("<I", frame)
+    if num_segments != num_samples * num_bytes or len(frame) < 64:
+        raise ValueError("the RLE frame has another number of segments than the picture needs")
+    starts = [*struct.unpack_from(f"<{num_segments}I", frame, 4), len(frame)]
+    height, width = size_px
+    values = np.empty((num_samples, height * width, num_bytes), np.uint8)
+    for number in range(num_segments):  # the highest byte of all pixels first
+        segment = _unpack_segment(frame[starts[number] : starts[number + 1]], height * width)
+        values[number // num_bytes, :, num_bytes - 1 - number % num_bytes] = np.frombuffer(
+            segment, np.uint8, height * width
+        )
+    planes = values.reshape(num_samples, -1).view(f"<u{num_bytes}").reshape(num_samples, height, width)
+    return planes[0] if num_samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+
+def _unpack_segment(segment: bytes, num_bytes: int) -> bytearray:
+    unpacked, position, last = bytearray(), 0, len(segment) - 1
+    extend = unpacked.extend
+    while len(unpacked) < num_bytes and position < last:
+        for _ in range(_STEPS):
+            if position >= last:
+                break
+            control = segment[position]
+            if control < 128:
+                end = position + 2 + control
+                extend(segment[position + 1 : end])
+                position = end
+            else:
+                if control > 128:
+                    extend(segment[position + 1 : position + 2] * (257 - control))
+                position += 2 if control > 128 else 1
+    if len(unpacked) < num_bytes:
+        raise ValueError("an RLE segment is too short")
+    return unpacked
+
 
 _SEND_AGAIN = "Send or export it again from where it came from."
 

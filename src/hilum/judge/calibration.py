@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.data.folds import grouped_folds
+from hilum.data.split import grouped_folds
 from hilum.judge.calibrate import (
     checked_scores,
     conformal_thresholds,

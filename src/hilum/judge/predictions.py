@@ -13,8 +13,7 @@ from hilum.data.folder import FilmRecord
 from hilum.errors import InconsistentDataset
 from hilum.judge.metrics import performance
 from hilum.run.answer import Answer, UnreadFilm
-from hilum.run.classifier import Classifier
-from hilum.run.stream import judge_films
+from hilum.run.classifier import Classifier, judge_films
 
 __all__ = ["LabelledPredictions", "figures_of", "judge_records"]
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from hilum.errors import HilumError
 from hilum.film.decode import decode, read_film
 from hilum.film.given import Film, film_name, given_film
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.run.answer import Answer, Reason, conformal_limits, conformal_set, disagreement, reached, softmax
+from hilum.run.answer import Answer, Reason, UnreadFilm, conformal_limits, conformal_set, disagreement, reached, softmax
 from hilum.run.engine import Engine, Outputs
 from hilum.run.gate import refusals
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.out_of_distribution import Familiarity
 from hilum.text import printable
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "judge_films"]
 
 DISPLAY_PX = 512
 _LOG = logging.getLogger("hilum")  # nobody has to listen: Python shows warnings on standard error
@@ -146,3 +152,48 @@ class Classifier:
 @functools.cache
 def _warn_once(notice: str) -> None:
     _LOG.warning(notice)
+
+
+# Many films: several at a time from file to answer, answered in the order they came, in flat memory.
+
+_LEAST_AHEAD = 16
+
+
+def judge_films(
+    classifier: Classifier, paths: Iterable[Path], *, num_threads: int | None = None
+) -> Iterator[Answer | UnreadFilm]:
+    """Judge films in order.
+
+    A film that cannot be read comes out as `UnreadFilm` at its place; the others are not touched by it. Paths are
+    taken as they are needed, so a generator over a million files is fine.
+
+    Args:
+        classifier: The model.
+        paths: Files.
+        num_threads: How many films are worked on at once, each from its file to its answer; one a core, and one to
+            wait for the disk, when not given. A thread sleeps while the engine computes, so the two do not compete.
+
+    Yields:
+        One answer a path.
+    """
+    num_threads = num_threads or (os.cpu_count() or 1) + 1
+    remaining = iter(paths)
+    with ThreadPoolExecutor(num_threads) as pool:
+        judging: deque[Future[Answer | UnreadFilm]] = deque(
+            pool.submit(_judge_one, classifier, path) for path in islice(remaining, max(_LEAST_AHEAD, 4 * num_threads))
+        )
+        try:
+            while judging:
+                answer = judging.popleft().result()
+                judging.extend(pool.submit(_judge_one, classifier, path) for path in islice(remaining, 1))
+                yield answer
+        finally:
+            for future in judging:
+                future.cancel()
+
+
+def _judge_one(classifier: Classifier, path: Path) -> Answer | UnreadFilm:
+    try:
+        return classifier.predict(path)
+    except HilumError as error:
+        return UnreadFilm(str(path), error)

@@ -6,6 +6,7 @@ a film's maps stay in the cache of one core, and it gives a film the same answer
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -16,11 +17,23 @@ import openvino
 
 from hilum.console import count_of
 from hilum.errors import ModelFileError
-from hilum.run.core import openvino_core
 from hilum.run.modelfile import ModelFile
 from hilum.run.out_of_distribution import Familiarity
 
-__all__ = ["Engine", "Outputs", "PendingOutputs"]
+__all__ = ["Engine", "Outputs", "PendingOutputs", "openvino_core"]
+
+# The one OpenVINO core of a process.
+#
+# It is never let go. Its CPU plugin gives the thread that first compiles a network a stack of its own for signals, and
+# takes it back when the last core and network are gone; where another thread dropped those, the first one is left with
+# a stack that is no more, and its next signal, such as Ctrl-C, ends Python with a segmentation fault (OpenVINO 2026.4).
+
+
+@functools.cache
+def openvino_core() -> openvino.Core:
+    """Return the core by which every network is read and compiled; several threads may use it."""
+    return openvino.Core()
+
 
 _FILM_SECONDS = 120.0  # a film at most: a thousand times what a network of hilum takes
 _PRECISIONS = {"f32": "f32", "bf16": "bf16"}

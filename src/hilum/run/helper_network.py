@@ -18,7 +18,7 @@ import openvino
 from numpy.typing import NDArray
 
 from hilum.errors import ModelFileError
-from hilum.run.core import openvino_core
+from hilum.run.engine import openvino_core
 
 __all__ = ["HelperNetwork", "usable"]
 

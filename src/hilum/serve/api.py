@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
@@ -22,14 +25,47 @@ from hilum.serve.guard import App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import METRICS_TYPE, Metrics
-from hilum.serve.page import PageFile, page_files
 from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error, shutting_down
 from hilum.serve.schema import ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
 from hilum.text import json_text
 from hilum.version import __version__
 
-__all__ = ["Service"]
+__all__ = ["PageFile", "Service", "page_files"]
+
+# The page for people: three files of the package, read once; no outside asset, no build.
+
+_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/style.css": ("style.css", "text/css; charset=utf-8"),
+    "/script.js": ("script.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """A file of the page.
+
+    Attributes:
+        content: Its bytes.
+        media_type: What they are.
+        etag: Changes with them, so that a browser asks but need not load again.
+    """
+
+    content: bytes
+    media_type: str
+    etag: str
+
+
+def page_files() -> dict[str, PageFile]:
+    """Return the page's files by their path on the server."""
+    found = {}
+    for path, (name, media_type) in _FILES.items():
+        content = files("hilum.serve").joinpath("assets", name).read_bytes()
+        found[path] = PageFile(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
+    return found
+
 
 _JSON = "application/json"
 _CLIENT_LEFT = 499  # nobody reads it; the figures show it

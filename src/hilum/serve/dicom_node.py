@@ -10,10 +10,12 @@ Source: DICOM PS3.4 annex B (Storage), B.2.3 (statuses); PS3.7 annex C.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
@@ -26,7 +28,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from hilum.console import Console
-from hilum.errors import HilumError, InputError, UndecodableFilm, UnsupportedFilm
+from hilum.errors import ConfigError, HilumError, InputError, UndecodableFilm, UnsupportedFilm
 from hilum.film.decode import read_bytes
 from hilum.film.dicom import pydicom_kept_quiet, read_elements
 from hilum.film.pool import DecodersStopped, decoders_end_after
@@ -35,15 +37,14 @@ from hilum.run.classifier import Classifier
 from hilum.serve.door import Door, open_server
 from hilum.serve.incoming import IncomingFilm, Intake, association_number, is_left
 from hilum.serve.limits import NodeLimits
-from hilum.serve.node_log import About, NodeLog
+from hilum.serve.node_log import About, NodeLog, libraries_kept_quiet
 from hilum.serve.origin import refuse_unidentified
-from hilum.serve.peers import Peer
 from hilum.serve.results import film_results
-from hilum.serve.sending import Archive, Sender, checked_ae_title
+from hilum.serve.sending import Archive, Peer, Sender, checked_ae_title
 from hilum.serve.spool import Spool, film_number, study_number
 from hilum.serve.structured_report import MANUFACTURER
 
-__all__ = ["FILM_CLASSES", "Node", "NodeSettings"]
+__all__ = ["FILM_CLASSES", "Node", "NodeSettings", "run_node"]
 
 FILM_CLASSES = (
     ComputedRadiographyImageStorage,
@@ -287,3 +288,51 @@ def _answer(status: int, comment: str = "") -> Dataset:
     if comment:
         answer.ErrorComment = comment.encode("ascii", "replace").decode()[:64]
     return answer
+
+
+# The process behind `hilum node`: it runs a node until it is told to end.
+
+
+def run_node(model: Path, settings: NodeSettings, *, spool: Path, console: Console) -> None:
+    """Run a node until SIGTERM or Ctrl-C; what is under way is finished first.
+
+    Args:
+        model: The model file.
+        settings: Titles and addresses.
+        spool: The folder in which films and results wait.
+        console: Where messages go.
+
+    Raises:
+        ConfigError, InputError: A setting is wrong, the address is taken, or another node works in the spool.
+        ModelFileError: The model file cannot be used.
+    """
+    checked_ae_title(settings.ae_title)
+    if not 0 <= settings.port <= 65535:
+        raise ConfigError(f"{settings.port} is no port; expected 0 to 65535.")
+    classifier = Classifier(model)
+    ended = threading.Event()
+    log = NodeLog(console.say, as_json=settings.log_as_json)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with libraries_kept_quiet(log):
+            kept = Spool(spool, classifier.identity["sha256"])
+            try:
+                node = Node(classifier, kept, settings, console)
+            except BaseException:
+                kept.close()
+                raise
+            log.info(f"{settings.ae_title} listens on {settings.host}, port {node.port}. {_NOTICE}")
+            if settings.archive is None:
+                log.info(f"No --send-to: results stay in {spool / 'outgoing'}.")
+            if not settings.accept_from:
+                log.info("No --accept-from: whoever reaches the port may send films.")
+            ended.wait()
+            log.info("Ending: finishing what is under way.")
+            node.stop()
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -5,18 +5,138 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import cv2
+import numpy as np
+from highdicom.sc import SCImage
+from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
 from hilum.film.decode import read_bytes
 from hilum.film.dicom import pydicom_kept_quiet, read_elements
+from hilum.film.radiograph import Radiograph
+from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
-from hilum.serve.capture import heat_map_capture
-from hilum.serve.content import content_key
-from hilum.serve.origin import refuse_unidentified
-from hilum.serve.structured_report import structured_report
+from hilum.run.heatmap import overlay
+from hilum.run.modelfile import Metadata
+from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence, refuse_unidentified
+from hilum.serve.spool import content_key
+from hilum.serve.structured_report import MANUFACTURER, NOTICE, conclusion, structured_report
+from hilum.version import __version__
 
-__all__ = ["HEAT_MAP", "REPORT", "film_results"]
+__all__ = ["HEAT_MAP", "REPORT", "captioned_heat_map", "film_results", "heat_map_capture"]
+
+# The heat map of one film as a secondary capture: where the evidence lies, with a caption that says what it is.
+#
+# Source: DICOM PS3.3 A.8.1 (Secondary Capture Image), C.7.6.1 (General Image), C.8.6.
+
+_SERIES_NUMBER = 9902
+_LEAST_WIDTH_PX, _LONGEST_SIDE_PX = 640, 1024  # so that the caption can be read; that of heat maps
+_COLOURS = cv2.COLORMAP_INFERNO  # as in heat maps
+_PAPER, _INK, _SIGNAL = (0, 0, 0), (235, 235, 235), (255, 196, 0)
+
+
+def heat_map_capture(
+    film: Dataset, radiograph: Radiograph, answer: Answer, metadata: Metadata, *, content: str = ""
+) -> Dataset:
+    """Return the heat map of a film's likeliest finding.
+
+    Args:
+        film: The film's elements; its study and patient become the capture's.
+        radiograph: The film decoded.
+        answer: What the model says of it; accepted.
+        metadata: The model's.
+        content: The film's content key; the capture's identifiers follow from it, too.
+
+    Returns:
+        A Secondary Capture in the film's study, RGB, uncompressed, with the research notice in the picture.
+    """
+    uid, sha256 = str(film.SOPInstanceUID), answer.model["sha256"]
+    evidence_of = answer.activation[metadata.findings.index(answer.likeliest)]
+    capture = SCImage(
+        pixel_array=captioned_heat_map(radiograph, evidence_of, answer, metadata),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "F"),  # asked for by highdicom; the film's own takes its place below
+        study_instance_uid=str(film.StudyInstanceUID),
+        series_instance_uid=derived_uid(uid, content, sha256, "heat map series"),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=derived_uid(uid, content, sha256, "heat map"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=metadata.name[:64],
+        software_versions=__version__,
+        device_serial_number=sha256,
+        series_description="hilum heat map: where, not why; research",
+    )
+    capture.BodyPartExamined = "CHEST"
+    capture.ConversionType = "WSD"  # made on a workstation
+    capture.ImageComments = f"{NOTICE} The heat map shows where, not why."
+    capture.DerivationDescription = f"Class activation map of {answer.likeliest} over the film"
+    source = Dataset()
+    referred = evidence(film)
+    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = referred.SOPClassUID, referred.SOPInstanceUID
+    capture.SourceImageSequence = [source]
+    orientation = film.get("PatientOrientation") or []
+    capture.PatientOrientation = list(orientation) if len(orientation) == 2 else []
+    # Nothing of the patient is burnt in by hilum, but what the film had stays: without its word, reckon with it.
+    stated = str(film.get("BurnedInAnnotation") or "").upper()
+    capture.BurnedInAnnotation = "NO" if stated == "NO" else "YES"
+    capture.LossyImageCompression = "01" if str(film.get("LossyImageCompression") or "") == "01" else "00"
+    copy_patient_and_study(film, capture, (metadata.name, answer.likeliest))
+    return capture
+
+
+def captioned_heat_map(
+    radiograph: Radiograph, activation: np.ndarray, answer: Answer, metadata: Metadata
+) -> np.ndarray:
+    """Return the film with the evidence over it in colour, and above it what the picture shows and what it is not.
+
+    Args:
+        radiograph: The film decoded.
+        activation: (h, w) float32 of the likeliest finding.
+        answer: What the model says of the film.
+        metadata: The model's.
+
+    Returns:
+        (H, W, 3) uint8, red-green-blue.
+    """
+    picture = overlay(radiograph, activation, max_side_px=_LONGEST_SIDE_PX)
+    scale = max(1.0, _LEAST_WIDTH_PX / picture.shape[1])
+    if scale > 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    width = picture.shape[1]
+    font = ImageFont.load_default(size=width / 42)
+    paragraphs = (
+        (_SIGNAL, f"RESEARCH ONLY. {NOTICE}"),
+        (_INK, conclusion(answer, metadata)),
+        (_INK, f"hilum {__version__}, model {metadata.name}, {answer.model['sha256'][:12]}"),
+        (_INK, f"Colour: evidence for {answer.likeliest}, from none to most. Where, not why."),
+    )
+    lines = [(ink, line) for ink, text in paragraphs for line in _wrapped(text, font, round(width * 0.97))]
+    step = round(width / 42 * 1.35)
+    band = Image.new("RGB", (width, step * (len(lines) + 2)), _PAPER)
+    draw = ImageDraw.Draw(band)
+    for number, (ink, line) in enumerate(lines):
+        draw.text((step / 2, step / 2 + number * step), line, font=font, fill=ink)
+    scale_of_colours = cv2.applyColorMap(np.linspace(0, 255, width - step).astype(np.uint8)[np.newaxis], _COLOURS)
+    pixels = np.array(band)
+    pixels[-step : -step // 2, step // 2 : step // 2 + width - step] = scale_of_colours[..., ::-1]
+    return np.vstack([pixels, picture])
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> list[str]:
+    """Return a text in lines that fit a width."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width_px:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
 
 REPORT, HEAT_MAP = "report.dcm", "heatmap.dcm"
 

@@ -30,10 +30,74 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import InputError
-from hilum.serve.arrival import PARTIAL, Arrival
-from hilum.serve.content import data_set_start
 
-__all__ = ["Spool", "film_number", "study_number"]
+__all__ = ["PARTIAL", "Arrival", "Spool", "content_key", "data_set_start", "film_number", "study_number"]
+
+# A film on its way into the spool: a hidden file that is there whole or not at all.
+
+PARTIAL = ".part-"  # how names of files begin that are not whole yet
+
+
+class Arrival:
+    """A film on its way in: a hidden file that is removed unless it is kept.
+
+    Attributes:
+        path: The file.
+        num_bytes: How long the data set is so far.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=PARTIAL)
+        self.path = Path(name)
+        self.num_bytes = 0
+        self._file = os.fdopen(handle, "wb")
+        self._hash = hashlib.sha256()
+
+    def begin(self, meta: bytes) -> None:
+        """Write what stands before the data set, which is no part of the film's content."""
+        self._file.write(meta)
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the data set."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.num_bytes += len(data)
+
+    def flush(self) -> None:
+        """Let others read what is written."""
+        self._file.flush()
+
+    def finish(self) -> str:
+        """Wait until the film is on the disk, and return the hash of its data set."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._hash.hexdigest()
+
+    def discard(self) -> None:
+        """Remove the file where it was not kept."""
+        with contextlib.suppress(OSError):  # a full disk: what waits to be written goes, too
+            self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+# What tells a film's content from another's: its data set, whichever program wrote the file around it.
+
+
+def data_set_start(data: bytes) -> int:
+    """Return where the data set of a DICOM file starts: behind the preamble and the file meta information (PS3.10 7.1).
+
+    What stands before it names the program that wrote the file, and is no part of the film. 0 where there is none.
+    """
+    if data[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00":
+        return 0
+    return min(144 + int.from_bytes(data[140:144], "little"), len(data))
+
+
+def content_key(data: bytes) -> str:
+    """Return what tells the content of a DICOM file from others: a hash of its data set."""
+    return hashlib.sha256(memoryview(data)[data_set_start(data) :]).hexdigest()
+
 
 _FOLDERS = ("incoming", "outgoing", "sent", "quarantine", "seen")
 

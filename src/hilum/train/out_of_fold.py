@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.data.folds import grouped_folds
+from hilum.data.split import grouped_folds
 from hilum.run.engine import Engine
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig

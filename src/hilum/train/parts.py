@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from hilum.console import Console
-from hilum.data.training_hashes import imprint_of, joined_imprints
+from hilum.data.fingerprint import imprint_of, joined_imprints
 from hilum.files import replace_file
 from hilum.findings import finding_named
 from hilum.judge.history import kept_row, kept_words, row_words

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hilum.data.fingerprint import Fingerprint
+from hilum.data.fingerprint import Fingerprint, seen_films
 from hilum.data.folder import FilmRecord
-from hilum.data.training_hashes import seen_films
 from hilum.judge.audit.fault import Fault
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import DEFAULT_MODEL

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from hilum.console import Console, count_of
+from hilum.data.fingerprint import seen_films
 from hilum.data.folder import read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import clean_test, write_splits
-from hilum.data.training_hashes import seen_films
 from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_file
 from hilum.film.radiograph import Radiograph

@@ -15,12 +15,11 @@ from hilum.errors import InputError
 from hilum.files import replacing
 from hilum.results import check_file
 from hilum.run.answer import UnreadFilm, outcome
-from hilum.run.classifier import Classifier
+from hilum.run.classifier import Classifier, judge_films
 from hilum.run.cluster import Cluster, predict_on_cluster
 from hilum.run.finished import is_own_output, num_unread_in
 from hilum.run.journal import Journal, journal_path, num_answers
 from hilum.run.pictures import Pictures, check_pictures
-from hilum.run.stream import judge_films
 from hilum.run.writing import check_format, open_writer
 from hilum.version import __version__
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.data.folds import grouped_folds
+from hilum.data.split import grouped_folds
 from hilum.errors import InconsistentDataset, MissingExtra
 
 __all__ = ["METHODS", "Combination", "fit_stack", "stack_out_of_fold"]

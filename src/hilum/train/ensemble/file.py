@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from hilum.data.fingerprint import joined_imprints
 from hilum.data.phantom import draw_phantom
-from hilum.data.training_hashes import joined_imprints
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
 from hilum.film.decode import read_film
@@ -18,8 +18,7 @@ from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.calibration import Calibration
 from hilum.run.answer import softmax
-from hilum.run.core import openvino_core
-from hilum.run.engine import Engine
+from hilum.run.engine import Engine, openvino_core
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import Films, Member

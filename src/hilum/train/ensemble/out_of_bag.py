@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.data.folds import grouped_folds
+from hilum.data.split import grouped_folds
 from hilum.errors import InputError
 from hilum.judge.calibrate import operating_thresholds
 from hilum.judge.calibration import Calibration, choose_temperature, fit_calibration
