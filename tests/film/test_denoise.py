@@ -64,7 +64,7 @@ def test_what_is_offered_needs_the_core_dependencies_only(clean: np.ndarray, mon
     for name in DENOISERS:
         apply_method(noisy(clean, 0.05), name, 0.05)
     for name in set(METHODS) - set(DENOISERS) - {"none", "clahe"}:
-        with pytest.raises(MissingExtra, match=r"\[train\]"):
+        with pytest.raises(MissingExtra, match=r"\[study\]"):
             apply_method(clean, name, 0.05)
 
 

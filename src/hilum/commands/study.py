@@ -13,6 +13,8 @@ import typer
 from hilum.commands.columns import ColumnOption, with_columns
 from hilum.commands.training import check_training, load_training
 from hilum.console import TerminalConsole
+from hilum.errors import MissingExtra
+from hilum.extras import has_extra
 from hilum.text import printable
 
 __all__ = ["study"]
@@ -63,6 +65,8 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     """
     (data,) = with_columns([data], column)
     check_training()
+    if kind is StudyKind.noise and not has_extra("study"):
+        raise MissingExtra("`hilum study noise`", "study")
     from hilum.report.page import NOTICE
     from hilum.train.study.settings import StudySettings, check_study
 

@@ -132,7 +132,7 @@ def _wavelet(film: Image, noise: float) -> Image:
         import pywt  # noqa: F401 - scikit-image imports it when it is first asked
         from skimage.restoration import denoise_wavelet
     except ImportError as error:
-        raise MissingExtra("Denoising by wavelets", "train") from error
+        raise MissingExtra("Denoising by wavelets", "study") from error
     return np.asarray(
         denoise_wavelet(film, sigma=noise, wavelet="sym4", method="BayesShrink", mode="soft", rescale_sigma=False),
         np.float32,
@@ -150,7 +150,7 @@ def _total_variation(film: Image, noise: float) -> Image:
     try:
         from skimage.restoration import denoise_tv_chambolle
     except ImportError as error:
-        raise MissingExtra("Denoising by total variation", "train") from error
+        raise MissingExtra("Denoising by total variation", "study") from error
     return np.asarray(denoise_tv_chambolle(film, weight=max(0.9 * noise, 1e-4), max_num_iter=60), np.float32)
 
 

@@ -62,7 +62,7 @@ def fidelity(clean: Image, film: Image) -> dict[str, float]:
     try:
         from skimage.metrics import structural_similarity
     except ImportError as error:
-        raise MissingExtra("Structural similarity", "train") from error
+        raise MissingExtra("Structural similarity", "study") from error
     error_power = float(np.mean(np.square(film - clean, dtype=np.float64)))
     psnr = 99.0 if error_power <= 0 else min(99.0, -10 * np.log10(error_power))
     return {"psnr": float(psnr), "ssim": float(structural_similarity(clean, film, data_range=1.0))}
