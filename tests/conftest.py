@@ -23,6 +23,7 @@ import pytest
 
 from hilum.data.phantom import draw_phantom, write_phantoms
 from hilum.film.preprocess import Preprocessing
+from hilum.judge.audit import trivial_scores
 from hilum.run.memory import hold_memory
 from hilum.run.modelfile import METADATA_KEY, Metadata
 
@@ -101,6 +102,23 @@ def schema_errors() -> Callable[..., list[str]]:
         return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(value)]
 
     return errors
+
+
+REPEATS = trivial_scores._REPEATS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_repeat() -> Iterator[None]:
+    """Cross-validate the audit's trivial models once, not five times: that is a third of a small training run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trivial_scores, "_REPEATS", ())
+        yield
+
+
+@pytest.fixture
+def every_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cross-validate them as often as users do."""
+    monkeypatch.setattr(trivial_scores, "_REPEATS", REPEATS)
 
 
 # --- films ----------------------------------------------------------------------------------------------------------

@@ -307,12 +307,16 @@ def test_an_out_folder_among_the_films(command: Command, classes: Path, inside: 
     assert sorted(classes.rglob("*")) == before
 
 
-def test_a_finished_run_is_not_trained_over(command: Command, trained_run: Any, tiny_data: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in trained_run.folder.rglob("*")}
-    result = command("train", tiny_data, "--out", trained_run.folder)
+def test_a_finished_run_is_not_trained_over(
+    command: Command, write_run: Callable[..., Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "metrics.json").write_text('{"test": {}, "test_clean": {}, "validation": {}}', encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    result = command("train", tiny_data, "--out", run)
     assert result.code == 2
     assert "holds a finished run; it was not touched. Choose another folder, or add --overwrite" in result.err
-    assert {path: path.stat().st_mtime_ns for path in trained_run.folder.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "report.html", "predictions.csv"])
@@ -335,15 +339,16 @@ def test_earlier_results_are_not_evaluated_over(
 
 
 def test_comparing_two_runs(
-    command: Command, trained_run: Any, tiny_model: Path, tiny_data: Path, tmp_path: Path
+    command: Command, write_run: Callable[..., Path], tiny_model: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
+    run = write_run(tmp_path / "run")
     assert command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out").code == 0
-    result = command("compare", trained_run.folder, tmp_path / "out", "--out", tmp_path / "compared")
+    result = command("compare", run, tmp_path / "out", "--out", tmp_path / "compared")
     assert result.code == 0
     assert "Test as given, 15 films" in result.out
     assert "is better than out on these 15 films" in result.out or "are not told apart by these 15 films" in result.out
     assert sorted(path.name for path in (tmp_path / "compared").iterdir()) == ["compare.html", "compare.json"]
-    result = command("compare", trained_run.folder, tmp_path / "nowhere")
+    result = command("compare", run, tmp_path / "nowhere")
     assert result.code == 2
     assert "it is no folder" in one_line(result.err)
 
@@ -373,7 +378,7 @@ def test_broken_films_among_good_ones(command: Command, tiny_model: Path, films:
     names = [Path(line["file"]).name for line in lines]
     assert names == sorted(path.name for path in films.iterdir())
     errors = {Path(line["file"]).name: line["error"] for line in lines if "error" in line}
-    assert list(errors) == names[1:7] or set(errors) == {name for name in names if name.startswith("a") and "-" in name}
+    assert set(errors) == {name for name in names if name.startswith("a") and "-" in name}
     words = {
         "a1-zero.png": "empty",
         "a2-cut.png": "cut short",
@@ -860,9 +865,7 @@ def test_a_command_that_is_ended_has_said_what_it_had_to_say_and_leaves_at_once(
 
 
 @pytest.mark.slow
-def test_training_that_is_interrupted_or_killed_goes_on(
-    tiny_data: Path, tiny_toml: Path, tmp_path: Path, trained_run: Any
-) -> None:
+def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_toml: Path, tmp_path: Path) -> None:
     settings = tmp_path / "run.toml"
     settings.write_text(tiny_toml.read_text().replace("epochs = 2", "epochs = 400\npatience = 400"))
     out = tmp_path / "run"

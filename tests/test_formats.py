@@ -28,7 +28,7 @@ LUNGS_TOLERANCE = 0.05  # where the lungs are found in bf16 or, on a processor w
 # --- what is compared -----------------------------------------------------------------------------------------------
 
 
-def differences(expected: Any, found: Any, tolerance: float, place: str = "") -> Iterator[str]:
+def differences(expected: Any, found: Any, tolerance: float = TOLERANCE, place: str = "") -> Iterator[str]:
     """Yield where a file no longer says what the golden one says; sentences may be reworded, so they are left out."""
     if isinstance(expected, dict):
         if not isinstance(found, dict):
@@ -97,6 +97,7 @@ def test_a_schema_refuses_what_lacks_a_key(name: str, schema_errors: Callable[..
 # --- golden runs ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("every_repeat")
 def test_audit(
     tiny_data: Path, tmp_path: Path, command: Callable[..., Any], schema_errors: Callable[..., list[str]]
 ) -> None:
@@ -161,9 +162,3 @@ def test_answers(
 def test_model_files(name: str, tiny_model: Path, schema_errors: Callable[..., list[str]]) -> None:
     model = read_model_file(Path(name) if name == "chest" else tiny_model)
     assert schema_errors("model", json.loads(model.metadata.to_json())) == []
-
-
-def test_a_training_run(trained_run: Any, schema_errors: Callable[..., list[str]]) -> None:
-    for name in ("metrics", "audit"):
-        found = json.loads((trained_run.folder / f"{name}.json").read_text(encoding="utf-8"))
-        assert schema_errors(name, found) == []

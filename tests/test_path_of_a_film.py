@@ -19,6 +19,8 @@ from hilum.film.preprocess import preprocess
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 
+pytestmark = pytest.mark.slow
+
 _SCRIPT = """
 import json, sys
 import hilum

@@ -28,7 +28,9 @@ def test_changes_stand_below_each_other_with_their_names() -> None:
 
 def test_a_large_change_stays_in_the_plot() -> None:
     svg = change_plot([("Ruin", interval(-0.4, 0.2))], 0.01, "All")
-    assert all(0 <= float(x) <= 470 for x in re.findall(r'cx="([\d.-]+)"', svg))
+    dots = [float(x) for x in re.findall(r'cx="([\d.-]+)"', svg)]
+    assert dots
+    assert all(0 <= x <= 470 for x in dots)
 
 
 def test_a_sweep_shows_both_curves_and_the_interval() -> None:

@@ -88,3 +88,4 @@ def test_films_that_were_answered_are_let_go(
             gc.collect()
             assert len(seen) > 100
             assert sum(film() is not None for film in seen) < 10
+    assert len(seen) == 150

@@ -197,9 +197,17 @@ def test_names_that_no_csv_can_hold_are_dropped_and_told(data: Path, tmp_path: P
     assert ["cannot stand in a CSV" in row["reason"] for row in dropped.values()] == [True]
 
 
-@pytest.mark.parametrize("place", ["set/train/mended.csv", "set/mended.csv", "mended.txt", "missing/mended.csv"])
-def test_a_place_that_will_not_do_is_refused(data: Path, tmp_path: Path, place: str) -> None:
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("set/train/mended.csv", "lies in the data set"),
+        ("set/mended.csv", "lies in the data set"),
+        ("mended.txt", r"ends in \.csv"),
+        ("missing/mended.csv", "Cannot write"),
+    ],
+)
+def test_a_place_that_will_not_do_is_refused(data: Path, tmp_path: Path, place: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         write_repair(quick_audit(data), tmp_path / place, data)
     assert not (tmp_path / place).exists()
 

@@ -98,6 +98,11 @@ def test_metrics_hold_the_promised_keys_and_no_other(trained_run: Run) -> None:
         assert figures["accuracy"]["value"] == pytest.approx(correct / figures["n"])
 
 
+def test_metrics_and_audit_are_as_their_schemas_say(trained_run: Run, schema_errors: Callable[..., list[str]]) -> None:
+    for name in ("metrics", "audit"):
+        assert schema_errors(name, strict_json(trained_run.folder / f"{name}.json")) == []
+
+
 def test_every_film_is_in_one_part(trained_run: Run, tiny_data: Path) -> None:
     splits = read_splits(trained_run.folder / "splits.csv")
     assert sorted(row.path for row in splits) == sorted(

@@ -34,7 +34,7 @@ from hilum.judge.audit.all_faults import Audit
 from hilum.results import check_file
 from hilum.text import write_csv
 
-__all__ = ["RepairedFilm", "dropped_path", "repair_films", "write_repair"]
+__all__ = ["RepairedFilm", "check_place", "dropped_path", "repair_films", "write_repair"]
 
 DROPPED_CODES = ("constant", "not-chest", "lateral")
 COLUMNS = ("path", "finding", "split", "patient", "source", "group", "age", "reason")

@@ -131,6 +131,7 @@ def test_macro_f1_agrees_with_scikit_learn() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("every_repeat")
 def test_the_seed_set_gives_the_figures_that_are_known_of_it(hilum_data: Path) -> None:
     """8x8 pixels 61 or 62 of 66, the blacked-out centre 55 of 66; measured independently before."""
     scores = score_trivial_models(*looked_at(hilum_data / "covid19-image-dataset"))
