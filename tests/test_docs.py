@@ -91,8 +91,9 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert there.exists() or there in made, f"{page.name} links to {target}, which is not there"
 
 
-def test_the_page_of_results_is_short() -> None:
-    assert len((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split()) <= 4000
+def test_readme_and_results_are_short() -> None:
+    for page, most in (("README.md", 900), ("docs/results.md", 4000)):
+        assert len((ROOT / page).read_text(encoding="utf-8").split()) <= most, f"{page} has more than {most} words"
 
 
 @pytest.mark.slow
