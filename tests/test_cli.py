@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import hilum.cli
-from hilum.commands.training import load_training
+from hilum.commands.shared import load_training
 from hilum.errors import MissingExtra
 from hilum.extras import install_line
 
@@ -107,7 +107,7 @@ def test_a_study_of_noise_without_its_extra(command: Command, tmp_path: Path, mo
 
 def test_memory_is_held_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[bool] = []
-    monkeypatch.setattr("hilum.commands.training.hold_memory", lambda: held.append(True))
+    monkeypatch.setattr("hilum.commands.shared.hold_memory", lambda: held.append(True))
     monkeypatch.setitem(sys.modules, "hilum.workflows.train", None)  # as where Keras is broken
     with pytest.raises(MissingExtra):
         load_training()
@@ -219,7 +219,7 @@ def test_an_audit_ends_with_one_where_a_file_cannot_be_read(command: Command, cl
 def test_an_audit_without_its_extra_is_refused_before_a_film_is_read(
     command: Command, classes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilum.cli.is_installed", lambda module: module != "sklearn")
+    monkeypatch.setattr("hilum.commands.audit.is_installed", lambda module: module != "sklearn")
     result = command("audit", classes)
     assert result.code == 4
     assert "The audit needs the extra `train`" in one_line(result.err)

@@ -10,21 +10,12 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.columns import ColumnOption, with_columns
+from hilum.commands.options import ColumnOption, ModelOption, with_columns
 from hilum.console import TerminalConsole
 from hilum.errors import InputError
 from hilum.run.models import DEFAULT_MODEL
 
-__all__ = ["ModelOption", "predict"]
-
-ModelOption = Annotated[
-    Path,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="A run's folder or its model.onnx, made by `hilum train`; or `chest`, which ships.",
-    ),
-]
+__all__ = ["predict"]
 
 
 class Format(StrEnum):

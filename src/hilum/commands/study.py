@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hilum.commands.columns import ColumnOption, with_columns
-from hilum.commands.training import check_training, load_training
+from hilum.commands.options import ColumnOption, with_columns
+from hilum.commands.shared import NOTICE, check_training, load_training
 from hilum.console import TerminalConsole
 from hilum.errors import MissingExtra
 from hilum.extras import has_extra
@@ -67,7 +67,6 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     check_training()
     if kind is StudyKind.noise and not has_extra("study"):
         raise MissingExtra("`hilum study noise`", "study")
-    from hilum.report.page import NOTICE
     from hilum.train.study.settings import StudySettings, check_study
 
     settings = StudySettings(

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.columns import ColumnOption, with_columns
-from hilum.commands.training import check_training, load_training
-from hilum.commands.usage import SetOption
+from hilum.commands.options import ColumnOption, SetOption, with_columns
+from hilum.commands.shared import NOTICE, check_training, load_training
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import ConfigError
 from hilum.text import printable
@@ -59,7 +58,6 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     if workers is not None and cluster is None:
         raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
     check_training()
-    from hilum.report.page import NOTICE
     from hilum.train.config import read_config
     from hilum.train.tune.settings import TuneSettings, check_search
 

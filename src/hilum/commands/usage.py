@@ -7,24 +7,13 @@ import platform
 import re
 import sys
 from importlib import metadata
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from hilum.extras import EXTRAS, has_extra, install_line
 from hilum.version import __version__
 
-__all__ = ["SetOption", "usage_message", "version_text"]
+__all__ = ["usage_message", "version_text"]
 
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="SECTION.KEY=VALUE",
-        help="One setting, for example fit.epochs=5. It overrides --config. You can repeat it. "
-        "docs/reference/settings.md lists all settings.",
-    ),
-]
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 

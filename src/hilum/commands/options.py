@@ -1,4 +1,4 @@
-"""The option --column of every command that takes a list of films."""
+"""Arguments and options that several commands have, and how --column is read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,33 @@ from hilum.data.columns import ROLES, listing, parse_columns
 from hilum.data.manifest import is_manifest
 from hilum.errors import InputError
 
-__all__ = ["ColumnOption", "spread_columns", "with_columns"]
+__all__ = ["ColumnOption", "DataArgument", "ModelOption", "SetOption", "spread_columns", "with_columns"]
 
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder with one sub-folder a finding, one with train/ and test/ of such, or a CSV with the columns "
+        "path, finding and optionally split, patient, source, group, age (or usual names for them; see --column).",
+    ),
+]
+ModelOption = Annotated[
+    Path,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A run's folder or its model.onnx, made by `hilum train`; or `chest`, which ships.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="One setting, for example fit.epochs=5. It overrides --config. You can repeat it. "
+        "docs/reference/settings.md lists all settings.",
+    ),
+]
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option(

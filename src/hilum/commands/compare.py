@@ -1,0 +1,32 @@
+"""The command `hilum compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["compare"]
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="A folder left by `train` or `evaluate`.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Also leave compare.json and compare.html there.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier comparison in DIR.")] = False,
+) -> None:
+    """Say which of two models is better on the films both have judged, or that these films cannot tell.
+
+    Example: hilum compare run-a run-b
+    """
+    from hilum.judge.compare.runs import compare_runs
+    from hilum.report.comparison import comparison_text, write_comparison
+
+    result = compare_runs(first, second)
+    if out is not None:
+        write_comparison(result, out, overwrite=overwrite)
+    typer.echo(comparison_text(result, width=None if sys.stdout.isatty() else 160), nl=False)

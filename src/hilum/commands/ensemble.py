@@ -1,0 +1,67 @@
+"""The command `hilum ensemble`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.commands.options import ColumnOption, with_columns
+from hilum.commands.shared import check_training, show_figures
+from hilum.console import TerminalConsole
+from hilum.text import printable
+
+__all__ = ["ensemble"]
+
+
+class Method(StrEnum):
+    """How `ensemble` combines its members."""
+
+    average = "average"
+    geometric = "geometric"
+    stack = "stack"
+
+
+def ensemble(  # noqa: PLR0917 - typer hands them over by name
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folders of finished runs, or RUN/folds for a run's folds; one RUN alone: its folds."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The ensemble's folder.")],
+    method: Annotated[
+        Method,
+        typer.Option(help="average of probabilities, geometric mean, or a stack fitted on out-of-fold answers."),
+    ] = Method.average,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DATA", help="The runs' data set, to measure the sealed file on its films."),
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Judge each film and its mirror image; measured too. Needs --data.")
+    ] = False,
+    column: ColumnOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier ensemble in RUN.")] = False,
+) -> None:
+    """Seal several trained models as one model file, and measure whether that is better than the best of them.
+
+    Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
+    """
+    data = with_columns([data], column)[0] if data else None
+    check_training()
+    from hilum.train.ensemble.page import gain_text
+    from hilum.workflows.ensemble import ensemble_runs
+
+    console = TerminalConsole()
+    made = ensemble_runs(runs, out, method=method.value, mirror=mirror, data=data, overwrite=overwrite, console=console)
+    show_figures(made.metrics, made.folder, console)
+    gains = made.metrics["ensemble"]
+    if gains["best_member"]:
+        typer.echo(
+            printable(gain_text(gains["best_member"], f"Against its best member, {gains['best_member']['name']}"))
+        )
+    if gains.get("mirror"):
+        typer.echo(gain_text(gains["mirror"], "With mirror images against without"))

@@ -1,0 +1,46 @@
+"""The command `hilum serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.commands.options import ModelOption
+from hilum.console import TerminalConsole
+from hilum.errors import MissingExtra
+from hilum.run.models import DEFAULT_MODEL
+
+__all__ = ["serve"]
+
+
+def serve(
+    model: ModelOption = Path(DEFAULT_MODEL),
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="The address; any but this computer's own needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="P", help="0 takes a free one and says which.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="T",
+            envvar="HILUM_TOKEN",
+            show_envvar=False,
+            help="What callers must know; better set HILUM_TOKEN, which other users of this computer cannot see.",
+        ),
+    ] = None,
+) -> None:
+    """Answer over HTTP: a page for people at /, a REST service for programs at /v1/predictions.
+
+    Example: hilum serve
+    """
+    try:
+        from hilum.serve.server import run_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("hilum"):
+            raise
+        raise MissingExtra("Serving", "serve") from error
+
+    run_server(model, host=host, port=port, token=token or None, console=TerminalConsole())

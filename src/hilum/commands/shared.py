@@ -1,0 +1,69 @@
+"""What several commands do: ask for the extra that training needs, load it, and show the figures of a model."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from hilum.console import TerminalConsole, hushed
+from hilum.errors import MissingExtra
+from hilum.extras import has_extra
+from hilum.run.memory import hold_memory
+
+__all__ = ["NOTICE", "check_training", "load_training", "show_figures"]
+
+NOTICE = "Research software, not a medical device."
+
+
+def check_training() -> None:
+    """Say at once that the extra for training is missing; what else can be seen at once is to be said next.
+
+    Raises:
+        MissingExtra: The extra `train` is not installed.
+    """
+    if not has_extra("train"):
+        raise MissingExtra("Training", "train")
+
+
+def load_training() -> None:
+    """Import TensorFlow without its start-up lines, its memory held from step to step. It takes seconds.
+
+    Raises:
+        MissingExtra: The extra `train` is not whole.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of many networks in one process: folds, sources
+    hold_memory()
+    try:
+        with hushed():
+            import hilum.workflows.train  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Training", "train") from error
+
+
+def show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsole) -> None:
+    """Print the figures of every part of the films, most trustworthy first, and where the report is."""
+    from hilum.judge.chance import headline_chance
+
+    names = {
+        "test_clean": "Test, films without a twin or patient in train",
+        "test": "Test, all films",
+        "cross_validation": "Cross-validation",
+        "validation": "Validation",
+    }
+    for key, name in names.items():
+        part = metrics.get(key)
+        if part and part["n"]:
+            accuracy, f1 = part["accuracy"], part["macro_f1"]
+            right = round(accuracy["value"] * part["n"])
+            typer.echo(
+                f"{name}: {right} of {part['n']} right, {accuracy['value']:.1%} "
+                f"(95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}), macro-F1 {f1['value']:.3f}"
+            )
+    if chance := headline_chance(metrics):
+        typer.echo(chance)
+    console.say(f"Report: {folder / 'report.html'}    {NOTICE}")
