@@ -330,7 +330,11 @@ def test_earlier_results_are_not_evaluated_over(
         assert result.code == 2
         assert "holds no evaluation of hilum's; nothing in it was touched" in one_line(result.err)
         assert (tmp_path / "out" / name).read_text() == "precious"
-    (tmp_path / "out" / name).unlink()
+
+
+def test_an_earlier_evaluation_is_replaced_only_where_that_is_said(
+    command: Command, tiny_model: Path, tiny_data: Path, tmp_path: Path
+) -> None:
     for more in ([], ["--overwrite"]):
         assert command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out", *more).code == 0
     result = command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out")

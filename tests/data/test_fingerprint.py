@@ -170,12 +170,13 @@ def test_among_many_too_the_cut_film_may_come_first(cut_first: bool) -> None:
 def test_many_near_copies_of_one_film_do_not_make_all_pairs() -> None:
     rng = np.random.default_rng(1)
     picture = drawn(rng).astype(int)
-    noisy = [np.clip(picture + rng.integers(-2, 3, picture.shape), 0, 255).astype(np.uint8) for _ in range(600)]
+    noisy = [np.clip(picture + rng.integers(-2, 3, picture.shape), 0, 255).astype(np.uint8) for _ in range(200)]
     twins = find_twins([print_of(one, str(number), rng) for number, one in enumerate(noisy)])
-    assert len(twins) <= 600 * 20
-    assert {film for twin in twins for film in (twin.first, twin.second)} == set(range(600))
+    assert len(twins) <= 200 * 20
+    assert {film for twin in twins for film in (twin.first, twin.second)} == set(range(200))
 
 
+@pytest.mark.slow
 def test_the_twins_of_the_real_seed_set_are_found(hilum_data: Path) -> None:
     dataset = read_dataset(hilum_data / "covid19-image-dataset")
     prints = read_all(dataset)
@@ -197,6 +198,7 @@ def test_the_twins_of_the_real_seed_set_are_found(hilum_data: Path) -> None:
         assert same_file or first["source_patient"] == second["source_patient"] or twin.correlation > 0.99
 
 
+@pytest.mark.slow
 def test_a_real_pool_has_few_twins_and_one_of_the_seed_test_part(hilum_data: Path) -> None:
     pool = read_dataset(hilum_data / "pool" / "manifest.csv")
     seed = read_dataset(hilum_data / "covid19-image-dataset")

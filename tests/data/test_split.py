@@ -55,7 +55,6 @@ def test_splits_keep_groups_whole_and_findings_everywhere(data: tuple[Dataset, n
         assert len(set(splits[groups == group])) == 1
     for split in ("train", "validation", "test"):
         assert {dataset.records[film].finding for film in np.flatnonzero(splits == split)} == set(dataset.findings)
-    assert assign_splits(dataset, groups, seed=seed) == tuple(splits)
     assert clean_test(dataset.records, splits, groups).sum() == (splits == "test").sum()
 
 
@@ -69,7 +68,6 @@ def test_folds_cover_all_but_test_and_keep_groups_whole(data: tuple[Dataset, np.
     assert set(folds) == {-1, 0, 1, 2}
     for group in np.unique(groups):
         assert len(set(folds[groups == group])) == 1
-    assert np.array_equal(folds, assign_folds(dataset, splits, groups, num_folds=3, seed=seed))
 
 
 def test_fractions_are_met_for_every_finding() -> None:
@@ -90,6 +88,8 @@ def test_the_split_of_a_seed_is_the_same_everywhere() -> None:
     dataset = make_dataset({"Normal": 5, "Covid-19": 5})
     splits = assign_splits(dataset, np.arange(10), seed=7)
     assert [film for film, split in enumerate(splits) if split != "train"] == [0, 2, 6, 7]
+    first, again = (assign_folds(dataset, ["train"] * 10, np.arange(10), num_folds=3, seed=7) for _ in range(2))
+    assert np.array_equal(first, again)
 
 
 def test_a_given_test_part_is_kept_even_where_it_leaks() -> None:
@@ -250,6 +250,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
         assign_splits(make_dataset({"Normal": 5, "Covid-19": 5}), np.arange(10))
 
 
+@pytest.mark.slow
 def test_patients_of_a_real_pool_never_cross(hilum_data: Path) -> None:
     dataset = read_dataset(hilum_data / "pool" / "manifest.csv")
     groups = group_films(dataset.records, [])

@@ -93,6 +93,7 @@ def test_a_run_that_ended_goes_on(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, out.name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", ["jsonl", "parquet"])
 def test_a_process_that_is_killed_goes_on(tiny_model: Path, folder: Path, tmp_path: Path, output_format: str) -> None:
     if output_format == "parquet":
