@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from hilum.errors import InputError
-from hilum.judge.metrics import performance, wilson_interval
+from hilum.figures import to_json
+from hilum.judge.intervals import wilson_interval
+from hilum.judge.metrics import macro_f1, performance
 
 HALF = dict.fromkeys("abcd", 0.5)
 
@@ -30,7 +32,7 @@ def films(num_films: int, seed: int, *, num_findings: int = 3, decimals: int = 1
 def measured(truth: np.ndarray, probabilities: np.ndarray, **options: Any) -> dict[str, Any]:
     findings = list("abcd")[: probabilities.shape[1]]
     options = {"operating_thresholds": HALF, "num_resamples": 50, **options}
-    return performance(truth, probabilities, findings, **options)
+    return to_json(performance(truth, probabilities, findings, **options))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_grouping_widens_the_interval_of_copied_films() -> None:
 def test_batches_do_not_change_the_kind_of_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, probabilities = films(80, 4, decimals=3)
     whole = measured(truth, probabilities, num_resamples=600)
-    monkeypatch.setattr("hilum.judge.metrics._BATCH_CELLS", 80 * 7)
+    monkeypatch.setattr("hilum.judge.intervals._BATCH_CELLS", 80 * 7)
     parts = measured(truth, probabilities, num_resamples=600)
     for figure in ("balanced_accuracy", "macro_f1", "auroc_macro"):
         assert parts[figure]["value"] == whole[figure]["value"]
@@ -228,3 +230,12 @@ def test_what_does_not_fit_together_is_refused() -> None:
         measured(truth, probabilities, groups=np.zeros(5, int))
     with pytest.raises(InputError, match="columns"):
         performance(truth, probabilities, ["a", "b"], operating_thresholds=HALF)
+
+
+def test_macro_f1_agrees_with_scikit_learn_and_with_the_performance() -> None:
+    rng = np.random.default_rng(0)
+    truth, answers = rng.integers(0, 3, 50), rng.integers(0, 4, 50)
+    expected = reference.f1_score(truth, answers, average="macro")
+    assert macro_f1(truth, answers) == pytest.approx(expected)
+    assert measured(truth, np.eye(4)[answers])["macro_f1"]["value"] == pytest.approx(expected)
+    assert math.isnan(macro_f1([], []))

@@ -9,8 +9,6 @@ interval. Where no resample differs from another (no film was wrong), the bootst
 claim certainty; there Wilson's interval over the effective number of groups stands in.
 
 Sources:
-    Wilson 1927, Probable inference, the law of succession, and statistical inference.
-    Field, Welsh 2007, Bootstrapping clustered data.
     Hand, Till 2001, A simple generalisation of the area under the ROC curve (ranks, ties).
     Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney statistic, part 2.
 """
@@ -20,58 +18,103 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
+from hilum.figures import Figures
 from hilum.judge.calibrate import checked_scores, expected_calibration_error
+from hilum.judge.intervals import NO_WIDTH, Interval, group_weights, middle_95, proportion, wilson_interval
 
-__all__ = ["performance", "wilson_interval"]
+__all__ = [
+    "Confusion",
+    "FindingFigures",
+    "Performance",
+    "f1_columns",
+    "macro_f1",
+    "mean_f1",
+    "occurring",
+    "performance",
+]
 
 FloatArray = npt.NDArray[np.float64]
-Interval = dict[str, float | None]
 
 PER_FINDING = ("precision", "recall", "f1", "auroc", "sensitivity", "specificity")
 OVERALL = ("balanced_accuracy", "macro_f1", "auroc_macro")
-_BATCH_CELLS = 2_000_000  # films x resamples held at once: 16 MB an array
 
 
-def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval for a proportion.
+@dataclass(frozen=True)
+class FindingFigures(Figures):
+    """The figures of one finding: against all others, each with its interval.
 
-    Args:
-        successes: From 0 to n; a fraction where n is an effective number.
-        n: Trials; of none, nothing is known: (0, 1).
-        confidence: Above 0 and below 1.
-
-    Returns:
-        Lower and upper limit, in [0, 1].
-
-    Raises:
-        InputError: The counts or the confidence are out of range.
-
-    Example:
-        >>> [round(limit, 3) for limit in wilson_interval(64, 66)]
-        [0.896, 0.992]
+    Attributes:
+        precision: Of the answer, the most probable finding.
+        recall: Of the answer.
+        f1: Of the answer.
+        auroc: Of the finding's probability.
+        sensitivity: At the operating threshold.
+        specificity: At the operating threshold.
+        operating_threshold: The probability from which the finding counts as present.
+        n: How many films show it.
     """
-    if not (0 <= successes <= n and 0 < confidence < 1):
-        raise InputError(
-            f"Expected 0 <= successes <= n and 0 < confidence < 1, received {successes}, {n}, {confidence}."
-        )
-    if n == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    fraction = successes / n
-    centre = fraction + z * z / (2 * n)
-    spread = z * math.sqrt(fraction * (1 - fraction) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    # At the ends the limit is exactly 0 or 1; rounding must not put it beside them.
-    low = 0.0 if successes == 0 else max(0.0, (centre - spread) / scale)
-    high = 1.0 if successes == n else min(1.0, (centre + spread) / scale)
-    return low, high
+
+    precision: Interval
+    recall: Interval
+    f1: Interval
+    auroc: Interval
+    sensitivity: Interval
+    specificity: Interval
+    operating_threshold: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Confusion(Figures):
+    """Which findings were taken for which.
+
+    Attributes:
+        findings: The K names.
+        counts: K rows of K films; a row is the truth, a column the answer.
+    """
+
+    findings: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def num_right(self) -> int:
+        """How many films were answered with the true finding."""
+        return sum(row[index] for index, row in enumerate(self.counts))
+
+    @property
+    def num_with(self) -> tuple[int, ...]:
+        """How many films show each finding."""
+        return tuple(sum(row) for row in self.counts)
+
+
+@dataclass(frozen=True)
+class Performance(Figures):
+    """The figures of one part of the films: P of metrics.json.
+
+    Attributes:
+        n: How many films there are.
+        accuracy: With Wilson's interval.
+        balanced_accuracy: The mean recall over the findings with films.
+        macro_f1: The mean F1 over the findings that occur in truth or answers.
+        auroc_macro: The mean AUROC over the findings that have one.
+        ece: The expected calibration error; None where there is no film.
+        per_finding: Finding to its figures.
+        confusion: Which findings were taken for which.
+    """
+
+    n: int
+    accuracy: Interval
+    balanced_accuracy: Interval
+    macro_f1: Interval
+    auroc_macro: Interval
+    ece: float | None
+    per_finding: Mapping[str, FindingFigures]
+    confusion: Confusion
 
 
 def performance(
@@ -83,8 +126,8 @@ def performance(
     groups: npt.ArrayLike | None = None,
     seed: int = 0,
     num_resamples: int = 1000,
-) -> dict[str, Any]:
-    """Return the figures of one part of the films, as metrics.json holds them.
+) -> Performance:
+    """Return the figures of one part of the films.
 
     The answer is the most probable finding; accuracy, precision, recall and F1 judge it. Sensitivity and specificity
     judge each finding alone, present where its probability reaches its operating threshold. Means over findings are
@@ -97,14 +140,8 @@ def performance(
         findings: The K names, in the order of the columns.
         operating_thresholds: A probability for each finding.
         groups: (n,) int; films of equal number are not independent. None: every film stands for itself.
-        seed: Of the bootstrap; the same films and seed give the same interval.
-        num_resamples: Of the bootstrap; 0 leaves its intervals out.
-
-    Returns:
-        {"n", "accuracy": I, "balanced_accuracy": I, "macro_f1": I, "auroc_macro": I, "ece", "per_finding": {name:
-        {"precision": I, "recall": I, "f1": I, "auroc": I, "sensitivity": I, "specificity": I, "operating_threshold",
-        "n"}}, "confusion": {"findings", "counts"}} with I = {"value", "low", "high"}; plain floats and ints, ready
-        for JSON; None where undefined. Rows of the counts are the truth, columns the answers.
+        seed: Decides the draws of the bootstrap; the same films and seed give the same interval.
+        num_resamples: How many times the groups are drawn; 0 leaves the bootstrap's intervals out.
 
     Raises:
         InputError: Shapes disagree, a threshold is missing or a probability is not finite.
@@ -130,23 +167,53 @@ def performance(
         drawn = resamples[figure].T[finding or ...] if resamples else np.empty(0)  # (R,)
         return _interval(float(point[figure].T[finding or ...][0]), drawn, float(support[figure][finding or ...]))
 
-    low, high = wilson_interval(correct, total)
     error = expected_calibration_error(scores, labels)
-    return {
-        "n": total,
-        "accuracy": {"value": correct / total, "low": low, "high": high} if total else _nothing(),
+    return Performance(
+        n=total,
+        accuracy=proportion(correct, total),
         **{figure: interval(figure) for figure in OVERALL},
-        "ece": error if math.isfinite(error) else None,
-        "per_finding": {
-            name: {
+        ece=error if math.isfinite(error) else None,
+        per_finding={
+            name: FindingFigures(
                 **{figure: interval(figure, index) for figure in PER_FINDING},
-                "operating_threshold": float(thresholds[index]),
-                "n": int(counts[index].sum()),
-            }
+                operating_threshold=float(thresholds[index]),
+                n=int(counts[index].sum()),
+            )
             for index, name in enumerate(names)
         },
-        "confusion": {"findings": names, "counts": counts.tolist()},
-    }
+        confusion=Confusion(tuple(names), tuple(tuple(row) for row in counts.tolist())),
+    )
+
+
+def macro_f1(truth: npt.ArrayLike, answers: npt.ArrayLike) -> float:
+    """Return the macro F1 of answers (n,) int on films of known findings (n,) int; NaN where there is no film."""
+    columns = f1_columns(truth, answers)
+    return float(mean_f1(columns.sum(axis=0)[np.newaxis], occurring(columns))[0])
+
+
+def f1_columns(truth: npt.ArrayLike, answers: npt.ArrayLike, num_findings: int | None = None) -> FloatArray:
+    """Return (n, 3 K) what each film adds to the sums of `mean_f1`: its finding, its answer, and its hit, one-hot."""
+    actual, answered = np.asarray(truth, np.int64), np.asarray(answers, np.int64)
+    num = num_findings or 1 + max(int(one.max(initial=-1)) for one in (actual, answered))
+    with_finding, answered_with = np.eye(num)[actual], np.eye(num)[answered]
+    return np.concatenate((with_finding, answered_with, with_finding * answered_with), axis=1)
+
+
+def occurring(columns: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return (K,) which findings occur in the truth or in the answers of `f1_columns`."""
+    actual, answered, _ = np.split(columns.sum(axis=0), 3)
+    return actual + answered > 0
+
+
+def mean_f1(sums: FloatArray, occurs: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return (R,) the macro F1; NaN where one of the findings is in neither truth nor answers of a resample.
+
+    Args:
+        sums: (R, 3 K) films with each finding, films answered with it, and films of both.
+        occurs: (K,) the findings that the plain mean is over: those that occur in the films that are resampled.
+    """
+    actual, answered, hits = np.split(sums, 3, axis=1)
+    return _mean(_ratio(2 * hits, actual + answered), occurs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,23 +300,15 @@ class _Tally:
             "sensitivity": _ratio(sums[:, num * num : -num], actual),
             "specificity": 1 - _ratio(sums[:, -num:], total - actual),
             "balanced_accuracy": _mean(recall, actual_films > 0),
-            "macro_f1": _mean(f1, actual_films + answered_films > 0),
+            "macro_f1": mean_f1(np.concatenate((actual, answered, hits), axis=1), actual_films + answered_films > 0),
             "auroc_macro": _mean(auroc, (actual_films > 0) & (actual_films < counts.sum())),
         }
 
     def resample(self, seed: int, num_resamples: int) -> dict[str, FloatArray]:
         """Return the figures of resamples of whole groups, drawn with replacement; empty where there are none."""
-        if self.num_groups == 0 or num_resamples <= 0:
-            return {}
-        rng = np.random.default_rng(seed)
-        batch = max(1, min(num_resamples, _BATCH_CELLS // len(self.group_of)))
-        drawn = []
-        for start in range(0, num_resamples, batch):
-            size = min(batch, num_resamples - start)
-            picks = rng.integers(self.num_groups, size=(size, self.num_groups)) * size + np.arange(size)[:, None]
-            weights = np.bincount(picks.ravel(), minlength=self.num_groups * size).reshape(self.num_groups, size)
-            drawn.append(self.figures(weights.astype(np.float64)))
-        return {figure: np.concatenate([part[figure] for part in drawn]) for figure in drawn[0]}
+        draws = group_weights(self.num_groups, len(self.group_of), seed=seed, num_resamples=num_resamples)
+        drawn = [self.figures(weights) for weights in draws]
+        return {figure: np.concatenate([part[figure] for part in drawn]) for figure in (drawn[0] if drawn else ())}
 
     def effective_groups(self) -> dict[str, FloatArray]:
         """Return how many groups bear on each figure: what stands for n where the bootstrap has no width."""
@@ -283,17 +342,13 @@ def _mean(values: FloatArray, over: npt.NDArray[np.bool_]) -> FloatArray:
     return values[:, over].mean(axis=1) if over.any() else np.full(len(values), np.nan)
 
 
-def _nothing() -> Interval:
-    return {"value": None, "low": None, "high": None}
-
-
 def _interval(value: float, resamples: FloatArray, support: float) -> Interval:
     if not math.isfinite(value):
-        return _nothing()
-    defined = resamples[np.isfinite(resamples)]
-    if defined.size == 0:
-        return {"value": value, "low": None, "high": None}
-    low, high = (float(limit) for limit in np.quantile(defined, (0.025, 0.975)))
-    if high - low < 1e-12:
+        return Interval()
+    limits = middle_95(resamples)
+    if limits is None:
+        return Interval(value)
+    low, high = limits
+    if high - low < NO_WIDTH:
         low, high = wilson_interval(min(value, 1.0) * support, support)
-    return {"value": value, "low": min(low, value), "high": max(high, value)}
+    return Interval(value, min(low, value), max(high, value))

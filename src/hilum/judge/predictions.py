@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hilum.data.folder import FilmRecord
 from hilum.errors import InconsistentDataset
-from hilum.judge.metrics import performance
+from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier, judge_films
 
@@ -97,8 +96,8 @@ def judge_records(
 
 def figures_of(
     verdicts: LabelledPredictions, groups: np.ndarray, classifier: Classifier, *, seed: int = 0
-) -> dict[str, Any]:
-    """Return the figures of one part as metrics.json holds them; refused films count with their likeliest finding."""
+) -> Performance:
+    """Return the figures of one part; refused films count with their likeliest finding."""
     thresholds = {name: classifier.metadata.operating_thresholds.get(name, 0.5) for name in verdicts.findings}
     return performance(
         verdicts.truth,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hilum.console import count_of
 from hilum.judge.calibrate import LEAST_FINDING_FILMS, set_figures
-from hilum.judge.metrics import wilson_interval
+from hilum.judge.intervals import wilson_interval
 from hilum.judge.parts import PARTS
 from hilum.judge.predictions import LabelledPredictions
 from hilum.report.page import Section

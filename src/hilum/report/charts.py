@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.judge.calibrate import reliability_bins
-from hilum.judge.metrics import wilson_interval
+from hilum.judge.intervals import wilson_interval
 from hilum.text import escape
 
 __all__ = [

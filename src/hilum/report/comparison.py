@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import InputError
+from hilum.figures import json_file_text
 from hilum.files import replace_files
 from hilum.judge.compare.runs import p_text
 from hilum.judge.parts import PARTS
@@ -99,7 +99,7 @@ def write_comparison(result: Mapping[str, Any], out: Path, *, overwrite: bool = 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    page, figures = comparison_page(result), json.dumps(result, ensure_ascii=False, indent=1) + "\n"
+    page, figures = comparison_page(result), json_file_text(result)
     replace_files({out / "compare.html": page, out / "compare.json": figures})
 
 

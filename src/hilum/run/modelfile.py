@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import ConfigError, ModelFileError
+from hilum.figures import to_json
 from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.findings import name_fault
@@ -161,7 +162,7 @@ class Metadata:
         values["training_data"] = {
             key: printable(value) if isinstance(value, str) else value for key, value in self.training_data.items()
         }
-        return json.dumps(values, ensure_ascii=False)
+        return json.dumps(to_json(values), ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> Metadata:

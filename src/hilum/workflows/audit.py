@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from hilum.errors import InputError
+from hilum.figures import json_file_text
 from hilum.files import replace_files
 from hilum.judge.audit.all_faults import Audit
 from hilum.report.audit_page import audit_page
@@ -53,6 +53,6 @@ def write_audit(audit: Audit, out: Path) -> None:
     replace_files(
         {
             out / "report.html": audit_page(audit),
-            out / "audit.json": json.dumps(audit.to_dict(), ensure_ascii=False, indent=1) + "\n",
+            out / "audit.json": json_file_text(audit.to_dict()),
         }
     )

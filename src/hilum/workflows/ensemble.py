@@ -22,8 +22,9 @@ from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.split import clean_test, write_splits
 from hilum.errors import ConfigError, HilumError, InconsistentDataset, InputError, MissingExtra, nearest_name
+from hilum.figures import json_file_text
 from hilum.files import replace_file
-from hilum.judge.metrics import performance
+from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import judge_records
 from hilum.report.card import model_card_text
 from hilum.report.charts import Scored
@@ -174,11 +175,13 @@ class _Ensembling:
             row: dict[str, Any] = {"name": source.name, "backbone": source.backbone, "seed": source.seed}
             if held.crossed.any():
                 figures = self._performance(probabilities[held.crossed], held.crossed)
-                row |= {"n": figures["n"], "accuracy": figures["accuracy"], "macro_f1": figures["macro_f1"]}
+                row |= {"n": figures.n, "accuracy": figures.accuracy, "macro_f1": figures.macro_f1}
             rows.append(row)
         return rows
 
-    def _performance(self, probabilities: np.ndarray, chosen: np.ndarray, metadata: Metadata | None = None) -> Any:
+    def _performance(
+        self, probabilities: np.ndarray, chosen: np.ndarray, metadata: Metadata | None = None
+    ) -> Performance:
         thresholds = metadata.operating_thresholds if metadata else dict.fromkeys(self.films.findings, 0.5)
         return performance(
             self.films.truth[chosen],
@@ -193,7 +196,7 @@ class _Ensembling:
         """Return the difference to the member that is best on these very films, which is to the member's advantage."""
         if len(self.sources) < 2 or not held.crossed.any():
             return None
-        scores = [self._performance(one[held.crossed], held.crossed)["macro_f1"]["value"] for one in members]
+        scores = [self._performance(one[held.crossed], held.crossed).macro_f1.value or 0.0 for one in members]
         best = int(np.argmax(scores))
         return {"name": self.sources[best].name} | self._difference(members[best], held)
 
@@ -294,7 +297,7 @@ class _Ensembling:
         replace_file(out / "model-card.md", card)
         replace_file(out / "predictions.csv", predictions_text(films, answered))
         replace_file(out / "report.html", page)
-        replace_file(out / "metrics.json", json.dumps(metrics, ensure_ascii=False, indent=1) + "\n")  # last: finished
+        replace_file(out / "metrics.json", json_file_text(metrics))  # last: finished
         return Ensemble(out, metrics)
 
     def _part(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from hilum.data.folder import read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import clean_test, write_splits
 from hilum.errors import InconsistentDataset, InputError
+from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.film.radiograph import Radiograph
 from hilum.judge.external.figures import (
@@ -211,6 +211,6 @@ def _evaluate(
     if found is None:  # an earlier model's would stand beside this one's figures
         (out / "shortcuts.json").unlink(missing_ok=True)
     else:
-        replace_file(out / "shortcuts.json", json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-    replace_file(out / "metrics.json", json.dumps(metrics, ensure_ascii=False, indent=1) + "\n")
+        replace_file(out / "shortcuts.json", json_file_text(found))
+    replace_file(out / "metrics.json", json_file_text(metrics))
     return metrics

@@ -22,6 +22,7 @@ from hilum.console import Console, count_of
 from hilum.data.sources import hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
 from hilum.errors import HilumError, InputError
+from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.audit.all_faults import audit_figures, audit_films, count_films
@@ -29,7 +30,7 @@ from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.calibration import calibration_words
 from hilum.judge.history import count_epochs, kept_words
-from hilum.judge.metrics import performance
+from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import LabelledPredictions, figures_of
 from hilum.report.answers import answers_section, sets_fact
 from hilum.report.card import model_card_text
@@ -132,7 +133,7 @@ class _Training:
             *seen_before_fault(self.seen, self._records),
         ]
         audit = {"faults": [fault.to_dict() for fault in self.faults], "figures": figures}
-        replace_file(self.out / "audit.json", _json(audit))
+        replace_file(self.out / "audit.json", json_file_text(audit))
         for severity in ("error", "warning"):
             if count := sum(fault.severity == severity for fault in self.faults):
                 self.console.say(f"The audit found {count_of(count, 'fault')} of severity {severity}; see audit.json.")
@@ -195,7 +196,7 @@ class _Training:
         if not is_same:
             remove_run(self.out)
             self.work.mkdir(parents=True)
-            replace_file(marker, _json(identity))
+            replace_file(marker, json_file_text(identity))
         replace_file(self.out / "config.toml", to_toml(self.config))
         write_splits(self.out / "splits.csv", self._records, self.splits.tolist(), self.scan.groups)
 
@@ -203,7 +204,7 @@ class _Training:
     def _records(self) -> Any:
         return self.scan.dataset.records
 
-    def _cross_validate(self) -> tuple[LabelledPredictions, dict[str, Any]] | None:
+    def _cross_validate(self) -> tuple[LabelledPredictions, Performance] | None:
         """Train one model a fold and judge each on the films it did not see."""
         if not self.config.folds:
             return None
@@ -241,7 +242,7 @@ class _Training:
         return verdicts, figures
 
     def _judge(
-        self, history: list[dict], crossed: tuple[LabelledPredictions, dict[str, Any]] | None, held_out: dict[str, Any]
+        self, history: list[dict], crossed: tuple[LabelledPredictions, Performance] | None, held_out: dict[str, Any]
     ) -> dict[str, Any]:
         """Measure the sealed file, write every result, and put the figures into the file."""
         path, seed, groups = self.out / "model.onnx", self.config.seed, self.scan.groups
@@ -285,7 +286,7 @@ class _Training:
             sections=[*([section] if section else []), answers_section(parts, classifier.metadata)],
         )
         replace_file(self.out / "report.html", report_page(shown))
-        replace_file(self.out / "metrics.json", _json(metrics))  # last: its presence says that the run is finished
+        replace_file(self.out / "metrics.json", json_file_text(metrics))  # last: it says that the run is finished
         return metrics
 
     def _claim_facts(
@@ -329,7 +330,3 @@ class _Training:
 
 def _metadata_dict(metadata: Metadata) -> dict[str, Any]:
     return json.loads(metadata.to_json())
-
-
-def _json(values: Any) -> str:
-    return json.dumps(values, ensure_ascii=False, indent=1) + "\n"

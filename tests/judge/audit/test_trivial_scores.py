@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hilum.data.phantom import write_phantoms
 from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.trivial import TRIVIAL_MODELS
-from hilum.judge.audit.trivial_scores import _macro_f1, excess_of, score_trivial_models, trivial_faults
+from hilum.judge.audit.trivial_scores import excess_of, score_trivial_models, trivial_faults
 
 from ...planted import looked_at, mark_corner, shrink, tilt
 
@@ -118,16 +117,6 @@ def test_a_thumbnail_is_held_against_films_only_where_their_rim_tells_too(
     scores |= {"thumbnail_8": score(thumbnail), "thumbnail_16": score(0.0), "center_blacked": score(blacked)}
     found = {fault.kind: fault.severity for fault in trivial_faults(scores)}
     assert found.get("thumbnail") == severity
-
-
-def test_macro_f1_agrees_with_scikit_learn() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(0)
-    truth, answer = rng.integers(0, 3, 50), rng.integers(0, 4, 50)
-    weights = rng.integers(0, 3, 50).astype(float)
-    for one in (np.ones(50), weights):
-        expected = metrics.f1_score(truth, answer, labels=[0, 1, 2], average="macro", sample_weight=one)
-        assert _macro_f1(truth, answer, one) == pytest.approx(expected)
 
 
 @pytest.mark.slow

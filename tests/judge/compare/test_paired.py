@@ -9,6 +9,7 @@ import pytest
 
 from hilum.errors import InputError
 from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference, mcnemar
+from hilum.judge.intervals import Interval
 from hilum.judge.metrics import performance
 
 
@@ -107,7 +108,7 @@ def test_delong_claims_nothing_where_it_cannot() -> None:
     perfect = delong([True, True, False, False], [0.9, 0.8, 0.1, 0.2], [0.9, 0.7, 0.1, 0.3])
     assert perfect is not None
     assert (perfect.first, perfect.second, perfect.p_value) == (1.0, 1.0, None)
-    assert perfect.difference == {"value": 0.0, "low": None, "high": None}
+    assert perfect.difference == Interval(0.0)
 
 
 # --- differences ----------------------------------------------------------------------------------------------------

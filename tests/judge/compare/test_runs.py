@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import InputError
+from hilum.judge.compare.paired import DiscordantFilms
 from hilum.judge.compare.runs import compare_runs, p_text, read_judged
 from hilum.judge.metrics import performance
 
@@ -59,7 +60,7 @@ def test_a_planted_difference_is_found_and_named(tmp_path: Path) -> None:
     result = compare_runs(worse, better)
     part = result["parts"]["test"]
     assert part["told_apart"]
-    assert part["mcnemar"] == {"only_first": 0, "only_second": 18, "p_value": pytest.approx(2**-17), "exact": True}
+    assert part["mcnemar"] == DiscordantFilms(0, 18, pytest.approx(2**-17), True)
     assert part["accuracy"]["difference"]["value"] == pytest.approx(18 / 60)
     assert part["verdict"].startswith("new is better than old on these 60 films: right on 58 against 40 (30.0 points, ")
     assert "new has the higher AUROC, by" in part["verdict"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ import numpy as np
 from hilum.data.scan import Scan
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset, MissingExtra
+from hilum.figures import to_json
 from hilum.judge.audit.fault import Fault
 from hilum.judge.audit.traits import FilmTraits
 from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel
-from hilum.judge.metrics import wilson_interval
+from hilum.judge.intervals import grouped_interval, proportion
+from hilum.judge.metrics import f1_columns, macro_f1, mean_f1, occurring
 
 __all__ = ["excess_of", "score_trivial_models", "trivial_faults"]
 
@@ -213,29 +216,15 @@ def _scikit_learn() -> tuple[Callable[[], Any], Callable[[int], Any]]:
 def _score(truth: np.ndarray, answers: Sequence[np.ndarray], groups: np.ndarray) -> dict[str, Any]:
     """Return the mean over repeats: accuracy with Wilson's interval, macro-F1 with a grouped bootstrap's."""
     right = float(np.mean([(answer == truth).mean() for answer in answers]))
-    low, high = wilson_interval(right * len(truth), len(truth))
-    f1 = float(np.mean([_macro_f1(truth, answer, np.ones(len(truth))) for answer in answers]))
-    _, members = np.unique(groups, return_inverse=True)
-    rng = np.random.default_rng(0)
-    num_groups = int(members.max()) + 1
-    drawn = [
-        _macro_f1(truth, answers[0], rng.multinomial(num_groups, [1 / num_groups] * num_groups)[members])
-        for _ in range(400)
-    ]
-    shift = f1 - _macro_f1(truth, answers[0], np.ones(len(truth)))  # the first repeat is drawn from, the mean is told
-    f1_low, f1_high = np.clip(np.percentile(drawn, [2.5, 97.5]) + shift, 0, 1)
+    f1 = float(np.mean([macro_f1(truth, answer) for answer in answers]))
+    columns = f1_columns(truth, answers[0])
+    drawn = grouped_interval(columns, groups, partial(mean_f1, occurs=occurring(columns)))
+    # The first repeat is drawn from, the mean of all is reported: the interval is moved there.
+    shift = f1 - macro_f1(truth, answers[0])
+    low, high = (float(np.clip((limit or 0.0) + shift, 0, 1)) for limit in (drawn.low, drawn.high))
     return {
         "n": len(truth),
-        "accuracy": {"value": right, "low": low, "high": high},
-        "macro_f1": {"value": f1, "low": min(float(f1_low), f1), "high": max(float(f1_high), f1)},
+        "accuracy": to_json(proportion(right * len(truth), len(truth))),
+        "macro_f1": {"value": f1, "low": min(low, f1), "high": max(high, f1)},
         "chance": float(np.bincount(truth).max() / len(truth)),
     }
-
-
-def _macro_f1(truth: np.ndarray, answer: np.ndarray, weights: np.ndarray) -> float:
-    """Return the mean over the findings of 2 TP / (2 TP + FP + FN), films weighted."""
-    size = int(max(truth.max(), answer.max())) + 1
-    hits = np.bincount(truth[truth == answer], weights[truth == answer], size)
-    both = np.bincount(truth, weights, size) + np.bincount(answer, weights, size)
-    present = np.bincount(truth, minlength=size) > 0
-    return float(np.mean(hits[present] * 2 / np.maximum(both[present], 1e-9)))

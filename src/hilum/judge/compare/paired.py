@@ -9,13 +9,11 @@ Sources:
     DeLong, DeLong, Clarke-Pearson 1988, Comparing the areas under two or more correlated ROC curves.
     Sun, Xu 2014, Fast implementation of DeLong's algorithm (midranks instead of pairs).
     Obuchowski 1997, Nonparametric analysis of clustered ROC curve data (sums over groups).
-    Field, Welsh 2007, Bootstrapping clustered data.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -23,20 +21,20 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
-from hilum.judge.metrics import wilson_interval
+from hilum.figures import Figures
+from hilum.judge.intervals import Interval, grouped_interval, grouped_mean
+from hilum.judge.metrics import f1_columns, mean_f1, occurring
 
-__all__ = ["AurocDifference", "DiscordantFilms", "accuracy_difference", "delong", "macro_f1_difference", "mcnemar"]
+__all__ = ["Difference", "DiscordantFilms", "accuracy_difference", "delong", "macro_f1_difference", "mcnemar"]
 
 FloatArray = npt.NDArray[np.float64]
-Interval = dict[str, float | None]
 
 _MOST_EXACT = 1000  # discordant films up to which the exact test is computed
 _NUM_RESAMPLES = 2000
-_BATCH_CELLS = 2_000_000  # groups x resamples held at once
 
 
 @dataclass(frozen=True)
-class DiscordantFilms:
+class DiscordantFilms(Figures):
     """What McNemar's test looks at, and its answer.
 
     Attributes:
@@ -53,14 +51,14 @@ class DiscordantFilms:
 
 
 @dataclass(frozen=True)
-class AurocDifference:
-    """Two areas under the ROC curve on the same films.
+class Difference(Figures):
+    """A figure of two models on the same films.
 
     Attributes:
         first: Of the first model, in [0, 1].
         second: Of the second.
         difference: Second minus first, with its 95 % interval.
-        p_value: Two-sided; None where the variance is zero, as where both are perfect.
+        p_value: Two-sided; None where no test was made, or where its variance is zero, as where both are perfect.
     """
 
     first: float
@@ -93,7 +91,7 @@ def mcnemar(first_right: npt.ArrayLike, second_right: npt.ArrayLike) -> Discorda
 
 def delong(
     positive: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, groups: npt.ArrayLike | None = None
-) -> AurocDifference | None:
+) -> Difference | None:
     """Return the difference of two AUROCs, or of two macro AUROCs, with DeLong's interval and test.
 
     A macro AUROC is the mean over columns, one finding against the rest each. A film counts in every column, so the
@@ -129,13 +127,11 @@ def delong(
     values = [float(area.mean()) for area in areas]
     difference = values[1] - values[0]
     reach = NormalDist().inv_cdf(0.975) * error
-    interval: Interval = {
-        "value": difference,
-        "low": max(-1.0, difference - reach) if error > 0 else None,
-        "high": min(1.0, difference + reach) if error > 0 else None,
-    }
+    interval = Interval(difference)
+    if error > 0:
+        interval = Interval(difference, max(-1.0, difference - reach), min(1.0, difference + reach))
     p_value = math.erfc(abs(difference) / error / math.sqrt(2)) if error > 0 else None
-    return AurocDifference(values[0], values[1], interval, p_value)
+    return Difference(values[0], values[1], interval, p_value)
 
 
 def _areas(has: npt.NDArray[np.bool_], scores: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -169,23 +165,15 @@ def accuracy_difference(
 ) -> Interval:
     """Return by how much the second model's accuracy is higher, with the interval of a bootstrap of groups.
 
-    Where no film tells the two apart the bootstrap has no width; Wilson's limit of the share of discordant films, of
-    which none of these groups is one, stands in.
-
     Args:
         first_right: (n,) bool.
         second_right: (n,) bool.
         groups: (n,) int.
-        seed: Of the bootstrap.
+        seed: Decides the draws of the bootstrap.
     """
     first, second = np.asarray(first_right, dtype=np.float64), np.asarray(second_right, dtype=np.float64)
     _check_shapes(first, second, np.asarray(groups))
-    columns = np.stack((second - first, np.ones_like(first)), axis=1)
-
-    def figure(sums: FloatArray) -> FloatArray:
-        return sums[:, 0] / sums[:, 1]
-
-    return _bootstrap(columns, groups, figure, seed)
+    return grouped_mean(second - first, groups, limits=(-1, 1), seed=seed, num_resamples=_NUM_RESAMPLES)
 
 
 def macro_f1_difference(
@@ -205,61 +193,19 @@ def macro_f1_difference(
         first: (n,) int, the first model's answers, numbered alike.
         second: (n,) int, the second's.
         groups: (n,) int.
-        seed: Of the bootstrap.
+        seed: Decides the draws of the bootstrap.
     """
     actual, *answers = (np.asarray(one, dtype=np.int64) for one in (truth, first, second))
     _check_shapes(actual, *answers, np.asarray(groups))
     num = 1 + max(int(one.max(initial=-1)) for one in (actual, *answers))
-    identity = np.eye(num)
-    parts = [identity[actual]]
-    for one in answers:
-        parts += [identity[one], identity[actual] * (one == actual)[:, None]]
-    columns = np.concatenate(parts, axis=1)  # (n, 5 num): truth, then answers and hits of each model
-    totals = columns.sum(axis=0)
+    columns = np.concatenate([f1_columns(actual, one, num) for one in answers], axis=1)  # (n, 2 x 3 num)
+    occurs = [occurring(one) for one in np.split(columns, 2, axis=1)]
 
-    def macro_f1(sums: FloatArray, model: int) -> FloatArray:
-        start = num * (1 + 2 * model)
-        whole = sums[:, :num] + sums[:, start : start + num]
-        occurs = (totals[:num] + totals[start : start + num]) > 0
-        hits = 2 * sums[:, start + num : start + 2 * num]
-        values = np.divide(hits, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-        return values[:, occurs].mean(axis=1)
+    def difference(sums: FloatArray) -> FloatArray:
+        before, after = (mean_f1(one, which) for one, which in zip(np.split(sums, 2, axis=1), occurs, strict=True))
+        return after - before
 
-    return _bootstrap(columns, groups, lambda sums: macro_f1(sums, 1) - macro_f1(sums, 0), seed)
-
-
-def _bootstrap(
-    columns: FloatArray, groups: npt.ArrayLike, figure: Callable[[FloatArray], FloatArray], seed: int
-) -> Interval:
-    """Return a figure of column sums with the percentile interval over resamples of whole groups.
-
-    Args:
-        columns: (n, C), what each film adds to the sums.
-        groups: (n,) int.
-        figure: From sums (R, C) to values (R,); NaN where undefined.
-        seed: Of the resamples.
-    """
-    if len(columns) == 0:
-        return {"value": None, "low": None, "high": None}
-    group_of = np.unique(np.asarray(groups), return_inverse=True)[1]
-    num_groups = int(group_of.max()) + 1
-    per_group = np.zeros((num_groups, columns.shape[1]))
-    np.add.at(per_group, group_of, columns)
-    value = float(figure(columns.sum(axis=0)[np.newaxis])[0])
-    rng = np.random.default_rng(seed)
-    batch = max(1, min(_NUM_RESAMPLES, _BATCH_CELLS // num_groups))
-    drawn = []
-    for start in range(0, _NUM_RESAMPLES, batch):
-        size = min(batch, _NUM_RESAMPLES - start)
-        weights = rng.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=size)  # (R, G)
-        drawn.append(figure(weights @ per_group))
-    values = np.concatenate(drawn)
-    values = values[np.isfinite(values)]
-    low, high = (float(limit) for limit in np.quantile(values, (0.025, 0.975))) if values.size else (value, value)
-    if high - low < 1e-12:
-        reach = wilson_interval(0, num_groups)[1]
-        low, high = value - reach, value + reach
-    return {"value": value, "low": max(-1.0, min(low, value)), "high": min(1.0, max(high, value))}
+    return grouped_interval(columns, groups, difference, limits=(-1, 1), seed=seed, num_resamples=_NUM_RESAMPLES)
 
 
 def _columns(values: npt.NDArray) -> npt.NDArray:

@@ -17,7 +17,8 @@ import numpy as np
 
 from hilum.data.split import read_splits
 from hilum.errors import InputError
-from hilum.judge.compare.paired import AurocDifference, accuracy_difference, delong, macro_f1_difference, mcnemar
+from hilum.judge.compare.paired import Difference, accuracy_difference, delong, macro_f1_difference, mcnemar
+from hilum.judge.metrics import macro_f1
 from hilum.judge.parts import PARTS
 from hilum.text import plain_cell, plain_path
 
@@ -213,7 +214,7 @@ def _compared(
     answers = [np.array([numbers.setdefault(row["predicted"], len(numbers)) for row in one]) for one in rows]
     right = [one == truth for one in answers]
     accuracy = accuracy_difference(right[0], right[1], groups, seed=seed)
-    macro_f1 = macro_f1_difference(truth, answers[0], answers[1], groups, seed=seed)
+    f1_difference = macro_f1_difference(truth, answers[0], answers[1], groups, seed=seed)
     shared = [name for name in judged[0].findings if name in judged[1].findings]
     positive = np.array([[name == known for known in shared] for name in truth_names]).reshape(len(truth), len(shared))
     scores = [
@@ -229,19 +230,14 @@ def _compared(
         "n": len(truth),
         "num_groups": len(np.unique(groups)),
         "right": {"first": int(right[0].sum()), "second": int(right[1].sum())},
-        "accuracy": _difference(float(right[0].mean()), float(right[1].mean()), accuracy, discordant.p_value),
-        "macro_f1": _difference(_macro_f1(truth, answers[0]), _macro_f1(truth, answers[1]), macro_f1, None),
-        "auroc_macro": _auroc(macro),
-        "mcnemar": {
-            "only_first": discordant.only_first,
-            "only_second": discordant.only_second,
-            "p_value": discordant.p_value,
-            "exact": discordant.exact,
-        },
+        "accuracy": Difference(float(right[0].mean()), float(right[1].mean()), accuracy, discordant.p_value),
+        "macro_f1": Difference(macro_f1(truth, answers[0]), macro_f1(truth, answers[1]), f1_difference, None),
+        "auroc_macro": macro,
+        "mcnemar": discordant,
         "per_finding": {
             name: {
                 "n": int(num_with[index]),
-                "auroc": _auroc(delong(positive[:, index], scores[0][:, index], scores[1][:, index], groups)),
+                "auroc": delong(positive[:, index], scores[0][:, index], scores[1][:, index], groups),
             }
             for index, name in enumerate(shared)
         },
@@ -249,23 +245,6 @@ def _compared(
             discordant.p_value < SIGNIFICANCE and is_sure and (accuracy["low"] > 0 or accuracy["high"] < 0)  # type: ignore[operator]
         ),
     }
-
-
-def _macro_f1(truth: np.ndarray, answers: np.ndarray) -> float:
-    occurring = np.union1d(truth, answers)
-    hits = [2 * np.sum((truth == one) & (answers == one)) for one in occurring]
-    films = [np.sum(truth == one) + np.sum(answers == one) for one in occurring]
-    return float(np.mean(np.array(hits) / np.array(films)))
-
-
-def _difference(first: float, second: float, difference: Mapping[str, Any], p_value: float | None) -> dict[str, Any]:
-    return {"first": first, "second": second, "difference": dict(difference), "p_value": p_value}
-
-
-def _auroc(compared: AurocDifference | None) -> dict[str, Any] | None:
-    if compared is None:
-        return None
-    return _difference(compared.first, compared.second, compared.difference, compared.p_value)
 
 
 def _verdict(part: Mapping[str, Any], names: tuple[str, ...]) -> str:

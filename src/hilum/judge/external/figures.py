@@ -23,7 +23,8 @@ from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.labels import spelling_key
 from hilum.errors import InputError, nearest_name
 from hilum.findings import finding_named, standard_name
-from hilum.judge.metrics import performance, wilson_interval
+from hilum.judge.intervals import proportion
+from hilum.judge.metrics import performance
 from hilum.judge.parts import headline_parts
 from hilum.run.answer import Answer
 
@@ -107,12 +108,11 @@ def unknown_figures(records: Sequence[FilmRecord], answers: Sequence[Answer]) ->
     for finding in sorted({record.finding for record in records}):
         chosen = [answer for record, answer in zip(records, answers, strict=True) if record.finding == finding]
         single = sum(answer.accepted and len(answer.set) == 1 for answer in chosen)
-        low, high = wilson_interval(single, len(chosen))
         figures[finding] = {
             "n": len(chosen),
             "answers": dict(Counter(answer.likeliest for answer in chosen).most_common()),
             "accepted": sum(answer.accepted for answer in chosen),
-            "single_finding": {"value": single / len(chosen), "low": low, "high": high},
+            "single_finding": proportion(single, len(chosen)),
         }
     return figures
 

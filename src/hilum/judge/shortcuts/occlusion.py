@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.compare.paired import delong
-from hilum.judge.intervals import grouped_mean
-from hilum.judge.metrics import performance, wilson_interval
+from hilum.judge.intervals import Interval, grouped_mean, proportion
+from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import softmax
 from hilum.run.lungs import lung_mask
 
@@ -155,27 +155,26 @@ def score_cues(
     answered = logits.argmax(axis=2) == truth[:, np.newaxis]
     scores: dict[str, dict[str, Any]] = {}
 
-    def excess(hits: NDArray[np.bool_], position: int) -> dict[str, float | None]:
+    def excess(hits: NDArray[np.bool_], position: int) -> Interval:
         if position == 0:
-            return {"value": 0.0, "low": 0.0, "high": 0.0}
+            return Interval(0.0, 0.0, 0.0)
         return grouped_mean(hits[:, 0].astype(float) - hits[:, position], groups, limits=(-1, 1))
 
-    def ranked_better(position: int) -> dict[str, float | None]:
+    def ranked_better(position: int) -> Interval:
         if position == 0:
-            return {"value": 0.0, "low": 0.0, "high": 0.0}
+            return Interval(0.0, 0.0, 0.0)
         positive = known[:, np.newaxis] == np.arange(len(names))
         areas = delong(positive, softmax(seen[:, position]), softmax(seen[:, 0]), groups) if len(names) > 1 else None
-        return dict(areas.difference) if areas else {"value": None, "low": None, "high": None}
+        return areas.difference if areas else Interval()
 
-    def figures(values: NDArray[np.float64]) -> dict[str, Any]:
+    def figures(values: NDArray[np.float64]) -> Performance:
         thresholds = dict.fromkeys(names, 0.5)
         return performance(known, softmax(values), names, groups=groups, operating_thresholds=thresholds)
 
-    def as_answered(position: int) -> dict[str, Any]:
+    def as_answered(position: int) -> dict[str, Interval]:
         hits = answered[:, position]
-        low, high = wilson_interval(int(hits.sum()), len(hits))
         return {
-            "accuracy": {"value": float(hits.mean()), "low": low, "high": high},
+            "accuracy": proportion(int(hits.sum()), len(hits)),
             "excess": excess(answered, position),
         }
 

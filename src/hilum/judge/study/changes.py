@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.figures import to_json
 from hilum.judge.chance import judge_chance
 from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference
+from hilum.judge.intervals import Interval
 from hilum.judge.metrics import performance
 
 __all__ = ["MARGIN", "VERDICTS", "change_of", "figures_of_answers", "judge_change", "verdict_words"]
@@ -49,17 +51,17 @@ def change_of(
     present = np.unique(truth)
     positive = truth[:, np.newaxis] == present
     areas = delong(positive, first[:, present], second[:, present], groups)
-    auroc: dict[str, float | None] = {"value": None, "low": None, "high": None}
+    auroc = Interval()
     if areas is not None:
-        auroc = dict(areas.difference)
-        if auroc["low"] is None:  # no film moved: nothing is known beyond that
-            auroc |= {"low": auroc["value"], "high": auroc["value"]}
+        auroc = areas.difference
+        if auroc.low is None:  # no film moved: nothing is known beyond that
+            auroc = Interval(auroc.value, auroc.value, auroc.value)
     first_right, second_right = first.argmax(axis=1) == truth, second.argmax(axis=1) == truth
     return {
         "n": len(truth),
-        "auroc": auroc,
-        "accuracy": accuracy_difference(first_right, second_right, groups),
-        "macro_f1": macro_f1_difference(truth, first.argmax(axis=1), second.argmax(axis=1), groups),
+        "auroc": to_json(auroc),
+        "accuracy": to_json(accuracy_difference(first_right, second_right, groups)),
+        "macro_f1": to_json(macro_f1_difference(truth, first.argmax(axis=1), second.argmax(axis=1), groups)),
         "verdict": judge_change(auroc),
         "identical": bool(np.array_equal(first, second)),
     }
@@ -97,12 +99,12 @@ def figures_of_answers(
         truth, probabilities, findings, operating_thresholds=thresholds, groups=groups, num_resamples=500
     )
     return {
-        "n": judged["n"],
-        "accuracy": judged["accuracy"],
-        "macro_f1": judged["macro_f1"],
-        "auroc": judged["auroc_macro"],
-        "balanced_accuracy": judged["balanced_accuracy"],
+        "n": judged.n,
+        "accuracy": to_json(judged.accuracy),
+        "macro_f1": to_json(judged.macro_f1),
+        "auroc": to_json(judged.auroc_macro),
+        "balanced_accuracy": to_json(judged.balanced_accuracy),
         "above_chance": judge_chance(
-            judged["balanced_accuracy"], judged["auroc_macro"], np.bincount(truth, minlength=len(findings)).tolist()
+            judged.balanced_accuracy, judged.auroc_macro, np.bincount(truth, minlength=len(findings)).tolist()
         ).is_above,
     }

@@ -19,10 +19,11 @@ import numpy as np
 
 from hilum.data.split import grouped_folds
 from hilum.errors import InputError
+from hilum.figures import to_json
 from hilum.judge.calibrate import operating_thresholds
 from hilum.judge.calibration import Calibration, choose_temperature, fit_calibration
 from hilum.judge.compare.paired import accuracy_difference, macro_f1_difference
-from hilum.judge.metrics import performance
+from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import softmax
 from hilum.train.ensemble.combination import Combination, fit_stack, stack_out_of_fold
 from hilum.train.ensemble.members import Films, Source
@@ -87,7 +88,7 @@ class HeldOut:
             return complete
         return answered.any(axis=0)
 
-    def cross_validation(self, *, seed: int) -> tuple[np.ndarray, dict[str, Any]] | None:
+    def cross_validation(self, *, seed: int) -> tuple[np.ndarray, Performance] | None:
         """Return probabilities (m, K) and figures on the m films that every run has answered out of fold.
 
         Temperature and operating thresholds come from other films than they are used on, by grouped folds.
@@ -189,6 +190,6 @@ def paired_gain(
     return {
         "n": len(truth),
         "right": [int(one.sum()) for one in right],
-        "accuracy": accuracy_difference(right[0], right[1], groups, seed=seed),
-        "macro_f1": macro_f1_difference(truth, answers[0], answers[1], groups, seed=seed),
+        "accuracy": to_json(accuracy_difference(right[0], right[1], groups, seed=seed)),
+        "macro_f1": to_json(macro_f1_difference(truth, answers[0], answers[1], groups, seed=seed)),
     }

@@ -19,6 +19,7 @@ import numpy as np
 from hilum.console import Console
 from hilum.data.fingerprint import find_twins
 from hilum.errors import InconsistentDataset, InputError
+from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.film.preprocess import Preprocessing
 from hilum.train.batches import Films
@@ -137,13 +138,13 @@ class Study:
         """Return what was made before under a name, or make it and keep it for a resume."""
         kept = self.folder(*names[:-1]) / f"{names[-1]}.json"
         if not kept.exists():
-            replace_file(kept, json.dumps(make()))
+            replace_file(kept, json_file_text(make()))
         return json.loads(kept.read_text(encoding="utf-8"))
 
     def finish(self, figures: Mapping[str, Any], page: str) -> None:
         """Write study.json and report.html, and remove what only a resume needs."""
         replace_file(self.out / "report.html", page)
-        replace_file(self.out / "study.json", json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
+        replace_file(self.out / "study.json", json_file_text(figures))
         shutil.rmtree(self.work)
 
     def facts(self, prepared: PreparedFilms, outside: OutsideFilms | None) -> dict[str, Any]:

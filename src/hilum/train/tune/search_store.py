@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from hilum.errors import InputError, MissingExtra
+from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.train.tune.search_space import SearchSpace
 
@@ -160,7 +161,7 @@ class SearchStore:
         database.unlink(missing_ok=True)
         for name in ("trials", "confirmation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        replace_file(marker, json.dumps(identity, ensure_ascii=False, indent=1) + "\n")
+        replace_file(marker, json_file_text(identity))
         partial = self.folder / "search.partial"
         partial.unlink(missing_ok=True)
         storage = _storage(partial)
