@@ -39,7 +39,6 @@ def study(  # noqa: PLR0917 - typer hands them over by name
         Path | None,
         typer.Option("--external", metavar="OTHER", help="Films of other sources, to judge on the findings in common."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How often the cross-validation is repeated with other folds.")] = 1,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
     epochs: Annotated[
         int | None, typer.Option(help="Epochs of the networks that learn: fewer take less time and show less.")
@@ -70,7 +69,6 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     from hilum.train.study.settings import StudySettings, check_study
 
     settings = StudySettings(
-        seeds=seeds,
         folds=folds,
         epochs=epochs,
         only=tuple(only or ()),

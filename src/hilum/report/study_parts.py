@@ -48,9 +48,8 @@ def films_section(figures: Mapping[str, Any], remarks: Sequence[str]) -> Section
         remarks: Plain sentences of this study alone.
     """
     data, other = figures["data"], figures["external"]
-    times = f", repeated {figures['seeds']} times with other folds" if figures["seeds"] > 1 else ""
     rows = [
-        (f"{data['name']}, training part", data, f"cross-validation in {figures['folds']} folds by groups{times}"),
+        (f"{data['name']}, training part", data, f"cross-validation in {figures['folds']} folds by groups"),
     ]
     if other:
         left = other["left_out"]

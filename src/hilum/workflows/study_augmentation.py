@@ -76,7 +76,7 @@ def study_augmentation(
         prepared = prepare_films(data, config.preprocessing, console=console)
         outside = prepare_outside(external, prepared, config.preprocessing, console=console) if external else None
         if not opened:
-            plan = {"policies": names, "backbones": [str(one) for one in configs], "seeds": settings.seeds}
+            plan = {"policies": names, "backbones": [str(one) for one in configs]}
             study.open(prepared, outside, plan)
             opened = True
         answers: dict[str, VariantAnswers] = {}

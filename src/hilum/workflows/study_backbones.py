@@ -105,7 +105,7 @@ def study_backbones(
             prepared = prepare_films(data, preprocessing, console=console)
             outside = prepare_outside(external, prepared, preprocessing, console=console) if external else None
             if not opened:
-                study.open(prepared, outside, {"ways": [way.name for way in ways], "seeds": settings.seeds})
+                study.open(prepared, outside, {"ways": [way.name for way in ways]})
                 opened = True
             for way in (one for one in ways if one.size_px == size_px):
                 row: dict[str, Any] = {

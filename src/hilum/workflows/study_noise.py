@@ -100,10 +100,10 @@ class _NoiseStudy:
         study.open(
             self.prepared,
             self.outside,
-            {"methods": self.names, "seeds": study.settings.seeds, "backbone": self.backbone, "size_px": self.size_px},
+            {"methods": self.names, "backbone": self.backbone, "size_px": self.size_px},
         )
         self.folds = study.folds(self.prepared)
-        self.positions = np.flatnonzero(self.folds[0][1] >= 0)  # the same films in every seed
+        self.positions = np.flatnonzero(self.folds >= 0)
         self.engine = self._engine()
         parts = ["in_house", *(["external"] if self.outside else [])]
         with console.bar(f"Comparing {len(self.names) - 1} methods", len(self.names) * (len(parts) + 2)) as done:
@@ -229,13 +229,13 @@ class _NoiseStudy:
         return spread
 
     def _logits(self, heads: FrozenHeads, features: np.ndarray) -> np.ndarray:
-        return heads.held_out(self._spread(features))[:, self.positions]  # (seeds, n, K)
+        return heads.held_out(self._spread(features))[self.positions]  # (n, K)
 
     def _answers(self, part: str, heads: FrozenHeads, features: np.ndarray) -> np.ndarray:
-        """Return probabilities (n, K), the mean over seeds."""
+        """Return probabilities (n, K)."""
         if part == "external" and self.outside:
             return heads.outside(features, self.outside.columns)
-        return np.asarray(softmax(self._logits(heads, features)).mean(axis=0))
+        return softmax(self._logits(heads, features))
 
     def _truth(self, part: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         if part == "external" and self.outside:
@@ -273,9 +273,7 @@ class _NoiseStudy:
         """Return by how much the whole film is right more often than its border (n,), without the common shift."""
         shown = [self._logits(heads, self._features(name, "in_house", part)) for part in ("clean", "border")]
         truth = self._truth("in_house")[0]
-        right = (
-            without_shift(np.stack([logits.mean(axis=0) for logits in shown], axis=1)).argmax(axis=2) == truth[:, None]
-        )
+        right = without_shift(np.stack(shown, axis=1)).argmax(axis=2) == truth[:, None]
         return right[:, 0].astype(float) - right[:, 1]
 
     def _row(self, name: str, quality: dict[str, Any], none: FrozenHeads, heads: FrozenHeads) -> dict[str, Any]:

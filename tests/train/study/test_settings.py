@@ -42,8 +42,6 @@ def test_films_are_counted(films: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_numbers_and_names_are_told(films: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--seeds"):
-        StudySettings(seeds=0)
     with pytest.raises(ConfigError, match="--folds"):
         StudySettings(folds=1)
     with pytest.raises(ConfigError, match="No backbone is called `plain-cn`"):

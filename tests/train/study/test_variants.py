@@ -65,4 +65,4 @@ def test_a_variant_answers_every_film_once_and_goes_on_after_a_kill(
     assert figures["in_house"]["n"] == 24
     assert figures["external"]["n"] == 8
     again = cross_variant(study, prepared, outside, dataclasses.replace(CONFIG, seed=0), "policies", "two")
-    assert np.allclose(again.probabilities, answers.probabilities, atol=1e-4)  # the same seeds and folds
+    assert np.allclose(again.probabilities, answers.probabilities, atol=1e-4)  # the same seed and folds

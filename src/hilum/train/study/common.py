@@ -28,7 +28,9 @@ from hilum.train.study.settings import StudySettings, check_study
 from hilum.train.trial import draw_folds
 from hilum.version import __version__
 
-__all__ = ["OutsideFilms", "Study", "prepare_outside"]
+__all__ = ["SEED", "OutsideFilms", "Study", "prepare_outside"]
+
+SEED = 0  # of the folds and of every training in a study
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +131,9 @@ class Study:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def folds(self, prepared: PreparedFilms) -> list[tuple[int, np.ndarray]]:
-        """Return each seed with its folds (n,); -1 for films of a test part."""
-        seeds = range(self.settings.seeds)
-        return [(seed, draw_folds(prepared, num_folds=self.settings.folds, seed=seed)) for seed in seeds]
+    def folds(self, prepared: PreparedFilms) -> np.ndarray:
+        """Return the fold of each film, (n,) int; -1 for films of a test part."""
+        return draw_folds(prepared, num_folds=self.settings.folds, seed=SEED)
 
     def remembered(self, make: Callable[[], dict[str, Any]], *names: str) -> dict[str, Any]:
         """Return what was made before under a name, or make it and keep it for a resume."""
@@ -149,7 +150,7 @@ class Study:
 
     def facts(self, prepared: PreparedFilms, outside: OutsideFilms | None) -> dict[str, Any]:
         """Return what study.json says of its films and its thoroughness."""
-        used = draw_folds(prepared, num_folds=self.settings.folds, seed=0) >= 0
+        used = self.folds(prepared) >= 0
         labels = prepared.films.labels[used]
         told = {
             "study": self.kind,
@@ -161,7 +162,7 @@ class Study:
                 "findings": {name: int((labels == at).sum()) for at, name in enumerate(prepared.findings)},
             },
             "external": None,
-            "seeds": self.settings.seeds,
+            "seeds": 1,  # earlier versions could repeat the cross-validation
             "folds": self.settings.folds,
         }
         if outside is not None:

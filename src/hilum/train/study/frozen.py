@@ -6,7 +6,6 @@ regression of the first stage of training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,11 @@ from hilum.train.networks import build_network
 from hilum.train.out_of_fold import features_of
 from hilum.train.prepared import PreparedFilms, draw_validation
 from hilum.train.seal import seal
+from hilum.train.study.common import SEED
 
 __all__ = ["FrozenHeads", "features_of", "fit_heads", "frozen_engine"]
+
+_VALIDATION_FRACTION = 0.2  # of a fold's training films: they decide penalty and temperature
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,27 +41,24 @@ class _FoldHead:
 
 @dataclass(frozen=True, eq=False)
 class FrozenHeads:
-    """A head for every fold of every seed."""
+    """A head for every fold."""
 
-    parts: tuple[tuple[_FoldHead, ...], ...]
+    heads: tuple[_FoldHead, ...]
 
     def held_out(self, features: np.ndarray) -> np.ndarray:
-        """Return (S, n, K) logits of each seed on the films of its folds, each from a head that saw nothing of it.
+        """Return (n, K) logits, each film's from the head that saw nothing of its fold.
 
         Args:
             features: (n, D) of all films of the data set; those in no fold get zeros.
         """
-        answers = []
-        for folds in self.parts:
-            logits = np.zeros((len(features), folds[0].head.kernel.shape[1]))
-            for one in folds:
-                logits[one.held] = one.logits(features[one.held])
-            answers.append(logits)
-        return np.stack(answers)
+        logits = np.zeros((len(features), self.heads[0].head.kernel.shape[1]))
+        for one in self.heads:
+            logits[one.held] = one.logits(features[one.held])
+        return logits
 
     def outside(self, features: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return (n, C) the mean probabilities of all heads on films of none of the folds, among some findings."""
-        return np.mean([softmax(one.logits(features)[:, columns]) for folds in self.parts for one in folds], axis=0)
+        return np.mean([softmax(one.logits(features)[:, columns]) for one in self.heads], axis=0)
 
 
 def frozen_engine(
@@ -90,44 +89,39 @@ def frozen_engine(
 
 def fit_heads(
     prepared: PreparedFilms,
-    folds: Sequence[tuple[int, np.ndarray]],
+    folds: np.ndarray,
     features: np.ndarray,
     *,
     more: np.ndarray | None = None,
-    validation_fraction: float = 0.2,
 ) -> FrozenHeads:
-    """Return a head for every fold of every seed; films, folds and validation films are the same for any features.
+    """Return a head for every fold; films, folds and validation films are the same for any features.
 
     Args:
         prepared: The data set.
-        folds: Each seed with its folds (n,), -1 for films that have no part.
+        folds: (n,) int, the fold of each film; -1 for films that have no part.
         features: (n, D) of all films.
         more: (n, D) other features of the same films to learn from as well, such as those of noisy copies.
-        validation_fraction: The share of a fold's training films that decides penalty and temperature.
     """
     labels = prepared.films.labels
-    parts = []
-    for seed, fold_of in folds:
-        heads = []
-        for fold in range(int(fold_of.max()) + 1):
-            rest = np.flatnonzero((fold_of >= 0) & (fold_of != fold))
-            validating = draw_validation(prepared, rest, fraction=validation_fraction, seed=seed + fold + 1)
-            train, validation = rest[~validating[rest]], np.flatnonzero(validating)
-            counts = np.bincount(labels[train], minlength=len(prepared.findings))
-            weights = len(train) / (np.count_nonzero(counts) * np.maximum(counts, 1))  # a finding weighs like another
-            x, y, copies = features[train], labels[train], 1
-            if more is not None:
-                x, y, copies = np.concatenate([x, more[train]]), np.tile(y, 2), 2
-            head = fit_head(
-                x,
-                y,
-                weights[y] / copies,
-                features[validation],
-                lambda logits, y=labels[validation], w=weights: float(  # type: ignore[misc]
-                    np.average(tempered_losses(logits, y), weights=w[y])
-                ),
-            )
-            temperature = fit_temperature(head.logits(features[validation]), labels[validation])
-            heads.append(_FoldHead(np.flatnonzero(fold_of == fold), head, temperature))
-        parts.append(tuple(heads))
-    return FrozenHeads(tuple(parts))
+    heads = []
+    for fold in range(int(folds.max()) + 1):
+        rest = np.flatnonzero((folds >= 0) & (folds != fold))
+        validating = draw_validation(prepared, rest, fraction=_VALIDATION_FRACTION, seed=SEED + fold + 1)
+        train, validation = rest[~validating[rest]], np.flatnonzero(validating)
+        counts = np.bincount(labels[train], minlength=len(prepared.findings))
+        weights = len(train) / (np.count_nonzero(counts) * np.maximum(counts, 1))  # a finding weighs like another
+        x, y, copies = features[train], labels[train], 1
+        if more is not None:
+            x, y, copies = np.concatenate([x, more[train]]), np.tile(y, 2), 2
+        head = fit_head(
+            x,
+            y,
+            weights[y] / copies,
+            features[validation],
+            lambda logits, y=labels[validation], w=weights: float(  # type: ignore[misc]
+                np.average(tempered_losses(logits, y), weights=w[y])
+            ),
+        )
+        temperature = fit_temperature(head.logits(features[validation]), labels[validation])
+        heads.append(_FoldHead(np.flatnonzero(folds == fold), head, temperature))
+    return FrozenHeads(tuple(heads))

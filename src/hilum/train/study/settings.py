@@ -24,7 +24,6 @@ _FOLDER = ResultFolder(
     last="study.json",
     others=("metrics.json", "config.toml", "audit.json"),
 )
-_MOST_SEEDS = 20
 _USUAL_SIZE_PX = 224
 
 
@@ -33,8 +32,7 @@ class StudySettings:
     """How thoroughly a study looks.
 
     Attributes:
-        seeds: How often the cross-validation is repeated, with other folds.
-        folds: Of each.
+        folds: Number of folds of the cross-validation.
         epochs: Epochs of the networks that learn; None: what the study takes by itself.
         only: Names of the ways to compare; none: all of them.
         backbones: Networks to train; none: what the study takes by itself.
@@ -44,7 +42,6 @@ class StudySettings:
         ConfigError: A number is out of range.
     """
 
-    seeds: int = 1
     folds: int = 5
     epochs: int | None = None
     only: tuple[str, ...] = ()
@@ -52,7 +49,7 @@ class StudySettings:
     sizes_px: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        ranges = (("seeds", self.seeds, 1, _MOST_SEEDS), ("folds", self.folds, 2, 20), ("epochs", self.epochs, 0, 1000))
+        ranges = (("folds", self.folds, 2, 20), ("epochs", self.epochs, 0, 1000))
         for name, value, low, high in ranges:
             if value is not None and not low <= value <= high:
                 raise ConfigError(f"`--{name}` must lie between {low} and {high}; received {value}.")

@@ -21,7 +21,7 @@ from hilum.train.config import RunConfig
 from hilum.train.fit import compute_logits
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms
-from hilum.train.study.common import OutsideFilms, Study
+from hilum.train.study.common import SEED, OutsideFilms, Study
 from hilum.train.trial import Crossed, cross_fit
 
 __all__ = ["VariantAnswers", "cross_variant"]
@@ -33,7 +33,7 @@ class VariantAnswers:
 
     Attributes:
         truth: (n,) int, of the study's films.
-        probabilities: (n, K), each from a network that saw nothing of the film's group; the mean over seeds.
+        probabilities: (n, K), each from a network that saw nothing of the film's group.
         groups: (n,) int.
         outside: (m, C) mean probabilities of all folds on films of other sources; None without such.
         minutes: Processor time that fitting took, of all folds.
@@ -101,40 +101,37 @@ def cross_variant(
     """Return a variant's answers; folds that an earlier try has finished are not repeated.
 
     Args:
-        study: The study, whose folds and seeds are the same for every variant.
+        study: The study; its folds and its seed are the same for every variant.
         prepared: Its films, read with ``config.preprocessing``.
         outside: Films of other sources, read likewise.
-        config: The variant's settings; its seed is the study's.
+        config: The variant's settings; the study's seed takes the place of theirs.
         names: What the variant is called in the study's folder.
 
     Raises:
         ConfigError: The network or its weights are not to be had.
     """
-    drawn, others, minutes, num_weights, num_random = [], [], 0.0, 0, 0
-    for seed, folds in study.folds(prepared):
-        folder = study.folder(*names, f"seed-{seed}")
-        answering = _Answering(outside, folder)
-        crossed = cross_fit(
-            prepared,
-            folds,
-            dataclasses.replace(config, seed=seed),
-            work=folder,
-            answer=answering,
-            after_fold=answering.next_fold,
-        )
-        order = np.argsort(crossed.positions)
-        drawn.append(softmax(crossed.logits[order]))
-        for fold in range(1, study.settings.folds + 1):
-            facts = json.loads((folder / f"facts-{fold}.json").read_text(encoding="utf-8"))
-            minutes, num_weights = minutes + facts["minutes"], facts["num_weights"]
-            num_random += json.loads((folder / f"kept-{fold}.json").read_text(encoding="utf-8"))["kept_random"]
-            if outside is not None:
-                others.append(softmax(np.load(folder / f"outside-{fold}.npy", allow_pickle=False)))
+    folder, answers, minutes, num_weights, num_random = study.folder(*names), [], 0.0, 0, 0
+    answering = _Answering(outside, folder)
+    crossed = cross_fit(
+        prepared,
+        study.folds(prepared),
+        dataclasses.replace(config, seed=SEED),
+        work=folder,
+        answer=answering,
+        after_fold=answering.next_fold,
+    )
+    order = np.argsort(crossed.positions)
+    for fold in range(1, study.settings.folds + 1):
+        facts = json.loads((folder / f"facts-{fold}.json").read_text(encoding="utf-8"))
+        minutes, num_weights = minutes + facts["minutes"], facts["num_weights"]
+        num_random += json.loads((folder / f"kept-{fold}.json").read_text(encoding="utf-8"))["kept_random"]
+        if outside is not None:
+            answers.append(softmax(np.load(folder / f"outside-{fold}.npy", allow_pickle=False)))
     return VariantAnswers(
         truth=crossed.truth[order],
-        probabilities=np.mean(drawn, axis=0),
+        probabilities=softmax(crossed.logits[order]),
         groups=crossed.groups[order],
-        outside=np.mean(others, axis=0) if others else None,
+        outside=np.mean(answers, axis=0) if answers else None,
         minutes=minutes,
         num_weights=num_weights,
         kept_random=num_random,
