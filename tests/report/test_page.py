@@ -45,7 +45,7 @@ def test_a_name_without_value_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="absent"):
         filled("{{ absent }}")
     with pytest.raises(UndefinedError, match="title"):
-        render("base.html.j2", sections=[], styles=[])
+        render("base.html.j2", sections=[], styles=[], opening="")
 
 
 def test_cells_hold_figure_and_interval() -> None:

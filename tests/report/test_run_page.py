@@ -13,11 +13,14 @@ import pytest
 from PIL import Image
 
 from hilum.judge.metrics import performance
+from hilum.judge.parts import correct_films, headline_parts, judged_parts
 from hilum.report.page import NOTICE, Section
 from hilum.report.run_page import Mistake, ReportData, Scored, report_page
 from hilum.run.answer import softmax
+from hilum.text import percent, range_text
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
+THREE_FILMS = {"n": 3}
 VOID = {"meta", "img", "br"}
 
 
@@ -113,7 +116,7 @@ class Outline(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.stack and self.stack[-1] != "style":
-            self.words += data
+            self.words += data.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_page_is_well_formed_and_stands_alone() -> None:
@@ -171,7 +174,7 @@ def test_faults_stand_above_the_figures_worst_first() -> None:
     words = Outline(page()).words
     assert words.index("9 twins.") < words.index("Few films.") < words.index("films right")
     assert "train/b.png" in words
-    assert "What speaks against" not in Outline(page(faults=())).words
+    assert "Problems in the data" not in Outline(page(faults=())).words
 
 
 def test_many_paths_of_a_fault_are_cut_and_said_to_be() -> None:
@@ -229,7 +232,7 @@ def test_worst_mistakes_show_film_beside_heat_map() -> None:
     outline = Outline(page())
     pictures = [str(attributes["alt"]) for tag, attributes in outline.tags if tag == "img"]
     assert pictures == [
-        "Film test/Covid/é 1.png: Covid-19, answered Normal at 97.3 %",
+        "Film test/Covid/é 1.png: Covid-19, answered Normal at 97.3\N{NO-BREAK SPACE}%",
         "Heat map for Normal on film test/Covid/é 1.png",
     ]
     assert "not why" in outline.words
@@ -270,3 +273,75 @@ def test_sections_of_other_modules_stand_between_curves_and_mistakes() -> None:
     assert '<a href="#shortcuts">Short &lt;cuts&gt;</a>' in page
     assert page.index('id="curves"') < page.index('<section id="shortcuts"') < page.index('id="mistakes"')
     assert "<p>Seen.</p>" in page
+
+
+# --- the verdict ----------------------------------------------------------------------------------------------------
+
+
+def verdict_of(**changes: Any) -> str:
+    """Return what the page says before all else."""
+    return Outline(page(**changes)).words.split("Terms", 1)[1].split("Problems in the data")[0].split("Clean test\n")[0]
+
+
+def test_the_page_opens_with_a_verdict_and_what_to_do() -> None:
+    good = verdict_of(faults=())
+    assert "of 57 films (clean test) were classified correctly" in good
+    assert "This is better than guessing." in good
+    assert "test it on films of another hospital: hilum evaluate." in good
+    assert "Marks <at> the border." in verdict_of(faults=(), caution="Marks <at> the border.")
+    assert "may be too good" in verdict_of()  # a leak was found
+    rng = np.random.default_rng(0)
+    guessed = Scored(np.arange(90) % 3, softmax(rng.normal(size=(90, 3))))
+    assert "not reliably better than guessing" in verdict_of(metrics={"test": judged(guessed)}, parts={})
+    assert "too few films to judge" in verdict_of(metrics={"test": judged(scored(6))}, parts={})
+    assert "No film was judged, so there is no result." in verdict_of(metrics={}, parts={})
+    empty = judged(Scored(np.zeros(0, int), np.zeros((0, 3))))
+    leaky = {"test": judged(scored(66)), "test_clean": empty}
+    assert "says little about new films" in verdict_of(metrics=leaky, parts={}, faults=())
+
+
+def test_an_evaluation_says_where_a_model_does_worse_than_in_house() -> None:
+    def compared(high: float) -> dict[str, Any]:
+        change = {"value": -0.3, "low": -0.4, "high": high}
+        return {"test": judged(scored(66)), "in_house": {"figures": {"accuracy": {"change": change}}}}
+
+    assert "clearly fewer than in house" in verdict_of(metrics=compared(-0.1), parts={}, faults=())
+    assert "films of your own hospital" in verdict_of(metrics=compared(0.1), parts={}, faults=())
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(0.02, "2.0 %: good"), (0.07, "7.0 %: moderate"), (0.119, "more than 11 points")]
+)
+def test_a_calibration_error_is_said_to_be_good_or_not(error: float, words: str) -> None:
+    figures = judged(scored(66))
+    changed = {**{name: figures[name] for name in figures}, "ece": error}
+    text = Outline(page(metrics={"test": changed}, parts={})).words
+    assert words in text
+    assert "With only 66 films" in text
+
+
+# --- numbers and parts ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "words"), [(64 / 66, "97.0"), (1.0, "100.0"), (0.0, "0.0"), (None, "–")])
+def test_percent(value: float | None, words: str) -> None:
+    assert percent(value) == words
+
+
+def test_range_text() -> None:
+    assert range_text({"value": 0.97, "low": 0.8961, "high": 0.9917}) == "89.6–99.2"
+    assert range_text({"value": 0.97, "low": None, "high": None}) == ""
+
+
+def test_parts_are_ordered_by_trust_and_empty_ones_left_out() -> None:
+    metrics = {"validation": THREE_FILMS, "test": THREE_FILMS, "cross_validation": {"n": 0}, "test_clean": THREE_FILMS}
+    assert judged_parts(metrics) == ["test_clean", "test", "validation"]
+    assert headline_parts(metrics) == ["test_clean", "test"]
+    assert headline_parts({"validation": THREE_FILMS, "cross_validation": THREE_FILMS, "test": None}) == [
+        "cross_validation"
+    ]
+    assert headline_parts({}) == []
+
+
+def test_correct_films_are_the_diagonal() -> None:
+    assert correct_films({"confusion": {"counts": [[5, 1], [2, 7]]}}) == 12

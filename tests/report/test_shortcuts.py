@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hilum.judge.predictions import judge_records
 from hilum.judge.shortcuts.measure import FilmCounts, Shortcuts, find_shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
-from hilum.report.shortcuts import shortcuts_sections, summary_line
+from hilum.report.shortcuts import heatmaps_section, shortcuts_sections, summary_line
 from hilum.run.classifier import Classifier
 
 VOID = {"img", "br", "line", "circle", "polyline", "polygon", "rect"}
@@ -110,7 +111,7 @@ def test_ranking_and_right_answers_are_both_said(found: Shortcuts) -> None:
     assert "whole film over border +9.3 points (95 % interval +2.0 to +16.6). Right answers:" in line
     assert "whole film over border −2.5 points (95 % interval −10.0 to +5.0)." in line
     said = text(shortcuts_sections(replace(found, figures=figures))[0].html)
-    assert said.index("+9.3 points of AUROC") < said.index("−2.5 points")
+    assert said.index("+9.3 points") < said.index("−2.5 points")
 
 
 def test_what_comes_from_the_data_is_escaped(found: Shortcuts) -> None:
@@ -130,3 +131,59 @@ def test_small_groups_and_groups_of_one_finding_are_pointed_out(found: Shortcuts
     row = figures["subgroups"]["file format"][0]
     figures["subgroups"]["file format"] = [{**row, "findings": {"Normal": 9}}, row]
     assert "one finding only" in shortcuts_sections(replace(found, figures=figures))[3].html
+
+
+# --- heat maps ------------------------------------------------------------------------------------------------------
+
+
+def interval(value: float, low: float, high: float) -> dict[str, float]:
+    return {"value": value, "low": low, "high": high}
+
+
+@pytest.fixture
+def figures() -> dict[str, Any]:
+    some = interval(0.4, 0.3, 0.5)
+    mass = {"n": 8, "in_lungs": some, "even": interval(0.25, 0.2, 0.3), "excess": interval(0.15, 0.1, 0.2)}
+    curves = {"heatmap": [0.9, 0.1], "centre": [0.9, 0.2], "random": [0.9, 0.3]}
+    nothing = {"value": None, "low": None, "high": None}
+    part = {
+        "curves": curves,
+        "area": {"heatmap": interval(0.301, 0.25, 0.35), "centre": some, "random": some},
+        "gain": {"centre": interval(-0.02, -0.1, 0.06), "random": interval(0.123, 0.1, 0.2)},
+    }
+    alike = {"layers": 3, "spearman": interval(0.1, 0.0, 0.2), "ssim": interval(0.05, 0.0, 0.1)}
+    return {
+        "films": {"faithfulness": 8, "sanity": 8},
+        "heatmap": {
+            "all": mass,
+            "right": mass,
+            "wrong": {"n": 0, "in_lungs": nothing, "even": nothing, "excess": nothing},
+            "per_finding": {"Covid <19>": mass},
+        },
+        "order": {"fractions": [0, 1], "deletion": part, "insertion": part},
+        "sanity": {"layers": 3, "stages": [alike], "other_films": alike},
+    }
+
+
+def test_figures_are_on_the_page(figures: dict[str, Any]) -> None:
+    html = heatmaps_section(figures).html
+    said = text(html)
+    assert "where the evidence lies, not why" in said
+    assert "Covid &lt;19&gt;" in html and "<19>" not in html
+    assert "area 30.1 (25.0–35.0)" in said.replace("( ", "(").replace(" )", ")")
+    assert "+12.3" in said and "−2.0" in said
+    assert "3 of 3 layers shuffled" in said
+    assert html.count('<svg class="plot"') == 2
+
+
+def test_maps_that_do_not_change_are_not_to_be_read(figures: dict[str, Any]) -> None:
+    for high, words in ((0.3, "do change"), (0.8, "do not read these maps")):
+        figures["sanity"]["stages"][-1]["spearman"] = {"value": 0.2, "low": 0.1, "high": high}
+        assert words in text(heatmaps_section(figures).html)
+    for low, high, words in (
+        (0.1, 0.2, "more than an even"),
+        (-0.2, -0.1, "less than an even"),
+        (-1, 1, "no more and"),
+    ):
+        figures["heatmap"]["all"]["excess"] = {"value": 0.0, "low": low, "high": high}
+        assert words in text(heatmaps_section(figures).html)

@@ -203,7 +203,7 @@ def test_few_validation_films_leave_the_sets_to_the_folds(trained_run: Run) -> N
     assert told in (trained_run.folder / "model-card.md").read_text(encoding="utf-8")
     assert told in page
     assert "Sets and refusals" in page
-    assert "% before calibration" in page
+    assert "Before calibration the error was" in page
 
 
 @pytest.mark.slow

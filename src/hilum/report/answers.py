@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from hilum.console import count_of
 from hilum.judge.calibrate import LEAST_FINDING_FILMS, set_figures
 from hilum.judge.intervals import wilson_interval
 from hilum.judge.parts import PARTS
 from hilum.judge.predictions import LabelledPredictions
-from hilum.report.page import Section
+from hilum.report.page import Section, render
 from hilum.run.modelfile import Metadata
-from hilum.text import escape, percent
+from hilum.text import percent
 
 __all__ = ["answers_section", "sets_fact"]
 
-_MAX_FILMS = 50
+Interval = Mapping[str, float | None]
 
 
 def sets_fact(metadata: Metadata) -> str:
@@ -26,8 +27,8 @@ def sets_fact(metadata: Metadata) -> str:
         kind = "out-of-fold" if limit.get("method") == "cross" else "validation"
         if "shared" in limit:
             few = "" if limit["shared_n"] >= LEAST_FINDING_FILMS else " (few)"
-            told = f"{count_of(limit['shared_n'], f'{kind} film')} of {_listed(limit['shared'])} together{few}"
-            parts += [told] if told not in parts else []
+            words = f"{count_of(limit['shared_n'], f'{kind} film')} of {_listed(limit['shared'])} together{few}"
+            parts += [words] if words not in parts else []
         else:
             few = "" if limit.get("n", 0) >= LEAST_FINDING_FILMS else " (few)"
             parts.append(f"{count_of(limit.get('n', 0), f'{kind} film')} of {finding}{few}")
@@ -38,6 +39,19 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """The sets and refusals of one part of the films."""
+
+    part: str
+    n: int
+    refused: Interval
+    covered: Interval
+    mean_size: float
+    single: float
+    empty: float
+
+
 def answers_section(parts: Mapping[str, LabelledPredictions], metadata: Metadata) -> Section:
     """Return the section on refused films and conformal sets.
 
@@ -45,56 +59,45 @@ def answers_section(parts: Mapping[str, LabelledPredictions], metadata: Metadata
         parts: LabelledPredictions by the names of the report's parts.
         metadata: The model's, with the conformal thresholds.
     """
-    names = [name for name in PARTS if name in parts and parts[name].answers]
-    rows = "".join(_row(PARTS[name][0], parts[name], metadata) for name in names)
-    heads = ("n", "Refused", "Truth in the set", "Mean set size", "One finding", "No finding fits")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    table = (
-        '<div class="scroll" role="region" tabindex="0" aria-label="Sets and refusals"><table class="wide">'
-        "<caption>Per cent, 95&nbsp;% intervals beneath; the set size is a number of findings.</caption>"
-        f'<thead><tr><th scope="col">Part</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    judged = {PARTS[name][0]: parts[name] for name in PARTS if name in parts and parts[name].answers}
+    refused, codes = _refused(judged.values())
+    html = render(
+        "answers.html.j2",
+        rows=[_row(name, verdicts, metadata) for name, verdicts in judged.items()],
+        coverage=metadata.coverage,
+        sets=sets_fact(metadata),
+        refused=refused,
+        codes=codes,
     )
-    words = (
-        f'<p class="fine">The set of a film holds every finding that cannot be ruled out, always the likeliest: the '
-        f"true one for {percent(metadata.coverage)}&nbsp;% of the films of each finding, as far as films are like "
-        f"those the sets were made from ({escape(sets_fact(metadata))}). A film that no finding fits is refused. "
-        "Refused films count here and in the figures with their likeliest finding.</p>"
-    )
-    return Section("answers", "Sets and refusals", (words + table if rows else "") + _refused(parts, names))
+    return Section("answers", "Sets and refusals", html)
 
 
-def _row(label: str, verdicts: LabelledPredictions, metadata: Metadata) -> str:
+def _row(part: str, verdicts: LabelledPredictions, metadata: Metadata) -> _Row:
     figures = set_figures(verdicts.probabilities, verdicts.truth, verdicts.findings, metadata.conformal)
-    num, refused = figures["n"], sum(not answer.accepted for answer in verdicts.answers)
-    cells = (
-        str(num),
-        _rate(refused, num),
-        _rate(figures["num_covered"], num),
-        f"{figures['mean_size']:.2f}",
-        percent(figures["num_single"] / num),
-        percent(figures["num_empty"] / num),
+    num = figures["n"]
+    return _Row(
+        part=part,
+        n=num,
+        refused=_rate(sum(not answer.accepted for answer in verdicts.answers), num),
+        covered=_rate(figures["num_covered"], num),
+        mean_size=figures["mean_size"],
+        single=figures["num_single"] / num,
+        empty=figures["num_empty"] / num,
     )
-    return f'<tr><th scope="row">{label}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _rate(count: int, num: int) -> str:
+def _rate(count: int, num: int) -> Interval:
     low, high = wilson_interval(count, num)
-    return f"{percent(count / num)}<small>{percent(low)}–{percent(high)}</small>"
+    return {"value": count / num, "low": low, "high": high}
 
 
-def _refused(parts: Mapping[str, LabelledPredictions], names: Sequence[str]) -> str:
-    """Return the refused films of every part but the one within another, each with its reasons."""
-    lines: dict[str, str] = {}
+def _refused(parts: Iterable[LabelledPredictions]) -> tuple[dict[str, str], Counter[str]]:
+    """Return path -> reasons of the refused films, each once, and how often each reason's code was given."""
+    reasons: dict[str, str] = {}
     codes: Counter[str] = Counter()
-    for name in names:
-        for record, answer in zip(parts[name].records, parts[name].answers, strict=True):
-            if not answer.accepted and record.path not in lines:
+    for verdicts in parts:
+        for record, answer in zip(verdicts.records, verdicts.answers, strict=True):
+            if not answer.accepted and record.path not in reasons:
                 codes.update(reason.code for reason in answer.reasons)
-                said = " ".join(reason.message for reason in answer.reasons)
-                lines[record.path] = f"<li><b>{escape(record.path)}</b>: {escape(said)}</li>"
-    if not lines:
-        return '<p class="fine">No film was refused.</p>'
-    counts = ", ".join(f"{code} {count}" for code, count in codes.most_common())
-    more = f"<li>and {len(lines) - _MAX_FILMS} more, in predictions.csv</li>" if len(lines) > _MAX_FILMS else ""
-    listing = "".join(list(lines.values())[:_MAX_FILMS]) + more
-    return f"<details><summary>{len(lines)} refused: {counts}</summary><ul>{listing}</ul></details>"
+                reasons[record.path] = " ".join(reason.message for reason in answer.reasons)
+    return reasons, codes

@@ -16,7 +16,7 @@ from hilum.judge.chance import headline_chance
 from hilum.judge.parts import PARTS, correct_films, judged_parts
 from hilum.report.external import sources_table
 from hilum.report.markdown import figure_text, inline, table
-from hilum.report.tables import OVERALL, PER_FINDING
+from hilum.report.run_page import OVERALL, PER_FINDING
 from hilum.text import percent
 
 __all__ = ["TO_FILL_IN", "model_card_text"]

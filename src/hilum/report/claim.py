@@ -11,7 +11,7 @@ from hilum.judge.calibration import calibration_words
 from hilum.judge.parts import PARTS, correct_films, headline_parts, judged_parts
 from hilum.report.checklists import CLAIM, TRIPOD_AI, Item
 from hilum.report.markdown import figure_text, inline, listed, lower_first, numbered
-from hilum.report.tables import OVERALL
+from hilum.report.run_page import OVERALL
 from hilum.text import percent
 
 __all__ = ["ClaimFacts", "claim_text"]

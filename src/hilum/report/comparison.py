@@ -11,9 +11,9 @@ from hilum.figures import json_file_text
 from hilum.files import replace_files
 from hilum.judge.compare.runs import p_text
 from hilum.judge.parts import PARTS
-from hilum.report.page import Section, html_page
+from hilum.report.page import render
 from hilum.results import ResultFolder
-from hilum.text import escape, percent, printable
+from hilum.text import percent, points, points_range, printable
 
 __all__ = ["comparison_page", "comparison_text", "write_comparison"]
 
@@ -25,11 +25,6 @@ _FOLDER = ResultFolder(
 )
 _FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "auroc_macro": "AUROC"}
 _TESTS = {"accuracy": "McNemar", "auroc_macro": "DeLong"}
-_EXPLANATION = (
-    "The same films, judged by both; the difference is second minus first, in points. Intervals are 95 %, of a "
-    "bootstrap over groups, for AUROC by DeLong's method with groups. The p-values are two-sided and not adjusted for "
-    "their number. A difference in accuracy counts where McNemar's test and the interval agree."
-)
 
 
 def comparison_text(result: Mapping[str, Any], *, width: int | None = None) -> str:
@@ -65,27 +60,15 @@ def comparison_text(result: Mapping[str, Any], *, width: int | None = None) -> s
 
 def comparison_page(result: Mapping[str, Any]) -> str:
     """Return the comparison as one self-contained HTML page; all names are escaped."""
-    sections = []
-    for part, compared in result["parts"].items():
-        heads = "".join(
-            f'<th scope="col">{escape(str(head))}</th>'
-            for head in ("Figure", result["first"], result["second"], "Difference", "95 % interval", "p")
-        )
-        rows = "".join(
-            f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-            for row in _rows(compared)
-        )
-        content = (
-            f'<p class="lede">{escape(_films(compared))}: {PARTS[part][1]}.</p><p>{escape(compared["verdict"])}</p>'
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{PARTS[part][0]}"><table class="wide">'
-            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-        )
-        sections.append(Section(part, PARTS[part][0], content))
-    notes = "".join(f"<li>{escape(note)}</li>" for note in result["notes"])
-    opening = f'<section aria-label="Verdict"><p>{escape(result["verdict"])}</p>'
-    opening += f'<ul class="notes">{notes}</ul></section>' if notes else "</section>"
-    title = f"{result['first']} against {result['second']}"
-    return html_page(title, "hilum comparison", opening, sections, styles=("report.css",), footer=_EXPLANATION)
+    page = render(
+        "comparison.html.j2",
+        title=f"{result['first']} against {result['second']}",
+        kicker="hilum comparison",
+        result=result,
+        parts=PARTS,
+        tables={part: (_films(compared), list(_rows(compared))) for part, compared in result["parts"].items()},
+    )
+    return str(page)
 
 
 def write_comparison(result: Mapping[str, Any], out: Path, *, overwrite: bool = False) -> None:
@@ -122,19 +105,12 @@ def _row(name: str, values: Mapping[str, Any] | None, test: str) -> tuple[str, .
     if values is None:
         return (name, "–", "–", "–", "", "")
     difference = values["difference"]
-    limits = ""
-    if difference["low"] is not None:
-        limits = f"{_points(difference['low'])} to {_points(difference['high'])}"
     p_value = values["p_value"]
     return (
         name,
         percent(values["first"]),
         percent(values["second"]),
-        _points(difference["value"]),
-        limits,
+        points(difference["value"]),
+        points_range(difference),
         f"{p_text(p_value).removeprefix('= ')} {test}" if p_value is not None else "",
     )
-
-
-def _points(value: float) -> str:
-    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")

@@ -8,11 +8,12 @@ from typing import Any
 from hilum.console import count_of
 from hilum.judge.chance import judge_chance
 from hilum.judge.parts import PARTS
-from hilum.report.page import Section
-from hilum.text import escape, percent, range_text
+from hilum.report.page import Section, render
+from hilum.text import percent, points_range, range_text
 
 __all__ = ["external_lines", "external_section", "source_lines", "sources_section", "sources_table"]
 
+_IN_HOUSE = ("cross_validation", "test_clean")
 _FIGURES = {"accuracy": "Accuracy", "recall_mean": "Mean recall", "auroc_macro": "AUROC"}
 _PER_FINDING = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 
@@ -40,31 +41,17 @@ def external_lines(metrics: Mapping[str, Any]) -> list[str]:
 
 def external_section(metrics: Mapping[str, Any]) -> Section | None:
     """Return the report's section about the same; None where there is nothing to say."""
-    compared = metrics.get("in_house")
-    blocks = []
-    if compared:
-        rows = "".join(
-            f'<tr><th scope="row">{escape(name)}</th>{_cell(row["in_house"])}{_cell(row["here"])}'
-            f"<td>{_points(row['change']['value'])}{_small(row['change'])}</td></tr>"
-            for name, row in _rows(compared)
-        )
-        blocks.append(
-            f'<p class="lede">{escape(_sides(compared))}</p><div class="scroll" role="region" tabindex="0" '
-            'aria-label="In house and here"><table class="wide"><caption>Per cent and points, 95&nbsp;% intervals '
-            "beneath; mean recall is over the findings that have films on both sides.</caption>"
-            '<thead><tr><th scope="col">Figure</th><th scope="col">In house</th><th scope="col">Here</th>'
-            '<th scope="col">Change</th></tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>"
-        )
-    if pneumonia := metrics.get("pneumonia"):
-        blocks.append(f"<h3>Pneumonia against normal</h3><p>{escape(_pneumonia(pneumonia))}</p>")
-    if unknown := metrics.get("unknown_findings"):
-        items = "".join(f"<li>{escape(_unknown(finding, figures))}</li>" for finding, figures in unknown.items())
-        blocks.append(
-            "<h3>Findings that the model does not know</h3><p>They count in no figure above. In a hospital such films "
-            f'come all the same.</p><ul class="notes">{items}</ul>'
-        )
-    return Section("in-house", "In house and here", "".join(blocks)) if blocks else None
+    compared, pneumonia, unknown = (metrics.get(key) for key in ("in_house", "pneumonia", "unknown_findings"))
+    if not (compared or pneumonia or unknown):
+        return None
+    html = render(
+        "external.html.j2",
+        sides=_sides(compared) if compared else "",
+        rows=list(_rows(compared)) if compared else [],
+        pneumonia=_pneumonia(pneumonia) if pneumonia else "",
+        unknown=[_unknown(finding, figures) for finding, figures in (unknown or {}).items()],
+    )
+    return Section("in-house", "In house and here", html)
 
 
 def _rows(compared: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -114,24 +101,10 @@ def _plain(interval: Mapping[str, Any]) -> str:
 
 
 def _changed(change: Mapping[str, Any]) -> str:
-    points = round(100 * change["value"], 1) + 0.0
-    words = f"{abs(points):.1f} points {'higher' if points > 0 else 'lower'}" if points else "no change"
-    if change["low"] is None:
-        return words
-    return f"{words} (change {_points(change['low'])} to {_points(change['high'])})"
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")
-
-
-def _small(change: Mapping[str, Any]) -> str:
-    if change["low"] is None:
-        return ""
-    return f"<small>{_points(change['low'])} to {_points(change['high'])}</small>"
-
-
-_IN_HOUSE = ("cross_validation", "test_clean")
+    difference = round(100 * change["value"], 1) + 0.0
+    words = f"{abs(difference):.1f} points {'higher' if difference > 0 else 'lower'}" if difference else "no change"
+    limits = points_range(change)
+    return f"{words} (change {limits})" if limits else words
 
 
 def source_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -181,25 +154,8 @@ def sources_section(metrics: Mapping[str, Any]) -> Section | None:
     head, rows = sources_table(metrics)
     if not rows:
         return None
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(str(row[0]))}</th>{"".join(_cell(cell) for cell in row[1:])}</tr>' for row in rows
-    )
-    notes = "".join(
-        f"<li><b>{escape(source)}.</b> {escape(note)}</li>"
-        for source in metrics["leave_one_source_out"]
-        for note in _notes(metrics, source)
-    )
-    listing = f'<ul class="notes">{notes}</ul>' if notes else ""
-    return Section(
-        "sources",
-        "Sources held out",
-        '<p class="lede">Each source judged by a model that saw none of its films: the nearest thing to another '
-        'hospital. Test films have no part in it.</p><div class="scroll" role="region" tabindex="0" '
-        'aria-label="Sources held out"><table class="wide"><caption>Per cent, 95&nbsp;% intervals beneath. Mean recall '
-        "is over the findings present. A dash: these films, or the model that did not see the source, cannot give the "
-        f"figure.</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>{listing}",
-    )
+    notes = [(source, note) for source in metrics["leave_one_source_out"] for note in _notes(metrics, source)]
+    return Section("sources", "Sources held out", render("sources.html.j2", head=head, rows=rows, notes=notes))
 
 
 def _notes(metrics: Mapping[str, Any], source: str) -> Sequence[str]:
@@ -214,10 +170,3 @@ def _notes(metrics: Mapping[str, Any], source: str) -> Sequence[str]:
 
 def _nothing() -> dict[str, None]:
     return {"value": None, "low": None, "high": None}
-
-
-def _cell(interval: Mapping[str, Any] | str) -> str:
-    if isinstance(interval, str):
-        return f"<td>{escape(interval)}</td>"
-    limits = range_text(interval)
-    return f"<td>{percent(interval['value'])}{f'<small>{limits}</small>' if limits else ''}</td>"

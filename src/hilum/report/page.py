@@ -6,6 +6,7 @@ functions prepare the values. Whatever a template prints is escaped, unless it i
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -38,8 +39,9 @@ class Section:
 def render(template: str, **values: object) -> Markup:
     """Return a filled template.
 
-    Numbers have filters: ``percent``, ``points``, ``range`` (limits in per cent), ``points_range``,
-    ``decimal`` (two digits) and ``figure`` (a value in per cent with its limits). A name that has no value is an error.
+    Numbers have filters: ``percent`` (97.0), ``per_cent`` (97.0 %), ``range`` (limits in per cent), ``figure`` (a value
+    in per cent with its limits), ``points``, ``points_range``, ``decimal`` (two digits); bytes have ``base64``. A name
+    without a value is an error.
 
     Args:
         template: Name of a file in report/templates.
@@ -87,6 +89,7 @@ def _environment() -> Environment:
     )
     numbers: Mapping[str, Callable[..., str]] = {
         "percent": percent,
+        "per_cent": _per_cent,
         "range": range_text,
         "figure": figure_text,
         "points": points,
@@ -95,8 +98,14 @@ def _environment() -> Environment:
         "printable": printable,
     }
     environment.filters.update(numbers)
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     environment.globals["NOTICE"] = NOTICE
     return environment
+
+
+def _per_cent(value: float | None) -> str:
+    """Return a fraction as text holds it: "97.0 %", with a space that does not break."""
+    return "–" if value is None else f"{percent(value)}\N{NO-BREAK SPACE}%"
 
 
 def _decimal(value: float | None) -> str:

@@ -203,6 +203,7 @@ def _evaluate(
                 *sections,
                 answers_section({"test": verdicts}, classifier.metadata),
             ],
+            caution=found["verdict"]["words"] if found else "",
         )
     )
     write_splits(out / "splits.csv", records, splits, scan.groups)
