@@ -63,20 +63,17 @@ def spelling_key(name: str) -> str:
     return first + re.sub(r"[\s_-]+", "", plain).rstrip("+").lstrip("+") + sign
 
 
-def settle_labels(
-    labels: Mapping[str, Sequence[str]], given: Iterable[str] = ()
-) -> tuple[dict[str, str], list[Remark]]:
+def settle_labels(labels: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], list[Remark]]:
     """Return the finding that each label of a data set stands for, and what to tell of it.
 
     Args:
         labels: Each label as found, with the paths of its films.
-        given: Findings that are stated though no film has them.
 
     Returns:
         {label: finding}; the finding of a label that names several is all of them with ``|`` between. Labels are left
         out whose films cannot be used, since they name a finding that no film shows by itself.
     """
-    known_alone = {spelling_key(label) for label in (*labels, *given)}
+    known_alone = {spelling_key(label) for label in labels}
     parts_of = {label: _parts(label, known_alone) for label in labels}
     spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for label, paths in labels.items():
@@ -86,7 +83,7 @@ def settle_labels(
     settled = {
         label: standard_name("|".join(names[spelling_key(part)] for part in parts)) for label, parts in parts_of.items()
     }
-    stated = {finding for finding in settled.values() if "|" not in finding} | set(given)
+    stated = {finding for finding in settled.values() if "|" not in finding}
     remarks = _spelling_remarks(settled, labels)
     remarks += _ambiguous_remarks(settled, labels, stated)
     kept = {label: finding for label, finding in settled.items() if not _unstated(finding, stated)}

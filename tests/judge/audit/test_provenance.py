@@ -12,7 +12,7 @@ from hilum.data.folder import Dataset, FilmRecord, read_dataset
 from hilum.data.public_sets import COLLECTIONS, Known
 from hilum.data.scan import Scan, scan_films
 from hilum.judge.audit.fault import Fault
-from hilum.judge.audit.provenance import provenance_faults, source_counts
+from hilum.judge.audit.provenance import provenance_faults
 
 SPLITS = ("train", "train", "test", "test")
 
@@ -65,12 +65,6 @@ def test_a_patient_on_both_sides_is_an_error() -> None:
     assert (fault.kind, fault.severity) == ("patient-overlap", "error")
     assert fault.paths == ("test/2.png", "train/0.png", "train/1.png")
     assert "p" not in fault.message.split()
-
-
-def test_films_are_counted_by_source() -> None:
-    scan = scan_of(source("ARDS"), source("", name="Alpha"), None, source("ARDS"))
-    assert source_counts(scan) == {"Alpha": {"Covid-19": 1}, "Origin": {"Covid-19": 2}, "unknown": {"Covid-19": 1}}
-    assert list(source_counts(scan)) == ["Alpha", "Origin", "unknown"]
 
 
 @pytest.fixture(scope="module")

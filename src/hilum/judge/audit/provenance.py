@@ -6,7 +6,7 @@ nobody.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 from hilum.data.public_sets import COLLECTIONS, compare_findings
@@ -14,9 +14,7 @@ from hilum.data.scan import Scan
 from hilum.findings import standard_name
 from hilum.judge.audit.fault import Fault
 
-__all__ = ["provenance_faults", "source_counts"]
-
-UNKNOWN = "unknown"
+__all__ = ["provenance_faults"]
 
 
 def provenance_faults(scan: Scan, splits: Sequence[str]) -> list[Fault]:
@@ -36,25 +34,6 @@ def provenance_faults(scan: Scan, splits: Sequence[str]) -> list[Fault]:
         The faults, by kind.
     """
     return [*_sources(scan), *_labels(scan, splits), *_patients(scan, splits)]
-
-
-def source_counts(scan: Scan) -> dict[str, dict[str, int]]:
-    """Return how many films of each finding are from each source: the manifest's, else the recognised one.
-
-    Args:
-        scan: The films.
-
-    Returns:
-        {source: {finding: number of films}}, the sources sorted; "unknown" stands last.
-    """
-    known = scan.known or (None,) * len(scan.dataset.records)
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for record, one in zip(scan.dataset.records, known, strict=True):
-        counts[record.source or (one.set if one else UNKNOWN)][record.finding] += 1
-    return {
-        source: {finding: counts[source][finding] for finding in scan.dataset.findings if counts[source][finding]}
-        for source in sorted(counts, key=lambda name: (name == UNKNOWN, name))
-    }
 
 
 def _sources(scan: Scan) -> list[Fault]:
