@@ -45,7 +45,7 @@ def test_wilson_interval_of_known_counts(successes: int, n: int, low: float, hig
 def test_wilson_interval_of_nothing_and_of_nonsense() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
     for arguments in ((3, 2), (-1, 2), (1, 2, 1.0)):
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match="Expected 0 <= successes"):
             wilson_interval(*arguments)
 
 

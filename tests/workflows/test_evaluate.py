@@ -197,7 +197,7 @@ def test_one_finding_is_enough_to_judge(tiny_model: Path, tmp_path: Path, write_
 def test_nothing_to_judge_is_an_error_that_leaves_nothing(tiny_model: Path, films: Path, tmp_path: Path) -> None:
     for film in films.rglob("*.png"):
         film.write_bytes(b"")
-    with pytest.raises(HilumError) as caught:
+    with pytest.raises(HilumError, match="No film") as caught:
         evaluate_model(tiny_model, films, tmp_path / "out")
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out" / "metrics.json").exists()

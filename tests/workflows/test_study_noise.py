@@ -80,14 +80,19 @@ def test_test_films_have_no_part_and_other_films_are_judged(figures: dict[str, A
     assert median["changes"]["external"]["medium"]["option"]["n"] == 12
 
 
-def test_noise_is_found_as_it_was_put_in_and_the_option_leaves_clean_films_alone(figures: dict[str, Any]) -> None:
+def test_noise_is_found_as_it_was_put_in(figures: dict[str, Any]) -> None:
     noise = figures["noise"]
     assert noise["clean"]["put_in"] == 0.0
     assert noise["high"]["put_in"] < noise["medium"]["put_in"] < noise["low"]["put_in"]
-    assert figures["share_noisy"]["in_house"] <= 1.0
-    if figures["share_noisy"]["in_house"] == 0.0:
-        change = figures["methods"][1]["changes"]["in_house"]["clean"]["option"]
-        assert change["auroc"]["value"] == 0.0
+    assert min(figures["share_noisy"].values()) > 0.8  # phantoms are drawn with noise
+
+
+def test_the_option_leaves_clean_films_alone() -> None:
+    study = object.__new__(noise_study._NoiseStudy)
+    study._noises = lambda *_: np.array([0.0, noise_study.LEAST_NOISE])  # type: ignore[method-assign]
+    study._features = lambda name, *_: np.full((2, 1), 0.0 if name == "none" else 1.0)  # type: ignore[method-assign]
+    assert study._option("median", "in_house", "clean").tolist() == [[0.0], [1.0]]
+    assert study._option("clahe", "in_house", "clean").tolist() == [[1.0], [1.0]]  # a change of contrast suits all
 
 
 def test_films_come_nearer_to_those_without_noise(figures: dict[str, Any]) -> None:

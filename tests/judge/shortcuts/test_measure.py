@@ -94,7 +94,7 @@ def test_a_film_that_vanishes_meanwhile_is_an_error(corner: tuple[Path, Shortcut
     classifier = Classifier(corner[0])
     verdicts: Any = judge_records(classifier, marked_films, read_dataset(marked_films).records)
     assert isinstance(verdicts, LabelledPredictions)
-    with pytest.raises(HilumError):
+    with pytest.raises(HilumError, match="it does not exist"):
         find_shortcuts(
             classifier, corner[0], marked_films / "gone", verdicts, groups=np.arange(16), traits={}, counts=FEW
         )
