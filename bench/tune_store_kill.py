@@ -3,8 +3,8 @@
     python bench/tune_store_kill.py --kills 10
 
 No network is fitted. Real processes on a real search.db are ended with SIGKILL; they come from a fork server that has
-imported everything, so that the kills hit trials and not imports. Where a search is done before all kills are, another
-one begins.
+imported everything, so that the kills hit trials and not imports. A process counts as dead after a second, and the next
+one starts when that is over. Where a search is done before all kills are, another one begins.
 """
 
 from __future__ import annotations
@@ -21,30 +21,32 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hilum.train.config import default_config
+from hilum.train.tune import search_store
 from hilum.train.tune.search_space import search_space
-from hilum.train.tune.search_store import SearchStore
 
 WORKER = """
 import time
 from pathlib import Path
+import optuna
 from hilum.train.config import default_config
+from hilum.train.tune import search_store
 from hilum.train.tune.search_space import search_space
-from hilum.train.tune.search_store import SearchStore
-store = SearchStore(Path(folder), search_space(default_config("plain-cnn")), {})
-while True:
-    with store.claim(num_trials) as claim:
-        if claim is None:
-            break
-        time.sleep(0.05)
-        loss = abs(claim.values["dropout"] - 0.4) + (claim.values["optimiser"] != "lion") * 0.1
-        store.finish(claim, None if claim.trial.number % 5 == 3 else loss)
+search_store._HEARTBEAT_SECONDS, search_store._DEAD_AFTER_SECONDS = 1, 1
+store = search_store.SearchStore(Path(folder), search_space(default_config("plain-cnn")), {})
+def judge(claim):
+    time.sleep(0.05)
+    if claim.number % 5 == 3:
+        raise optuna.TrialPruned
+    return abs(claim.values["dropout"] - 0.4) + (claim.values["optimiser"] != "lion") * 0.1
+while store.work_on_one(store.study, judge, num_trials):
+    pass
 store.close()
 """
 
 
 def trials_of(folder: Path) -> list[FrozenTrial]:
     """Return the trials of a search, by number."""
-    store = SearchStore(folder, search_space(default_config("plain-cnn")), {})
+    store = search_store.SearchStore(folder, search_space(default_config("plain-cnn")), {})
     trials = store.trials()
     store.close()
     return trials
@@ -52,7 +54,7 @@ def trials_of(folder: Path) -> list[FrozenTrial]:
 
 def result_of(trial: FrozenTrial) -> Any:
     """Return what must be the same in two searches of one seed."""
-    return trial.number, trial.state, trial.params, trial.values
+    return trial.state, trial.params, trial.values
 
 
 def main() -> int:
@@ -86,10 +88,11 @@ def main() -> int:
                 process.kill()
                 process.join()
                 num_kills += 1
+                time.sleep(3)  # until it counts as dead
             now = trials_of(killed)
             in_trials += not is_done and any(one.state.name == "RUNNING" for one in now)
-            repeated += len(now) - len({one.number for one in now})
-            ended = {one.number: one for one in now if one.state.is_finished()}
+            repeated += max(0, len(now) - options.trials)
+            ended = {number: one for number, one in enumerate(now) if one.state.is_finished()}
             lost += len(finished.keys() - ended.keys())
             changed += sum(
                 (result_of(one), one.datetime_complete) != (result_of(ended[number]), ended[number].datetime_complete)

@@ -55,7 +55,7 @@ def main() -> None:
                 out = folder / f"{num_workers}-{repeat}"
                 command = [sys.executable, "-m", "hilum", "tune", str(films), "--out", str(out), "--folds", "2"]
                 command += ["--config", str(folder / "start.toml"), "--trials", str(options.trials)]
-                command += ["--confirmations", "1", "--cluster", "local", "--workers", str(num_workers)]
+                command += ["--cluster", "local", "--workers", str(num_workers)]
                 subprocess.run(command, check=True, capture_output=True)
                 rates[num_workers].append(trials_a_minute(out))
                 print(f"{num_workers} workers: {rates[num_workers][-1]:.2f} trials a minute", file=sys.stderr)

@@ -25,10 +25,10 @@ def test_a_search_leaves_settings_trials_and_a_page(
 ) -> None:
     start = tmp_path / "start.toml"
     start.write_text('backbone = "plain-cnn"\n[preprocessing]\nsize_px = 32\n[fit]\nepochs = 0\n', encoding="utf-8")
-    options = ["--config", start, "--folds", 2, "--confirmations", 1, "--seed", 3]
+    options = ["--config", start, "--folds", 2, "--seed", 3]
     done = command("tune", phantoms, "--out", tmp_path / "search", "--trials", 1, *options)
     assert done.code == 0, done.err
-    assert done.out.startswith("The defaults are kept")
+    assert done.out.startswith("No trial scored better than the defaults; the defaults are kept.")
     assert "Trial 0," in done.err
     assert "Research software, not a medical device." in done.err
     config = read_config(tmp_path / "search" / "run.toml")
@@ -37,7 +37,7 @@ def test_a_search_leaves_settings_trials_and_a_page(
         path.name for path in (tmp_path / "search").iterdir()
     }
     again = command("tune", phantoms, "--out", tmp_path / "search", "--trials", 1, *options)
-    assert "Going on with the search" in again.err
+    assert "Continuing the search" in again.err
     other = command("tune", phantoms, "--out", tmp_path / "search", "--trials", 1, *options[:-1], 4)
     assert other.code == 2
     assert "holds a search with other settings" in other.err

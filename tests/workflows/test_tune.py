@@ -13,7 +13,7 @@ import pytest
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
 from hilum.train.config import default_config, read_config
-from hilum.train.tune.settings import TuneSettings
+from hilum.train.tune.search_space import Search, TuneSettings
 from hilum.workflows.tune import Tuned, tune_settings
 
 BASE = default_config("plain-cnn")
@@ -33,8 +33,8 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tuned(phantoms: Path, out: Path, num_trials: int = 8, **options: Any) -> Tuned:
-    settings = TuneSettings(num_trials, num_folds=4, num_confirmations=2)
-    return tune_settings(phantoms, out, options.pop("base", BASE), settings, **options)
+    search = Search(phantoms, out, options.pop("base", BASE), TuneSettings(num_trials, num_folds=4))
+    return tune_settings(search, **options)
 
 
 def test_better_settings_are_written_down_with_the_trials_and_a_page(
@@ -59,7 +59,7 @@ def test_where_nothing_beats_the_defaults_they_are_kept(phantoms: Path, tmp_path
     found = tuned(phantoms, tmp_path, num_trials=5, base=BEST)
     assert found.is_default
     assert found.config == BEST == read_config(tmp_path / "run.toml")
-    assert "The defaults are kept" in found.verdict
+    assert "the defaults are kept" in found.verdict
 
 
 def test_a_best_trial_that_luck_made_is_not_taken(
@@ -77,7 +77,7 @@ def test_a_best_trial_that_luck_made_is_not_taken(
     monkeypatch.setattr("hilum.train.trial.compute_logits", answer)
     found = tuned(phantoms, tmp_path, num_trials=10)
     assert found.is_default
-    assert "cannot be told from noise" in found.verdict
+    assert "the difference is within noise" in found.verdict
     assert read_config(tmp_path / "run.toml") == BASE
 
 

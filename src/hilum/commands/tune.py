@@ -26,10 +26,9 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     ],
     trials: Annotated[int, typer.Option(help="Trials in all, those of earlier runs in DIR included.")] = 30,
     minutes: Annotated[
-        float | None, typer.Option(help="After so many, no trial goes on; the best is judged anew all the same.")
+        float | None, typer.Option(help="No trial goes on after so many minutes; judging the best again comes on top.")
     ] = None,
     folds: Annotated[int, typer.Option(help="Folds of the grouped cross-validation that judges a trial.")] = 5,
-    confirmations: Annotated[int, typer.Option(help="How often the best trial and the defaults are judged anew.")] = 2,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Settings to start from; trial 0.")
     ] = None,
@@ -58,28 +57,20 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     if workers is not None and cluster is None:
         raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
     check_training()
+    from hilum.run.cluster import Cluster
     from hilum.train.config import read_config
-    from hilum.train.tune.settings import TuneSettings, check_search
+    from hilum.train.tune.search_space import Search, TuneSettings, check_search
 
     base = read_config(config, {"backbone": backbone, "weights": weights, "seed": seed}, settings or ())
-    extent = TuneSettings(trials, minutes, folds, confirmations)
-    check_search(data, out, base)
+    search = Search(data, out, base, TuneSettings(trials, minutes, folds))
+    check_search(search)
     load_training()
     from hilum.train.tune.table import LiveTable
     from hilum.workflows.tune import tune_settings
 
     console = TerminalConsole()
-    tuned = tune_settings(
-        data,
-        out,
-        base,
-        extent,
-        cluster=cluster,
-        num_workers=workers,
-        overwrite=overwrite,
-        console=console,
-        table=LiveTable(),
-    )
+    place = None if cluster is None else Cluster(cluster, workers)
+    tuned = tune_settings(search, cluster=place, overwrite=overwrite, console=console, table=LiveTable())
     typer.echo(printable(tuned.verdict))
     console.say(f"Settings: {out / 'run.toml'}    Report: {out / 'report.html'}    {NOTICE}")
     if tuned.num_unread:

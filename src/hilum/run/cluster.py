@@ -36,7 +36,7 @@ from hilum.run.models import shipped_model
 from hilum.run.writing import check_format, open_writer
 from hilum.version import __version__
 
-__all__ = ["LOCAL", "SHARD_FILMS", "Cluster", "predict_on_cluster"]
+__all__ = ["LOCAL", "SHARD_FILMS", "Cluster", "connect", "predict_on_cluster"]
 
 LOCAL = "local"
 SHARD_FILMS = 256  # a minute's work of one core, so that a kill costs little and a worker is seldom idle at the end
@@ -253,6 +253,21 @@ class _ShardJudge:
 # --- Ray ------------------------------------------------------------------------------------------------------------
 
 
+def connect(cluster: Cluster, environment: Mapping[str, str]) -> tuple[Any, int]:
+    """Start or join a cluster; return the module `ray` and the number of workers.
+
+    Args:
+        cluster: Where.
+        environment: Variables that its workers get.
+
+    Raises:
+        InputError: The cluster cannot be reached.
+        MissingExtra: Ray is not installed.
+    """
+    ray = _ray(cluster)
+    return ray, _connect(ray, cluster, runtime_env={"env_vars": dict(environment)})
+
+
 def _check(row: Mapping[str, Any]) -> None:
     """Refuse to go on where a worker failed."""
     if row["error"]:
@@ -276,13 +291,13 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise MissingExtra("Judging on a cluster", "cluster") from error
+        raise MissingExtra("Working on a cluster", "cluster") from error
     return ray
 
 
-def _connect(ray: Any, cluster: Cluster) -> int:
+def _connect(ray: Any, cluster: Cluster, **words: Any) -> int:
     """Start or join a cluster; return the number of workers."""
-    words: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
+    words |= {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     if cluster.address == LOCAL:
         words |= {
             "num_cpus": cluster.num_workers or os.cpu_count() or 1,

@@ -1,25 +1,31 @@
-"""A search for settings: trials judged by grouped cross-validation, the best confirmed, the winner written down.
+"""The job of `hilum tune`: search for settings, compare the best trial with the defaults, write down the winner.
 
-The defaults are trial 0. They stay the answer unless the best trial beats them, judged anew on other folds and with
+The defaults are trial 0. They stay the answer unless the best trial beats them, judged again on other folds and with
 other first weights, by two standard errors of the films' paired losses.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from hilum.console import Console
 from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
+from hilum.run.cluster import Cluster
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.tune.cluster import work_on_cluster
+from hilum.train.tune.gain import figures_of
 from hilum.train.tune.page import SearchResult, search_page, verdict_text
-from hilum.train.tune.settings import TuneSettings, check_search
-from hilum.train.tune.table import NoTable
-from hilum.train.tune.trial_rows import TrialRow, trial_rows, trials_csv
-from hilum.train.tune.worker import NOISE, TuneWorker
+from hilum.train.tune.search_space import Search, check_search
+from hilum.train.tune.table import NoTable, TrialRow, trials_csv
+from hilum.train.tune.worker import NUM_CONFIRMATIONS, TuneWorker, work_on_search
 
 __all__ = ["Tuned", "tune_settings"]
 
@@ -46,29 +52,21 @@ class Tuned:
 
 
 def tune_settings(
-    data: Path,
-    out: Path,
-    base: RunConfig,
-    settings: TuneSettings,
+    search: Search,
     *,
-    cluster: str | None = None,
-    num_workers: int | None = None,
+    cluster: Cluster | None = None,
     overwrite: bool = False,
     console: Console | None = None,
     table: NoTable | None = None,
 ) -> Tuned:
-    """Search for better settings and leave run.toml, trials.csv and report.html in a folder.
+    """Search for better settings and leave run.toml, trials.csv and report.html in the search's folder.
 
-    A search that was stopped goes on where it stood; one that is finished goes on where more trials are asked for. A
-    test part, given or drawn as `hilum train` draws it, is neither learned from nor judged.
+    A search that was stopped continues where it was; one that is finished continues where more trials are asked for.
+    Test films, given or drawn as `hilum train` draws them, are not used.
 
     Args:
-        data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
-        out: The search's folder.
-        base: The settings to start from.
-        settings: How long and how carefully.
-        cluster: A Ray cluster's address or ``local``; None to judge the trials in this process.
-        num_workers: Processes of the cluster.
+        search: What to search, where, and how long.
+        cluster: Where the trials are judged; None for this process.
         overwrite: Whether another search in the folder is replaced.
         console: Where messages go.
         table: Where the trials are shown while the search goes on.
@@ -80,70 +78,66 @@ def tune_settings(
     """
     console, table = console or Console(), table or NoTable()
     try:
-        check_search(data, out, base)
-        worker = TuneWorker(data, out, base, settings, overwrite=overwrite, console=console, watch=table.doing)
+        check_search(search)
+        worker = TuneWorker(search, overwrite=overwrite, console=console, watch=table.doing)
         try:
             if not worker.store.is_new:
-                console.say(f"Going on with the search in {out}.")
-            table.rows = lambda: trial_rows(worker.store.trials(), worker.space)
+                console.say(f"Continuing the search in {search.out}.")
+            table.rows = worker.store.rows
             with table:
                 if cluster is None:
                     worker.work()
                 else:
-                    work_on_cluster(
-                        data, out, base, settings, address=cluster, num_workers=num_workers, doing=table.doing
-                    )
-            return _concluded(worker, out)
+                    there = dataclasses.replace(search, data=search.data.resolve(), out=search.out.resolve())
+                    work_on_cluster(partial(work_on_search, there), cluster, table.doing)
+            return _concluded(worker)
         finally:
             worker.store.close()
     except OSError as error:
         if isinstance(error, HilumError):
             raise
         raise InputError(
-            f"Cannot write into `{out}`: {error.strerror or error}.",
-            fix="Free some space or choose another folder; the same command then goes on where it stood.",
+            f"Cannot write into `{search.out}`: {error.strerror or error}.",
+            fix="Free some space or choose another folder; the same command then continues where it stopped.",
         ) from error
 
 
-def _concluded(worker: TuneWorker, out: Path) -> Tuned:
+def _concluded(worker: TuneWorker) -> Tuned:
     """Write the search's files and return its outcome."""
-    rows = trial_rows(worker.store.trials(), worker.space)
-    if rows[0].loss is None:
+    rows, base, out = worker.store.rows(), worker.search.base, worker.search.out
+    if not rows or rows[0].loss is None:
         raise InputError(
-            f"The defaults could not be judged: {rows[0].note or rows[0].state}.",
+            f"The defaults could not be judged: {(rows[0].note or rows[0].state) if rows else 'not tried'}.",
             fix="Take other settings or fewer films, and add --overwrite.",
         )
     confirmed = worker.confirmed()
-    is_default = confirmed is None or not confirmed.gain.beyond(NOISE)
-    chosen = rows[0] if confirmed is None or is_default else rows[confirmed.number]
-    config = worker.space.base
-    if confirmed is not None and not is_default:
-        config = worker.space.config(worker.store.trials()[confirmed.number].params)
+    number = confirmed.number if confirmed is not None and confirmed.is_better else 0
+    config = worker.space.config(worker.store.trials()[number].params) if number else base
+    first = worker.crossed(0)
     result = SearchResult(
         data_name=worker.prepared.scan.dataset.name,
+        backbone=base.backbone,
         findings=worker.prepared.findings,
         rows=rows,
-        chosen=chosen,
-        first=worker.crossed(0),
+        chosen=rows[number],
+        defaults=figures_of(first, seed=base.seed),
         confirmed=confirmed,
+        num_confirmations=NUM_CONFIRMATIONS,
         importances=_importances(worker),
-        settings=worker.settings,
-        base=worker.space.base,
+        num_folds=worker.settings.num_folds,
+        seed=base.seed,
+        num_groups=len(np.unique(first.groups)),
         num_test=int((worker.folds < 0).sum()),
     )
     replace_file(out / "run.toml", to_toml(config))
     replace_file(out / "trials.csv", trials_csv(rows))
     replace_file(out / "report.html", search_page(result))
-    return Tuned(out, config, is_default, verdict_text(result), rows, worker.prepared.scan.num_unread)
+    return Tuned(out, config, not number, verdict_text(result), rows, worker.prepared.scan.num_unread)
 
 
 def _importances(worker: TuneWorker) -> dict[str, float]:
     """Return each setting's share of what the trials' losses differ by; empty where there are too few trials."""
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-    from optuna.trial import TrialState
-
-    values = {trial.value for trial in worker.store.trials() if trial.state == TrialState.COMPLETE}
-    if len(values) < len(worker.space.distributions):
+    if len({row.loss for row in worker.store.rows()} - {None}) < len(worker.space.distributions):
         return {}
     evaluator = FanovaImportanceEvaluator(seed=worker.space.base.seed)
     return get_param_importances(worker.store.study, evaluator=evaluator)

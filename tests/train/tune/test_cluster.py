@@ -14,19 +14,18 @@ import pytest
 from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.film.preprocess import Preprocessing
+from hilum.run.cluster import Cluster
 from hilum.train.config import FitSettings, default_config, to_toml
 from hilum.train.tune.cluster import _raise_its_error, work_on_cluster
-from hilum.train.tune.settings import TuneSettings
 
 BASE = dataclasses.replace(
     default_config("plain-cnn"), preprocessing=Preprocessing(size_px=32), fit=FitSettings(epochs=0)
 )
-SETTINGS = TuneSettings(3, num_folds=2, num_confirmations=1)
 
 
-def spread(data: Path, out: Path, *, address: str = "local", num_workers: int | None = 2) -> list[str]:
+def spread(address: str = "local", num_workers: int | None = 2) -> list[str]:
     said: list[str] = []
-    work_on_cluster(data, out, BASE, SETTINGS, address=address, num_workers=num_workers, doing=said.append)
+    work_on_cluster(lambda: None, Cluster(address, num_workers), said.append)
     return said
 
 
@@ -38,10 +37,10 @@ def test_workers_share_the_trials(tmp_path: Path, fresh_process: Callable[..., A
         tmp_path / "films", num_per_finding=12, num_test_per_finding=1, seed=1, findings=("Normal", "Covid-19")
     )
     (tmp_path / "start.toml").write_text(to_toml(BASE), encoding="utf-8")
-    words = ["--config", tmp_path / "start.toml", "--folds", 2, "--confirmations", 1, "--cluster", "local"]
+    words = ["--config", tmp_path / "start.toml", "--folds", 2, "--cluster", "local"]
     done = fresh_process("tune", data, "--out", tmp_path / "out", "--trials", 3, *words, "--workers", 2, timeout=900)
     assert done.code == 0, done.err
-    assert done.out.startswith(("The defaults are kept", "Trial "))
+    assert done.out.startswith(("No trial scored better", "Trial "))
     text = (tmp_path / "out" / "trials.csv").read_text(encoding="utf-8")
     lines = list(csv.DictReader(text.splitlines()))
     assert [line["trial"] for line in lines] == ["0", "1", "2"]
@@ -67,18 +66,18 @@ def test_what_a_worker_cannot_read_is_the_commands_error() -> None:
         _raise_its_error("task", Task)
 
 
-def test_a_cluster_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_an_input_error() -> None:
     pytest.importorskip("ray")
     with pytest.raises(InputError, match="Cannot reach a Ray cluster at `auto`"):
-        spread(tmp_path, tmp_path / "out", address="auto", num_workers=None)
+        spread("auto", None)
 
 
-def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match="`cluster`"):
-        spread(tmp_path, tmp_path / "out")
+        spread()
 
 
-def test_no_workers_are_refused(tmp_path: Path) -> None:
+def test_no_workers_are_refused() -> None:
     with pytest.raises(ConfigError, match="number of workers"):
-        spread(tmp_path, tmp_path / "out", num_workers=0)
+        spread(num_workers=0)

@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from hilum.run.answer import softmax
 from hilum.train.trial import Crossed
-from hilum.train.tune.gain import film_losses, gain_of, macro_f1, mean_loss
+from hilum.train.tune.gain import confirmed_of, figures_of, film_losses, gain_of, macro_f1, mean_loss
 
 
 def crossed(num: int = 60, *, sure: float = 1.0, seed: int = 0, groups: np.ndarray | None = None) -> Crossed:
@@ -33,18 +33,18 @@ def test_certainty_of_the_wrong_finding_costs_much_and_not_everything() -> None:
 def test_settings_do_not_beat_themselves() -> None:
     gain = gain_of(crossed(), crossed())
     assert gain.value == 0
-    assert not gain.beyond(0.0)
+    assert not gain.is_beyond_noise
 
 
 def test_a_gain_beyond_noise_is_told_and_a_lucky_film_is_not() -> None:
     plain = crossed(sure=0.5)
-    assert gain_of(crossed(sure=3.0), plain).beyond(2)
-    assert not gain_of(plain, crossed(sure=3.0)).beyond(0)
+    assert gain_of(crossed(sure=3.0), plain).is_beyond_noise
+    assert not gain_of(plain, crossed(sure=3.0)).is_beyond_noise
     logits = plain.logits.copy()
     logits[0, plain.truth[0]] += 5
     lucky = gain_of(Crossed(plain.positions, plain.truth, logits, plain.groups), plain)
     assert lucky.value > 0
-    assert not lucky.beyond(2)
+    assert not lucky.is_beyond_noise
 
 
 def test_the_error_is_that_of_a_mean_where_films_are_independent_and_findings_alike() -> None:
@@ -65,8 +65,8 @@ def test_films_of_one_group_count_as_one_and_so_may_those_of_one_fit() -> None:
     shifted = Crossed(second.positions, second.truth, second.logits.copy(), second.groups)
     fits = np.arange(60) // 20
     shifted.logits[fits == 0] += np.eye(3)[shifted.truth[fits == 0]] * 4  # one network of three turned out well
-    assert gain_of(shifted, second).beyond(2)
-    assert not gain_of(shifted, second, fits).beyond(2)
+    assert gain_of(shifted, second).is_beyond_noise
+    assert not gain_of(shifted, second, fits).is_beyond_noise
     assert gain_of(shifted, second, np.zeros(60, int)).error == np.inf  # one network tells nothing of its luck
 
 
@@ -78,3 +78,18 @@ def test_only_films_that_both_have_answered_count_and_they_must_be_the_same() ->
     assert gain_of(cut, whole) == gain_of(cut, short)
     with pytest.raises(ValueError, match="same films"):
         gain_of(Crossed(whole.positions[::-1], whole.truth, whole.logits, whole.groups), whole)
+
+
+def test_figures_of_the_best_and_the_defaults_stand_side_by_side() -> None:
+    defaults, best = crossed(sure=0.5), crossed(sure=3.0, seed=1)
+    found = confirmed_of(4, defaults, best, np.arange(60) % 6, seed=0)
+    gain = gain_of(best, defaults, np.arange(60) % 6)
+    assert (found.number, found.gain, found.gain_error) == (4, gain.value, gain.error)
+    assert found.is_better
+    assert found.best == figures_of(best, seed=0)
+    assert found.best.num_films == 60
+    assert found.best.accuracy.value == pytest.approx((best.logits.argmax(axis=1) == best.truth).mean())
+    difference = found.f1_difference
+    assert difference.value == pytest.approx(macro_f1(best) - macro_f1(defaults))
+    assert difference.low is not None
+    assert 0 < difference.low < difference.value

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from hilum.errors import ConfigError, InconsistentDataset, InputError
 from hilum.train.augment import Augmentation
 from hilum.train.config import FitSettings, RunConfig, default_config, read_config, to_toml
-from hilum.train.tune.search_space import SearchSpace, search_space
+from hilum.train.tune.search_space import Search, SearchSpace, TuneSettings, check_search, search_space
 
 ODD = dataclasses.replace(
     default_config("plain-cnn"),
@@ -76,3 +78,40 @@ def test_each_optimiser_gets_the_rate_in_its_own_measure() -> None:
         for name in ("adamw", "lion", "sgd")
     }
     assert rates == {"adamw": 1e-4, "lion": 2e-5, "sgd": 3e-3}
+
+
+def test_folders_and_films_are_looked_at(tmp_path: Path) -> None:
+    films, out, base = tmp_path / "films", tmp_path / "out", default_config("plain-cnn")
+    for finding in ("Normal", "Covid"):
+        (films / finding).mkdir(parents=True)
+        for number in range(3):
+            (films / finding / f"{number}.png").write_bytes(b"no film: it is only counted")
+    check_search(Search(films, out, base))
+    with pytest.raises(InputError, match="lies in the data folder"):
+        check_search(Search(films, films / "out", base))
+    out.mkdir()
+    (out / "mine.txt").touch()
+    with pytest.raises(InputError, match="holds no search"):
+        check_search(Search(films, out, base))
+    (out / "search.json").write_text("precious")
+    with pytest.raises(InputError, match="holds no search"):
+        check_search(Search(films, out, base))
+    (out / "search.json").write_text('{"settings": "", "films": "", "folds": 5}')
+    check_search(Search(films, out, base))
+    (films / "Covid" / "0.png").unlink()
+    with pytest.raises(InconsistentDataset, match="has 2 films to divide; expected at least 3"):
+        check_search(Search(films, out, base))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_trials": 0}, "number of trials must lie between 1 and"),
+        ({"num_folds": 1}, "number of folds"),
+        ({"minutes": -1.0}, "number of minutes"),
+        ({"minutes": float("nan")}, "number of minutes"),
+    ],
+)
+def test_senseless_settings_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TuneSettings(**settings)

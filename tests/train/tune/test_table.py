@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import sys
 
 import pytest
 import rich.console
 
-from hilum.train.tune.table import LiveTable, NoTable, trial_table
-from hilum.train.tune.trial_rows import TrialRow
+from hilum.train.tune.table import LiveTable, NoTable, TrialRow, best_row, changes_text, trial_table, trials_csv
 
 
 def row(number: int, state: str = "finished", loss: float | None = 0.5, **changes: object) -> TrialRow:
@@ -88,3 +88,25 @@ def test_no_table_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         table.doing("anything")
         assert list(table.rows()) == []
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_best_is_the_finished_one_with_the_lowest_loss() -> None:
+    assert best_row(ROWS) is ROWS[1]
+    assert best_row(ROWS[2:3]) is None
+
+
+def test_changes_name_what_differs() -> None:
+    assert changes_text(ROWS[0], ROWS[0]) == "the defaults"
+    assert changes_text(row(3, dropout=0.35, optimiser="sgd"), ROWS[0]) == "dropout 0.35, optimiser sgd"
+
+
+def test_the_csv_holds_every_trial_with_its_settings() -> None:
+    lines = list(csv.DictReader(io.StringIO(trials_csv(ROWS[:3]))))
+    assert [line["trial"] for line in lines] == ["0", "1", "2"]
+    assert [line["loss"] for line in lines] == ["0.500000", "0.400000", ""]
+    assert [line["loss_so_far"] for line in lines] == ["0.500000", "0.400000", "0.700000"]
+    assert [line["dropout"] for line in lines] == ["0.2", "0.35", "0.2"]
+    assert [line["optimiser"] for line in lines] == ["adamw", "adamw", "sgd"]
+    assert lines[2]["note"] == "worse than trial 1 by more than noise"
+    assert lines[1]["seconds"] == "12.0"
+    assert trials_csv([]).count("\n") == 1

@@ -16,11 +16,11 @@ from hilum.data.split import assign_splits
 from hilum.errors import InputError
 from hilum.film.preprocess import Preprocessing
 from hilum.train.config import FitSettings, RunConfig, default_config
-from hilum.train.tune.settings import TuneSettings
+from hilum.train.tune.search_space import Search, TuneSettings
+from hilum.train.tune.search_store import Claim
 from hilum.train.tune.worker import TuneWorker
 
 BASE = default_config("plain-cnn")
-FINDINGS = ("Normal", "Covid-19")
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +30,18 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_per_finding=20,
         num_test_per_finding=2,
         seed=5,
-        findings=FINDINGS,
+        findings=("Normal", "Covid-19"),
         size_px=64,
     )
 
 
 def worker(phantoms: Path, out: Path, num_trials: int = 8, base: RunConfig = BASE, **changes: Any) -> TuneWorker:
-    settings = TuneSettings(num_trials, changes.pop("minutes", None), num_folds=4, num_confirmations=2)
-    return TuneWorker(phantoms, out, base, settings, **changes)
+    settings = TuneSettings(num_trials, changes.pop("minutes", None), num_folds=4)
+    return TuneWorker(Search(phantoms, out, base, settings), **changes)
 
 
 def ended(one: TuneWorker) -> list[tuple[int, str, float | None]]:
-    return [(trial.number, trial.state.name, trial.value) for trial in one.store.trials()]
+    return [(number, trial.state.name, trial.value) for number, trial in enumerate(one.store.trials())]
 
 
 def test_films_that_the_starting_weights_have_seen_judge_no_trial(
@@ -58,7 +58,7 @@ def test_films_that_the_starting_weights_have_seen_judge_no_trial(
 
 
 @pytest.mark.slow
-def test_the_best_trial_is_found_ends_others_early_and_is_judged_anew(
+def test_the_best_trial_is_found_ends_others_early_and_is_judged_again(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:
     one = worker(phantoms, tmp_path)
@@ -77,18 +77,17 @@ def test_the_best_trial_is_found_ends_others_early_and_is_judged_anew(
     assert all(len(trial.intermediate_values) < 4 for trial in hopeless)
     confirmed = one.confirmed()
     assert confirmed is not None
-    assert confirmed.gain.beyond(2)
-    assert len(confirmed.best.positions) == 2 * 40
-    assert np.array_equal(confirmed.best.positions, confirmed.defaults.positions)
+    assert confirmed.is_better
+    assert confirmed.best.num_films == confirmed.defaults.num_films == 40
     one.store.close()
-    search, anew = networks.fitted[:-16], networks.fitted[-16:]
-    assert not {seed for _, seed, _ in search} & {seed for _, seed, _ in anew}
+    search, again = networks.fitted[:-16], networks.fitted[-16:]
+    assert not {seed for _, seed, _ in search} & {seed for _, seed, _ in again}
     num_fits = len(networks.fitted)
-    again = worker(phantoms, tmp_path)
-    again.work()
-    assert again.confirmed() is not None
+    finished = worker(phantoms, tmp_path)
+    finished.work()
+    assert finished.confirmed() is not None
     assert len(networks.fitted) == num_fits  # a finished search has nothing left to do
-    again.store.close()
+    finished.store.close()
 
 
 def test_a_test_film_is_never_learned_from_nor_judged(phantoms: Path, tmp_path: Path, networks: Any) -> None:
@@ -158,7 +157,7 @@ def test_settings_that_cannot_be_fitted_end_their_trial_and_not_the_search(
     one = worker(phantoms, tmp_path, num_trials=3)
     one.work()
     states = ended(one)
-    assert states[1][1:] == ("PRUNED", None)
+    assert states[1][1] == "PRUNED"
     assert one.store.trials()[1].user_attrs["note"] == "cannot be fitted: A logit is not finite."
     assert len(states) == 3
     one.store.close()
@@ -228,10 +227,8 @@ def test_several_processes_share_a_search(phantoms: Path, tmp_path: Path, networ
         if not state["begun"] and len(networks.fitted) == 5:
             state["begun"] = True
             other = worker(phantoms, tmp_path, num_trials=3)
-            with other.store.claim(3) as claim:
-                assert claim is not None
-                assert claim.trial.number == 2
-                other._judge(claim)
+            assert other.store.work_on_one(other.store.study, other._judge, 3)
+            assert [trial.state.name for trial in other.store.trials()][2] in ("COMPLETE", "PRUNED")
             second.append(other)
 
     networks.before = join
@@ -247,21 +244,25 @@ def test_several_processes_share_a_search(phantoms: Path, tmp_path: Path, networ
 def test_the_defaults_are_judged_whole_even_where_another_process_has_found_better(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:
-    one = worker(phantoms, tmp_path, num_trials=2)
-    with one.store.claim(2) as first, one.store.claim(2) as second:
-        assert first is not None
-        assert second is not None
-        good = dataclasses.replace(second, values={**second.values, "dropout": 0.5})
-        one._judge(good)
-        one._judge(first)
+    one, other = (worker(phantoms, tmp_path, num_trials=2) for _ in range(2))
+
+    def judge_good(claim: Claim) -> float:
+        return other._judge(dataclasses.replace(claim, values={**claim.values, "dropout": 0.5}))
+
+    def judge_late(claim: Claim) -> float:
+        assert other.store.work_on_one(other.store.study, judge_good, 2)
+        return one._judge(claim)
+
+    assert one.store.work_on_one(one.store.study, judge_late, 2)
     assert [state for _, state, _ in ended(one)] == ["COMPLETE", "COMPLETE"]
     assert one.best() == 1
-    one.store.close()
+    for each in (one, other):
+        each.store.close()
 
 
 def test_real_networks_are_fitted_and_answer(phantoms: Path, tmp_path: Path) -> None:
     base = dataclasses.replace(BASE, preprocessing=Preprocessing(size_px=32), fit=FitSettings(epochs=1, batch_size=32))
-    one = TuneWorker(phantoms, tmp_path, base, TuneSettings(1, num_folds=2, num_confirmations=1))
+    one = TuneWorker(Search(phantoms, tmp_path, base, TuneSettings(1, num_folds=2)))
     one.work()
     assert one.best() == 0
     assert one.confirmed() is None

@@ -1,4 +1,4 @@
-"""By how much some settings beat others on the same films, and what of it may be noise.
+"""By how much some settings beat others on the same films, and whether that may be noise.
 
 What is compared is the mean negative logarithm of the probability that a film's true finding was given by a network
 that had seen nothing of its group, at a temperature fitted on that network's own validation films. Every finding weighs
@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilum.judge import metrics
+from hilum.judge.compare.paired import macro_f1_difference
+from hilum.judge.intervals import grouped_mean
 from hilum.run.answer import softmax
 from hilum.train.trial import Crossed
+from hilum.train.tune.page import Confirmed, SettingsFigures
 
-__all__ = ["Gain", "film_losses", "gain_of", "macro_f1", "mean_loss"]
+__all__ = ["Gain", "confirmed_of", "figures_of", "film_losses", "gain_of", "macro_f1", "mean_loss"]
 
+_NOISE = 2.0  # standard errors
 _LEAST_PROBABILITY = 1e-12
 
 
@@ -33,9 +37,10 @@ class Gain:
     value: float
     error: float
 
-    def beyond(self, num_errors: float) -> bool:
-        """Return whether the gain is larger than so many standard errors."""
-        return self.value > num_errors * self.error
+    @property
+    def is_beyond_noise(self) -> bool:
+        """Whether the gain is larger than two standard errors."""
+        return self.value > _NOISE * self.error
 
 
 def film_losses(crossed: Crossed) -> np.ndarray:
@@ -54,10 +59,44 @@ def macro_f1(crossed: Crossed) -> float:
     return metrics.macro_f1(crossed.truth, crossed.logits.argmax(axis=1))
 
 
+def figures_of(crossed: Crossed, *, seed: int) -> SettingsFigures:
+    """Return the figures of some settings; the seed is for the interval's resamples."""
+    right = (crossed.logits.argmax(axis=1) == crossed.truth).astype(float)
+    return SettingsFigures(
+        loss=mean_loss(crossed),
+        macro_f1=macro_f1(crossed),
+        accuracy=grouped_mean(right, crossed.groups, seed=seed),
+        num_films=len(np.unique(crossed.positions)),
+    )
+
+
+def confirmed_of(number: int, defaults: Crossed, best: Crossed, fits: np.ndarray, *, seed: int) -> Confirmed:
+    """Return the best trial against the defaults.
+
+    Args:
+        number: The trial's.
+        defaults: Answers with the defaults.
+        best: Answers with the trial's settings on the same films in the same order.
+        fits: (m,) int, which network of the trial answered a film.
+        seed: For the intervals' resamples.
+    """
+    gain = gain_of(best, defaults, fits)
+    first, second = (one.logits.argmax(axis=1) for one in (defaults, best))
+    return Confirmed(
+        number=number,
+        defaults=figures_of(defaults, seed=seed),
+        best=figures_of(best, seed=seed),
+        gain=gain.value,
+        gain_error=gain.error,
+        is_better=gain.is_beyond_noise,
+        f1_difference=macro_f1_difference(best.truth, first, second, best.groups),
+    )
+
+
 def gain_of(settings: Crossed, other: Crossed, fits: np.ndarray | None = None) -> Gain:
     """Return by how much some settings beat others on the films that both have answered.
 
-    Chance enters twice: in which films there are, and in what each network came to be. The first shows in how the
+    Chance enters twice: which films there are, and how each network turned out. The first shows in how the
     films' differences scatter over groups, the second in how they scatter over fits; the larger of the two standard
     errors counts.
 

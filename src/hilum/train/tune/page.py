@@ -6,21 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hilum.judge.compare.paired import macro_f1_difference
-from hilum.judge.intervals import grouped_mean
-from hilum.report import charts as plots
+from hilum.console import count_of
+from hilum.judge.intervals import Interval
+from hilum.report import charts
 from hilum.report.markup import headings, scroll
 from hilum.report.page import Section, html_page
 from hilum.text import escape
-from hilum.train.config import RunConfig
-from hilum.train.trial import Crossed
-from hilum.train.tune.gain import macro_f1, mean_loss
-from hilum.train.tune.settings import TuneSettings
-from hilum.train.tune.trial_rows import TrialRow, best_row, changes_text
-from hilum.train.tune.worker import NOISE, Confirmed
+from hilum.train.tune.table import TrialRow, best_row, changes_text, shown_value
 from hilum.version import __version__
 
-__all__ = ["SearchResult", "search_page", "verdict_text"]
+__all__ = ["Confirmed", "SearchResult", "SettingsFigures", "search_page", "verdict_text"]
 
 _NAMES = {
     "learning_rate": "learning rate",
@@ -41,59 +36,104 @@ _FOOTER = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class SettingsFigures:
+    """How some settings did on films that their networks had not seen.
+
+    Attributes:
+        loss: The mean loss.
+        macro_f1: From 0 to 1.
+        accuracy: From 0 to 1.
+        num_films: How many films were answered.
+    """
+
+    loss: float
+    macro_f1: float
+    accuracy: Interval
+    num_films: int
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """The best trial against the defaults, on folds and with first weights that the search had not seen.
+
+    Attributes:
+        number: The trial.
+        defaults: Figures of the defaults.
+        best: Figures of the trial.
+        gain: By how much the trial's loss is lower.
+        gain_error: The standard error of the gain.
+        is_better: Whether the gain is beyond noise.
+        f1_difference: By how much the trial's macro-F1 is higher.
+    """
+
+    number: int
+    defaults: SettingsFigures
+    best: SettingsFigures
+    gain: float
+    gain_error: float
+    is_better: bool
+    f1_difference: Interval
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """What the page shows.
 
     Attributes:
-        data_name: The data set's.
-        findings: Its findings.
+        data_name: The data set's name.
+        backbone: The network's name.
+        findings: The data set's findings.
         rows: The trials, by number.
         chosen: The trial whose settings run.toml has.
-        first: Answers with the defaults, of trial 0.
-        confirmed: The best trial judged anew; None where the defaults are the best.
+        defaults: Figures of the defaults in the search, trial 0.
+        confirmed: The best trial judged again; None where the defaults are the best.
+        num_confirmations: How often it was judged again.
         importances: Setting to its share of what the losses differ by, largest first; empty where not known.
-        settings: How long and how carefully was searched.
-        base: The settings the search started from.
+        num_folds: Folds of the cross-validation.
+        seed: The seed of the search.
+        num_groups: Groups of films that took part.
         num_test: Films that took no part.
     """
 
     data_name: str
+    backbone: str
     findings: Sequence[str]
     rows: Sequence[TrialRow]
     chosen: TrialRow
-    first: Crossed
+    defaults: SettingsFigures
     confirmed: Confirmed | None
+    num_confirmations: int
     importances: Mapping[str, float]
-    settings: TuneSettings
-    base: RunConfig
+    num_folds: int
+    seed: int
+    num_groups: int
     num_test: int
 
 
 def verdict_text(result: SearchResult) -> str:
-    """Return what came of the search, in sentences."""
+    """Return the outcome of the search, in sentences."""
     confirmed = result.confirmed
     if confirmed is None:
         others = len(result.rows) - 1
-        none = "the other trial has no" if others == 1 else f"none of the {others} other trials has a"
         return (
-            f"The defaults are kept: {none} lower loss than theirs, "
-            f"{mean_loss(result.first):.4f} (macro-F1 {macro_f1(result.first):.3f})."
+            f"No trial scored better than the defaults; the defaults are kept. {count_of(others, 'other trial')} "
+            f"{'was' if others == 1 else 'were'} made. The loss of the defaults is {result.defaults.loss:.4f}, their "
+            f"macro-F1 {result.defaults.macro_f1:.3f}."
         )
-    gain, repeats = confirmed.gain, result.settings.num_confirmations
-    told = gain.beyond(NOISE)
     lead = (
-        f"Trial {confirmed.number} is better than the defaults"
-        if told
-        else f"The defaults are kept: that trial {confirmed.number}, the best, is better cannot be told from noise"
+        f"Trial {confirmed.number} is better than the defaults."
+        if confirmed.is_better
+        else f"Trial {confirmed.number} scored best, but the difference is within noise; the defaults are kept."
     )
-    first, best = mean_loss(confirmed.defaults), mean_loss(confirmed.best)
+    f1, low, high = _points(confirmed.f1_difference)
+    rule = "" if confirmed.is_better else "; a trial must be better by two standard errors"
     return (
-        f"{lead}. Judged anew on {repeats} other draw{'s' if repeats > 1 else ''} of folds and first weights its loss "
-        f"is {best:.4f} against {first:.4f}: {'lower' if gain.value >= 0 else 'higher'} by {abs(gain.value):.4f} with "
-        f"a standard error of {gain.error:.4f}"
-        f"{', of which two are asked for' if not told else ''}. Macro-F1 {macro_f1(confirmed.best):.3f} against "
-        f"{macro_f1(confirmed.defaults):.3f} ({_f1_difference(confirmed)})."
+        f"{lead} Both were judged again on {result.num_confirmations} other draws of folds and first weights. "
+        f"The trial's loss is {confirmed.best.loss:.4f}, that of the defaults {confirmed.defaults.loss:.4f}: "
+        f"{'lower' if confirmed.gain >= 0 else 'higher'} by {abs(confirmed.gain):.4f}, standard error "
+        f"{confirmed.gain_error:.4f}{rule}. Macro-F1 is {confirmed.best.macro_f1:.3f} against "
+        f"{confirmed.defaults.macro_f1:.3f} ({f1:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f})."
     )
 
 
@@ -106,7 +146,7 @@ def search_page(result: SearchResult) -> str:
         Section("facts", "How it was done", _facts(result)),
     ]
     opening = f'<section aria-label="Verdict"><p>{escape(verdict_text(result))}</p>{_headline(result)}</section>'
-    title = f"Search for settings of {result.base.backbone} on {result.data_name}"
+    title = f"Search for settings of {result.backbone} on {result.data_name}"
     return html_page(title, "hilum tune", opening, sections, styles=("report.css",), footer=_FOOTER)
 
 
@@ -114,37 +154,25 @@ def _headline(result: SearchResult) -> str:
     confirmed = result.confirmed
     if confirmed is None:
         return ""
-    rows = []
-    for name, crossed in (("The defaults", confirmed.defaults), (f"Trial {confirmed.number}", confirmed.best)):
-        right = (crossed.logits.argmax(axis=1) == crossed.truth).astype(float)
-        accuracy = grouped_mean(right, crossed.groups, seed=result.base.seed)
-        low, high = accuracy["low"] or 0.0, accuracy["high"] or 0.0
-        rows.append(
-            f'<tr><th scope="row">{name}</th><td>{mean_loss(crossed):.4f}</td><td>{macro_f1(crossed):.3f}</td>'
-            f"<td>{100 * right.mean():.1f}<small>{100 * low:.1f}–{100 * high:.1f}</small></td></tr>"
-        )
-    num_films = len(set(confirmed.best.positions.tolist()))
-    return scroll(
-        "Judged anew",
-        f'<table class="wide"><caption>Judged anew: {num_films} films, each answered '
-        f"{result.settings.num_confirmations} times. Accuracy in per cent, 95&nbsp;% interval beneath.</caption>"
-        f"<thead><tr>{headings('Settings', 'Loss', 'Macro-F1', 'Accuracy')}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>",
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th><td>{one.loss:.4f}</td><td>{one.macro_f1:.3f}</td>'
+        "<td>{:.1f}<small>{:.1f}–{:.1f}</small></td></tr>".format(*_points(one.accuracy))
+        for name, one in (("The defaults", confirmed.defaults), (f"Trial {confirmed.number}", confirmed.best))
     )
-
-
-def _f1_difference(confirmed: Confirmed) -> str:
-    first, best = confirmed.defaults, confirmed.best
-    found = macro_f1_difference(best.truth, first.logits.argmax(axis=1), best.logits.argmax(axis=1), best.groups)
-    value, low, high = (100 * (found[limit] or 0.0) for limit in ("value", "low", "high"))
-    return f"{value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+    return scroll(
+        "Judged again",
+        f'<table class="wide"><caption>Judged again: {confirmed.best.num_films} films, each answered '
+        f"{result.num_confirmations} times. Accuracy in per cent, 95&nbsp;% interval beneath.</caption>"
+        f"<thead><tr>{headings('Settings', 'Loss', 'Macro-F1', 'Accuracy')}</tr></thead>"
+        f"<tbody>{rows}</tbody></table>",
+    )
 
 
 def _trials(result: SearchResult) -> str:
     rows = result.rows
     finished = [(row.number, row.loss) for row in rows if row.loss is not None]
     ended = [(row.number, row.loss_so_far) for row in rows if row.loss is None and row.loss_so_far is not None]
-    drawn = plots.trials_plot(finished, ended, len(rows), f"Loss of {len(rows)} trials, and the lowest so far.")
+    drawn = charts.trials_plot(finished, ended, len(rows), f"Loss of {len(rows)} trials, and the lowest so far.")
     best = best_row(rows)
     body = "".join(
         f'<tr{" class=first" if row is best else ""}><th scope="row">{row.number}</th>'
@@ -173,7 +201,7 @@ def _importance(result: SearchResult) -> str:
     if not result.importances:
         return '<p class="lede">Too few trials were finished to say which settings matter.</p>'
     shares = {_NAMES.get(name, name): share for name, share in result.importances.items()}
-    drawn = plots.share_plot(shares, "How much of the differences between trials each setting explains.")
+    drawn = charts.share_plot(shares, "How much of the differences between trials each setting explains.")
     return (
         '<p class="lede">How much of the differences between finished trials each setting explains by itself or with '
         f"others (functional ANOVA of a random forest). Of few trials this is rough.</p><figure>{drawn}</figure>"
@@ -184,8 +212,9 @@ def _settings(result: SearchResult) -> str:
     first, chosen, best = result.rows[0], result.chosen, best_row(result.rows) or result.rows[0]
     body = ""
     for name, value in first.settings.items():
-        cells = "".join(f"<td>{escape(_shown(row.settings.get(name)))}</td>" for row in (chosen, best))
-        body += f'<tr><th scope="row">{escape(_NAMES.get(name, name))}</th><td>{escape(_shown(value))}</td>{cells}</tr>'
+        cells = "".join(f"<td>{escape(shown_value(row.settings.get(name)))}</td>" for row in (chosen, best))
+        head = f'<th scope="row">{escape(_NAMES.get(name, name))}</th>'
+        body += f"<tr>{head}<td>{escape(shown_value(value))}</td>{cells}</tr>"
     return scroll(
         "Settings",
         '<table class="wide"><caption>run.toml has the chosen ones; all else is as the search started from.</caption>'
@@ -197,13 +226,13 @@ def _settings(result: SearchResult) -> str:
 def _facts(result: SearchResult) -> str:
     counts = Counter(row.state for row in result.rows)
     facts = [
-        ("Films", f"{len(result.first.positions)} in {len(set(result.first.groups.tolist()))} groups"),
+        ("Films", f"{result.defaults.num_films} in {result.num_groups} groups"),
         ("Findings", ", ".join(result.findings)),
         ("Test films, which took no part", str(result.num_test)),
-        ("Folds", f"{result.settings.num_folds}, by groups, stratified by finding"),
+        ("Folds", f"{result.num_folds}, by groups, stratified by finding"),
         ("Trials", ", ".join(f"{count} {state}" for state, count in counts.items())),
         ("Time", f"{sum(row.seconds for row in result.rows) / 60:.1f} minutes of trials"),
-        ("Seed", str(result.base.seed)),
+        ("Seed", str(result.seed)),
         ("Versions", f"hilum {__version__}"),
     ]
     body = "".join(
@@ -218,9 +247,11 @@ def _facts(result: SearchResult) -> str:
     return f'{lede}<div class="scroll"><table class="wide"><tbody>{body}</tbody></table></div>'
 
 
+def _points(figure: Interval) -> tuple[float, float, float]:
+    """Return value and limits in per cent."""
+    value, low, high = (100 * (limit or 0.0) for limit in (figure.value, figure.low, figure.high))
+    return value, low, high
+
+
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,14 +1,22 @@
-"""What a search varies: names, ranges around the settings it starts from, and the way back to settings."""
+"""What a search is asked to do, and what it varies: names, ranges around its first settings, and the way back.
+
+Nothing here needs Keras, so a search that cannot be done is refused before Keras is loaded and before a film is read.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from hilum.errors import MissingExtra
+from hilum.data.folder import read_dataset
+from hilum.data.split import check_counts
+from hilum.errors import ConfigError, MissingExtra
+from hilum.results import ResultFolder
 from hilum.train.augment import Augmentation
+from hilum.train.backbones import check_weights
 from hilum.train.config import MOST_AUGMENTATION, OPTIMISERS, SCHEDULES, RunConfig
 
 try:
@@ -16,7 +24,7 @@ try:
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("A search for settings", "train") from error
 
-__all__ = ["SearchSpace", "search_space"]
+__all__ = ["Search", "SearchSpace", "TuneSettings", "check_search", "search_space"]
 
 # Rates at which the optimisers move weights about as far as Adam does at 1, so that one range serves all of them.
 _RATE_OF = {"adam": 1.0, "adamw": 1.0, "rmsprop": 1.0, "lion": 0.2, "sgd": 30.0}
@@ -30,6 +38,72 @@ _SCALED = (
     *("rotation_degrees", "zoom_fraction", "stretch_fraction", "shift_fraction", "gamma", "contrast_fraction"),
     *("brightness_fraction", "blur_sigma_px", "noise_sigma_fraction", "lost_resolution_fraction"),
 )
+
+_FOLDER = ResultFolder(
+    of="search",
+    finished="a search; it was",
+    files=("search.json", "search.db", "trials", "confirmation", "run.toml", "trials.csv", "report.html"),
+    marks={"search.json": frozenset({"settings", "films", "folds"})},
+    is_alone=True,
+)
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """How long and how carefully to search.
+
+    Attributes:
+        num_trials: Trials of the search in all, those of earlier runs included.
+        minutes: No trial goes on after so many minutes; None for no limit. The defaults are always judged.
+        num_folds: Folds of the grouped cross-validation that judges a trial.
+    """
+
+    num_trials: int = 30
+    minutes: float | None = None
+    num_folds: int = 5
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("number of trials", self.num_trials, 1, 100_000),
+            ("number of folds", self.num_folds, 2, 20),
+            ("number of minutes", 1 if self.minutes is None else self.minutes, 0, 1_000_000),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"The {name} must lie between {low} and {high}; received {value:g}.")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, as one command asks for it.
+
+    Attributes:
+        data: A folder of class folders, one with train/ and test/ of such, or a CSV list.
+        out: The folder of the search.
+        base: The settings to start from.
+        settings: How long and how carefully.
+    """
+
+    data: Path
+    out: Path
+    base: RunConfig
+    settings: TuneSettings = TuneSettings()
+
+
+def check_search(search: Search) -> None:
+    """Refuse a search that cannot be done, as far as that shows without reading a film.
+
+    Raises:
+        InputError: The folder holds something else than a search, or lies in the data set, which cannot be used either.
+        ConfigError: The starting weights are not available.
+    """
+    out = search.out
+    check_weights(search.base.backbone, search.base.weights)
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if not names or any(name != "claims" and not name.startswith(".") for name in names):  # else another process begins
+        _FOLDER.check(
+            out, overwrite=True, data=search.data
+        )  # a search continues; the store asks before it replaces one
+    check_counts(read_dataset(search.data))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,26 +1,33 @@
-"""The trials of a search on disk: shared by processes and machines, and none lost or repeated where one of them dies.
+"""The trials of a search in Optuna's own storage, shared by processes and machines.
 
-    DIR/search.json     what the search is of: another one is refused
-    DIR/search.db       Optuna's study, SQLite
-    DIR/claims          locked while a trial is taken
-    DIR/trials/NUMBER/  what cross_fit leaves; `lock` is held by the process that works there
+    DIR/search.json     what the search is about; another search is refused
+    DIR/search.db       Optuna's studies `hilum` (the trials) and `confirmation`, in SQLite
+    DIR/claims          locked while a process takes a trial
+    DIR/trials/NUMBER/  what cross_fit leaves
 
-A process that dies lets go of its locks, whatever kills it, so the next that asks takes its trial over and goes on from
-its last epoch; there are no leases that run out and no clocks to agree. The locks are SQLite's own: they hold wherever
-the database does, on a folder shared by machines too where its file system has locks.
+The storage is RDBStorage on SQLite. It is the only storage of Optuna that needs no server and has heartbeats:
+JournalStorage has none (Optuna 5.0), and a process that is killed while it writes leaves half a line, after which no
+process can read the journal. SQLite needs a file system with locks, and machines that share it need clocks that agree.
 
-A trial's settings follow from the seed, its number and the finished trials before it alone. So one process makes the
-same trials whether it was stopped or not.
+A process at work on a trial writes a heartbeat to the database. When no heartbeat has come for a minute, Optuna fails
+the trial. RetryHeartbeatStaleTrialCallback then queues it again with its values and results. Ctrl-C fails a trial at
+once, and the next process that takes a trial queues it. For Optuna the retry is a new trial; here both are one trial
+with one number and one folder, so it continues from its last epoch. Only a process that holds the lock `claims` takes
+or queues trials, so none is lost and none is there twice. The system frees the lock when a process dies.
+
+A trial's values depend on the seed, on its number and on the finished trials before it, and on nothing else. So one
+process makes the same trials whether it was stopped or not.
 """
 
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import sqlite3
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,22 +38,33 @@ from hilum.errors import InputError, MissingExtra
 from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.train.tune.search_space import SearchSpace
+from hilum.train.tune.table import TrialRow
 
 try:
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-    from optuna.samplers import BaseSampler, TPESampler
+    from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+    from optuna.samplers import TPESampler
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
     from optuna.trial import FrozenTrial, Trial, TrialState
     from sqlalchemy.pool import NullPool
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("A search for settings", "train") from error
 
-__all__ = ["Claim", "SearchStore", "held_lock", "lock_file"]
+__all__ = ["Claim", "SearchStore", "setting_values"]
 
-_STUDY = "hilum"
+_SEARCH, _CONFIRMATION = "hilum", "confirmation"  # the names of Optuna's studies
 _NUM_RANDOM = 8  # trials before the sampler learns from the others
 _PATIENCE_SECONDS = 120.0  # for a lock that is held for moments
-_MOST_ATTEMPTS = 5  # at a trial during which nothing came of it: it ends the process that works on it
+_HEARTBEAT_SECONDS, _DEAD_AFTER_SECONDS = 10, 60
+_MOST_TRIES = 5  # of a trial that makes no progress: it ends the process that works on it
+_STATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "ended early",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "stopped",
+    TrialState.FAIL: "stopped",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,26 +73,24 @@ class Claim:
 
     Attributes:
         trial: Optuna's.
+        number: The trial's number in the search, from 0.
         values: Its point of the space.
         folder: Where its work goes.
-        seconds: What earlier tries spent on it.
-        reported: The folds whose results earlier tries have written down.
     """
 
     trial: Trial
+    number: int
     values: Mapping[str, Any]
     folder: Path
-    seconds: float = 0.0
-    reported: frozenset[int] = frozenset()
 
 
 class SearchStore:
     """The trials of one search, opened by one process.
 
     Args:
-        folder: DIR; made where it is not there.
+        folder: DIR; made where it does not exist.
         space: What is varied.
-        identity: What the search is of; JSON.
+        identity: What the search is about; JSON.
         overwrite: Whether another search in the folder is replaced.
 
     Raises:
@@ -82,72 +98,117 @@ class SearchStore:
     """
 
     def __init__(
-        self, folder: Path, space: SearchSpace, identity: Mapping[str, Any], *, overwrite: bool = False
+        self, folder: Path, space: SearchSpace, identity: Mapping[str, object], *, overwrite: bool = False
     ) -> None:
         self.folder, self._space = folder, space
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         folder.mkdir(parents=True, exist_ok=True)
-        with held_lock(folder / "claims", _PATIENCE_SECONDS):
+        with self._locked():
             self.is_new = self._begin(dict(identity), overwrite=overwrite)
         self._storage = _storage(folder / "search.db")
-        self.study = optuna.load_study(
-            study_name=_STUDY, storage=self._storage, sampler=_NumberedSampler(space.base.seed)
+        self.study, self.confirmations = (
+            optuna.load_study(study_name=name, storage=self._storage) for name in (_SEARCH, _CONFIRMATION)
         )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         _close(self._storage)
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials there are, by number."""
-        return self.study.get_trials(deepcopy=False)
+        """Return all trials by number, each as its latest try left it."""
+        return [tries[-1] for tries in _tries(self.study)]
 
-    @contextmanager
-    def claim(self, num_trials: int) -> Iterator[Claim | None]:
-        """Take a trial to work on: one that a dead process left, else a new one; yield None where there is none.
+    def rows(self) -> list[TrialRow]:
+        """Return the trials that a process has taken, by number."""
+        return [self._row(number, tries) for number, tries in enumerate(_tries(self.study)) if tries[-1].params]
 
-        It is this process's until the context ends.
+    def queue_confirmations(self, jobs: Iterable[tuple[int, int]]) -> None:
+        """Queue pairs of trial and repeat for `confirmations`, those that are not there yet."""
+        with self._locked():
+            there = [one.user_attrs for one in self.confirmations.get_trials(deepcopy=False)]
+            for number, repeat in jobs:
+                job = {"trial": number, "repeat": repeat}
+                if not any(job.items() <= one.items() for one in there):
+                    self.confirmations.enqueue_trial({}, user_attrs=job)
 
-        Args:
-            num_trials: How many the search may have in all.
-        """
-        lock: sqlite3.Connection | None = None
-        claim: Claim | None = None
-        with held_lock(self.folder / "claims", _PATIENCE_SECONDS):
-            trials = self.trials()
-            for left in trials:
-                if left.state == TrialState.RUNNING:
-                    lock = lock_file(self._work_of(left.number) / "lock")
-                    if lock is not None:
-                        claim = self._taken_over(left.number)
-                        if claim is not None:
-                            break
-                        lock.close()
-            if claim is None and sum(one.state != TrialState.WAITING for one in trials) < num_trials:
-                trial = self.study.ask(dict(self._space.distributions))
-                lock = lock_file(self._work_of(trial.number) / "lock")
-                claim = Claim(trial, trial.params, self._work_of(trial.number))
-        try:
-            yield claim
-        finally:
-            if lock is not None:
-                lock.close()
-
-    def finish(self, claim: Claim, loss: float | None, **notes: Any) -> None:
-        """Write down a trial's result; of one that was ended early the loss is None.
+    def work_on_one(self, study: optuna.Study, judge: Callable[[Claim], float], num_trials: int = 0) -> bool:
+        """Take a trial, one that was stopped first, and judge it; return False where there is none to take.
 
         Args:
-            claim: The trial.
-            loss: What the search makes small.
-            notes: Whatever else is to be known of the trial, ready for JSON.
-        """
-        for name, value in notes.items():
-            claim.trial.set_user_attr(name, value)
-        self.study.tell(claim.trial, loss, TrialState.PRUNED if loss is None else TrialState.COMPLETE)
-        for path in (*claim.folder.glob("*.npz"), *claim.folder.glob("*.partial")):
-            path.unlink(missing_ok=True)
+            study: `study` or `confirmations`.
+            judge: Returns a trial's loss, or raises TrialPruned to end it early. Any other error fails the trial, and
+                the next process that takes one continues with it.
+            num_trials: How many new trials the study may have in all; 0 for those that are queued.
 
-    def _begin(self, identity: dict[str, Any], *, overwrite: bool) -> bool:
+        Raises:
+            InputError: The lock cannot be had.
+        """
+        claims: list[Claim] = []
+        is_lost = False
+        with ExitStack() as lock:
+            lock.enter_context(self._locked())
+            number = self._next(study, num_trials)
+            if number is None:
+                return False
+            seed = np.random.SeedSequence([self._space.base.seed, number]).generate_state(1)[0]
+            study.sampler = TPESampler(n_startup_trials=_NUM_RANDOM, seed=int(seed))
+
+            def objective(trial: Trial) -> float:
+                nonlocal is_lost
+                claims.append(self._claim(study, trial, number))
+                lock.close()  # other processes may take theirs
+                try:
+                    return judge(claims[0])
+                except UpdateFinishedTrialError:  # no heartbeat for long: another process has taken the trial over
+                    is_lost = True
+                    raise optuna.TrialPruned from None
+
+            try:
+                study.optimize(objective, n_trials=1)
+            except ValueError:
+                if not is_lost:
+                    raise
+        if not is_lost:
+            for path in (*claims[0].folder.glob("*.npz"), *claims[0].folder.glob("*.partial")):
+                path.unlink(missing_ok=True)
+        return True
+
+    def _claim(self, study: optuna.Study, trial: Trial, number: int) -> Claim:
+        is_search = study is self.study
+        job = trial.user_attrs
+        name = f"trials/{number:04d}" if is_search else f"confirmation/{job['trial']:04d}-{job['repeat'] + 1}"
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        distributions = self._space.distributions if is_search else {}
+        values = {name: _suggested(trial, name, one) for name, one in distributions.items()}
+        found = [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(folder.glob("fold-*.np[yz]"))]
+        trial.set_user_attr("found", found)
+        trial.set_user_attr("host", platform.node())
+        self._storage.record_heartbeat(trial._trial_id)  # before the lock is free
+        trial.set_user_attr("begun", trial.number)
+        return Claim(trial, number, values, folder)
+
+    def _next(self, study: optuna.Study, num_trials: int) -> int | None:
+        """Queue the trials of dead processes again; return the number of the trial to take, None where there is none.
+
+        The lock is held. So where a running trial has not begun, the process that was taking it is dead.
+        """
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.user_attrs.get("begun") != trial.number:
+                study.tell(trial.number, state=TrialState.FAIL)
+        with _experimental():
+            fail_stale_trials(study)
+            retry = RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
+        for tries in _tries(study):
+            if tries[-1].state == TrialState.FAIL and not _is_given_up(tries):
+                retry(study, tries[-1])
+        all_tries = _tries(study)
+        waiting = [number for number, tries in enumerate(all_tries) if tries[-1].state == TrialState.WAITING]
+        if waiting:
+            return min(waiting, key=lambda number: all_tries[number][-1].number)  # as Optuna takes them
+        return len(all_tries) if len(all_tries) < num_trials else None
+
+    def _begin(self, identity: dict[str, object], *, overwrite: bool) -> bool:
         marker, database = self.folder / "search.json", self.folder / "search.db"
         if marker.exists():
             is_same = json.loads(marker.read_text(encoding="utf-8")) == identity
@@ -156,7 +217,7 @@ class SearchStore:
             if not is_same and not overwrite:
                 raise InputError(
                     f"`{self.folder}` holds a search with other settings, films or folds; it was not touched.",
-                    fix="Repeat its own command to go on with it, choose another folder, or add --overwrite.",
+                    fix="Repeat its own command to continue it, choose another folder, or add --overwrite.",
                 )
         database.unlink(missing_ok=True)
         for name in ("trials", "confirmation"):
@@ -165,69 +226,78 @@ class SearchStore:
         partial = self.folder / "search.partial"
         partial.unlink(missing_ok=True)
         storage = _storage(partial)
-        study = optuna.create_study(study_name=_STUDY, storage=storage, direction="minimize")
-        study.enqueue_trial(dict(self._space.start))
+        optuna.create_study(study_name=_CONFIRMATION, storage=storage)
+        optuna.create_study(study_name=_SEARCH, storage=storage).enqueue_trial(dict(self._space.start))
         _close(storage)
         partial.replace(database)
         return True
 
-    def _work_of(self, number: int) -> Path:
-        folder = self.folder / "trials" / f"{number:04d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def _row(self, number: int, tries: list[FrozenTrial]) -> TrialRow:
+        trial, is_given_up = tries[-1], _is_given_up(tries)
+        reported, notes = trial.intermediate_values, trial.user_attrs
+        note = f"ended the process that worked on it, {_MOST_TRIES} times" if is_given_up else notes.get("note", "")
+        is_drawn = set(trial.params) == set(self._space.distributions)
+        return TrialRow(
+            number=number,
+            state="failed" if is_given_up else _STATES[trial.state],
+            loss=trial.value if trial.state == TrialState.COMPLETE else None,
+            loss_so_far=reported[max(reported)] if reported else None,
+            macro_f1=notes.get("macro_f1"),
+            num_folds_done=max(reported, default=0),
+            seconds=float(notes.get("seconds", 0.0)),
+            settings=setting_values(self._space, trial.params) if is_drawn else {},
+            note=str(note),
+        )
 
-    def _taken_over(self, number: int) -> Claim | None:
-        """Return a dead process's trial as this one's; None, and failed, where it has ended several.
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock `claims`; SQLite's own locks hold wherever the database does."""
+        path = self.folder / "claims"
+        try:
+            connection = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise InputError(
+                    f"Another process holds `{path}`.", fix="Wait until it is done; end it if it hangs."
+                ) from error
+            raise InputError(
+                f"Cannot lock `{path}`: {error}.",
+                fix="Choose a folder whose file system has locks, and free some space.",
+            ) from error
+        try:
+            yield
+        finally:
+            connection.close()
 
-        Its lock is held, so its state is the last: the process may have finished it and let go of it just now.
-        """
-        left = self.trials()[number]
-        if left.state != TrialState.RUNNING:
-            return None
-        trial, folder = Trial(self.study, left._trial_id), self._work_of(left.number)
-        stamps = [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(folder.glob("fold-*.np[yz]"))]
-        attempts = left.user_attrs.get("attempts", 1) + 1 if left.user_attrs.get("stamps", []) == stamps else 1
-        if attempts > _MOST_ATTEMPTS:
-            trial.set_user_attr("note", f"ended the process that worked on it, {_MOST_ATTEMPTS} times")
-            self.study.tell(trial, state=TrialState.FAIL)
-            return None
-        trial.set_user_attr("attempts", attempts)
-        trial.set_user_attr("stamps", stamps)
-        values = {name: _suggested(trial, name, one) for name, one in self._space.distributions.items()}
-        seconds = float(left.user_attrs.get("seconds", 0.0))
-        return Claim(trial, values, folder, seconds, frozenset(left.intermediate_values))
+
+def setting_values(space: SearchSpace, point: Mapping[str, Any]) -> dict[str, object]:
+    """Return the settings that a search varies, at a point of its space, as run.toml would have them."""
+    config = space.config(point)
+    special = {
+        "size_px": config.preprocessing.size_px,
+        "augmentation_strength": float(f"{point['augmentation_strength']:.3g}"),
+    }
+    return {name: special[name] if name in special else getattr(config.fit, name) for name in space.distributions}
 
 
-class _NumberedSampler(BaseSampler):
-    """A tree-structured Parzen estimator, made anew for each trial from the seed and the trial's number.
+def _tries(study: optuna.Study) -> list[list[FrozenTrial]]:
+    """Return Optuna's trials with the retries of each behind it; the place in the list is the search's number."""
+    tries: dict[int, list[FrozenTrial]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        tries.setdefault(trial.system_attrs.get("failed_trial", trial.number), []).append(trial)
+    return list(tries.values())
 
-    Source: Bergstra et al. 2011, Algorithms for hyper-parameter optimization; Watanabe 2023, Tree-structured Parzen
-        estimator.
-    """
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def _sampler(self, trial: FrozenTrial, name: str = "") -> TPESampler:
-        seed = np.random.SeedSequence([self._seed, trial.number, zlib.crc32(name.encode())]).generate_state(1)[0]
-        return TPESampler(n_startup_trials=_NUM_RANDOM, seed=int(seed))
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._sampler(trial).infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._sampler(trial).sample_relative(study, trial, dict(sorted(search_space.items())))
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._sampler(trial, param_name).sample_independent(study, trial, param_name, param_distribution)
+def _is_given_up(tries: list[FrozenTrial]) -> bool:
+    """Return whether the latest tries of a trial have all failed, and none found more on disk than the one before."""
+    latest = tries[-_MOST_TRIES:]
+    if len(latest) < _MOST_TRIES or any(one.state != TrialState.FAIL for one in latest):
+        return False
+    return all(one.user_attrs.get("found") == latest[0].user_attrs.get("found") for one in latest)
 
 
 def _suggested(trial: Trial, name: str, one: BaseDistribution) -> Any:
-    """Return a trial's value: the one it has already, else what its number gives."""
     if isinstance(one, CategoricalDistribution):
         return trial.suggest_categorical(name, one.choices)
     if isinstance(one, FloatDistribution):
@@ -235,61 +305,27 @@ def _suggested(trial: Trial, name: str, one: BaseDistribution) -> Any:
     raise TypeError(f"No search has values of the kind {type(one).__name__}.")
 
 
-@contextmanager
-def held_lock(path: Path, patience_seconds: float) -> Iterator[None]:
-    """Hold a lock; it is let go with the context, or by the system with the process.
-
-    Args:
-        path: The lock's file.
-        patience_seconds: How long to wait for it.
-
-    Raises:
-        InputError: Another process holds it all that time, or the folder has no locks.
-    """
-    lock = lock_file(path, patience_seconds)
-    if lock is None:
-        raise InputError(
-            f"Another process holds `{path}`.", fix="Wait until it is done, or look whether one of hilum's hangs."
-        )
-    try:
-        yield
-    finally:
-        lock.close()
-
-
-def lock_file(path: Path, patience_seconds: float = 0.0) -> sqlite3.Connection | None:
-    """Return a lock that is held until it is closed; None where another process holds it.
-
-    Args:
-        path: The lock's file.
-        patience_seconds: How long to wait for it.
-
-    Raises:
-        InputError: The folder has no locks.
-    """
-    connection = None
-    try:
-        connection = sqlite3.connect(path, timeout=patience_seconds, isolation_level=None, check_same_thread=False)
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if connection is not None:
-            connection.close()
-        if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return None
-        raise InputError(
-            f"Cannot lock `{path}`: {error}.", fix="Choose a folder whose file system has locks, and free some space."
-        ) from error
-    return connection
-
-
-def _storage(path: Path) -> optuna.storages.RDBStorage:
+def _storage(path: Path) -> RDBStorage:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(path, timeout=_PATIENCE_SECONDS, check_same_thread=False)
 
-    # The path cannot stand in the URL: it may have a question mark.
-    return optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool})
+    with _experimental():
+        return RDBStorage(
+            "sqlite://",  # the path cannot stand in the URL: it may have a question mark
+            engine_kwargs={"creator": connect, "poolclass": NullPool},
+            heartbeat_interval=_HEARTBEAT_SECONDS,
+            grace_period=_DEAD_AFTER_SECONDS,
+        )
 
 
-def _close(storage: optuna.storages.RDBStorage) -> None:
+def _close(storage: RDBStorage) -> None:
     storage.remove_session()
     storage.engine.dispose()
+
+
+@contextmanager
+def _experimental() -> Iterator[None]:
+    """Ignore that Optuna calls its heartbeats experimental; it has had them since 2.9."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield

@@ -1,10 +1,12 @@
-"""The trials of a search while it goes on: a table that renews itself on a terminal, a line a trial elsewhere."""
+"""The trials of a search as rows, and how they are shown: trials.csv, a live table, or a line for each trial."""
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -14,13 +16,72 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hilum.train.tune.trial_rows import TrialRow, best_row, changes_text
+from hilum.text import write_csv
 
-__all__ = ["LiveTable", "NoTable", "trial_table"]
+__all__ = ["LiveTable", "NoTable", "TrialRow", "best_row", "changes_text", "shown_value", "trial_table", "trials_csv"]
 
 _RENEW_SECONDS = 0.5
 _OTHER_LINES = 9  # of the terminal, that the table leaves
 _LEAST_ROWS = 4
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial.
+
+    Attributes:
+        number: From 0, the settings that the search started from.
+        state: "finished", "ended early", "running", "stopped" or "failed".
+        loss: The loss over all folds; None where the trial is not finished.
+        loss_so_far: The loss over the finished folds; None where there is none.
+        macro_f1: Macro-F1 over all folds; None where the trial is not finished.
+        num_folds_done: How many folds are finished.
+        seconds: Time that all processes have spent on it.
+        settings: Name to value, as run.toml would have them.
+        note: Why it was ended early or failed; empty otherwise.
+    """
+
+    number: int
+    state: str
+    loss: float | None
+    loss_so_far: float | None
+    macro_f1: float | None
+    num_folds_done: int
+    seconds: float
+    settings: dict[str, object]
+    note: str
+
+
+def best_row(rows: Sequence[TrialRow]) -> TrialRow | None:
+    """Return the finished trial with the lowest loss; None where none is finished."""
+    return min((row for row in rows if row.loss is not None), key=lambda row: (row.loss, row.number), default=None)
+
+
+def changes_text(row: TrialRow, first: TrialRow) -> str:
+    """Return in which settings a trial differs from another, in words."""
+    changed = [
+        f"{name} {shown_value(value)}" for name, value in row.settings.items() if value != first.settings.get(name)
+    ]
+    return ", ".join(changed) or "the defaults"
+
+
+def trials_csv(rows: Sequence[TrialRow]) -> str:
+    """Return trials.csv: one line a trial, its figures, then its settings."""
+    names = list(rows[0].settings) if rows else []
+    lines = []
+    for row in rows:
+        loss, f1, so_far = ("" if one is None else f"{one:.6f}" for one in (row.loss, row.macro_f1, row.loss_so_far))
+        settings = [shown_value(row.settings.get(name, "")) for name in names]
+        seconds = f"{row.seconds:.1f}"
+        lines.append([row.number, row.state, loss, f1, row.num_folds_done, so_far, seconds, *settings, row.note])
+    text = io.StringIO()
+    write_csv(text, ["trial", "state", "loss", "macro_f1", "folds", "loss_so_far", "seconds", *names, "note"], lines)
+    return text.getvalue()
+
+
+def shown_value(value: object) -> str:
+    """Return a setting's value as people read it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class NoTable:
@@ -82,7 +143,7 @@ class LiveTable(NoTable):
     def _tell(self) -> None:
         rows = self.rows()
         for row in rows:
-            if row.state == "running" or row.number in self._told:
+            if row.state in {"running", "stopped"} or row.number in self._told:
                 continue
             self._told.add(row.number)
             figures = f"loss {row.loss:.4f}, macro-F1 {row.macro_f1:.3f}" if row.loss is not None else row.note

@@ -1,22 +1,20 @@
-"""One process's part in a search: it takes trials until none is left, then judges the best of them anew.
+"""One process's part in a search: it judges trials until none is left, then compares the best with the defaults.
 
 A trial is ended after a fold in which it was worse than the best trial so far by two standard errors of the paired
-films (a race, as Maron and Moore 1994 have it). The best of many trials looks better than it is, as its luck was chosen
-too. So it and the defaults are judged again, on folds and with first weights that the search has not seen.
+films (a race, as in Maron and Moore 1994). The best of many trials looks better than it is, as its luck was chosen too.
+So it and the defaults are judged again, on folds and with first weights that the search has not seen.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import tensorflow
 from optuna.trial import TrialState
 
@@ -26,52 +24,34 @@ from hilum.data.split import assign_folds, assign_splits
 from hilum.errors import ConfigError, InputError
 from hilum.film.decode import DECODER_VERSION
 from hilum.train.batches import Films, load_films
-from hilum.train.config import RunConfig, to_toml
+from hilum.train.config import to_toml
 from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.pretrained import films_seen_before
 from hilum.train.trial import Crossed, cross_fit
-from hilum.train.tune.gain import Gain, gain_of, macro_f1, mean_loss
-from hilum.train.tune.search_space import search_space
-from hilum.train.tune.search_store import Claim, SearchStore, lock_file
-from hilum.train.tune.settings import TuneSettings
+from hilum.train.tune.gain import confirmed_of, gain_of, macro_f1, mean_loss
+from hilum.train.tune.page import Confirmed
+from hilum.train.tune.search_space import Search, search_space
+from hilum.train.tune.search_store import Claim, SearchStore
+from hilum.train.tune.table import best_row
 from hilum.version import __version__
 
-__all__ = ["NOISE", "Confirmed", "TuneSettings", "TuneWorker"]
+__all__ = ["NUM_CONFIRMATIONS", "TuneWorker", "work_on_search"]
 
-NOISE = 2.0  # standard errors
+NUM_CONFIRMATIONS = 2  # how often the best trial and the defaults are judged again
 _SEED_STEP = 1000  # between the draws of folds
 _MOST_SIZES = 2  # of films held in memory
 _WAIT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Confirmed:
-    """The best trial against the defaults, on folds and with first weights that the search had not seen.
-
-    Attributes:
-        number: The trial.
-        gain: Of its loss over that of the defaults.
-        defaults, best: Answers of each, repeat after repeat.
-    """
-
-    number: int
-    gain: Gain
-    defaults: Crossed
-    best: Crossed
 
 
 class TuneWorker:
     """A process at work on a search; reads the films, opens the trials.
 
     Args:
-        data: What read_dataset takes.
-        out: The search's folder.
-        base: The settings to start from.
-        settings: How long and how carefully.
+        search: What to search, where, and how long.
         overwrite: Whether another search in the folder is replaced.
         console: Where messages and progress go.
-        watch: Told what this process is doing, now and then.
+        watch: Gets a line now and then about what this process is doing.
 
     Raises:
         InputError: The data set cannot be used, or the folder holds another search.
@@ -79,20 +59,18 @@ class TuneWorker:
 
     def __init__(
         self,
-        data: Path,
-        out: Path,
-        base: RunConfig,
-        settings: TuneSettings,
+        search: Search,
         *,
         overwrite: bool = False,
         console: Console | None = None,
         watch: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.settings, self.console, self._watch = settings, console or Console(), watch
+        self.search, self.settings, self.console, self._watch = search, search.settings, console or Console(), watch
+        base = search.base
         self.space = search_space(base)
         with_lungs = base.augmentation.needs_lungs
-        self.prepared = prepare_films(data, base.preprocessing, with_lungs=with_lungs, console=self.console)
-        build_network(  # what cannot be built at all is said before a search is begun
+        self.prepared = prepare_films(search.data, base.preprocessing, with_lungs=with_lungs, console=self.console)
+        build_network(  # what cannot be built at all is reported before a search begins
             base.backbone,
             num_findings=len(self.prepared.findings),
             size_px=base.preprocessing.size_px,
@@ -101,57 +79,55 @@ class TuneWorker:
         )
         tensorflow.get_logger().setLevel("ERROR")  # it warns of many networks in one process, which is what a search is
         self._by_size = {base.preprocessing.size_px: self.prepared}
+        scan = self.prepared.scan
         self.splits = assign_splits(
-            self.prepared.scan.dataset,
-            self.prepared.scan.groups,
+            scan.dataset,
+            scan.groups,
             validation_fraction=base.data.validation_fraction,
             test_fraction=base.data.test_fraction,
             seed=base.seed,
         )
-        self.seen = films_seen_before(base.weights, self.prepared.scan.fingerprints, self.prepared.scan.groups)
+        self.seen = films_seen_before(base.weights, scan.fingerprints, scan.groups)
         if not ((np.array(self.splits) != "test") & ~self.seen).any():
             raise InputError(
                 "The starting weights were learned from all of these films: no trial could be judged on them.",
                 fix="Start from another backbone.",
             )
         self.folds = self._draw_folds(base.seed)
-        self.store = SearchStore(out, self.space, self._identity(), overwrite=overwrite)
-        self._end = None if settings.minutes is None else time.monotonic() + 60 * settings.minutes
+        self.store = SearchStore(search.out, self.space, self._identity(), overwrite=overwrite)
+        minutes = search.settings.minutes
+        self._end = None if minutes is None else time.monotonic() + 60 * minutes
 
     def work(self) -> None:
-        """Judge trials until there are as many as wanted or time is up, then the best of them anew."""
+        """Judge trials until there are as many as wanted or time is up, then the best of them again."""
         try:
-            while not self._is_over():
-                with self.store.claim(self.settings.num_trials) as claim:
-                    if claim is not None:
-                        self._judge(claim)
-                if claim is None:
-                    if not self._are_others_at_work():
-                        break
-                    self._watch("waiting for other processes")
-                    time.sleep(_WAIT_SECONDS)
+            self._work_through(self.store.study, self._judge, self.settings.num_trials)
         except _TimeUpError:
-            self.console.say("The time is up; the trial that was going on can be gone on with.")
-        self._confirm()
+            self.console.say("Time is up. The same command continues with the trial that was running.")
+        number = self.best()
+        if number:
+            jobs = [(one, repeat) for repeat in range(NUM_CONFIRMATIONS) for one in (0, number)]
+            self.store.queue_confirmations(jobs)
+            self._work_through(self.store.confirmations, self._confirm)
 
     def best(self) -> int | None:
         """Return the number of the trial with the lowest loss; None where none is finished."""
-        finished = [trial for trial in self.store.trials() if trial.state == TrialState.COMPLETE]
-        return min(finished, key=lambda trial: (trial.value, trial.number)).number if finished else None
+        row = best_row(self.store.rows())
+        return None if row is None else row.number
 
     def confirmed(self) -> Confirmed | None:
-        """Return the best trial against the defaults, judged anew; None where the defaults are the best."""
+        """Return the best trial against the defaults, judged again; None where the defaults are the best."""
         number = self.best()
         if not number:
             return None
-        parts: list[tuple[Crossed, Crossed]] = []
+        pairs: list[tuple[Crossed, Crossed]] = []
         fits: list[np.ndarray] = []
-        for repeat in range(self.settings.num_confirmations):
-            parts.append((self._judge_anew(0, repeat), self._judge_anew(number, repeat)))
-            fold_of = self._draw_folds(self._seed_of(repeat))[parts[-1][0].positions]
+        for repeat in range(NUM_CONFIRMATIONS):
+            pairs.append((self._judge_again(0, repeat), self._judge_again(number, repeat)))
+            fold_of = self._draw_folds(self._seed_of(repeat))[pairs[-1][0].positions]
             fits.append(fold_of + repeat * self.settings.num_folds)
-        defaults, best = (_joined(list(one)) for one in zip(*parts, strict=True))
-        return Confirmed(number, gain_of(best, defaults, np.concatenate(fits)), defaults, best)
+        defaults, best = (_joined(list(one)) for one in zip(*pairs, strict=True))
+        return confirmed_of(number, defaults, best, np.concatenate(fits), seed=self.space.base.seed)
 
     def crossed(self, number: int) -> Crossed:
         """Return a finished trial's answers."""
@@ -161,27 +137,38 @@ class TuneWorker:
 
     # --- trials -----------------------------------------------------------------------------------------------------
 
-    def _judge(self, claim: Claim) -> None:
-        number = claim.trial.number
+    def _work_through(self, study: optuna.Study, judge: Callable[[Claim], float], num_trials: int = 0) -> None:
+        while not (num_trials and self._is_over()):
+            if self.store.work_on_one(study, judge, num_trials):
+                continue
+            if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                break
+            self._watch("waiting for a trial of another process; a minute if that process is dead")
+            time.sleep(_WAIT_SECONDS)
+
+    def _judge(self, claim: Claim) -> float:
+        number, trial = claim.number, claim.trial
         config = self.space.config(claim.values)
-        begin = time.monotonic()
+        row = self.store.rows()[number]
+        begin = time.monotonic() - row.seconds
         best = self.best()
         rival = self.crossed(best) if best is not None else None
 
         def after_fold(num_done: int, so_far: Crossed) -> None:
-            if num_done not in claim.reported:
-                claim.trial.report(mean_loss(so_far), num_done)
-            claim.trial.set_user_attr("seconds", claim.seconds + time.monotonic() - begin)
+            if num_done > row.num_folds_done:  # what an earlier try has reported stays
+                trial.report(mean_loss(so_far), num_done)
+            trial.set_user_attr("seconds", time.monotonic() - begin)
             is_over = number == 0 or num_done == self.settings.num_folds
-            if rival is not None and not is_over and gain_of(rival, so_far).beyond(NOISE):
-                raise _HopelessError(num_done)
+            if rival is not None and not is_over and gain_of(rival, so_far).is_beyond_noise:
+                raise optuna.TrialPruned(
+                    f"worse than trial {best} by more than noise after {num_done} of {self.settings.num_folds} folds"
+                )
 
         def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
             self._watch(f"trial {number}: {stage}, epoch {epoch + (row is None)} of {epochs}")
             if number and self._end is not None and time.monotonic() > self._end:
                 raise _TimeUpError
 
-        loss, note, f1 = None, "", None
         try:
             crossed = cross_fit(
                 self._films(config.preprocessing.size_px),
@@ -191,68 +178,40 @@ class TuneWorker:
                 after_fold=after_fold,
                 progress=progress,
             )
-            loss, f1 = mean_loss(crossed), macro_f1(crossed)
-        except _HopelessError as ended:
-            note = f"worse than trial {best} by more than noise after {ended} of {self.settings.num_folds} folds"
+            trial.set_user_attr("macro_f1", macro_f1(crossed))
+            return mean_loss(crossed)
+        except optuna.TrialPruned as ended:
+            trial.set_user_attr("note", str(ended))
+            raise
         except (InputError, ConfigError, MemoryError, tensorflow.errors.OpError) as error:
             if number == 0:
                 raise
-            note = f"cannot be fitted: {error}"
-        self.store.finish(
-            claim, loss, macro_f1=f1, note=note, seconds=claim.seconds + time.monotonic() - begin, host=platform.node()
-        )
+            trial.set_user_attr("note", f"cannot be fitted: {error}")
+            raise optuna.TrialPruned from error
+        finally:
+            trial.set_user_attr("seconds", time.monotonic() - begin)
 
     def _is_over(self) -> bool:
         return self._end is not None and time.monotonic() > self._end and self.best() is not None
 
-    def _are_others_at_work(self) -> bool:
-        return any(trial.state == TrialState.RUNNING for trial in self.store.trials())
-
     # --- the best of them -------------------------------------------------------------------------------------------
 
-    def _confirm(self) -> None:
-        """Judge the best trial and the defaults anew, side by side with other processes."""
-        number = self.best()
-        if not number:
-            return
-        left = [(one, repeat) for repeat in range(self.settings.num_confirmations) for one in (0, number)]
-        while left:
-            for job in list(left):
-                folder = self._folder_anew(*job)
-                if all((folder / f"fold-{fold + 1}.npy").exists() for fold in range(self.settings.num_folds)):
-                    left.remove(job)
-                    continue
-                lock = lock_file(folder / "lock")
-                if lock is not None:
-                    try:
-                        self._judge_anew(*job)
-                    finally:
-                        lock.close()
-                    left.remove(job)
-            if left:
-                self._watch("waiting for other processes")
-                time.sleep(_WAIT_SECONDS)
+    def _confirm(self, claim: Claim) -> float:
+        job = claim.trial.user_attrs
+        return mean_loss(self._judge_again(job["trial"], job["repeat"]))
 
-    def _folder_anew(self, number: int, repeat: int) -> Path:
-        folder = self.store.folder / "confirmation" / f"{number:04d}-{repeat + 1}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def _judge_anew(self, number: int, repeat: int) -> Crossed:
+    def _judge_again(self, number: int, repeat: int) -> Crossed:
         trial = self.store.trials()[number]
         config = dataclasses.replace(self.space.config(trial.params), seed=self._seed_of(repeat))
+        work = self.store.folder / "confirmation" / f"{number:04d}-{repeat + 1}"
+        work.mkdir(parents=True, exist_ok=True)
 
         def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
             name = f"trial {number}" if number else "the defaults"
-            self._watch(f"judging {name} anew ({repeat + 1}): {stage}, epoch {epoch + (row is None)} of {epochs}")
+            self._watch(f"judging {name} again ({repeat + 1}): {stage}, epoch {epoch + (row is None)} of {epochs}")
 
-        return cross_fit(
-            self._films(config.preprocessing.size_px),
-            self._draw_folds(config.seed),
-            config,
-            work=self._folder_anew(number, repeat),
-            progress=progress,
-        )
+        films = self._films(config.preprocessing.size_px)
+        return cross_fit(films, self._draw_folds(config.seed), config, work=work, progress=progress)
 
     def _seed_of(self, repeat: int) -> int:
         return (self.space.base.seed + _SEED_STEP * (repeat + 1)) % 2**32
@@ -285,7 +244,7 @@ class TuneWorker:
             )
         return self._by_size[size_px]
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         scan = self.prepared.scan
         films = sorted(
             f"{one.file_sha256} {record.path}"
@@ -300,12 +259,17 @@ class TuneWorker:
         }
 
 
-class _HopelessError(Exception):
-    """A trial is worse than the best by more than noise; its argument is the number of folds that were done."""
-
-
 class _TimeUpError(Exception):
-    """The search's minutes are over; the trial stays where it stands."""
+    """The search's minutes are over; the trial stays where it is."""
+
+
+def work_on_search(search: Search) -> None:
+    """Be one process of a search; runs in a worker of a cluster."""
+    worker = TuneWorker(search)
+    try:
+        worker.work()
+    finally:
+        worker.store.close()
 
 
 def _joined(parts: list[Crossed]) -> Crossed:
