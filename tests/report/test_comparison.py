@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from hilum.errors import InputError
-from hilum.report.comparison import comparison_page, comparison_text, write_comparison
+from hilum.report.comparison import comparison_page, comparison_text, p_text
 
 
 def compared(**changes: Any) -> dict[str, Any]:
@@ -61,15 +56,5 @@ def test_page_is_whole_and_escaped() -> None:
     assert "0.043 McNemar" in page
 
 
-def test_earlier_comparisons_stay(tmp_path: Path) -> None:
-    write_comparison(compared(), tmp_path / "deep" / "out")
-    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == ["compare.html", "compare.json"]
-    assert json.loads((tmp_path / "deep" / "out" / "compare.json").read_text(encoding="utf-8")) == compared()
-    with pytest.raises(InputError, match="earlier comparison"):
-        write_comparison(compared(n=1), tmp_path / "deep" / "out")
-    assert '"n": 66' in (tmp_path / "deep" / "out" / "compare.json").read_text(encoding="utf-8")
-    write_comparison(compared(n=1), tmp_path / "deep" / "out", overwrite=True)
-    assert '"n": 1,' in (tmp_path / "deep" / "out" / "compare.json").read_text(encoding="utf-8")
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="Cannot make the folder"):
-        write_comparison(compared(), tmp_path / "file" / "out")
+def test_p_values_are_written_short() -> None:
+    assert [p_text(p) for p in (None, 0.0004, 0.0163, 0.352)] == ["–", "< 0.001", "= 0.016", "= 0.35"]

@@ -14,9 +14,9 @@ import pytest
 
 from hilum.data.split import read_splits
 from hilum.errors import ConfigError, InconsistentDataset, InputError
-from hilum.judge.compare.runs import compare_runs
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
+from hilum.workflows.compare import compare_runs
 from hilum.workflows.ensemble import Ensemble, ensemble_runs
 
 WriteRun = Callable[..., Path]

@@ -12,10 +12,10 @@ import pytest
 
 from hilum.console import Console
 from hilum.data.fingerprint import fingerprint, imprint_of
+from hilum.data.judged import read_judged
 from hilum.errors import HilumError, InputError
 from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph
-from hilum.judge.compare.runs import read_judged
 from hilum.run.classifier import Classifier
 from hilum.workflows.evaluate import evaluate_model
 

@@ -13,10 +13,10 @@ import pytest
 from hilum.console import Console
 from hilum.data.split import read_splits
 from hilum.errors import InconsistentDataset
-from hilum.judge.compare.runs import compare_runs
 from hilum.run.classifier import Classifier
 from hilum.train.config import RunConfig, read_config
 from hilum.workflows import held_out
+from hilum.workflows.compare import compare_runs
 from hilum.workflows.train import train_model
 
 FIGURES = ["n", "accuracy", "balanced_accuracy", "macro_f1", "auroc_macro", "ece", "per_finding", "confusion"]

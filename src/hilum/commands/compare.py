@@ -23,8 +23,8 @@ def compare(
 
     Example: hilum compare run-a run-b
     """
-    from hilum.judge.compare.runs import compare_runs
-    from hilum.report.comparison import comparison_text, write_comparison
+    from hilum.report.comparison import comparison_text
+    from hilum.workflows.compare import compare_runs, write_comparison
 
     result = compare_runs(first, second)
     if out is not None:

@@ -1,28 +1,17 @@
-"""A comparison shown: a table for the terminal, a page for the browser."""
+"""A comparison shown: its verdict in words, a table for the terminal, a page for the browser."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from hilum.errors import InputError
-from hilum.figures import json_file_text
-from hilum.files import replace_files
-from hilum.judge.compare.runs import p_text
+from hilum.judge.compare.runs import SIGNIFICANCE, PartComparison
 from hilum.judge.parts import PARTS
 from hilum.report.page import render
-from hilum.results import ResultFolder
 from hilum.text import percent, points, points_range, printable
 
-__all__ = ["comparison_page", "comparison_text", "write_comparison"]
+__all__ = ["comparison_page", "comparison_text", "p_text", "verdict_words"]
 
-_FOLDER = ResultFolder(
-    of="comparison",
-    finished="an earlier comparison; it was",
-    files=("compare.json", "compare.html"),
-    marks={"compare.json": frozenset({"first", "second", "parts"})},
-)
 _FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "auroc_macro": "AUROC"}
 _TESTS = {"accuracy": "McNemar", "auroc_macro": "DeLong"}
 
@@ -71,19 +60,51 @@ def comparison_page(result: Mapping[str, Any]) -> str:
     return str(page)
 
 
-def write_comparison(result: Mapping[str, Any], out: Path, *, overwrite: bool = False) -> None:
-    """Leave compare.json and compare.html in a folder.
+def verdict_words(part: PartComparison, names: tuple[str, str]) -> str:
+    """Return what the films of one part say of two models, in sentences.
 
-    Raises:
-        InputError: An earlier comparison is there and not to be replaced, or the folder cannot be written to.
+    Args:
+        part: The figures.
+        names: What the two models are called.
     """
-    _FOLDER.check(out, overwrite=overwrite)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    page, figures = comparison_page(result), json_file_text(result)
-    replace_files({out / "compare.html": page, out / "compare.json": figures})
+    right, difference = part.right, part.accuracy.difference
+    value, low, high = (one or 0.0 for one in (difference.value, difference.low, difference.high))
+    sign = -1 if value < 0 else 1
+    low, high = sorted(sign * limit + 0.0 for limit in (low, high))  # -0.0 + 0.0 is 0.0
+    evidence = (
+        f"{100 * sign * value:.1f} points, 95 % interval {100 * low:.1f} to {100 * high:.1f}; "
+        f"McNemar p {p_text(part.mcnemar.p_value)}"
+    )
+    counts = right.first, right.second
+    if part.told_apart:
+        better, worse = (1, 0) if sign > 0 else (0, 1)
+        words = (
+            f"{names[better]} is better than {names[worse]} on these {part.n} films: right on {counts[better]} "
+            f"against {counts[worse]} ({evidence})."
+        )
+    else:
+        words = (
+            f"{names[0]} and {names[1]} are not told apart by these {part.n} films: right on {counts[0]} and "
+            f"{counts[1]} ({evidence})."
+        )
+    auroc = part.auroc_macro
+    if auroc and auroc.p_value is not None and auroc.p_value < SIGNIFICANCE:
+        value, low, high = (one or 0.0 for one in (auroc.difference.value, auroc.difference.low, auroc.difference.high))
+        low, high = sorted((abs(low), abs(high)))
+        words += (
+            f" {names[1] if value > 0 else names[0]} has the higher AUROC, by {abs(value):.3f} "
+            f"({low:.3f} to {high:.3f}; DeLong p {p_text(auroc.p_value)})."
+        )
+    if part.flattering:
+        words += " Both models were stopped and calibrated on validation films, so these flatter both."
+    return words
+
+
+def p_text(p_value: float | None) -> str:
+    """Return a p-value with its sign as it is written: "= 0.35", "= 0.016", "< 0.001"; a dash where undefined."""
+    if p_value is None:
+        return "–"
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}" if p_value < 0.1 else f"= {p_value:.2f}"
 
 
 def _films(compared: Mapping[str, Any]) -> str:

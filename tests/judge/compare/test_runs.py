@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hilum.data.judged import read_judged
 from hilum.errors import InputError
 from hilum.judge.compare.paired import DiscordantFilms
-from hilum.judge.compare.runs import compare_runs, p_text, read_judged
+from hilum.judge.compare.runs import Counts
 from hilum.judge.metrics import performance
+from hilum.workflows.compare import compare_runs
 
 FINDINGS = ("Normal", "Covid-19")
 
@@ -102,8 +104,8 @@ def test_only_common_films_count_and_the_rest_is_counted(tmp_path: Path) -> None
     more = films(30) | {"99 Normal": False}
     result = compare_runs(write_run(tmp_path / "a", more), write_run(tmp_path / "b", films(40)))
     part = result["parts"]["test"]
-    assert (part["n"], part["only_in"]) == (30, {"first": 1, "second": 10})
-    assert part["right"] == {"first": 30, "second": 30}  # the wrong answer is on a film that is not common
+    assert (part["n"], part["only_in"]) == (30, Counts(1, 10))
+    assert part["right"] == Counts(30, 30)  # the wrong answer is on a film that is not common
     assert "a has no splits.csv: its clean test films and groups are not known." in result["notes"]
 
 
@@ -149,25 +151,3 @@ def test_other_films_are_an_error(tmp_path: Path) -> None:
     second = write_run(tmp_path / "b", {f"other/{path}": True for path in films(6)})
     with pytest.raises(InputError, match="no film in common"):
         compare_runs(first, second)
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        (None, "Cannot read the answers"),
-        ("a,b\n1,2\n", "is no predictions.csv"),
-        ("path,part,finding,predicted,accepted,probability_a\nx,test,a\n", "cut short"),
-        ("path,part,finding,predicted,accepted,probability_a\nx,test,a,a,true,much\n", "could not convert"),
-    ],
-)
-def test_folders_without_answers_are_refused(tmp_path: Path, content: str | None, match: str) -> None:
-    if content is not None:
-        (tmp_path / "predictions.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=match):
-        read_judged(tmp_path)
-    with pytest.raises(InputError, match="it is no folder"):
-        read_judged(tmp_path / "nowhere")
-
-
-def test_p_values_are_written_short() -> None:
-    assert [p_text(p) for p in (None, 0.0004, 0.0163, 0.352)] == ["–", "< 0.001", "= 0.016", "= 0.35"]

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from hilum.data.judged import Judged, read_judged
 from hilum.data.split import SplitRow, read_splits
 from hilum.errors import InconsistentDataset, InputError
-from hilum.judge.compare.runs import Judged, read_judged
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.ensemble.merge import GraphPart
 

@@ -1,0 +1,93 @@
+"""Reading back the answers of one model that `hilum train` or `hilum evaluate` left in a folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hilum.data.split import read_splits
+from hilum.errors import InputError
+from hilum.text import plain_cell, plain_path
+
+__all__ = ["PROBABILITY", "Judged", "read_judged"]
+
+PROBABILITY = "probability_"  # what a column of predictions.csv begins with; a finding follows
+_WHOLE_PARTS = ("test", "validation", "cross_validation")  # in these, every film has a probability of every finding
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a folder of `train` or `evaluate` holds of the answers of one model.
+
+    Attributes:
+        name: The folder's name.
+        findings: The model's findings.
+        parts: Part ("test", "validation", "cross_validation") to path to line of predictions.csv.
+        groups: Path to group, from splits.csv; empty where there is none.
+        clean: Paths of the test films that are clean for this model; None where the folder does not tell.
+    """
+
+    name: str
+    findings: tuple[str, ...]
+    parts: Mapping[str, Mapping[str, Mapping[str, str]]]
+    groups: Mapping[str, int]
+    clean: frozenset[str] | None
+
+
+def read_judged(folder: Path) -> Judged:
+    """Return the answers that `hilum train` or `hilum evaluate` left in a folder.
+
+    Raises:
+        InputError: There is no such folder, or it holds no answers of hilum's.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"Cannot compare `{folder}`: it is no folder. Expected one that `hilum train` or `hilum evaluate` left.",
+            fix="Check the path.",
+        )
+    path = folder / "predictions.csv"
+    fix = "Give a folder of a finished `hilum train` or `hilum evaluate`."
+    parts: dict[str, dict[str, dict[str, str]]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            header = tuple(reader.fieldnames or ())
+            if header[:4] != ("path", "part", "finding", "predicted"):
+                raise InputError(f"`{path}` is no predictions.csv of hilum's.", fix=fix)
+            findings = tuple(name.removeprefix(PROBABILITY) for name in header if name.startswith(PROBABILITY))
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ValueError(f"line {reader.line_num} is cut short")
+                for name in findings if row["part"] in _WHOLE_PARTS else ():
+                    float(row[PROBABILITY + name])
+                row["path"] = plain_path(row["path"])
+                row["finding"], row["predicted"] = plain_cell(row["finding"]), plain_cell(row["predicted"])
+                parts.setdefault(row["part"], {})[row["path"]] = row
+    except OSError as error:
+        raise InputError(f"Cannot read the answers in `{folder}`: {path.name}: {error.strerror}.", fix=fix) from error
+    except (csv.Error, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Cannot read `{path}`: {error}.", fix=fix) from error
+    groups, clean = _clean_films(folder)
+    return Judged(folder.resolve().name, findings, parts, groups, clean)
+
+
+def _clean_films(folder: Path) -> tuple[dict[str, int], frozenset[str] | None]:
+    """Return the groups of a folder's films, and which of its test films are clean."""
+    if not (folder / "splits.csv").exists():
+        return {}, None
+    rows = read_splits(folder / "splits.csv")
+    groups = {row.path: row.group for row in rows}
+    known = {row.group for row in rows if row.split != "test"}
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        known |= {groups[path] for path in (metrics.get("trained_on") or {}).get("paths", ()) if path in groups}
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"Cannot read the figures in `{folder}`: metrics.json: {error}.", fix="Repeat the command that made it."
+        ) from error
+    return groups, frozenset(row.path for row in rows if row.split == "test" and row.group not in known)
