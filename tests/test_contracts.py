@@ -101,6 +101,32 @@ def test_every_module_has_its_test() -> None:
         assert (ROOT / "tests" / module.parent / f"test_{module.name}.py").exists(), module
 
 
+TAG = re.compile(
+    r"</?(a|b|br|caption|code|dd|details|div|dl|dt|em|figcaption|figure|footer|h[1-6]|head|header|html|i|img|li|main|nav"
+    r"|ol|p|pre|section|small|span|style|summary|svg|table|tbody|td|th|thead|title|tr|ul)\b[^<>]*/?>?"
+)
+WITH_TAGS = {  # what is not yet, or not to be, a template; plots are SVG
+    "report": {
+        *("charts", "study_charts", "markup", "audit_page", "audit_pictures"),
+        *("study_augmentation", "study_backbones", "study_noise", "study_parts"),
+    },
+    "train": {"page"},
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "src").as_posix())
+def test_pages_are_templates(path: Path) -> None:
+    """No HTML tag stands in a Python string, docstrings aside."""
+    room = path.relative_to(ROOT / "src/hilum").parts[0]
+    if path.stem in WITH_TAGS.get(room, set()):
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            assert not TAG.search(node.value), f"line {node.lineno}: tags stand in templates"
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 

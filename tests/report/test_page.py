@@ -7,7 +7,7 @@ from jinja2 import UndefinedError
 from markupsafe import Markup
 
 from hilum.report import page as page_module
-from hilum.report.page import NOTICE, Section, html_page, render
+from hilum.report.page import NOTICE, Section, html_page, inline, render
 
 NOTHING = {"value": None, "low": None, "high": None}
 SOME = {"value": -0.0712, "low": -0.12, "high": 0.25}
@@ -91,3 +91,26 @@ def test_figures_carry_their_words() -> None:
         '<p class="fine keys"><span><i class="key"></i>one</span><span><i class="key second"></i>two</span></p>'
     )
     assert filled('{{ terms("facts", [("a", "<b>")]) }}') == '<dl class="facts"><dt>a</dt><dd>&lt;b&gt;</dd></dl>'
+
+
+# --- Markdown -------------------------------------------------------------------------------------------------------
+
+
+def filled_markdown(source: str, **values: object) -> str:
+    """Return a Markdown template given as text, filled."""
+    text = f'{{% from "macros.md.j2" import listed, numbered, table %}}{source}'
+    return page_module._environment(is_markdown=True).from_string(text).render(values)
+
+
+def test_odd_names_break_no_markdown() -> None:
+    assert inline("a|b\n<c>  `d`") == r"a\|b \<c\> \`d\`"
+    assert filled_markdown("`{{ name|code }}` {{ name }}", name="a|b\nc\u202e") == r"`a|b c\u202e` a\|b c\\u202e"
+    rows = filled_markdown('{{ table(["x", "y"], rows) }}', rows=[("1|2", "3\n4"), (5, SOME)])
+    assert rows == "| x | y |\n| --- | --- |\n| 1\\|2 | 3 4 |\n| 5 | -7.1 (-12.0–25.0) |"
+    assert filled_markdown("{{ listed(names) }}", names=["a|b", "c"]) == r"a\|b, c"
+    assert filled_markdown("{{ numbered(counts) }}", counts={"Normal": 12, "<b>": 8}) == r"Normal 12, \<b\> 8"
+
+
+def test_figures_in_markdown_are_per_cent_with_their_interval() -> None:
+    interval = {"value": 0.9824, "low": 0.907, "high": 0.997}
+    assert filled_markdown("{{ one|figure }}, {{ two|figure }}", one=interval, two=NOTHING) == "98.2 (90.7–99.7), –"

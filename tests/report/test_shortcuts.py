@@ -104,8 +104,8 @@ def test_ranking_and_right_answers_are_both_said(found: Shortcuts) -> None:
     figures = copy.deepcopy(found.figures)
     figures["excess_over_border"] = {"value": -0.025, "low": -0.1, "high": 0.05}
     figures["auroc_excess_over_border"] = {"value": 0.093, "low": 0.02, "high": 0.166}
-    figures["cues"]["whole"]["auroc_macro"]["value"] = 0.955
-    figures["cues"]["border_only"]["auroc_macro"]["value"] = 0.862
+    figures["cues"]["whole"]["auroc_macro"] = {"value": 0.955, "low": 0.8, "high": 0.99}
+    figures["cues"]["border_only"]["auroc_macro"] = {"value": 0.862, "low": 0.8, "high": 0.99}
     line = summary_line(figures)
     assert "AUROC: whole film 95.5 %" in line and "border only 86.2 %" in line
     assert "whole film over border +9.3 points (95 % interval +2.0 to +16.6). Right answers:" in line

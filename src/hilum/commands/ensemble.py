@@ -52,7 +52,7 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     """
     data = with_columns([data], column)[0] if data else None
     check_training()
-    from hilum.train.ensemble.page import gain_text
+    from hilum.report.ensemble import gain_text
     from hilum.workflows.ensemble import ensemble_runs
 
     console = TerminalConsole()

@@ -7,6 +7,7 @@ functions prepare the values. Whatever a template prints is escaped, unless it i
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,9 +15,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from hilum.console import count_of
 from hilum.text import escape, figure_text, percent, points, points_range, printable, range_text
 
-__all__ = ["NOTICE", "Section", "html_page", "render"]
+__all__ = ["NOTICE", "Section", "html_page", "inline", "render"]
 
 NOTICE = "Research software, not a medical device."
 
@@ -45,9 +47,10 @@ def render(template: str, **values: object) -> Markup:
 
     Args:
         template: Name of a file in report/templates.
-        values: What it shows. Text is plain text, and is escaped as `hilum.text.escape` does.
+        values: What it shows. Text is plain text: a page escapes it as `hilum.text.escape` does, Markdown as `inline`.
     """
-    return Markup(_environment().get_template(template).render(values))
+    environment = _environment(is_markdown=template.endswith(".md.j2"))
+    return Markup(environment.get_template(template).render(values))
 
 
 def html_page(
@@ -77,15 +80,27 @@ def html_page(
     return str(render("base.html.j2", sections=shown, **frame))
 
 
+def inline(value: object, *, is_code: bool = False) -> str:
+    """Return text that stays on its line and in its cell, in Markdown.
+
+    Args:
+        value: Any text.
+        is_code: Whether it stands between backquotes or in a block of code, where nothing is escaped.
+    """
+    words = printable(re.sub(r"\s+", " ", str(value)).strip())
+    return words if is_code else re.sub(r"([\\|<>`*\[\]])", r"\\\1", words)
+
+
 @cache
-def _environment() -> Environment:
+def _environment(*, is_markdown: bool = False) -> Environment:
     environment = Environment(
         loader=PackageLoader("hilum.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_escaped,
+        finalize=_plain_markdown if is_markdown else _escaped,
+        keep_trailing_newline=is_markdown,
     )
     numbers: Mapping[str, Callable[..., str]] = {
         "percent": percent,
@@ -98,7 +113,9 @@ def _environment() -> Environment:
         "printable": printable,
     }
     environment.filters.update(numbers)
+    environment.filters["count_of"] = count_of
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
+    environment.filters["code"] = lambda text: Markup(inline(text, is_code=True))
     environment.globals["NOTICE"] = NOTICE
     return environment
 
@@ -114,5 +131,14 @@ def _decimal(value: float | None) -> str:
 
 
 def _escaped(value: object) -> object:
-    """Return a value that a template prints: plain text escaped, control and bidirectional characters included."""
-    return value if hasattr(value, "__html__") or not isinstance(value, str) else Markup(escape(value))
+    """Return a value that a page prints: plain text escaped, control and bidirectional characters included."""
+    return value if _is_safe(value) else Markup(escape(str(value)))
+
+
+def _plain_markdown(value: object) -> object:
+    """Return a value that a Markdown file prints: plain text made to stay on its line and in its cell."""
+    return value if _is_safe(value) else Markup(inline(value))
+
+
+def _is_safe(value: object) -> bool:
+    return hasattr(value, "__html__") or not isinstance(value, str)

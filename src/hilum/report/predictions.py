@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from hilum.data.split import SplitRow
 from hilum.judge.predictions import LabelledPredictions
 from hilum.report.charts import Scored
 from hilum.report.run_page import Mistake
@@ -17,7 +18,7 @@ from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
 from hilum.text import write_csv
 
-__all__ = ["predictions_csv", "scored_of", "worst_mistakes"]
+__all__ = ["held_out_csv", "predictions_csv", "scored_of", "worst_mistakes"]
 
 _PICTURE_PX = 320
 
@@ -32,7 +33,6 @@ def predictions_csv(parts: Sequence[tuple[str, LabelledPredictions]]) -> str:
 
     The reasons are the codes of a refused film's reasons, with spaces between.
     """
-    text = io.StringIO()
     findings = parts[0][1].findings if parts else ()
     rows: list[list[object]] = []
     for part, verdicts in parts:
@@ -42,6 +42,32 @@ def predictions_csv(parts: Sequence[tuple[str, LabelledPredictions]]) -> str:
             accepted = str(answer.accepted).lower()
             reasons = " ".join(reason.code for reason in answer.reasons)
             rows.append([record.path, part, record.finding, answer.likeliest, accepted, reasons, *probabilities])
+    return _csv(findings, rows)
+
+
+def held_out_csv(
+    findings: Sequence[str],
+    rows: Sequence[SplitRow],
+    answered: Mapping[str, tuple[np.ndarray, np.ndarray, list[str]]],
+) -> str:
+    """Return predictions.csv of an ensemble, as a run has it.
+
+    Args:
+        findings: The K names.
+        rows: All films.
+        answered: Part to positions (m,), probabilities (m, K) and the codes why each film is refused, "" if it is not.
+    """
+    lines: list[list[object]] = []
+    for part in ("test", "validation", "cross_validation"):
+        for position, values, reasons in zip(*answered.get(part, ((), (), ())), strict=True):
+            row = rows[position]
+            cells = [row.path, part, row.finding, findings[int(values.argmax())], str(not reasons).lower(), reasons]
+            lines.append([*cells, *(f"{value:.6f}" for value in values)])
+    return _csv(findings, lines)
+
+
+def _csv(findings: Sequence[str], rows: list[list[object]]) -> str:
+    text = io.StringIO()
     columns = ["path", "part", "finding", "predicted", "accepted", "reasons"]
     write_csv(text, [*columns, *(f"probability_{name}" for name in findings)], rows)
     return text.getvalue()

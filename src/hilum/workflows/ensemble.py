@@ -28,7 +28,8 @@ from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import judge_records
 from hilum.report.card import model_card_text
 from hilum.report.charts import Scored
-from hilum.report.predictions import worst_mistakes
+from hilum.report.ensemble import ensemble_facts, ensemble_notes, ensemble_section, ensemble_toml
+from hilum.report.predictions import held_out_csv, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.results import ResultFolder
 from hilum.run.answer import softmax
@@ -45,7 +46,6 @@ from hilum.train.ensemble.file import seal_ensemble, write_model
 from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
 from hilum.train.ensemble.merge import member_graph
 from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out, paired_gain
-from hilum.train.ensemble.page import ensemble_facts, ensemble_notes, ensemble_section, ensemble_toml, predictions_text
 
 __all__ = ["Ensemble", "ensemble_runs"]
 
@@ -295,7 +295,7 @@ class _Ensembling:
         if audit_path.exists():
             replace_file(out / "audit.json", audit_path.read_bytes())
         replace_file(out / "model-card.md", card)
-        replace_file(out / "predictions.csv", predictions_text(films, answered))
+        replace_file(out / "predictions.csv", held_out_csv(films.findings, films.rows, answered))
         replace_file(out / "report.html", page)
         replace_file(out / "metrics.json", json_file_text(metrics))  # last: finished
         return Ensemble(out, metrics)

@@ -1,21 +1,16 @@
-"""An ensemble in words: its section of the report, its facts and notes, config.toml and predictions.csv."""
+"""An ensemble in words: its section of the report, its facts and notes, and config.toml."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from hilum.report.page import Section
+from hilum.report.page import Section, render
 from hilum.run.modelfile import Metadata
-from hilum.text import escape, percent, range_text, write_csv
-from hilum.train.ensemble.members import Films
 from hilum.version import __version__
 
-__all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_toml", "gain_text", "predictions_text"]
+__all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_toml", "gain_text"]
 
 _METHODS = {
     "average": "mean of the members' probabilities",
@@ -49,37 +44,24 @@ def gain_text(gain: Mapping[str, Any], what: str) -> str:
 
 def ensemble_section(metadata: Metadata, metrics: Mapping[str, Any]) -> Section:
     """Return the report's section: the members, each with its figures, and what the ensemble gains."""
-    gains, facts = metrics["ensemble"], metadata.ensemble
-    rows = []
-    for member in gains["members"]:
-        figures = (_interval(member.get(figure)) for figure in ("accuracy", "macro_f1"))
-        rows.append((member["name"], f"{member['backbone']}, seed {member['seed']}", *figures))
-    crossed = metrics.get("cross_validation")
-    if crossed:
-        figures = (_interval(crossed[figure]) for figure in ("accuracy", "macro_f1"))
-        rows.append(("The ensemble", facts["method"], *figures))
-    body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
-        for name, *cells in rows
-    )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Run", "Kind", "Accuracy", "Macro F1"))
+    gains, crossed = metrics["ensemble"], metrics.get("cross_validation")
+    rows: list[tuple[str, str, Mapping[str, Any]]] = [
+        (member["name"], f"{member['backbone']}, seed {member['seed']}", member) for member in gains["members"]
+    ]
     said = []
+    if crossed:
+        rows.append(("The ensemble", metadata.ensemble["method"], crossed))
+        said.append("Films of train and validation, each answered by models that saw neither it nor its group.")
     if gains["best_member"]:
         said.append(
             gain_text(gains["best_member"], f"The ensemble against its best member, {gains['best_member']['name']}")
         )
-        said.append("That member is the best on these very films, which is to its advantage.")
+        said.append("That member was chosen as the best on these very films, which makes it look better than it is.")
     elif not crossed:
         said.append("Not every member has out-of-fold answers, so what the ensemble gains cannot be measured.")
     if gains.get("mirror"):
         said.append(gain_text(gains["mirror"], "Each film together with its mirror image against the film alone"))
-    lede = "Films of train and validation, each answered by models that saw neither it nor its group. "
-    return Section(
-        "ensemble",
-        "Members",
-        f'<p class="lede">{lede if crossed else ""}{escape(" ".join(said))}</p>'
-        f'<div class="scroll"><table class="wide"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>',
-    )
+    return Section("ensemble", "Members", render("ensemble.html.j2", rows=rows, said=said))
 
 
 def ensemble_facts(metadata: Metadata, splits: Sequence[str]) -> list[tuple[str, str]]:
@@ -141,32 +123,3 @@ def ensemble_toml(metadata: Metadata) -> str:
         lines += ["", "[[members]]"]
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in member.items()]
     return "\n".join(lines) + "\n"
-
-
-def predictions_text(films: Films, answered: Mapping[str, tuple[np.ndarray, np.ndarray, list[str]]]) -> str:
-    """Return predictions.csv, as a run has it.
-
-    Args:
-        films: All films.
-        answered: Part to positions (m,), probabilities (m, K) and the codes why each film is refused, "" if it is not.
-    """
-    text = io.StringIO()
-    names = films.findings
-    rows: list[list[object]] = []
-    for part in ("test", "validation", "cross_validation"):
-        if part not in answered:
-            continue
-        for position, values, reasons in zip(*answered[part], strict=True):
-            row = films.rows[position]
-            cells = [row.path, part, row.finding, names[int(values.argmax())], str(not reasons).lower(), reasons]
-            rows.append([*cells, *(f"{value:.6f}" for value in values)])
-    head = ["path", "part", "finding", "predicted", "accepted", "reasons"]
-    write_csv(text, [*head, *(f"probability_{name}" for name in names)], rows)
-    return text.getvalue()
-
-
-def _interval(figure: Mapping[str, float | None] | None) -> str:
-    if not figure:
-        return "–"
-    limits = range_text(figure)
-    return f"{percent(figure['value'])} ({limits})" if limits else percent(figure["value"])

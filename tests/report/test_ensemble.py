@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from hilum.report.ensemble import ensemble_notes, ensemble_section, ensemble_toml, gain_text
 from hilum.run.modelfile import Metadata
-from hilum.train.ensemble.page import ensemble_notes, ensemble_section, ensemble_toml, gain_text
 
 MEMBERS = [
     {"name": 'a "quoted" <b>', "sha256": "ab", "backbone": "plain-cnn", "seed": 1, "size_px": 64, "temperature": 1.5},
