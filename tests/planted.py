@@ -12,8 +12,9 @@ import pytest
 
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import draw_phantom, phantom_lungs
-from hilum.data.scan import Scan, scan_films
-from hilum.judge.audit.traits import FilmTraits, TraitCollector
+from hilum.data.scan import scan_films
+from hilum.judge.audit.check import AuditData
+from hilum.judge.audit.traits import TraitCollector
 
 CELLS = 8  # a side: the network sees means of 4 x 4 pixels
 CORNER = ((0, 0),)
@@ -22,12 +23,12 @@ Plant = Callable[[np.ndarray, str], np.ndarray]
 NUM_EACH = 40
 
 
-def looked_at(data: Path) -> tuple[Scan, list[str], tuple[FilmTraits, ...]]:
+def looked_at(data: Path) -> AuditData:
     """Return a data set scanned, the split of each film, and its traits."""
     dataset = read_dataset(data)
     look = TraitCollector(len(dataset.records))
     scan = scan_films(dataset, look=look)
-    return scan, [record.split or "train" for record in scan.dataset.records], look.of(scan)
+    return AuditData(scan, tuple(record.split or "train" for record in scan.dataset.records), look.of(scan))
 
 
 @pytest.fixture(scope="session")

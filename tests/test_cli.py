@@ -187,7 +187,10 @@ def test_an_audit_without_a_folder_writes_nothing_but_the_table(
     before = sorted(tmp_path.rglob("*"))
     result = command("audit", classes)
     assert result.code == 0  # two findings with few films: warnings
-    assert result.out.split()[:4] == ["kind", "severity", "films", "message"]
+    assert result.out.startswith("You can train on these films, but read the 2 warnings first.\n")
+    assert "kind          severity   films   message" in result.out
+    assert "Passed: label-conflict, duplicate," in result.out
+    assert "Not checked: leak, patient-overlap. The data set has no test part" in result.out
     assert "small-class" in result.out
     assert (result.out + result.err).count("Research software, not a medical device.") == 1
     assert sorted(tmp_path.rglob("*")) == before
@@ -209,6 +212,26 @@ def test_an_audit_ends_with_one_where_it_found_an_error(
     assert command("audit", mended).code == 0
 
 
+def test_faults_that_are_ignored_do_not_count(
+    command: Command, classes: Path, tmp_path: Path, write_film: WriteFilm
+) -> None:
+    write_film(classes / "Covid" / "same.png", seed=0)  # Normal/0.png once more
+    result = command("audit", classes, "--out", tmp_path / "audit", "--ignore", "label-conflict", "--ignore", "leak")
+    assert result.code == 0
+    assert "Ignored: label-conflict. It found 1 fault; ignored as you asked." in result.out
+    audit = json.loads((tmp_path / "audit" / "audit.json").read_text(encoding="utf-8"))
+    assert audit["ignored"] == ["leak", "label-conflict"]
+    assert "label-conflict" not in {fault["kind"] for fault in audit["faults"]}
+    assert "Ignored, as you asked" in (tmp_path / "audit" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_kind_that_does_not_exist_cannot_be_ignored(command: Command, classes: Path) -> None:
+    result = command("audit", classes, "--ignore", "leaks")
+    assert result.code == 2
+    assert "`leaks` is no kind of fault. Did you mean `leak`?" in one_line(result.err)
+    assert "Reading" not in result.err
+
+
 def test_an_audit_ends_with_one_where_a_file_cannot_be_read(command: Command, classes: Path) -> None:
     (classes / "Covid" / "broken.png").write_bytes(b"")
     result = command("audit", classes)
@@ -219,7 +242,7 @@ def test_an_audit_ends_with_one_where_a_file_cannot_be_read(command: Command, cl
 def test_an_audit_without_its_extra_is_refused_before_a_film_is_read(
     command: Command, classes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilum.commands.audit.is_installed", lambda module: module != "sklearn")
+    monkeypatch.setattr("hilum.workflows.audit.is_installed", lambda module: module != "sklearn")
     result = command("audit", classes)
     assert result.code == 4
     assert "The audit needs the extra `train`" in one_line(result.err)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hilum.judge.audit.all_faults import Audit, audit_data
-from hilum.report.audit_kinds import KINDS
+from hilum.judge.audit.audit import Audit, audit_data
+from hilum.judge.audit.checks import check_of
 from hilum.report.audit_page import audit_page
 
 from ..planted import tilt
@@ -33,7 +33,9 @@ def page(faulty: Audit) -> str:
 
 
 def test_the_verdict_comes_first(page: str) -> None:
-    assert page.index("Do not train on these films as they are.") < page.index('<h2 id="found-heading">')
+    assert page.index(
+        "serious problems in your data. The worst: A test film has a twin in the training part."
+    ) < page.index('<h2 id="found-heading">')
     assert "81 films read" not in page  # 80 films, two copies, one unreadable
     assert "82 films read" in page
     assert "1 unreadable" in page
@@ -45,8 +47,8 @@ def test_every_fault_is_named_and_explained(faulty: Audit, page: str) -> None:
     from html import escape
 
     for kind in kinds:
-        assert escape(KINDS[kind].heading) in page
-        assert escape(KINDS[kind].meaning) in page
+        assert escape(check_of(kind).title) in page
+        assert escape(check_of(kind).meaning) in page
 
 
 def test_pairs_stand_side_by_side(page: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +13,7 @@ from hilum.data.folder import read_dataset
 from hilum.data.phantom import write_phantoms
 from hilum.data.scan import Scan, scan_films
 from hilum.train import pretrained
-from hilum.train.pretrained import films_seen_before, seen_before_fault
+from hilum.train.pretrained import films_seen_before
 
 
 @pytest.fixture
@@ -34,15 +33,3 @@ def test_only_films_of_the_weights_and_their_groups_count(scan: Scan, monkeypatc
     assert np.flatnonzero(films_seen_before("chest", scan.fingerprints, groups)).tolist() == [1, 3, 6]
     for weights in ("imagenet", "none"):
         assert not films_seen_before(weights, scan.fingerprints, groups).any()
-
-
-def test_the_fault_names_them(scan: Scan) -> None:
-    seen = np.zeros(10, bool)
-    assert seen_before_fault(seen, scan.dataset.records) == []
-    seen[[2, 5]] = True
-    (fault,) = seen_before_fault(seen, scan.dataset.records)
-    assert fault.kind == "seen-before"
-    assert fault.severity == "warning"
-    assert fault.figure == pytest.approx(0.2)
-    assert fault.paths == tuple(scan.dataset.records[i].path for i in (2, 5))
-    assert dataclasses.asdict(fault)["message"].startswith("2 of 10 films")

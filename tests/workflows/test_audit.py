@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import InputError
-from hilum.judge.audit.all_faults import audit_data
+from hilum.judge.audit.audit import audit_data
 from hilum.workflows.audit import check_audit_folder, write_audit
 
 
@@ -26,7 +26,9 @@ def test_an_audit_leaves_two_files(data: Path, tmp_path: Path) -> None:
     write_audit(audit_data(data), out)
     assert sorted(path.name for path in out.iterdir()) == ["audit.json", "report.html"]
     audit = json.loads((out / "audit.json").read_text(encoding="utf-8"))
-    assert set(audit) == {"faults", "figures"}
+    assert list(audit) == ["faults", "figures", "checks", "ignored"]
+    assert {check["status"] for check in audit["checks"]} == {"failed", "passed", "not_applicable"}
+    assert all(check["why"] for check in audit["checks"] if check["status"] == "not_applicable")
     assert {"trivial_models", "traits", "ages", "num_films"} <= set(audit["figures"])
     with pytest.raises(InputError, match="holds an earlier audit"):
         check_audit_folder(out, data, overwrite=False)

@@ -17,7 +17,9 @@ from hilum.data.folder import read_dataset
 from hilum.data.public_sets import Known
 from hilum.data.scan import scan_films
 from hilum.errors import InconsistentDataset, InputError
-from hilum.judge.audit.all_faults import Audit, audit_figures, audit_films
+from hilum.judge.audit.audit import Audit
+from hilum.judge.audit.check import AuditData, run_checks
+from hilum.judge.audit.checks import HILUM_CHECKS
 from hilum.judge.audit.traits import TraitCollector
 from hilum.workflows.repair import dropped_path, repair_films, write_repair
 
@@ -40,8 +42,8 @@ def quick_audit(data: Path) -> Audit:
     look = TraitCollector(len(dataset.records))
     scan = scan_films(dataset, look=look)
     splits = tuple(record.split or "train" for record in scan.dataset.records)
-    faults = tuple(audit_films(scan, splits))
-    return Audit(scan, splits, look.of(scan), faults, audit_figures(scan, splits))
+    found = AuditData(scan, splits, look.of(scan))
+    return Audit(found, run_checks(found, HILUM_CHECKS))
 
 
 def rows_of(path: Path) -> dict[str, dict[str, str]]:
@@ -80,7 +82,7 @@ def test_a_sound_set_stays_as_it_is(data: Path, tmp_path: Path) -> None:
     assert {path: (row["split"], row["finding"]) for path, row in kept.items()} == {
         record.path: (record.split, record.finding) for record in original
     }
-    assert sorted((r.split, r.finding) for r in audit.scan.dataset.records) == sorted(
+    assert sorted((r.split, r.finding) for r in audit.data.scan.dataset.records) == sorted(
         (str(r.split), r.finding) for r in original
     )
 
@@ -131,7 +133,7 @@ def test_one_that_is_left_open_gets_the_finding_of_its_twin(data: Path, tmp_path
     assert kept["train/Normal/3.png"]["finding"] == kept["train/Covid | Normal/open.png"]["finding"] == "Normal"
     assert not kept["train/Normal/3.png"]["reason"]
     assert "which Normal agrees with" in kept["train/Covid | Normal/open.png"]["reason"]
-    assert all("|" not in name for name in audit.scan.dataset.findings)
+    assert all("|" not in name for name in audit.data.scan.dataset.findings)
 
 
 def test_a_tie_is_dropped_unless_the_source_is_known(data: Path, tmp_path: Path) -> None:
@@ -143,8 +145,11 @@ def test_a_tie_is_dropped_unless_the_source_is_known(data: Path, tmp_path: Path)
 
     audit = quick_audit(data)
     normal = Known("kermany", "NORMAL/1.jpeg", "Normal", None, True, 0)
-    known = tuple(normal if one.path == "train/Covid/wrong.png" else None for one in audit.scan.dataset.records)
-    films = {film.record.path: film for film in repair_films(replace(audit, scan=replace(audit.scan, known=known)))}
+    known = tuple(normal if one.path == "train/Covid/wrong.png" else None for one in audit.data.scan.dataset.records)
+    films = {
+        film.record.path: film
+        for film in repair_films(replace(audit, data=replace(audit.data, scan=replace(audit.data.scan, known=known))))
+    }
     assert all(film.kept for film in films.values())
     assert {films[path].record.finding for path in both} == {"Normal"}
     assert "its source states it" in films["train/Covid/wrong.png"].reason
@@ -157,7 +162,7 @@ def test_films_that_teach_nothing_are_dropped_with_their_reason(data: Path, tmp_
     assert set(dropped) == {"train/Normal/flat.png", "train/Covid/broken.png"}
     assert "no contrast" in dropped["train/Normal/flat.png"]["reason"]
     assert "the file is empty" in dropped["train/Covid/broken.png"]["reason"]
-    assert not audit.scan.unread
+    assert not audit.data.scan.unread
 
 
 def test_without_a_split_none_is_made_up(data: Path, tmp_path: Path) -> None:
@@ -185,7 +190,7 @@ def test_elsewhere_the_paths_are_absolute_and_still_found(data: Path, tmp_path: 
     out = tmp_path / "apart" / "mended.csv"
     _, _, audit = repaired(data, out)
     assert all(Path(path).is_absolute() for path in rows_of(out))
-    assert len(audit.scan.dataset.records) == 18
+    assert len(audit.data.scan.dataset.records) == 18
     write_repair(quick_audit(data), tmp_path / "above.csv", data)
     assert all(path.startswith("set/") for path in rows_of(tmp_path / "above.csv"))
 

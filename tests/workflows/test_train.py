@@ -165,7 +165,7 @@ def test_settings_are_read_back(trained_run: Run, config: RunConfig) -> None:
 
 def test_the_audit_is_written(trained_run: Run) -> None:
     audit = strict_json(trained_run.folder / "audit.json")
-    assert list(audit) == ["faults", "figures"]
+    assert list(audit) == ["faults", "figures", "checks", "ignored"]
     assert [fault["kind"] for fault in audit["faults"]] == ["small-class"] * 3
     assert all(list(fault) == ["kind", "severity", "message", "paths", "figure"] for fault in audit["faults"])
     assert audit["figures"]["num_films"] == 51

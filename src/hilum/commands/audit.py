@@ -1,4 +1,4 @@
-"""The command `hilum audit`."""
+"""The command `hilum audit`: what is wrong with a data set."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import typer
 from hilum.commands.options import ColumnOption, DataArgument, with_columns
 from hilum.commands.shared import NOTICE
 from hilum.console import TerminalConsole, count_of
-from hilum.errors import MissingExtra
-from hilum.extras import is_installed
 
 __all__ = ["audit"]
 
 
-def audit(
+def audit(  # noqa: PLR0917 - typer hands them over by name
     data: DataArgument,
     out: Annotated[
         Path | None,
@@ -24,7 +22,15 @@ def audit(
     ] = None,
     repair: Annotated[
         Path | None,
-        typer.Option("--repair", metavar="OUT.csv", help="Write a manifest of the films without what a rule can mend."),
+        typer.Option(
+            "--repair",
+            metavar="OUT.csv",
+            help="Write a corrected list of the films. Problems that can be fixed automatically are fixed.",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="KIND", help="Do not count faults of this kind, such as leak; repeatable."),
     ] = None,
     column: ColumnOption = None,
     overwrite: Annotated[
@@ -38,27 +44,19 @@ def audit(
     Example: hilum audit films/ --out audit --repair mended.csv
     """
     (data,) = with_columns([data], column)
-    from hilum.judge.audit.all_faults import audit_data
     from hilum.report.audit_table import audit_table
-    from hilum.workflows.audit import check_audit_folder, write_audit
-    from hilum.workflows.repair import check_place, dropped_path, write_repair
+    from hilum.workflows.audit import AuditPlaces, audit_command
+    from hilum.workflows.repair import dropped_path
 
     console = TerminalConsole()
-    if not is_installed("sklearn"):
-        raise MissingExtra("The audit", "train")
+    places = AuditPlaces(out, repair, overwrite=overwrite)
+    found = audit_command(data, places, ignore=ignore or (), console=console)
+    typer.echo(audit_table(found.audit.results), nl=False)
     if out is not None:
-        check_audit_folder(out, data, overwrite=overwrite)
-    if repair is not None:
-        check_place(repair, data, overwrite=overwrite)
-    found = audit_data(data, console=console)
-    typer.echo(audit_table([fault.to_dict() for fault in found.faults]), nl=False)
-    if out is not None:
-        write_audit(found, out)
         console.say(f"Report: {out / 'report.html'}")
     if repair is not None:
-        num_kept, num_dropped = write_repair(found, repair, data, overwrite=overwrite)
-        lists = f"{repair} lists {count_of(num_kept, 'film')} to keep"
-        console.say(f"Repaired: {lists}; {dropped_path(repair)} lists {count_of(num_dropped, 'film')} left out.")
+        lists = f"{repair} lists {count_of(found.num_kept, 'film')} to keep"
+        console.say(f"Repaired: {lists}; {dropped_path(repair)} lists {count_of(found.num_dropped, 'film')} left out.")
     console.say(NOTICE)
-    if found.num_errors or found.scan.num_unread:
+    if found.audit.num_errors or found.audit.data.scan.num_unread:
         raise typer.Exit(1)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilum.judge.audit.all_faults import Audit
+from hilum.judge.audit.audit import Audit
+from hilum.judge.audit.check import Check, Fault, Status
 from hilum.judge.audit.trivial import TRIVIAL_MODELS
-from hilum.report.audit_kinds import PAIRED_KINDS, PICTURED_KINDS, group_faults, kind_text, summary_of
+from hilum.judge.audit.trivial_scores import severity_of
 from hilum.report.audit_pictures import accuracy_scale, film_image, seen_image
+from hilum.report.audit_table import group_faults, verdict_words
 from hilum.report.page import Section, html_page
 from hilum.text import escape, percent, range_text
 
@@ -52,37 +54,33 @@ def audit_page(audit: Audit) -> str:
     """
     sections = [
         Section("found", "What was found", _found(audit)),
+        Section("checks", "What was checked", _checks(audit)),
         Section("trivial", "What can be told without reading the lungs", _trivial(audit)),
-        Section("traits", "What goes with the finding", _traits(audit.figures.get("traits") or ())),
-        Section("ages", "Children and adults", _ages(audit.figures.get("ages"))),
+        Section("traits", "What goes with the finding", _traits(audit.data.figures.get("traits") or ())),
+        Section("ages", "Children and adults", _ages(audit.data.figures.get("ages"))),
         Section("films", "Films", _films(audit)),
         Section("terms", "Terms", _terms()),
     ]
     return html_page(
-        audit.scan.dataset.name, "hilum audit", _verdict(audit), sections, styles=("report.css", "audit.css")
+        audit.data.scan.dataset.name, "hilum audit", _verdict(audit), sections, styles=("report.css", "audit.css")
     )
 
 
 def _verdict(audit: Audit) -> str:
     count = {name: sum(fault.severity == name for fault in audit.faults) for name in _SEVERITIES}
-    groups = group_faults([fault.to_dict() for fault in audit.faults])
-    if count["error"]:
-        heading = "Do not train on these films as they are."
-    elif count["warning"]:
-        heading = "These films may be trained on; know their weaknesses first."
-    else:
-        heading = "Nothing was found that speaks against training on these films."
+    heading, remedy = verdict_words(audit.results)
     points = "".join(
-        f"<li>{escape(kind_text(kind).heading)}</li>" for severity, kind, _ in groups if severity == "error"
+        f"<li>{escape(check.title)}</li>" for severity, check, _ in group_faults(audit.results) if severity == "error"
     )
-    figures = audit.figures
+    figures = audit.data.figures
     parts = {name: sum(numbers.values()) for name, numbers in figures["films"].items()}
     said = ", ".join(f"{number} {name}" for name, number in parts.items() if number)
     tally = "".join(
         f"<span><b>{number}</b> {name}{'s' if number != 1 else ''}</span>" for name, number in count.items()
     )
     return (
-        f'<section class="verdict{" bad" if count["error"] else ""}" aria-label="Verdict"><h2>{heading}</h2>'
+        f'<section class="verdict{" bad" if count["error"] else ""}" aria-label="Verdict"><h2>{escape(heading)}</h2>'
+        f"{f'<p>{escape(remedy)}</p>' if remedy else ''}"
         f"{f'<ul>{points}</ul>' if points else ''}"
         f'<p class="tally">{tally}<span class="lede">{figures["num_films"]} films read ({said}), '
         f"{figures['num_unreadable']} unreadable</span></p></section>"
@@ -94,51 +92,53 @@ def _verdict(audit: Audit) -> str:
 
 def _found(audit: Audit) -> str:
     rows = []
-    for severity, kind, faults in group_faults([fault.to_dict() for fault in audit.faults]):
-        text = kind_text(kind)
-        messages = [str(fault["message"]) for fault in faults]
-        if len(faults) == 1 or kind in PAIRED_KINDS:
-            said = f"<p>{escape(summary_of(kind, faults))}</p>"
+    for severity, check, faults in group_faults(audit.results):
+        messages = [fault.message for fault in faults]
+        if len(faults) == 1 or check.shows == "pairs":
+            said = f"<p>{escape(check.summary(messages))}</p>"
         else:
             shown = "".join(f"<li>{escape(message)}</li>" for message in messages[:_MOST_SAID])
             more = f"<li>and {len(messages) - _MOST_SAID} more</li>" if len(messages) > _MOST_SAID else ""
             said = f'<ul class="said">{shown}{more}</ul>'
-        advice = " ".join(part for part in (text.meaning, text.remedy) if part)
+        advice = " ".join(part for part in (check.meaning, check.remedy) if part)
         rows.append(
             f'<li class="{severity}"><span class="severity">{_SEVERITIES[severity]}</span>'
-            f'<div><h3>{escape(text.heading)}</h3>{said}<p class="lede">{escape(advice)}</p>'
-            f"{_listing(kind, faults)}{_pictures(audit, kind, faults)}</div></li>"
+            f'<div><h3>{escape(check.title)}</h3>{said}<p class="lede">{escape(advice)}</p>'
+            f"{_listing(check, faults)}{_pictures(audit, check, faults)}</div></li>"
         )
     if not rows:
         return "<p>Nothing.</p>"
     return f'<ul class="faults found">{"".join(rows)}</ul>'
 
 
-def _listing(kind: str, faults: Sequence[Mapping[str, Any]]) -> str:
-    if kind in PAIRED_KINDS:
-        lines = [" = ".join(str(path) for path in fault["paths"]) for fault in faults if fault["paths"]]
+def _listing(check: Check, faults: Sequence[Fault]) -> str:
+    if check.shows == "pairs":
+        lines = [" = ".join(fault.paths) for fault in faults if fault.paths]
     else:
-        lines = [str(path) for fault in faults for path in fault["paths"]]
+        lines = [path for fault in faults for path in fault.paths]
     if not lines:
         return ""
     rows = "".join(f"<li>{escape(line)}</li>" for line in lines[:_MOST_LINES])
     if len(lines) > _MOST_LINES:
         rows += f"<li>and {len(lines) - _MOST_LINES} more, in audit.json</li>"
-    noun = "case" if kind in PAIRED_KINDS else "film"
+    noun = "case" if check.shows == "pairs" else "film"
     return f"<details><summary>{len(lines)} {noun}{'s' if len(lines) > 1 else ''}</summary><ul>{rows}</ul></details>"
 
 
-def _pictures(audit: Audit, kind: str, faults: Sequence[Mapping[str, Any]]) -> str:
+def _pictures(audit: Audit, check: Check, faults: Sequence[Fault]) -> str:
     """Return the films of a kind of fault, those of a pair side by side."""
-    if kind not in PAIRED_KINDS + PICTURED_KINDS:
+    if check.shows not in {"pairs", "films"}:
         return ""
-    shown = [tuple(fault["paths"]) for fault in faults if fault["paths"]]
-    if kind not in PAIRED_KINDS:
+    shown = [fault.paths for fault in faults if fault.paths]
+    if check.shows == "films":
         shown = [(path,) for paths in shown for path in paths]
-    of = {record.path: (record, split) for record, split in zip(audit.scan.dataset.records, audit.splits, strict=True)}
+    of = {
+        record.path: (record, split)
+        for record, split in zip(audit.data.scan.dataset.records, audit.data.splits, strict=True)
+    }
     figures = []
     for paths in shown[:_MOST_FIGURES]:
-        films = "".join(film_image(audit.scan.dataset.root / path, path) for path in paths[:_MOST_BESIDE])
+        films = "".join(film_image(audit.data.scan.dataset.root / path, path) for path in paths[:_MOST_BESIDE])
         names = []
         for path in paths[:_MOST_BESIDE]:
             record, split = of.get(path, (None, ""))
@@ -152,23 +152,42 @@ def _pictures(audit: Audit, kind: str, faults: Sequence[Mapping[str, Any]]) -> s
     return f'<div class="films">{"".join(figures)}</div>'
 
 
+def _checks(audit: Audit) -> str:
+    """Return which checks passed, and which could not be applied or were ignored, with the reason."""
+    blocks = []
+    passed = audit.results.of_status("passed")
+    if passed:
+        rows = "".join(f"<li>{escape(one.check.title)}</li>" for one in passed)
+        blocks.append(f"<details><summary>{len(passed)} checks found nothing</summary><ul>{rows}</ul></details>")
+    statuses: tuple[tuple[Status, str], ...] = (
+        ("not_applicable", "Could not be applied"),
+        ("ignored", "Ignored, as you asked"),
+    )
+    for status, words in statuses:
+        rows = "".join(
+            f"<li>{escape(one.check.title)}: {escape(one.why)}</li>" for one in audit.results.of_status(status)
+        )
+        if rows:
+            blocks.append(f"<h3>{words}</h3><ul>{rows}</ul>")
+    return "".join(blocks)
+
+
 # --- figures --------------------------------------------------------------------------------------------------------
 
 
 def _trivial(audit: Audit) -> str:
-    scores = audit.figures.get("trivial_models") or {}
+    scores = audit.data.figures.get("trivial_models") or {}
     shown = [model for model in TRIVIAL_MODELS if (scores.get(model.name) or {}).get("cross_validation")]
     if not shown:
         return "<p>There are too few films to say: cross-validation needs several groups of each finding.</p>"
-    severities = {fault.message: fault.severity for fault in audit.faults}
     chance = scores[shown[0].name]["cross_validation"]["chance"]
     has_test = any(scores[model.name]["test"] for model in shown)
     rows = []
     for model in shown:
         crossed, test = scores[model.name]["cross_validation"], scores[model.name]["test"]
-        told = next((severity for message, severity in severities.items() if f"from {model.sees} alone" in message), "")
+        told = severity_of(model.name, scores) or ""
         rows.append(
-            f'<tr class="{told}"><td>{seen_image(audit.traits[0].thumbnail, model.name)}</td>'
+            f'<tr class="{told}"><td>{seen_image(audit.data.traits[0].thumbnail, model.name)}</td>'
             f'<th scope="row">{escape(model.title)}<small>{escape(model.sees[0].upper() + model.sees[1:])}</small></th>'
             f"{_cell(crossed['accuracy'])}<td>{accuracy_scale(crossed)}</td><td>{_f1(crossed)}</td>"
             + (f"{_cell(test['accuracy'])}" if test else ("<td>–</td>" if has_test else ""))
@@ -241,15 +260,15 @@ def _ages(ages: Mapping[str, Any] | None) -> str:
 
 
 def _films(audit: Audit) -> str:
-    films = {name: counts for name, counts in audit.figures["films"].items() if any(counts.values())}
+    films = {name: counts for name, counts in audit.data.figures["films"].items() if any(counts.values())}
     rows = "".join(
         f'<tr><th scope="row">{escape(finding)}</th>'
         + "".join(f"<td>{counts[finding]}</td>" for counts in films.values())
         + "</tr>"
-        for finding in audit.scan.dataset.findings
+        for finding in audit.data.scan.dataset.findings
     )
     heads = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in films)
-    figures = audit.figures
+    figures = audit.data.figures
     return (
         f'<p class="lede">{figures["num_films"]} films in {figures["num_groups"]} groups (twins and films of one '
         f"patient are one group); pairs of twins: {figures['num_twin_pairs']}.</p>"

@@ -16,7 +16,7 @@ from hilum.judge.chance import judge_chance
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.parts import PARTS, correct_films, headline_parts, judged_parts
 from hilum.report import charts as plots
-from hilum.report.audit_kinds import summary_of
+from hilum.report.audit_table import summary_of
 from hilum.report.charts import Scored
 from hilum.report.page import Section, render
 from hilum.text import percent
@@ -192,7 +192,14 @@ def _fault_rows(faults: Sequence[Mapping[str, Any]]) -> list[_FaultRow]:
         else:
             lines = [" = ".join(map(str, fault.get("paths") or ())) or str(fault["message"]) for fault in group]
             noun = "case"
-        rows.append(_FaultRow(severity, summary_of(kind, group), count_of(len(lines), noun), lines))
+        rows.append(
+            _FaultRow(
+                severity,
+                summary_of(kind, [str(fault["message"]) for fault in group]),
+                count_of(len(lines), noun),
+                lines,
+            )
+        )
     return rows
 
 

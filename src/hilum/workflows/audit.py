@@ -1,17 +1,23 @@
-"""The files that an audit leaves: report.html and audit.json, and the folder they may lie in."""
+"""`hilum audit`: check a data set, leave report.html and audit.json, and write a corrected list of the films."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from hilum.errors import InputError
+from hilum.console import Console
+from hilum.errors import InputError, MissingExtra
+from hilum.extras import is_installed
 from hilum.figures import json_file_text
 from hilum.files import replace_files
-from hilum.judge.audit.all_faults import Audit
+from hilum.judge.audit.audit import Audit, audit_data
+from hilum.judge.audit.checks import check_ignored
 from hilum.report.audit_page import audit_page
 from hilum.results import ResultFolder
+from hilum.workflows.repair import check_place, write_repair
 
-__all__ = ["check_audit_folder", "write_audit"]
+__all__ = ["AuditPlaces", "AuditRun", "audit_command", "check_audit_folder", "write_audit"]
 
 _FOLDER = ResultFolder(
     of="audit",
@@ -20,6 +26,70 @@ _FOLDER = ResultFolder(
     marks={"audit.json": frozenset({"faults", "figures"})},
     others=("metrics.json", "config.toml"),
 )
+
+
+@dataclass(frozen=True)
+class AuditPlaces:
+    """Where an audit writes.
+
+    Attributes:
+        out: The folder for report.html and audit.json; None: nothing is written.
+        repair: The corrected list of the films, a .csv; None: none is written.
+        overwrite: Whether an earlier audit and an earlier list there are replaced.
+    """
+
+    out: Path | None = None
+    repair: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class AuditRun:
+    """What `hilum audit` did.
+
+    Attributes:
+        audit: What was found.
+        num_kept: Films in the corrected list; 0 where none was asked for.
+        num_dropped: Films that it leaves out.
+    """
+
+    audit: Audit
+    num_kept: int = 0
+    num_dropped: int = 0
+
+
+def audit_command(
+    data: Path, places: AuditPlaces, *, ignore: Iterable[str] = (), console: Console | None = None
+) -> AuditRun:
+    """Audit a data set and write what was asked for. Every place is checked before the first film is read.
+
+    Args:
+        data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
+        places: Where to write.
+        ignore: Kinds of faults that do not count.
+        console: Where progress goes; nowhere by default.
+
+    Raises:
+        InputError: The data set or a place cannot be used, or there is no such kind of fault.
+        MissingExtra: scikit-learn is not installed.
+    """
+    if not is_installed("sklearn"):
+        raise MissingExtra("The audit", "train")
+    ignored = check_ignored(ignore)
+    if places.out is not None:
+        check_audit_folder(places.out, data, overwrite=places.overwrite)
+    if places.repair is not None:
+        check_place(places.repair, data, overwrite=places.overwrite)
+    console = console or Console()
+    audit = audit_data(data, ignore=ignored, console=console)
+    for outcome in audit.results.of_status("not_applicable"):
+        if outcome.check.comes_from:
+            console.say(f"The check {outcome.check.code} was not applied: {outcome.why}")
+    if places.out is not None:
+        write_audit(audit, places.out)
+    if places.repair is None:
+        return AuditRun(audit)
+    return AuditRun(audit, *write_repair(audit, places.repair, data, overwrite=places.overwrite))
 
 
 def check_audit_folder(out: Path, data: Path, *, overwrite: bool) -> None:
@@ -50,9 +120,4 @@ def write_audit(audit: Audit, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    replace_files(
-        {
-            out / "report.html": audit_page(audit),
-            out / "audit.json": json_file_text(audit.to_dict()),
-        }
-    )
+    replace_files({out / "report.html": audit_page(audit), out / "audit.json": json_file_text(audit.to_dict())})

@@ -30,7 +30,7 @@ from hilum.data.walk import is_inside
 from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_files
 from hilum.findings import common_kinds, open_kinds
-from hilum.judge.audit.all_faults import Audit
+from hilum.judge.audit.audit import Audit
 from hilum.results import check_file
 from hilum.text import write_csv
 
@@ -63,13 +63,13 @@ def repair_films(audit: Audit) -> list[RepairedFilm]:
     Args:
         audit: The audit of the data set.
     """
-    stated = _source_findings(audit.scan)
-    scan, records = audit.scan, audit.scan.dataset.records
+    stated = _source_findings(audit.data.scan)
+    scan, records = audit.data.scan, audit.data.scan.dataset.records
     findings: list[str | None] = [record.finding for record in records]
-    splits = list(audit.splits)
+    splits = list(audit.data.splits)
     reasons: list[list[str]] = [[] for _ in records]
     kept = [True] * len(records)
-    for position, one in enumerate(audit.traits):
+    for position, one in enumerate(audit.data.traits):
         if refused := [reason for reason in one.reasons if reason.code in DROPPED_CODES]:
             kept[position] = False
             reasons[position].append(f"dropped: {refused[0].message}")
@@ -156,7 +156,7 @@ def write_repair(audit: Audit, out: Path, data: Path, *, overwrite: bool = False
             f"Nothing to train on is left of `{data}` after the repair: {len(findings)} finding in the training part.",
             fix="Look at the audit's report, and mend the labels by hand.",
         )
-    root, folder = os.path.abspath(audit.scan.dataset.root), os.path.abspath(out.parent)  # noqa: PTH100
+    root, folder = os.path.abspath(audit.data.scan.dataset.root), os.path.abspath(out.parent)  # noqa: PTH100
     is_above = is_inside(root, folder)
 
     def place(path: str) -> str:

@@ -25,14 +25,15 @@ from hilum.errors import HilumError, InputError
 from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.film.decode import DECODER_VERSION
-from hilum.judge.audit.all_faults import audit_figures, audit_films, count_films
-from hilum.judge.audit.fault import Fault
+from hilum.judge.audit.audit import audit_films, count_films
+from hilum.judge.audit.check import AuditData, Fault
 from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.calibration import calibration_words
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import LabelledPredictions, figures_of
 from hilum.report.answers import answers_section, sets_fact
+from hilum.report.audit_table import verdict_words
 from hilum.report.card import model_card_text
 from hilum.report.claim import ClaimFacts, claim_text
 from hilum.report.external import sources_section
@@ -44,7 +45,7 @@ from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.parts import WORK, FoldTrainer
 from hilum.train.prepared import prepare_films
-from hilum.train.pretrained import films_seen_before, seen_before_fault
+from hilum.train.pretrained import films_seen_before
 from hilum.train.run_folder import check_run, history_csv, remove_run
 from hilum.train.seal import write_metadata
 from hilum.version import __version__
@@ -124,19 +125,14 @@ class _Training:
         self._open_folder()
         looked = self.traits.of(self.scan, prepared.positions)
         # What is wrong with a data set does not depend on which films this seed draws, so its own parts are audited.
-        given = [record.split or "train" for record in self._records]
-        with self.console.bar("Auditing: what trivial models score", 1.0) as done:
-            figures = audit_figures(self.scan, given, looked, done=done)
-        figures["films"] = count_films(self.scan, self.splits.tolist())
-        self.faults = [
-            *audit_films(self.scan, given, looked, figures),
-            *seen_before_fault(self.seen, self._records),
-        ]
-        audit = {"faults": [fault.to_dict() for fault in self.faults], "figures": figures}
-        replace_file(self.out / "audit.json", json_file_text(audit))
-        for severity in ("error", "warning"):
-            if count := sum(fault.severity == severity for fault in self.faults):
-                self.console.say(f"The audit found {count_of(count, 'fault')} of severity {severity}; see audit.json.")
+        given = tuple(record.split or "train" for record in self._records)
+        seen = self.seen if self.config.weights == "chest" else None
+        with self.console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
+            audit = audit_films(AuditData(self.scan, given, looked, seen=seen), done=done)
+        audit.data.figures["films"] = count_films(self.scan, self.splits.tolist())
+        self.faults = audit.faults
+        replace_file(self.out / "audit.json", json_file_text(audit.to_dict()))
+        self.console.say(f"{verdict_words(audit.results)[0]} Details: {self.out / 'audit.json'}")
         self.parts = FoldTrainer(prepared, self.config, self.out, self.console)
         self.parts.fit("model", self.splits == "train", self.splits == "validation")
         history = self.parts.history("model")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.public_sets import Known
 from hilum.data.scan import Scan, scan_films
-from hilum.judge.audit.ages import KNOWN_AGES, age_confound, age_faults, age_group_of
+from hilum.judge.audit.ages import KNOWN_AGES, age_confound, age_fault, age_group_of
+from hilum.judge.audit.check import Films
 
 WriteFilm = Callable[..., Path]
 
@@ -27,8 +29,10 @@ def scanned(tmp_path: Path, write_film: WriteFilm, ages: Callable[[int, str], st
     return scan_films(read_dataset(tmp_path / f"{name}.csv"))
 
 
-def confound_of(scan: Scan, sets: tuple[str | None, ...] = ()) -> dict | None:
-    return age_confound(scan, [record.split or "train" for record in scan.dataset.records], (), sets)
+def confound_of(scan: Scan, sets: tuple[str, ...] = ()) -> dict | None:
+    known = tuple(Known(name, "a.png", "", None, exact=False, dhash_distance=0) for name in sets)
+    scan = dataclasses.replace(scan, known=known)
+    return age_confound(Films(scan, tuple(record.split or "train" for record in scan.dataset.records)))
 
 
 @pytest.fixture(autouse=True)
@@ -41,20 +45,21 @@ def test_children_of_one_class_and_adults_of_the_other_are_an_error(tmp_path: Pa
     figures = confound_of(scan)
     assert figures is not None
     assert figures["table"] == {"child": {"Normal": 9, "Covid-19": 0}, "adult": {"Normal": 0, "Covid-19": 9}}
-    (fault,) = age_faults(figures)
+    fault = age_fault(figures)
+    assert fault is not None
     assert (fault.kind, fault.severity) == ("age-confound", "error")
-    assert "Normal 9 children and 0 adults; Covid-19 0 children and 9 adults" in fault.message
+    assert "all 9 Normal films are of children; all 9 Covid-19 films are of adults" in fault.message
 
 
 def test_children_and_adults_in_both_classes_are_no_fault(tmp_path: Path, write_film: WriteFilm) -> None:
     scan = scanned(tmp_path, write_film, lambda number, _: "4" if number % 4 < 2 else "51")
-    assert age_faults(confound_of(scan)) == []
+    assert age_fault(confound_of(scan)) is None
 
 
 def test_without_ages_nothing_is_said(tmp_path: Path, write_film: WriteFilm) -> None:
     scan = scanned(tmp_path, write_film, lambda *_: "unknown")
     assert confound_of(scan) is None
-    assert age_faults(None) == []
+    assert age_fault(None) is None
 
 
 def test_the_set_a_film_was_recognised_as_tells_its_age(tmp_path: Path, write_film: WriteFilm) -> None:
@@ -63,13 +68,15 @@ def test_the_set_a_film_was_recognised_as_tells_its_age(tmp_path: Path, write_fi
         "Kermany chest_xray" if record.finding == "Normal" else "ieee8023 covid-chestxray-dataset"
         for record in scan.dataset.records
     )
-    (fault,) = age_faults(confound_of(scan, sets))
+    fault = age_fault(confound_of(scan, sets))
+    assert fault is not None
     assert fault.severity == "error"
 
 
 def test_the_name_of_a_known_data_set_tells_too(tmp_path: Path, write_film: WriteFilm) -> None:
     scan = scanned(tmp_path, write_film, lambda *_: "", name="covid19-image-dataset")
-    (fault,) = age_faults(confound_of(scan))
+    fault = age_fault(confound_of(scan))
+    assert fault is not None
     assert fault.severity == "error"
 
 

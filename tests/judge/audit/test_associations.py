@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from hilum.data.folder import FilmRecord
 from hilum.judge.audit.associations import associate_traits, association_faults, cramers_v, sources_of
-from hilum.judge.audit.fault import Fault
+from hilum.judge.audit.check import Fault
 
 from ...planted import looked_at, mark_corner, shrink
 
@@ -18,8 +19,8 @@ PlantSet = Callable[..., Path]
 
 
 def faults_of(data: Path) -> list[Fault]:
-    scan, splits, traits = looked_at(data)
-    return association_faults(associate_traits(scan, splits, traits), scan, splits, traits)
+    films = looked_at(data).stated
+    return association_faults(associate_traits(films), films)
 
 
 def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: PlantSet) -> None:
@@ -30,7 +31,9 @@ def test_a_size_that_only_one_class_has_is_an_error(tmp_path: Path, plant_set: P
     (fault,) = [one for one in faults_of(plant_set(tmp_path / "set", shrink)) if "Pixel size" in one.message]
     assert (fault.kind, fault.severity) == ("class-by-source", "error")
     assert fault.figure == pytest.approx(1, abs=0.05)
-    assert "`140x140 pixels` stands on 100% of the Covid-19 films and on 0% of the others" in fault.message
+    assert (
+        "100\u00a0% of the Covid-19 films have the pixel size `140x140 pixels`, and none of the others" in fault.message
+    )
     assert len(fault.paths) == 40
     assert all(path.startswith("Covid-19/") for path in fault.paths)
 
@@ -72,8 +75,8 @@ def test_one_patient_with_many_films_is_one_film(tmp_path: Path, plant_set: Plan
 
 
 def test_the_test_part_is_not_looked_at(tmp_path: Path, plant_set: PlantSet) -> None:
-    scan, _, traits = looked_at(plant_set(tmp_path / "set", shrink))
-    assert associate_traits(scan, ["test"] * len(traits), traits) == []
+    films = looked_at(plant_set(tmp_path / "set", shrink))
+    assert associate_traits(dataclasses.replace(films, splits=("test",) * len(films.splits))) == []
 
 
 def sources(*films: tuple[str, str]) -> list[str | None]:

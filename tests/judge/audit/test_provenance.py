@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from hilum.data.folder import Dataset, FilmRecord, read_dataset
 from hilum.data.public_sets import COLLECTIONS, Known
 from hilum.data.scan import Scan, scan_films
-from hilum.judge.audit.fault import Fault
-from hilum.judge.audit.provenance import provenance_faults
+from hilum.judge.audit.check import AuditData, Fault, run_checks
+from hilum.judge.audit.provenance import CHECKS
 
 SPLITS = ("train", "train", "test", "test")
 
@@ -27,6 +28,10 @@ def scan_of(*known: Known | None, patients: tuple[str | None, ...] = (None,) * 4
 
 def source(finding: str, *, name: str = "Origin", ambiguous: bool = False) -> Known:
     return Known(name, "a.png", finding, None, False, 3, ambiguous)
+
+
+def provenance_faults(scan: Scan, splits: Sequence[str]) -> list[Fault]:
+    return list(run_checks(AuditData(scan, tuple(splits)), CHECKS).faults)
 
 
 def of_kind(faults: list[Fault], kind: str) -> list[Fault]:
@@ -65,6 +70,29 @@ def test_a_patient_on_both_sides_is_an_error() -> None:
     assert (fault.kind, fault.severity) == ("patient-overlap", "error")
     assert fault.paths == ("test/2.png", "train/0.png", "train/1.png")
     assert "p" not in fault.message.split()
+
+
+def test_films_that_the_starting_weights_have_seen_are_named() -> None:
+    data = AuditData(scan_of(None, None, None, None), SPLITS, seen=np.array([True, False, True, False]))
+    (fault,) = run_checks(data, CHECKS).faults
+    assert (fault.kind, fault.severity, fault.figure) == ("seen-before", "warning", 0.5)
+    assert fault.paths == ("train/0.png", "test/2.png")
+    assert fault.message.startswith("2 of 4 films")
+
+
+def test_what_cannot_be_checked_is_said_with_its_reason() -> None:
+    data = AuditData(scan_of(None, None, None, None), ("test",) * 4, is_trained_on=False)
+    results = run_checks(data, CHECKS)
+    assert {one.check.code: one.why.split(":")[0] for one in results.of_status("not_applicable")} == {
+        "leak": "The data set has no test part of its own beside a training part.",
+        "patient-overlap": "The data set has no test part of its own beside a training part.",
+        "source-label": "No film was recognised as being from a public set.",
+        "seen-before": "No model is trained on these films.",
+    }
+    beside = run_checks(AuditData(scan_of(None, None, None, None), SPLITS), CHECKS)
+    reasons = {one.check.code: one.why for one in beside.of_status("not_applicable")}
+    assert reasons["patient-overlap"].startswith("No patient is known")
+    assert reasons["seen-before"] == "No training starts here from weights that have seen chest films."
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Children against adults: whether age alone tells the finding.
+"""Children against adults: whether age alone shows the finding.
 
 Some public sets hold children only. Where they give one class and adults another, a model learns age: shape of the
 ribs, size of the heart, the hands that hold a child. Ages are taken from DICOM, from a manifest's column ``age``, and
@@ -8,19 +8,16 @@ from the table below where a film's source is one of its sets.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hilum.data.folder import FilmRecord
-from hilum.data.scan import Scan
 from hilum.judge.audit.associations import cramers_v, sources_of
-from hilum.judge.audit.fault import Fault
-from hilum.judge.audit.traits import FilmTraits
+from hilum.judge.audit.check import AuditData, Check, Fault, Films
 
-__all__ = ["KNOWN_AGES", "KnownAge", "age_confound", "age_faults", "age_group_of"]
+__all__ = ["CHECKS", "KNOWN_AGES", "KnownAge", "age_confound", "age_fault", "age_group_of"]
 
 ADULT_YEARS = 18
 ERROR_V, WARNING_V = 0.8, 0.3
@@ -92,29 +89,24 @@ def age_group_of(record: FilmRecord, age_years: float | None, set_name: str | No
     return None
 
 
-def age_confound(
-    scan: Scan, splits: Sequence[str], traits: Sequence[FilmTraits], sets: Sequence[str | None] = ()
-) -> dict[str, Any] | None:
+def age_confound(films: Films) -> dict[str, Any] | None:
     """Return how far children against adults goes with the finding among the training films.
 
     Args:
-        scan: The films.
-        splits: The split of each; those of the test part are left out.
-        traits: Of each; may be empty.
-        sets: The public set each film was recognised as, where that is known.
+        films: Those whose finding is stated; those of the test part are left out.
 
     Returns:
         {"n", "n_unknown", "cramers_v", "p", "table": {"child" and "adult": {finding: n}}}, or None where the age of
         next to no film is known.
     """
-    findings = scan.dataset.findings
+    scan, findings = films.scan, films.scan.dataset.findings
     table, unknown = np.zeros((2, len(findings)), np.int64), 0
-    sources = sources_of(scan.dataset.records)
-    for row, (record, split) in enumerate(zip(scan.dataset.records, splits, strict=True)):
+    sources, sets = sources_of(scan.dataset.records), films.sets
+    for row, (record, split) in enumerate(zip(scan.dataset.records, films.splits, strict=True)):
         if split == "test":
             continue
         name = (sets[row] if sets else None) or sources[row] or scan.dataset.name
-        group = age_group_of(record, traits[row].age_years if traits else None, name)
+        group = age_group_of(record, films.traits[row].age_years if films.traits else None, name)
         if group is None:
             unknown += 1
         else:
@@ -134,18 +126,38 @@ def age_confound(
     }
 
 
-def age_faults(figures: dict[str, Any] | None) -> list[Fault]:
-    """Return the fault that age tells the finding, where it does."""
+def age_fault(figures: dict[str, Any] | None) -> Fault | None:
+    """Return the fault that the age group shows the finding, where it does."""
     if figures is None or figures["p"] >= _MOST_P or figures["cramers_v"] < WARNING_V:
-        return []
+        return None
     value, children, adults = figures["cramers_v"], figures["table"]["child"], figures["table"]["adult"]
-    told = [
-        f"{name} {children[name]} children and {adults[name]} adults"
-        for name in children
-        if children[name] + adults[name]
-    ]
+    shares = [_share(name, children[name], adults[name]) for name in children if children[name] + adults[name]]
+    unknown = f" The age of {figures['n_unknown']} more is not known." if figures["n_unknown"] else ""
     message = (
-        f"Age tells the finding (Cramér's V {value:.2f}): {'; '.join(told)}. The age group of {figures['n']} training "
-        f"films is known, of {figures['n_unknown']} it is not."
+        f"The films of one finding are mostly of children, those of another mostly of adults: {'; '.join(shares)}. A "
+        f"model may learn age, not disease (Cramér's V {value:.2f}, {figures['n']} training films).{unknown}"
     )
-    return [Fault("age-confound", "error" if value >= ERROR_V else "warning", message, (), value)]
+    return Fault("age-confound", "error" if value >= ERROR_V else "warning", message, (), value)
+
+
+def _share(finding: str, children: int, adults: int) -> str:
+    if not children or not adults:
+        return f"all {children + adults} {finding} films are of {'children' if children else 'adults'}"
+    return f"{children} of {children + adults} {finding} films are of children"
+
+
+def _needs_ages(data: AuditData) -> str:
+    return "" if data.figures.get("ages") else f"The age of fewer than {_LEAST_FILMS} training films is known."
+
+
+CHECKS = (
+    Check(
+        code="age-confound",
+        title="Age shows the finding",
+        severity="error",
+        meaning="One finding was taken from children, another from adults. A model may tell them apart by the bones.",
+        remedy="Take each finding from the same age groups.",
+        find=lambda data: age_fault(data.figures["ages"]),
+        needs=(_needs_ages,),
+    ),
+)

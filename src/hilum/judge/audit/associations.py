@@ -20,13 +20,13 @@ import numpy as np
 from hilum.data.folder import FilmRecord
 from hilum.data.labels import spelling_key
 from hilum.data.names import part_named
-from hilum.data.scan import Scan
 from hilum.errors import MissingExtra
 from hilum.findings import standard_name
-from hilum.judge.audit.fault import Fault
+from hilum.judge.audit.check import AuditData, Check, Fault, Films, needs_films
 from hilum.judge.audit.traits import CORNERS, SIDES, FilmTraits
+from hilum.judge.audit.trivial_scores import trivial_faults
 
-__all__ = ["associate_traits", "association_faults", "cramers_v", "sources_of"]
+__all__ = ["CHECKS", "associate_traits", "association_faults", "cramers_v", "sources_of"]
 
 ERROR_V, WARNING_V = 0.8, 0.3
 _MOST_P = 0.001  # a trait that goes with the finding by chance as rarely as this is reported
@@ -48,16 +48,11 @@ _TITLES = {
 }
 
 
-def associate_traits(
-    scan: Scan, splits: Sequence[str], traits: Sequence[FilmTraits], sets: Sequence[str | None] = ()
-) -> list[dict[str, Any]]:
+def associate_traits(films: Films) -> list[dict[str, Any]]:
     """Return how far each trait goes with the finding among the training films, the most telling first.
 
     Args:
-        scan: The films.
-        splits: The split of each; those of the test part are left out.
-        traits: Of each.
-        sets: The public set each film was recognised as, where that is known.
+        films: Those whose finding is stated; those of the test part are left out.
 
     Returns:
         One a trait that varies: {"trait", "title", "n", "cramers_v": {"value", "low", "high"}, "p", "table":
@@ -66,15 +61,15 @@ def associate_traits(
     Raises:
         MissingExtra: scikit-learn, which brings scipy, is not installed.
     """
-    records = scan.dataset.records
-    rows = np.array([row for row, split in enumerate(splits) if split != "test"], dtype=np.int64)
+    scan, records = films.scan, films.scan.dataset.records
+    rows = np.array([row for row, split in enumerate(films.splits) if split != "test"], dtype=np.int64)
     if not len(rows):
         return []
     _, counted = np.unique(scan.groups[rows], return_index=True)  # one film a group
     findings = scan.dataset.findings
     columns = np.array([findings.index(records[row].finding) for row in rows[counted]], dtype=np.int64)
     found = []
-    for name, words in _categories(records, traits, rows.tolist(), sets).items():
+    for name, words in _categories(records, films.traits, rows.tolist(), films.sets).items():
         labels, codes = np.unique(np.array(words)[counted], return_inverse=True)
         table = np.zeros((len(labels), len(findings)), np.int64)
         np.add.at(table, (codes, columns), 1)
@@ -110,36 +105,29 @@ def associate_traits(
     return sorted(found, key=lambda one: -one["cramers_v"]["value"])
 
 
-def association_faults(
-    associations: Sequence[dict[str, Any]],
-    scan: Scan,
-    splits: Sequence[str],
-    traits: Sequence[FilmTraits],
-    sets: Sequence[str | None] = (),
-) -> list[Fault]:
-    """Return a fault of each trait that goes with the finding; its paths are the films that give it away."""
-    records = scan.dataset.records
-    rows = [row for row, split in enumerate(splits) if split != "test"]
-    words = _categories(records, traits, rows, sets) if associations else {}
+def association_faults(associations: Sequence[dict[str, Any]], films: Films) -> list[Fault]:
+    """Return a fault of each trait that goes with the finding; its paths are the films that give it away.
+
+    Args:
+        associations: What `associate_traits` returned for the same films.
+        films: Those whose finding is stated.
+    """
+    records = films.scan.dataset.records
+    rows = [row for row, split in enumerate(films.splits) if split != "test"]
+    words = _categories(records, films.traits, rows, films.sets) if associations else {}
     faults = []
     for one in associations:
-        value, telling = one["cramers_v"]["value"], one["telling"]
-        is_alone = any(
-            sum(counts.values()) >= _LEAST_FILMS and sum(1 for n in counts.values() if n) == 1
-            for category, counts in one["table"].items()
-            if category != _OTHER
-        )
-        if value >= WARNING_V and one["p"] < _MOST_P:
-            severity = "error" if value >= ERROR_V else "warning"
-        elif is_alone and one["p"] < _MOST_P_ALONE:
-            severity = "note"
-        else:
+        severity = _severity(one)
+        if severity is None:
             continue
+        value, telling = one["cramers_v"]["value"], one["telling"]
+        share, of_others = telling["share"], telling["share_of_others"]
+        said = one["title"] if one["title"].startswith("JPEG") else one["title"].lower()
+        others = "none of the others" if of_others == 0 else f"{100 * of_others:.0f}\u00a0% of the others"
         message = (
-            f"{one['title']} and finding go together (Cramér's V {value:.2f}, 95 % interval "
-            f"{one['cramers_v']['low']:.2f}-{one['cramers_v']['high']:.2f}): `{telling['category']}` stands on "
-            f"{telling['share']:.0%} of the {telling['finding']} films and on {telling['share_of_others']:.0%} of the "
-            f"others."
+            f"{one['title']}: {100 * share:.0f}\u00a0% of the {telling['finding']} films have the {said} "
+            f"`{telling['category']}`, and {others} have it (Cramér's V {value:.2f}, 95 % interval "
+            f"{one['cramers_v']['low']:.2f} to {one['cramers_v']['high']:.2f})."
         )
         paths = tuple(
             records[row].path
@@ -148,6 +136,19 @@ def association_faults(
         )
         faults.append(Fault("class-by-source", severity, message, paths, value))
     return faults
+
+
+def _severity(one: dict[str, Any]) -> str | None:
+    """Return how bad it is that a trait goes with the finding; None where it is no fault."""
+    value = one["cramers_v"]["value"]
+    if value >= WARNING_V and one["p"] < _MOST_P:
+        return "error" if value >= ERROR_V else "warning"
+    is_alone = any(
+        sum(counts.values()) >= _LEAST_FILMS and sum(1 for n in counts.values() if n) == 1
+        for category, counts in one["table"].items()
+        if category != _OTHER
+    )
+    return "note" if is_alone and one["p"] < _MOST_P_ALONE else None
 
 
 def cramers_v(table: np.ndarray) -> tuple[float, float]:
@@ -313,3 +314,26 @@ def _margin(one: FilmTraits) -> str:
         if (named := [side for side, depth in zip(SIDES, one.margins, strict=True) if depth * sign > 0])
     ]
     return "; ".join(parts) or "no margin"
+
+
+# --- the check -------------------------------------------------------------------------------------------------------
+
+
+def _class_by_source(data: AuditData) -> list[Fault]:
+    scores = trivial_faults("class-by-source", data.figures.get("trivial_models") or {})
+    return [*scores, *association_faults(data.figures.get("traits") or (), data.stated)]
+
+
+CHECKS = (
+    Check(
+        code="class-by-source",
+        title="Something other than the picture shows the finding",
+        severity="error",
+        meaning="Size, format, compression, margins or burnt-in signs go with the finding, and so does the place where "
+        "a film was taken. A model may learn that instead of the disease, and fail on films of another hospital.",
+        remedy="Take each finding from every source, or convert all films in the same way and cut the margins off.",
+        find=_class_by_source,
+        needs=(needs_films,),
+        many="{n} properties go with the finding; the first: {first}",
+    ),
+)

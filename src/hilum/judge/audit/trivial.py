@@ -28,7 +28,7 @@ class TrivialModel:
         name: Its key in audit.json.
         kind: The kind of fault it can find; None where its figure is only shown.
         title: What it sees, as a heading.
-        sees: What it sees, to go between "from" and "alone".
+        sees: What it sees, to stand after "sees only".
         features: From the films' traits to numbers, (n, d) float.
         is_forest: A forest of random trees, else a support vector machine.
     """
@@ -92,13 +92,13 @@ def _edge_features(traits: Sequence[FilmTraits]) -> np.ndarray:
 
 
 TRIVIAL_MODELS: tuple[TrivialModel, ...] = (
-    TrivialModel("thumbnail_16", "thumbnail", "16x16 pixels", "each film at 16x16 pixels", _flat_thumbnails(16)),
-    TrivialModel("thumbnail_8", "thumbnail", "8x8 pixels", "each film at 8x8 pixels", _flat_thumbnails(8)),
+    TrivialModel("thumbnail_16", "thumbnail", "16x16 pixels", "16x16 pixels of each film", _flat_thumbnails(16)),
+    TrivialModel("thumbnail_8", "thumbnail", "8x8 pixels", "8x8 pixels of each film", _flat_thumbnails(8)),
     TrivialModel(
         "center_blacked",
         "center-blacked",
         "Centre blacked out",
-        "films with the central 81 % x 81 % blacked out",
+        "films whose centre (81 % of each side) is blacked out",
         _frame(_FRAME_PX),
     ),
     TrivialModel("border_only", "border-only", "Outer frame", "the outermost 3 % of each film", _frame(1)),
@@ -106,7 +106,7 @@ TRIVIAL_MODELS: tuple[TrivialModel, ...] = (
         "metadata",
         "class-by-source",
         "The file, not the picture",
-        "what a file is like (size, format, bits, colour mode, compression)",
+        "what kind of file it is (size, format, bits, colour mode, compression)",
         _size_features,
         is_forest=True,
     ),
@@ -114,7 +114,7 @@ TRIVIAL_MODELS: tuple[TrivialModel, ...] = (
         "metadata_without_size",
         None,
         "The same without its size",
-        "what a file is like but for its size",
+        "what kind of file it is, without its size",
         _file_features,
         is_forest=True,
     ),

@@ -21,13 +21,12 @@ from hilum.data.scan import Scan
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset, MissingExtra
 from hilum.figures import to_json
-from hilum.judge.audit.fault import Fault
-from hilum.judge.audit.traits import FilmTraits
+from hilum.judge.audit.check import AuditData, Check, Fault, Films, needs_films
 from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel
 from hilum.judge.intervals import grouped_interval, proportion
 from hilum.judge.metrics import f1_columns, macro_f1, mean_f1, occurring
 
-__all__ = ["excess_of", "score_trivial_models", "trivial_faults"]
+__all__ = ["CHECKS", "excess_of", "needs_trivial_models", "score_trivial_models", "severity_of", "trivial_faults"]
 
 ERROR_EXCESS = 0.5  # without lungs half of the way to certainty: accuracy on these films says nothing about lungs
 WARNING_EXCESS = 0.2
@@ -40,9 +39,7 @@ _REPEATS = ((1000, 5), (2500, 2))  # up to so many films, so many repeats of the
 
 
 def score_trivial_models(
-    scan: Scan,
-    splits: Sequence[str],
-    traits: Sequence[FilmTraits],
+    films: Films,
     *,
     seed: int = 0,
     done: Callable[[float], None] = lambda _: None,
@@ -50,9 +47,7 @@ def score_trivial_models(
     """Return what each trivial model scores, as audit.json holds it.
 
     Args:
-        scan: The films.
-        splits: The split of each.
-        traits: Of each.
+        films: The films whose finding is stated, with their traits.
         seed: Decides the folds.
         done: Called with the share of the work that has been done since the last call.
 
@@ -65,13 +60,14 @@ def score_trivial_models(
         MissingExtra: scikit-learn is not installed.
     """
     _scikit_learn()
+    scan, splits = films.scan, films.splits
     labels = np.array([scan.dataset.findings.index(record.finding) for record in scan.dataset.records])
     is_test = np.asarray(splits, dtype=object) == "test"
     folds = _folds(scan, splits, int((~is_test).sum()), seed)
     fits = len(TRIVIAL_MODELS) * (sum(int(one.max()) + 1 for one in folds) + 1)
     scores: dict[str, dict[str, Any]] = {}
     for model in TRIVIAL_MODELS:
-        features = model.features(traits)
+        features = model.features(films.traits)
         rng = np.random.default_rng(seed)
         answers = []
         for drawn in folds:
@@ -100,26 +96,36 @@ def excess_of(score: Mapping[str, Any]) -> float:
     return float((score["accuracy"]["low"] - score["chance"]) / (1 - score["chance"])) if score["chance"] < 1 else 0.0
 
 
-def trivial_faults(scores: Mapping[str, Mapping[str, Any]]) -> list[Fault]:
-    """Return the faults of trivial models that score what they must not; of thumbnails one, of the better size."""
-    excess = {
-        model.name: excess_of(scores[model.name]["cross_validation"])
-        for model in TRIVIAL_MODELS
-        if scores[model.name]["cross_validation"]
-    }
-    without_lungs = max((excess.get(name, 0.0) for name in ("center_blacked", "border_only")), default=0.0)
-    best = max((name for name in excess if name.startswith("thumbnail")), key=excess.__getitem__, default=None)
+def severity_of(name: str, scores: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the severity of what a trivial model scores; None where it is no fault.
+
+    Of the two thumbnails only the one that scores better can be a fault.
+
+    Args:
+        name: The model's.
+        scores: Of all models, as `score_trivial_models` returns them.
+    """
+    model = next(model for model in TRIVIAL_MODELS if model.name == name)
+    excess = {one: excess_of(score["cross_validation"]) for one, score in scores.items() if score["cross_validation"]}
+    if model.kind is None or name not in excess:
+        return None
+    if model.kind == "thumbnail":
+        best = max((one for one in excess if one.startswith("thumbnail")), key=excess.__getitem__)
+        without_lungs = max((excess.get(one, 0.0) for one in ("center_blacked", "border_only")), default=0.0)
+        return _thumbnail_severity(excess[name], without_lungs) if name == best else None
+    if excess[name] < WARNING_EXCESS:
+        return None
+    return "error" if excess[name] >= ERROR_EXCESS else "warning"
+
+
+def trivial_faults(kind: str, scores: Mapping[str, Mapping[str, Any]]) -> list[Fault]:
+    """Return the faults of one kind of the trivial models that score what they must not."""
     faults = []
     for model in TRIVIAL_MODELS:
-        severity = None
-        if model.kind == "thumbnail":
-            if model.name == best:
-                severity = _thumbnail_severity(excess[best], without_lungs)
-        elif model.kind and excess.get(model.name, 0.0) >= WARNING_EXCESS:
-            severity = "error" if excess[model.name] >= ERROR_EXCESS else "warning"
-        if severity and model.kind:
+        severity = severity_of(model.name, scores) if model.kind == kind else None
+        if severity:
             figure = scores[model.name]["cross_validation"]["accuracy"]["value"]
-            faults.append(Fault(model.kind, severity, _message(model, scores), (), figure))
+            faults.append(Fault(kind, severity, _message(model, scores), (), figure))
     return faults
 
 
@@ -132,31 +138,29 @@ def _thumbnail_severity(excess: float, without_lungs: float) -> str | None:
 def _message(model: TrivialModel, scores: Mapping[str, Mapping[str, Any]]) -> str:
     score = scores[model.name]
     crossed, test = score["cross_validation"], score["test"]
+    accuracy = crossed["accuracy"]
     message = (
-        f"{crossed['accuracy']['value']:.1%} right (chance {crossed['chance']:.1%}) from {model.sees} alone: grouped "
-        f"cross-validation of {crossed['n']} training films, {_said(crossed)}."
+        f"A simple model that sees only {model.sees} gets {_whole(accuracy['value'])} right; guessing would get "
+        f"{_whole(crossed['chance'])}. That is on {crossed['n']} training films in cross-validation; the 95 % interval "
+        f"is {_whole(accuracy['low'])} to {_whole(accuracy['high'])}."
     )
     if test:
         right = round(test["accuracy"]["value"] * test["n"])
         message += (
-            f" On the test part {right} of {test['n']}, {test['accuracy']['value']:.1%} "
-            f"(chance {test['chance']:.1%}), {_said(test)}."
+            f" On the test part it gets {right} of {test['n']} right, {_whole(test['accuracy']['value'])}; guessing "
+            f"would get {_whole(test['chance'])}."
         )
     if model.kind == "thumbnail":
         other = next(one for one in TRIVIAL_MODELS if one.kind == "thumbnail" and one != model)
-        less = scores[other.name]["cross_validation"]
-        message += f" From {other.title}: {less['accuracy']['value']:.1%}, {_said(less)}."
+        less = scores[other.name]["cross_validation"]["accuracy"]["value"]
+        message += f" With {other.title} a film it gets {_whole(less)} right."
     if score["num_fitted"] < crossed["n"] * (NUM_FOLDS - 1) / NUM_FOLDS and not model.is_forest:
-        message += f" It learnt from {score['num_fitted']:,} films at a time."
+        message += f" It learned from {score['num_fitted']:,} films at a time."
     return message
 
 
-def _said(score: Mapping[str, Any]) -> str:
-    accuracy = score["accuracy"]
-    return (
-        f"95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}, "
-        f"macro-F1 {score['macro_f1']['value']:.3f}"
-    )
+def _whole(fraction: float) -> str:
+    return f"{100 * fraction:.0f}\u00a0%"
 
 
 def _folds(scan: Scan, splits: Sequence[str], num_films: int, seed: int) -> list[np.ndarray]:
@@ -228,3 +232,51 @@ def _score(truth: np.ndarray, answers: Sequence[np.ndarray], groups: np.ndarray)
         "macro_f1": {"value": f1, "low": min(low, f1), "high": max(high, f1)},
         "chance": float(np.bincount(truth).max() / len(truth)),
     }
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+def needs_trivial_models(data: AuditData) -> str:
+    """Ask for what trivial models score in cross-validation."""
+    scores = data.figures.get("trivial_models")
+    if scores is None:
+        return "Simple models were not fitted on these films."
+    if not any(score["cross_validation"] for score in scores.values()):
+        return "There are too few films: cross-validation needs at least two groups of films of each finding."
+    return ""
+
+
+_NEEDS = (needs_films, needs_trivial_models)
+CHECKS = (
+    Check(
+        code="thumbnail",
+        title="A few grey values are nearly enough",
+        severity="error",
+        meaning="No radiologist can read a film of so few pixels. What shows the finding there is exposure, framing or "
+        "age.",
+        remedy="Whenever you quote a model's accuracy on these films, quote this figure beside it.",
+        find=lambda data: trivial_faults("thumbnail", data.figures["trivial_models"]),
+        needs=_NEEDS,
+    ),
+    Check(
+        code="border-only",
+        title="The edge of the film shows the finding",
+        severity="error",
+        meaning="There is no lung in the outermost strip of a film. What a model reads there is no disease.",
+        remedy="Crop the films to the chest, take each finding from several sources, and test on films of another "
+        "hospital.",
+        find=lambda data: trivial_faults("border-only", data.figures["trivial_models"]),
+        needs=_NEEDS,
+    ),
+    Check(
+        code="center-blacked",
+        title="Films without lungs still show the finding",
+        severity="error",
+        meaning="A model sees the finding even where the lungs are blacked out. So a good accuracy on these films does "
+        "not show that a model reads lungs.",
+        remedy="Take each finding from several sources, and test on films of another hospital.",
+        find=lambda data: trivial_faults("center-blacked", data.figures["trivial_models"]),
+        needs=_NEEDS,
+    ),
+)

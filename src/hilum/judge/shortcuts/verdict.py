@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hilum.judge.audit.check import AuditData, Check, Fault
 from hilum.judge.chance import LEAST_FILMS
 from hilum.text import percent, range_text
 
-__all__ = ["POSSIBLE_AUROC", "judge_cues"]
+__all__ = ["CHECKS", "POSSIBLE_AUROC", "judge_cues"]
 
 POSSIBLE_AUROC = 0.7  # a shortcut that films cannot rule out where an interval reaches up to it
 _CHANCE = 0.5
@@ -68,3 +69,28 @@ def judge_cues(cues: Mapping[str, Mapping[str, Any]], counts: Sequence[int]) -> 
         "chance, as far as these films can tell. That is what one wants to see."
     )
     return {"code": "none-found", "above_chance": [], "words": words}
+
+
+def _shortcut(data: AuditData) -> Fault | None:
+    verdict = data.shortcut or {}
+    return Fault("shortcut", "warning", verdict["words"]) if verdict.get("code") == "shortcut" else None
+
+
+def _needs_a_verdict(data: AuditData) -> str:
+    if data.shortcut is None:
+        return "It needs a model: `hilum evaluate --shortcuts` measures it."
+    return data.shortcut["words"] if data.shortcut["code"] == "too-few" else ""
+
+
+CHECKS = (
+    Check(
+        code="shortcut",
+        title="The model does not need the lungs",
+        severity="warning",
+        meaning="The model still ranks these films better than chance where it cannot see the lungs. So part of its "
+        "score needs no sign of disease, and need not hold on films of another hospital.",
+        remedy="Run `hilum audit` on the films that it was trained on, and test it on films of another hospital.",
+        find=_shortcut,
+        needs=(_needs_a_verdict,),
+    ),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,8 +14,9 @@ import pytest
 from hilum.data.folder import read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_splits
-from hilum.judge.audit.all_faults import IMBALANCE_RATIO, SMALL_CLASS, audit_data, audit_figures, audit_films
-from hilum.judge.audit.fault import Fault
+from hilum.judge.audit.audit import audit_data, measure_films
+from hilum.judge.audit.check import AuditData, Fault, run_checks
+from hilum.judge.audit.checks import HILUM_CHECKS
 
 from ...planted import tilt
 
@@ -32,10 +33,14 @@ def data(tmp_path: Path, write_film: WriteFilm) -> Path:
     return tmp_path / "set"
 
 
-def audited(data: Path) -> tuple[list[Fault], Scan, list[str]]:
+def audited(data: Path) -> tuple[tuple[Fault, ...], AuditData]:
     scan = scan_films(read_dataset(data), min_side_px=64)
-    splits = [record.split or "train" for record in scan.dataset.records]
-    return audit_films(scan, splits), scan, splits
+    return faults_in(scan, [record.split or "train" for record in scan.dataset.records])
+
+
+def faults_in(scan: Scan, splits: Sequence[str]) -> tuple[tuple[Fault, ...], AuditData]:
+    films = AuditData(scan, tuple(splits))
+    return run_checks(films, HILUM_CHECKS).faults, films
 
 
 def faults_of(data: Path, *, small: bool = False) -> list[Fault]:
@@ -124,31 +129,15 @@ def test_unreadable_films_are_warned_about(data: Path) -> None:
     assert "the file is empty" in fault.message
 
 
-def test_size_and_balance_are_counted_without_the_test_part(
-    data: Path, write_film: WriteFilm, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hilum.judge.audit.all_faults.SMALL_CLASS", 6)
-    for number in range(16):
-        write_film(data / "train" / "Normal" / f"more-{number}.png", seed=1000 + number)
-    faults = faults_of(data, small=True)
-    assert [(fault.kind, fault.severity, fault.figure) for fault in faults] == [
-        ("small-class", "warning", 5),
-        ("imbalance", "note", pytest.approx(21 / 5)),
-    ]
-    assert "4.2 times as many" in faults[1].message
-    assert SMALL_CLASS == 30
-    assert IMBALANCE_RATIO < 21 / 5
-
-
 def test_errors_come_first_and_all_is_plain_json(data: Path) -> None:
     shutil.copy(data / "train/Normal/2.png", data / "test/Normal/copy.png")
     shutil.copy(data / "train/Normal/3.png", data / "train/Normal/copy.png")
     (data / "test/Normal/broken.png").write_text("no film")
-    faults, scan, splits = audited(data)
+    faults, films = audited(data)
     severities = [fault.severity for fault in faults]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
     assert set(severities) == {"error", "warning", "note"}
-    text = json.dumps({"faults": [fault.to_dict() for fault in faults], "figures": audit_figures(scan, splits)})
+    text = json.dumps({"faults": [fault.to_dict() for fault in faults], "figures": measure_films(films)})
     for fault in json.loads(text)["faults"]:
         assert list(fault) == ["kind", "severity", "message", "paths", "figure"]
         assert all(not Path(path).is_absolute() for path in fault["paths"])
@@ -157,8 +146,8 @@ def test_errors_come_first_and_all_is_plain_json(data: Path) -> None:
 def test_figures_count_what_is_there(data: Path) -> None:
     shutil.copy(data / "train/Normal/2.png", data / "test/Normal/copy.png")
     (data / "train/Covid/broken.png").write_bytes(b"")
-    _, scan, splits = audited(data)
-    assert audit_figures(scan, splits) == {
+    _, films = audited(data)
+    assert measure_films(films) == {
         "num_films": 17,
         "num_unreadable": 1,
         "num_refused": 0,
@@ -179,7 +168,7 @@ def test_twins_never_cross_a_split_that_hilum_draws(data: Path) -> None:
     scan = scan_films(read_dataset(data), min_side_px=64)
     for seed in range(5):
         splits = assign_splits(scan.dataset, scan.groups, test_fraction=0.3, validation_fraction=0.3, seed=seed)
-        assert not any(fault.kind == "leak" for fault in audit_films(scan, splits))
+        assert not any(fault.kind == "leak" for fault in faults_in(scan, splits)[0])
         of = dict(zip((record.path for record in scan.dataset.records), splits, strict=True))
         assert all(of[f"train/Normal/{n}.png"] == of[f"train/Normal/{n}-twin.jpg"] for n in range(5))
     assert len(scan.twins) == 5
@@ -201,7 +190,7 @@ def test_films_the_gate_would_refuse_are_faults_by_their_reason(data: Path) -> N
     faults = kinds_of(data)
     assert (faults["constant"].severity, faults["constant"].figure) == ("error", 2)
     assert faults["constant"].paths == ("train/Normal/flat-0.png", "train/Normal/flat-1.png")
-    assert "2 films would be refused" in faults["constant"].message
+    assert "2 films would not be judged" in faults["constant"].message
     assert (faults["low-resolution"].severity, faults["low-resolution"].paths) == ("warning", ("train/Covid/1.png",))
 
 
@@ -226,7 +215,7 @@ def test_a_data_set_of_which_nothing_can_be_read_is_said_to_be_so(tmp_path: Path
         (tmp_path / finding / "a.png").write_bytes(b"")
     audit = audit_data(tmp_path)
     assert [fault.kind for fault in audit.faults] == ["unreadable", "unreadable"]
-    assert "trivial_models" not in audit.figures
+    assert "trivial_models" not in audit.data.figures
 
 
 @pytest.mark.slow

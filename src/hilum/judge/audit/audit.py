@@ -1,0 +1,131 @@
+"""The audit of a data set: read the films, measure what could mislead a model, and run all checks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hilum.console import Console, count_of
+from hilum.data.folder import read_dataset
+from hilum.data.scan import Scan, scan_films
+from hilum.judge.audit.ages import age_confound
+from hilum.judge.audit.associations import associate_traits
+from hilum.judge.audit.check import AuditData, CheckResults, Fault, run_checks
+from hilum.judge.audit.checks import all_checks, check_ignored
+from hilum.judge.audit.traits import TraitCollector
+from hilum.judge.audit.trivial_scores import score_trivial_models
+
+__all__ = ["Audit", "audit_data", "audit_films", "count_films", "measure_films"]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What the audit of a data set found.
+
+    Attributes:
+        data: The films, and the numbers behind the faults.
+        results: What came of each check.
+    """
+
+    data: AuditData
+    results: CheckResults
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Return the faults, errors first; those that the user ignores are left out."""
+        return self.results.faults
+
+    @property
+    def num_errors(self) -> int:
+        """Return how many faults forbid training on the data set as it is."""
+        return sum(fault.severity == "error" for fault in self.faults)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what audit.json holds."""
+        return {
+            "faults": [fault.to_dict() for fault in self.faults],
+            "figures": self.data.figures,
+            "checks": [outcome.to_dict() for outcome in self.results.outcomes],
+            "ignored": [outcome.check.code for outcome in self.results.of_status("ignored")],
+        }
+
+
+def audit_data(data: Path, *, ignore: Iterable[str] = (), seed: int = 0, console: Console | None = None) -> Audit:
+    """Audit a data set as it lies on disk; nothing is written.
+
+    Args:
+        data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
+        ignore: Kinds of faults that do not count.
+        seed: Decides the folds of the cross-validations.
+        console: Where progress goes; nowhere by default.
+
+    Raises:
+        InputError: The data set cannot be used, or there is no such kind of fault.
+        MissingExtra: scikit-learn is not installed.
+    """
+    console, ignore = console or Console(), check_ignored(ignore)
+    dataset = read_dataset(data)
+    look = TraitCollector(len(dataset.records))
+    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
+        scan = scan_films(dataset, look=look, done=done)
+    films = AuditData(scan, tuple(record.split or "train" for record in scan.dataset.records), look.of(scan))
+    with console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
+        return audit_films(films, ignore=ignore, seed=seed, done=done)
+
+
+def audit_films(
+    films: AuditData, *, ignore: Iterable[str] = (), seed: int = 0, done: Callable[[float], None] = lambda _: None
+) -> Audit:
+    """Measure films that were read, and run all checks on them.
+
+    Args:
+        films: The films, without figures.
+        ignore: Kinds of faults that do not count.
+        seed: Decides the folds of the cross-validations.
+        done: Called with the share of the work that has been done since the last call.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+    measured = dataclasses.replace(films, figures=measure_films(films, seed=seed, done=done))
+    return Audit(measured, run_checks(measured, all_checks(), ignore=ignore))
+
+
+def measure_films(films: AuditData, *, seed: int = 0, done: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
+    """Return the numbers of audit.json: films, groups and findings by split, trivial models, traits and ages.
+
+    Args:
+        films: The films; without traits the figures are counts only.
+        seed: Decides the folds of the cross-validations.
+        done: Called with the share of the work that has been done since the last call.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+    scan, stated = films.scan, films.stated
+    figures: dict[str, Any] = {
+        "num_films": len(scan.dataset.records),
+        "num_unreadable": scan.num_unread,
+        "num_refused": scan.num_refused,
+        "num_groups": len(set(scan.groups.tolist())),
+        "num_twin_pairs": len(scan.twins),
+        "films": count_films(scan, films.splits),
+    }
+    if films.traits:
+        figures["trivial_models"] = score_trivial_models(stated, seed=seed, done=done)
+        figures["traits"] = associate_traits(stated)
+        figures["ages"] = age_confound(stated)
+    return figures
+
+
+def count_films(scan: Scan, splits: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the number of films of each finding, by split."""
+    counts = Counter((split, record.finding) for split, record in zip(splits, scan.dataset.records, strict=True))
+    return {
+        split: {finding: counts[split, finding] for finding in scan.dataset.findings}
+        for split in ("train", "validation", "test")
+    }
