@@ -103,7 +103,7 @@ def run_hilum(classifier: Any, folder: Path, out: Path) -> None:
 def measure(arguments: argparse.Namespace, out: Path) -> dict[str, tuple[list[float], list[float]]]:
     """Return the seconds of hilum and of Keras for each way of measuring, a pair a repeat."""
     from hilum.run.classifier import Classifier
-    from hilum.workflows.predict import predict_films
+    from hilum.workflows.predict import PredictOptions, predict_films
 
     classifier, model = Classifier(arguments.model), load_keras(arguments.keras)
     hilum_command = [
@@ -117,7 +117,7 @@ def measure(arguments: argparse.Namespace, out: Path) -> dict[str, tuple[list[fl
             lambda: run_keras(model, arguments.folder),
         ),
         "and to load it": (
-            lambda: predict_films([arguments.folder], model=arguments.model, output_format="csv", out=out),
+            lambda: predict_films([arguments.folder], PredictOptions(arguments.model, "csv", out)),
             lambda: run_keras(load_keras(arguments.keras), arguments.folder),
         ),
         "fresh process": (lambda: run_command(hilum_command), lambda: run_command(keras_command)),

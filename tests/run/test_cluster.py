@@ -19,7 +19,8 @@ from hilum.data.filmlist import FilmList, list_films
 from hilum.errors import InputError, MissingExtra
 from hilum.extras import install_line
 from hilum.run.cluster import LOCAL, Cluster, predict_on_cluster
-from hilum.workflows.predict import predict_films
+from hilum.workflows.predict import PredictOptions
+from hilum.workflows.predict import predict_films as run_predict
 
 parquet = pytest.importorskip("pyarrow.parquet")
 SHARD = 4
@@ -33,6 +34,11 @@ films, model, out = map(Path, sys.argv[1:])
 for place in (Cluster("local", 2), Cluster("127.0.0.1:1")):  # of the second nothing is asked: all files are there
     print(predict_on_cluster(list_films([films]), model=model, out=out, cluster=place, shard_films=4), flush=True)
 """
+
+
+def predict_films(paths: Any, *, console: Any = None, standard_input: Any = None, **options: Any) -> int:
+    """Call `predict_films` with its options by name."""
+    return run_predict(paths, PredictOptions(**options), console=console, standard_input=standard_input)
 
 
 @pytest.fixture(scope="module")

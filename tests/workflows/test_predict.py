@@ -20,9 +20,15 @@ from hilum.console import Console
 from hilum.errors import InputError, MissingExtra
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.journal import journal_path
-from hilum.workflows.predict import predict_films
+from hilum.workflows.predict import PredictOptions
+from hilum.workflows.predict import predict_films as run_predict
 
 FORMATS = ["jsonl", "csv", "parquet", "table"]
+
+
+def predict_films(paths: Any, *, console: Any = None, standard_input: Any = None, **options: Any) -> int:
+    """Call `predict_films` with its options by name."""
+    return run_predict(paths, PredictOptions(**options), console=console, standard_input=standard_input)
 
 
 class Killed(BaseException):

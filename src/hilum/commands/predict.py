@@ -81,14 +81,13 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
     """
     from hilum.run.cluster import Cluster
     from hilum.run.memory import keep_memory_flat
-    from hilum.workflows.predict import predict_films
+    from hilum.workflows.predict import PredictOptions, predict_films
 
     if workers and not cluster:
-        raise InputError("--workers is a matter of a cluster, and none is named.", fix="Add --cluster local")
+        raise InputError("--workers needs a cluster, and none is named.", fix="Add --cluster local")
     keep_memory_flat()
     try:
-        num_unread = predict_films(
-            with_columns(paths, column),
+        options = PredictOptions(
             model=model,
             output_format=format_.value,
             out=out,
@@ -96,10 +95,10 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
             lungs=lungs,
             resume=resume,
             overwrite=overwrite,
-            standard_input=sys.stdin.buffer,
             cluster=Cluster(cluster, workers) if cluster else None,
-            console=TerminalConsole(),
         )
+        listed = with_columns(paths, column)
+        num_unread = predict_films(listed, options, standard_input=sys.stdin.buffer, console=TerminalConsole())
     except BrokenPipeError:  # whoever read the answers has left; typer would call that a failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return

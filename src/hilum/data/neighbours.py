@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,27 +83,29 @@ def nearest_neighbours(pictures: np.ndarray, *, num_neighbours: int = 20) -> Nei
     base = _unit(coarse @ describe - offset)  # (n, d)
     cells = _cells(base, max(_MIN_CELL, int(np.sqrt(num_films))) if learnt else num_films)
     centres = _unit(np.stack([base[cell].mean(axis=0) for cell in cells]))
-    threshold = _MIN_SIMILARITY if learnt else -1.0
+    index = _Index(base, cells, centres, _MIN_SIMILARITY if learnt else -1.0)
     found = []
     for part in _blocks(num_films, _BLOCK):
         questions = _unit((coarse[part] @ ask).reshape(-1, base.shape[1]) - offset)  # (b * 98, d)
-        found.append(_ask(questions, base, cells, centres, part.start, num_neighbours, threshold))
+        found.append(_ask(questions, index, part.start, num_neighbours))
     first, second = (np.concatenate(column) for column in zip(*found, strict=True))
     window, mirrored, likeness = _best_windows(pictures, first, second)
     alike = likeness > (_MIN_LIKENESS if learnt else -1.0)
     return Neighbours(first[alike], second[alike], window[alike], mirrored[alike], likeness[alike])
 
 
-def _ask(  # noqa: PLR0917 - the parts of one search
-    questions: np.ndarray,
-    base: np.ndarray,
-    cells: list[np.ndarray],
-    centres: np.ndarray,
-    start: int,
-    kept: int,
-    threshold: float,
-) -> tuple[np.ndarray, np.ndarray]:
+class _Index(NamedTuple):
+    """What is searched: the films' descriptions (n, d), the numbers of those in each cell, and the cells' centres."""
+
+    base: np.ndarray
+    cells: list[np.ndarray]
+    centres: np.ndarray
+    threshold: float  # of similarity
+
+
+def _ask(questions: np.ndarray, index: _Index, start: int, kept: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (first, second) of the best answers to a block of films, the first of which is number start."""
+    base, cells, centres, threshold = index
     num_variants = 2 * len(WINDOWS)
     num_probes = min(_NUM_PROBES, len(cells))
     probed = np.argpartition(-(questions @ centres.T), num_probes - 1, axis=1)[:, :num_probes].ravel()

@@ -61,12 +61,7 @@ def check_elements(data: bytes, position: int, name: str, *, implicit: bool, big
     count, last = 0, len(data) - 8
     while position <= last:
         count += 1
-        if count > MAX_ELEMENTS or len(open_ends) > 2 * MAX_DEPTH:
-            what = f"more than {MAX_ELEMENTS:,} elements" if count > MAX_ELEMENTS else f"more than {MAX_DEPTH} levels"
-            raise UndecodableFilm(
-                f"Cannot read the film `{name}`: it is a DICOM file of {what}.",
-                fix="A film has some hundreds; check where the file comes from.",
-            )
+        _check_size(name, count, len(open_ends))
         while open_ends and position >= open_ends[-1][0]:
             implicit = open_ends.pop()[1]
         group, element, length = header.unpack_from(data, position)
@@ -100,6 +95,15 @@ def check_elements(data: bytes, position: int, name: str, *, implicit: bool, big
             open_ends.append((float("inf") if length == _UNDEFINED else position + length, implicit))
         else:
             position += length
+
+
+def _check_size(name: str, count: int, depth: int) -> None:
+    if count > MAX_ELEMENTS or depth > 2 * MAX_DEPTH:
+        what = f"more than {MAX_ELEMENTS:,} elements" if count > MAX_ELEMENTS else f"more than {MAX_DEPTH} levels"
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: it is a DICOM file of {what}.",
+            fix="A film has some hundreds; check where the file comes from.",
+        )
 
 
 def _behind_fragments(data: bytes, position: int, length_of: struct.Struct, item_start: bytes) -> tuple[int, int]:

@@ -93,9 +93,8 @@ def predict_on_cluster(
     """
     check_format("parquet", out)
     shard_films = shard_films or min(SHARD_FILMS, max(_LEAST_SHARD_FILMS, -(-films.num_films // _USUAL_SHARDS)))
-    sha256 = read_model_file(model).sha256
     plan = {
-        "model": sha256,
+        "model": read_model_file(model).sha256,
         "films": films.sha256,
         "num_films": films.num_films,
         "shard_films": shard_films,
@@ -109,28 +108,39 @@ def predict_on_cluster(
         _clear(out)
     _agree(out, plan)
     num_shards = -(-films.num_films // shard_films)
-    missing = [number for number in range(num_shards) if not os.path.lexists(_part(out, number))]
+    missing = {number for number in range(num_shards) if not os.path.lexists(_part(out, number))}
     if missing:
-        num_done = sum(_size(number, plan) for number in set(range(num_shards)) - set(missing))
+        num_done = sum(_size(number, plan) for number in set(range(num_shards)) - missing)
         task = {
             "model": str(model if shipped_model(model) else model.absolute()),  # a name is a name everywhere
-            "sha256": sha256,
+            "sha256": str(plan["model"]),
             "out": str(out.absolute()),
             "hilum": __version__,
             "folder": str(Path.cwd()),
         }
-        ray, console = _ray(cluster), console or Console()
-        shards = _shards(films, shard_films, set(missing))
-        console.say(f"Starting Ray ({cluster.address}).")
-        num_workers = _connect(ray, cluster)
-        try:
-            with console.films(f"Judging {films.num_films:,} films", films.num_films, num_done) as done:
-                for row in _results(ray, shards, task, num_workers):
-                    _check(row)
-                    done(int(row["num_films"]))
-        finally:
-            ray.shutdown()
+        _judge_shards(_shards(films, shard_films, missing), task, cluster, (num_done, films.num_films), console)
     return sum(_num_unread(_part(out, number)) for number in range(num_shards))
+
+
+def _judge_shards(
+    shards: list[dict[str, Any]],
+    task: Mapping[str, str],
+    cluster: Cluster,
+    done_of: tuple[int, int],
+    console: Console | None,
+) -> None:
+    """Let the workers judge what is missing; ``done_of`` is how many films are done, and how many there are."""
+    ray, console = _ray(cluster), console or Console()
+    num_done, num_films = done_of
+    console.say(f"Starting Ray ({cluster.address}).")
+    num_workers = _connect(ray, cluster)
+    try:
+        with console.films(f"Judging {num_films:,} films", num_films, num_done) as done:
+            for row in _results(ray, shards, task, num_workers):
+                _check(row)
+                done(int(row["num_films"]))
+    finally:
+        ray.shutdown()
 
 
 def _part(out: Path, number: int) -> Path:

@@ -248,8 +248,6 @@ def open_writer(
         return _JsonLinesWriter(stream)
     if output_format == "csv":
         return _CsvWriter(stream, findings, has_members)
-    from hilum.run.writing import TableWriter
-
     return TableWriter(stream, findings, has_members)
 
 

@@ -145,6 +145,12 @@ class Service:
         api.add_exception_handler(HTTPException, self._on_http_exception)
         api.add_exception_handler(RequestValidationError, self._on_invalid)
         api.add_exception_handler(Exception, self._on_failure)  # answered here, logged by the guard
+        self._add_routes(api)
+        for path, file in pages.items():
+            api.add_api_route(path, _page(file), methods=["GET", "HEAD"], include_in_schema=False)
+        return api
+
+    def _add_routes(self, api: FastAPI) -> None:
         errors: dict[int | str, dict[str, Any]] = {
             status: {"model": ErrorBody, "description": text} for status, text in _ERRORS.items()
         }
@@ -186,9 +192,6 @@ class Service:
             response_model=None,
             responses={200: {"content": {"text/plain": {}}}, **every},
         )
-        for path, file in pages.items():
-            api.add_api_route(path, _page(file), methods=["GET", "HEAD"], include_in_schema=False)
-        return api
 
     async def _predictions(
         self,

@@ -161,76 +161,86 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
 
 
+class _BoundedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with bounds on how long headers and unread pieces may take, errors in hilum's shape."""
+
+    header_seconds: float
+    write_seconds: float
+    is_draining: Callable[[], bool]
+    _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # the next piece waits until this one has left
+        self._await_headers()
+        if self.is_draining():
+            self.shutdown()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._late is None and self.timeout_keep_alive_task is None:
+            self._await_headers()
+
+    def shutdown(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            super().shutdown()
+        else:  # a request may be on its way already
+            self.loop.call_later(_SILENCE_SECONDS, self._end)
+
+    def _end(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        body = error_body(HttpError(400, "InvalidRequest", "This is no well-formed HTTP request."))
+        headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            events: tuple[h11.Event, ...] = (
+                h11.Response(status_code=400, headers=[*headers, ("connection", "close")], reason=b"Bad Request"),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            )
+            self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
+        self.transport.close()
+
+    def _await_headers(self) -> None:
+        close: Callable[[], None] = self.transport.close
+        self._late = self.loop.call_later(self.header_seconds, close)
+
+    def _stop_watching(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 def _protocol(
     header_seconds: float, is_draining: Callable[[], bool], write_seconds: float = Limits.write_seconds
 ) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP/1.1 with bounds on how long headers and unread pieces may take, errors in hilum's shape."""
-
-    class Protocol(H11Protocol):
-        _late: asyncio.TimerHandle | None = None
-        _unread: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            transport.set_write_buffer_limits(high=0)  # the next piece waits until this one has left
-            self._await_headers()
-            if is_draining():
-                self.shutdown()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._stop_waiting()
-            elif self._late is None and self.timeout_keep_alive_task is None:
-                self._await_headers()
-
-        def shutdown(self) -> None:
-            if self.cycle is not None and not self.cycle.response_complete:
-                super().shutdown()
-            else:  # a request may be on its way already
-                self.loop.call_later(_SILENCE_SECONDS, self._end)
-
-        def _end(self) -> None:
-            if not self.transport.is_closing():
-                super().shutdown()
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._unread = self.loop.call_later(write_seconds, self.transport.abort)
-
-        def resume_writing(self) -> None:
-            self._stop_watching()
-            super().resume_writing()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            self._stop_watching()
-            super().connection_lost(exc)
-
-        def send_400_response(self, msg: str) -> None:
-            body = error_body(HttpError(400, "InvalidRequest", "This is no well-formed HTTP request."))
-            headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
-            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                events: tuple[h11.Event, ...] = (
-                    h11.Response(status_code=400, headers=[*headers, ("connection", "close")], reason=b"Bad Request"),
-                    h11.Data(data=body),
-                    h11.EndOfMessage(),
-                )
-                self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
-            self.transport.close()
-
-        def _await_headers(self) -> None:
-            close: Callable[[], None] = self.transport.close
-            self._late = self.loop.call_later(header_seconds, close)
-
-        def _stop_watching(self) -> None:
-            if self._unread is not None:
-                self._unread.cancel()
-                self._unread = None
-
-        def _stop_waiting(self) -> None:
-            if self._late is not None:
-                self._late.cancel()
-                self._late = None
-
-    return Protocol
+    """Return the protocol with its bounds; uvicorn takes a class."""
+    bounds = {
+        "header_seconds": header_seconds,
+        "write_seconds": write_seconds,
+        "is_draining": staticmethod(is_draining),
+    }
+    return type("Protocol", (_BoundedProtocol,), bounds)

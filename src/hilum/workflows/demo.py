@@ -9,7 +9,7 @@ from pathlib import Path
 from hilum.console import Console
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
-from hilum.workflows.predict import predict_films
+from hilum.workflows.predict import PredictOptions, predict_films
 
 __all__ = ["make_folder", "run_demo"]
 
@@ -44,7 +44,7 @@ def run_demo(out: Path, console: Console) -> None:
         "One of them, classified as you would classify a film (hilum predict --model ... FILM --heatmaps ...):\n"
     )
     film = next(path for path in sorted((films / "test" / "Covid-19").iterdir()))
-    predict_films([film], model=run.folder / "model.onnx", heatmaps=out / "heatmaps")
+    predict_films([film], PredictOptions(run.folder / "model.onnx", heatmaps=out / "heatmaps"))
     sys.stdout.write(
         f"Open the report:   {run.folder / 'report.html'}\n"
         f"Open the heat map: {out / 'heatmaps' / film.stem}.png\n"

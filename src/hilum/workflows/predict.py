@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -23,40 +24,51 @@ from hilum.run.pictures import Pictures, check_pictures
 from hilum.run.writing import check_format, open_writer
 from hilum.version import __version__
 
-__all__ = ["predict_films"]
+__all__ = ["PredictOptions", "predict_films"]
 
 
-def predict_films(
-    paths: Iterable[Path],
-    *,
-    model: Path,
-    output_format: str = "table",
-    out: Path | None = None,
-    heatmaps: Path | None = None,
-    lungs: Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    standard_input: IO[bytes] | None = None,
-    cluster: Cluster | None = None,
-    console: Console | None = None,
-) -> int:
-    """Judge films and write the answers in input order.
+@dataclass(frozen=True)
+class PredictOptions:
+    """What a person asks `predict` for.
 
-    Args:
-        paths: Films, folders that are read recursively, CSV files, ``-``: see `list_films`.
+    Attributes:
         model: The model file.
         output_format: ``table``, ``jsonl``, ``csv`` or ``parquet``.
         out: The file to write, replaced when all is done; standard output when not given. Until then the answers are
             kept in a journal beside it, which stays where the run does not come to its end.
         heatmaps: The folder for heat maps, made where it does not exist; none are written when not given.
         lungs: The folder for masks of the lungs, as large as the films; as for heat maps, and not the same folder.
-        resume: Go on with the journal of an earlier run with the same ``out``; begin anew where there is none.
-            Where ``out`` is finished, nothing is judged.
+        resume: Go on with the journal of an earlier run with the same ``out``; start from the first film where there is
+            none. Where ``out`` is finished, nothing is judged.
         overwrite: Replace what an earlier `predict` wrote: the output, its journal, pictures. Nothing else is ever
             replaced.
-        standard_input: What ``-`` reads.
         cluster: Where to judge, for more films than one computer can; ``out`` is then a folder of Parquet files, and
             what is missing there is computed. This process alone when not given.
+    """
+
+    model: Path
+    output_format: str = "table"
+    out: Path | None = None
+    heatmaps: Path | None = None
+    lungs: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+    cluster: Cluster | None = None
+
+
+def predict_films(
+    paths: Iterable[Path],
+    options: PredictOptions,
+    *,
+    standard_input: IO[bytes] | None = None,
+    console: Console | None = None,
+) -> int:
+    """Judge films and write the answers in input order.
+
+    Args:
+        paths: Films, folders that are read recursively, CSV files, ``-``: see `list_films`.
+        options: What is asked for.
+        standard_input: What ``-`` reads.
         console: Where progress goes; nowhere by default.
 
     Returns:
@@ -70,61 +82,78 @@ def predict_films(
     """
     named, console = list(paths), console or Console()
     check_paths(named)
-    if cluster is not None:
-        folder = _folder_for_cluster(output_format, out, heatmaps or lungs)
-        films = _list_films(named, standard_input, console)
-        return predict_on_cluster(films, model=model, out=folder, cluster=cluster, overwrite=overwrite, console=console)
-    check_format(output_format, out)
-    if resume and out is None:
-        raise InputError("--resume goes on with an output file, and none is named.", fix="Name it: --out FILE")
-    if out is not None:
-        _check_output(out, [*named, model], resume=resume, overwrite=overwrite)
-    classifier = Classifier(model)
+    if options.cluster is not None:
+        return _on_cluster(named, options, options.cluster, standard_input, console)
+    check_format(options.output_format, options.out)
+    if options.resume and options.out is None:
+        raise InputError("--resume continues an output file, and none is named.", fix="Name it: --out FILE")
+    if options.out is not None:
+        _check_output(options.out, [*named, options.model], resume=options.resume, overwrite=options.overwrite)
+    classifier = Classifier(options.model)
     films = _list_films(named, standard_input, console)
-    for pictured, option in ((heatmaps, "--heatmaps"), (lungs, "--lungs")):
-        if pictured is not None:
-            check_pictures(
-                pictured,
-                films,
-                read_folders=named,
-                answers=out,
-                option=option,
-                may_replace=overwrite or (resume and out is not None),
-            )
+    _check_picture_folders(options, films, named)
     try:
-        sha256 = classifier.identity["sha256"]
-        if out is not None and resume and lungs is None and out.exists() and not journal_path(out).exists():
-            unread = num_unread_in(out, films, format_=output_format, model_sha256=sha256, heatmaps=heatmaps)
-            if unread is not None:
-                console.say(f"All {films.num_films:,} films were judged by an earlier run; nothing is left to do.")
-                return unread
-        pictures = Pictures(classifier, heatmaps, lungs)
-        if out is None:
-            return _to_standard_output(classifier, films, output_format, pictures, console)
-        run = {
-            "model": sha256,
-            "films": films.sha256,
-            "heatmaps": None if heatmaps is None else str(heatmaps),
-            "lungs": None if lungs is None else str(lungs),
-            "hilum": __version__,
-        }
-        with Journal(out, run, films, resume=resume, pass_by=pictures.pass_by) as journal:
-            if journal.num_done:
-                console.say(f"{journal.num_done:,} of {films.num_films:,} films were judged by an earlier run.")
-            for answer in _answers(classifier, films, pictures, console, journal.num_done):
-                journal.add(answer)
-            _write_whole(out, journal, output_format, classifier)
-            journal.remove()
-            return _concluded(journal.outcomes, console)
+        if options.out is None:
+            pictures = Pictures(classifier, options.heatmaps, options.lungs)
+            return _to_standard_output(classifier, films, options.output_format, pictures, console)
+        return _to_file(options.out, classifier, films, options, console)
     except BrokenPipeError:
         raise
     except OSError as error:
         if isinstance(error, InputError):
             raise
-        fix = "Choose another place, or make room and repeat the command with --resume." if out else ""
+        fix = "Choose another place, or make room and repeat the command with --resume." if options.out else ""
         raise InputError(
-            f"Cannot write `{out or heatmaps or lungs}`: {error.strerror}.", fix=fix or "Choose another place."
+            f"Cannot write `{options.out or options.heatmaps or options.lungs}`: {error.strerror}.",
+            fix=fix or "Choose another place.",
         ) from error
+
+
+def _on_cluster(
+    named: list[Path], options: PredictOptions, cluster: Cluster, standard_input: IO[bytes] | None, console: Console
+) -> int:
+    out = _folder_for_cluster(options.output_format, options.out, options.heatmaps or options.lungs)
+    films = _list_films(named, standard_input, console)
+    return predict_on_cluster(
+        films, model=options.model, out=out, cluster=cluster, overwrite=options.overwrite, console=console
+    )
+
+
+def _check_picture_folders(options: PredictOptions, films: FilmList, named: list[Path]) -> None:
+    may_replace = options.overwrite or (options.resume and options.out is not None)
+    for folder, option in ((options.heatmaps, "--heatmaps"), (options.lungs, "--lungs")):
+        if folder is not None:
+            check_pictures(
+                folder, films, read_folders=named, answers=options.out, option=option, may_replace=may_replace
+            )
+
+
+def _to_file(out: Path, classifier: Classifier, films: FilmList, options: PredictOptions, console: Console) -> int:
+    """Judge films into a journal, then write the output from it; go on with an earlier run where that is asked."""
+    sha256 = classifier.identity["sha256"]
+    if options.resume and options.lungs is None and out.exists() and not journal_path(out).exists():
+        unread = num_unread_in(
+            out, films, format_=options.output_format, model_sha256=sha256, heatmaps=options.heatmaps
+        )
+        if unread is not None:
+            console.say(f"All {films.num_films:,} films were judged by an earlier run; nothing is left to do.")
+            return unread
+    pictures = Pictures(classifier, options.heatmaps, options.lungs)
+    run = {
+        "model": sha256,
+        "films": films.sha256,
+        "heatmaps": None if options.heatmaps is None else str(options.heatmaps),
+        "lungs": None if options.lungs is None else str(options.lungs),
+        "hilum": __version__,
+    }
+    with Journal(out, run, films, resume=options.resume, pass_by=pictures.pass_by) as journal:
+        if journal.num_done:
+            console.say(f"{journal.num_done:,} of {films.num_films:,} films were judged by an earlier run.")
+        for answer in _answers(classifier, films, pictures, console, journal.num_done):
+            journal.add(answer)
+        _write_whole(out, journal, options.output_format, classifier)
+        journal.remove()
+        return _concluded(journal.outcomes, console)
 
 
 def _check_output(out: Path, reads: list[Path], *, resume: bool, overwrite: bool) -> None:
