@@ -110,7 +110,6 @@ WITH_TAGS = {  # what is not yet, or not to be, a template; plots are SVG
         *("charts", "study_charts", "markup", "audit_page", "audit_pictures"),
         *("study_augmentation", "study_backbones", "study_noise", "study_parts"),
     },
-    "train": {"page"},
 }
 
 

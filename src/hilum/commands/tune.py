@@ -65,7 +65,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     search = Search(data, out, base, TuneSettings(trials, minutes, folds))
     check_search(search)
     load_training()
-    from hilum.train.tune.table import LiveTable
+    from hilum.report.search_table import LiveTable
     from hilum.workflows.tune import tune_settings
 
     console = TerminalConsole()

@@ -34,22 +34,27 @@ PER_FINDING = {
 }
 
 DEFINITIONS: tuple[tuple[str, str], ...] = (
-    ("Accuracy", "Films whose most probable finding is the true one, of all films."),
+    ("Accuracy", "The share of films whose most probable finding is the true one."),
     (
         "95 % interval",
-        "Values that this many films cannot rule out. Wilson's for accuracy, else a bootstrap of groups.",
+        "The range in which the true value probably lies, given the number of films. Wilson's method for accuracy, a "
+        "bootstrap over groups for all other figures.",
     ),
-    ("Clean test", "The test films left when each with a twin or a known patient in training is dropped."),
+    ("Clean test", "The test films that remain when all with a twin or a known patient in training are left out."),
     ("Balanced accuracy", "The mean of the findings' recalls: a rare finding counts as much as a frequent one."),
-    ("Precision", "Of the films answered with a finding, those that have it."),
-    ("Recall", "Of the films that have a finding, those answered with it."),
+    ("Precision", "Of the films answered with a finding, the share that has it."),
+    ("Recall", "Of the films that have a finding, the share answered with it."),
     ("F1", "The harmonic mean of precision and recall; macro F1 is its mean over the findings."),
-    ("AUROC", "How often a film with the finding gets a higher probability than one without; 50 % is chance."),
-    ("Operating threshold", "The probability from which on a finding is called present, chosen on validation films."),
-    ("Sensitivity", "Of the films that have a finding, those at or above its operating threshold."),
-    ("Specificity", "Of the films without a finding, those below its operating threshold."),
-    ("Calibration error", "The mean gap between how sure the answers were and how often they were right (15 bins)."),
-    ("Reference standard", "The labels of the data set, taken as the truth; they may be wrong."),
+    ("AUROC", "How often a film with the finding gets a higher probability than one without it; 50 % is chance."),
+    ("Operating threshold", "From this probability on, a finding is called present. It is chosen on validation films."),
+    ("Sensitivity", "Of the films that have a finding, the share at or above its operating threshold."),
+    ("Specificity", "Of the films without a finding, the share below its operating threshold."),
+    (
+        "Calibration error",
+        "The mean difference between the probability of an answer and how often such answers are right (15 bins). "
+        "Below 5 % it is good, from 10 % it is poor.",
+    ),
+    ("Reference standard", "The labels of the data set, taken as the truth. They may be wrong."),
 )
 _SEVERITIES = ("error", "warning", "note")
 
@@ -86,7 +91,7 @@ class ReportData:
         parts: Truth and probabilities of parts by the same names, for the curves; a part may lack.
         history: Rows of history.csv (stage, epoch, loss, accuracy, validation_loss, validation_accuracy, ...).
         mistakes: Worst first.
-        facts: What was trained, as (name, value) pairs.
+        facts: How the model was made, as (name, value) pairs.
         faults: What the audit found: {"kind", "severity", "message", "paths", "figure"}.
         notes: What else the reader must know, a sentence each.
         sections: More sections, after the figures and curves.

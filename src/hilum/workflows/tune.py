@@ -18,13 +18,13 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from hilum.console import Console
 from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
+from hilum.report.search_page import SearchResult, search_page, verdict_text
+from hilum.report.search_table import NoTable, TrialRow, trials_csv
 from hilum.run.cluster import Cluster
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.tune.cluster import work_on_cluster
 from hilum.train.tune.gain import figures_of
-from hilum.train.tune.page import SearchResult, search_page, verdict_text
 from hilum.train.tune.search_space import Search, check_search
-from hilum.train.tune.table import NoTable, TrialRow, trials_csv
 from hilum.train.tune.worker import NUM_CONFIRMATIONS, TuneWorker, work_on_search
 
 __all__ = ["Tuned", "tune_settings"]

@@ -15,9 +15,9 @@ import numpy as np
 from hilum.judge import metrics
 from hilum.judge.compare.paired import macro_f1_difference
 from hilum.judge.intervals import grouped_mean
+from hilum.report.search_page import Confirmed, SettingsFigures
 from hilum.run.answer import softmax
 from hilum.train.trial import Crossed
-from hilum.train.tune.page import Confirmed, SettingsFigures
 
 __all__ = ["Gain", "confirmed_of", "figures_of", "film_losses", "gain_of", "macro_f1", "mean_loss"]
 

@@ -37,8 +37,8 @@ import numpy as np
 from hilum.errors import InputError, MissingExtra
 from hilum.figures import json_file_text
 from hilum.files import replace_file
+from hilum.report.search_table import TrialRow
 from hilum.train.tune.search_space import SearchSpace
-from hilum.train.tune.table import TrialRow
 
 try:
     import optuna

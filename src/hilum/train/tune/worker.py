@@ -23,6 +23,8 @@ from hilum.data.folder import FilmRecord
 from hilum.data.split import assign_folds, assign_splits
 from hilum.errors import ConfigError, InputError
 from hilum.film.decode import DECODER_VERSION
+from hilum.report.search_page import Confirmed
+from hilum.report.search_table import best_row
 from hilum.train.batches import Films, load_films
 from hilum.train.config import to_toml
 from hilum.train.networks import build_network
@@ -30,10 +32,8 @@ from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.pretrained import films_seen_before
 from hilum.train.trial import Crossed, cross_fit
 from hilum.train.tune.gain import confirmed_of, gain_of, macro_f1, mean_loss
-from hilum.train.tune.page import Confirmed
 from hilum.train.tune.search_space import Search, search_space
 from hilum.train.tune.search_store import Claim, SearchStore
-from hilum.train.tune.table import best_row
 from hilum.version import __version__
 
 __all__ = ["NUM_CONFIRMATIONS", "TuneWorker", "work_on_search"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from hilum.judge.intervals import Interval
-from hilum.train.tune.page import Confirmed, SearchResult, SettingsFigures, search_page, verdict_text
-from hilum.train.tune.table import TrialRow
+from hilum.report.search_page import Confirmed, SearchResult, SettingsFigures, search_page, verdict_text
+from hilum.report.search_table import TrialRow
 
 START: dict[str, object] = {"dropout": 0.2, "augmentation_strength": 1.0, "optimiser": "adamw", "size_px": 64}
 DEFAULTS = SettingsFigures(0.9, 0.6, Interval(0.61, 0.5, 0.7), 120)

@@ -9,7 +9,7 @@ import sys
 import pytest
 import rich.console
 
-from hilum.train.tune.table import LiveTable, NoTable, TrialRow, best_row, changes_text, trial_table, trials_csv
+from hilum.report.search_table import LiveTable, NoTable, TrialRow, best_row, changes_text, trial_table, trials_csv
 
 
 def row(number: int, state: str = "finished", loss: float | None = 0.5, **changes: object) -> TrialRow:

@@ -1,0 +1,186 @@
+"""A search in words: its verdict in sentences, and one page with the trials, the settings, and what mattered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hilum.console import count_of
+from hilum.judge.intervals import Interval
+from hilum.report import charts
+from hilum.report.page import render
+from hilum.report.search_table import TrialRow, best_row, changes_text, shown_value
+from hilum.version import __version__
+
+__all__ = ["Confirmed", "SearchResult", "SettingsFigures", "search_page", "verdict_text"]
+
+_NAMES = {
+    "learning_rate": "learning rate",
+    "optimiser": "optimiser",
+    "schedule": "schedule",
+    "dropout": "dropout",
+    "label_smoothing": "label smoothing",
+    "weight_decay": "weight decay",
+    "size_px": "size, px",
+    "augmentation_strength": "strength of augmentation",
+    "ema_momentum": "momentum of the weights' average",
+    "trainable_fraction": "share of layers that train",
+}
+
+
+@dataclass(frozen=True)
+class SettingsFigures:
+    """How some settings did on films that their networks had not seen.
+
+    Attributes:
+        loss: The mean loss.
+        macro_f1: From 0 to 1.
+        accuracy: From 0 to 1.
+        num_films: How many films were answered.
+    """
+
+    loss: float
+    macro_f1: float
+    accuracy: Interval
+    num_films: int
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """The best trial against the defaults, on folds and with first weights that the search had not seen.
+
+    Attributes:
+        number: The trial.
+        defaults: Figures of the defaults.
+        best: Figures of the trial.
+        gain: By how much the trial's loss is lower.
+        gain_error: The standard error of the gain.
+        is_better: Whether the gain is beyond noise.
+        f1_difference: By how much the trial's macro-F1 is higher.
+    """
+
+    number: int
+    defaults: SettingsFigures
+    best: SettingsFigures
+    gain: float
+    gain_error: float
+    is_better: bool
+    f1_difference: Interval
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What the page shows.
+
+    Attributes:
+        data_name: The data set's name.
+        backbone: The network's name.
+        findings: The data set's findings.
+        rows: The trials, by number.
+        chosen: The trial whose settings run.toml has.
+        defaults: Figures of the defaults in the search, trial 0.
+        confirmed: The best trial judged again; None where the defaults are the best.
+        num_confirmations: How often it was judged again.
+        importances: Setting to its share of what the losses differ by, largest first; empty where not known.
+        num_folds: Folds of the cross-validation.
+        seed: The seed of the search.
+        num_groups: Groups of films that took part.
+        num_test: Films that took no part.
+    """
+
+    data_name: str
+    backbone: str
+    findings: Sequence[str]
+    rows: Sequence[TrialRow]
+    chosen: TrialRow
+    defaults: SettingsFigures
+    confirmed: Confirmed | None
+    num_confirmations: int
+    importances: Mapping[str, float]
+    num_folds: int
+    seed: int
+    num_groups: int
+    num_test: int
+
+
+def verdict_text(result: SearchResult) -> str:
+    """Return the outcome of the search, in sentences."""
+    return " ".join(_verdict(result))
+
+
+def _verdict(result: SearchResult) -> tuple[str, str]:
+    """Return the outcome of the search in a sentence, and the figures behind it."""
+    confirmed = result.confirmed
+    if confirmed is None:
+        others = len(result.rows) - 1
+        return (
+            "No trial scored better than the defaults; the defaults are kept.",
+            f"{count_of(others, 'other trial')} {'was' if others == 1 else 'were'} made. The loss of the defaults is "
+            f"{result.defaults.loss:.4f}, their macro-F1 {result.defaults.macro_f1:.3f}.",
+        )
+    lead = (
+        f"Trial {confirmed.number} is better than the defaults."
+        if confirmed.is_better
+        else f"Trial {confirmed.number} scored best, but the difference is within noise; the defaults are kept."
+    )
+    f1, low, high = _points(confirmed.f1_difference)
+    rule = "" if confirmed.is_better else "; a trial must be better by two standard errors"
+    return (
+        lead,
+        f"Both were judged again on {result.num_confirmations} other draws of folds and first weights. "
+        f"The trial's loss is {confirmed.best.loss:.4f}, that of the defaults {confirmed.defaults.loss:.4f}: "
+        f"{'lower' if confirmed.gain >= 0 else 'higher'} by {abs(confirmed.gain):.4f}, standard error "
+        f"{confirmed.gain_error:.4f}{rule}. Macro-F1 is {confirmed.best.macro_f1:.3f} against "
+        f"{confirmed.defaults.macro_f1:.3f} ({f1:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}).",
+    )
+
+
+def search_page(result: SearchResult) -> str:
+    """Return the search as one self-contained HTML page; whatever comes from the data is escaped."""
+    rows = result.rows
+    best = best_row(rows) or rows[0]
+    finished = [(row.number, row.loss) for row in rows if row.loss is not None]
+    ended = [(row.number, row.loss_so_far) for row in rows if row.loss is None and row.loss_so_far is not None]
+    shares = {_NAMES.get(name, name): share for name, share in result.importances.items()}
+    page = render(
+        "search.html.j2",
+        title=f"Search for settings of {result.backbone} on {result.data_name}",
+        kicker="hilum tune",
+        result=result,
+        confirmed=result.confirmed,
+        verdict=_verdict(result),
+        trials=[(row, changes_text(row, rows[0])) for row in rows],
+        best=best,
+        trials_plot=charts.trials_plot(
+            finished, ended, len(rows), f"Loss of {len(rows)} trials, and the lowest so far."
+        ),
+        importance_plot=shares
+        and charts.share_plot(shares, "How much of the differences between trials each setting explains."),
+        settings=[
+            (_NAMES.get(name, name), *(shown_value(row.settings.get(name)) for row in (rows[0], result.chosen, best)))
+            for name in rows[0].settings
+        ],
+        facts=_facts(result),
+    )
+    return str(page)
+
+
+def _facts(result: SearchResult) -> list[tuple[str, str]]:
+    counts = Counter(row.state for row in result.rows)
+    return [
+        ("Films", f"{result.defaults.num_films} in {result.num_groups} groups"),
+        ("Findings", ", ".join(result.findings)),
+        ("Test films, which took no part", str(result.num_test)),
+        ("Folds", f"{result.num_folds}, by groups, stratified by finding"),
+        ("Trials", ", ".join(f"{count} {state}" for state, count in counts.items())),
+        ("Time", f"{sum(row.seconds for row in result.rows) / 60:.1f} minutes of trials"),
+        ("Seed", str(result.seed)),
+        ("Versions", f"hilum {__version__}"),
+    ]
+
+
+def _points(figure: Interval) -> tuple[float, float, float]:
+    """Return value and limits in per cent."""
+    value, low, high = (100 * (limit or 0.0) for limit in (figure.value, figure.low, figure.high))
+    return value, low, high
