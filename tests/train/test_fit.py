@@ -374,6 +374,7 @@ def test_films_of_several_possible_findings_teach_their_sum(tmp_path: Path) -> N
         assert ((probabilities[:, 1:].sum(axis=1) > 0.5) == (shown == 1)).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_only_films_drawn_by_source_have_their_priors_moved_halfway(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,7 @@ def test_a_normalisation_layer_becomes_a_rescaling_that_does_the_same() -> None:
     np.testing.assert_allclose(np.asarray(changed(pixels)), np.asarray(model(pixels)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetV2B0", "ConvNeXtTiny"])
 def test_networks_of_keras_that_normalise_inside_are_built_without_it(name: str) -> None:
     keras.backend.clear_session()

@@ -202,6 +202,7 @@ def test_no_cut_of_a_sealed_file_is_taken_for_whole(sealed: Sealed, tmp_path: Pa
             read_model_file(tmp_path / "cut.onnx")
 
 
+@pytest.mark.slow
 def test_lite0_is_sealed_with_its_evidence(tmp_path: Path, write_film: Callable[..., Path]) -> None:
     from hilum.film.decode import read_film
     from hilum.film.preprocess import preprocess

@@ -102,20 +102,21 @@ def test_a_search_whose_defaults_end_their_process_says_so(phantoms: Path, tmp_p
         tuned(phantoms, tmp_path, num_trials=1)
 
 
-@pytest.mark.parametrize("kind", ["file", "foreign", "inside"])
-def test_a_folder_that_is_no_search_is_left_alone(phantoms: Path, tmp_path: Path, kind: str) -> None:
-    out = tmp_path / "out"
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("file", "it is a file"), ("foreign", "nothing in it was touched"), ("inside", "data folder")],
+)
+def test_a_folder_that_is_no_search_is_left_alone(phantoms: Path, tmp_path: Path, kind: str, message: str) -> None:
+    out = phantoms / "search" if kind == "inside" else tmp_path / "out"
     if kind == "file":
         out.write_text("mine", encoding="utf-8")
     elif kind == "foreign":
         out.mkdir()
         (out / "mine.txt").write_text("mine", encoding="utf-8")
-    else:
-        out = phantoms / "search"
-    with pytest.raises(InputError):
+    before = sorted([*phantoms.rglob("*"), *tmp_path.rglob("*")])
+    with pytest.raises(InputError, match=message):
         tuned(phantoms, out, overwrite=True)
-    assert kind != "foreign" or [path.name for path in out.iterdir()] == ["mine.txt"]
-    assert kind != "inside" or not out.exists()
+    assert sorted([*phantoms.rglob("*"), *tmp_path.rglob("*")]) == before
 
 
 def test_other_films_are_another_search(phantoms: Path, tmp_path: Path, networks: Any) -> None:
