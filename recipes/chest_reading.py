@@ -86,7 +86,7 @@ def main() -> None:
         write_metadata(path, metadata)
         for name in ("temperature", "operating_thresholds", "conformal"):
             print(name, getattr(old, name), getattr(metadata, name), sep="\n  ")
-        print("strangeness", old.gate["threshold"], metadata.gate["threshold"], sep="\n  ")
+        print("outlier_score", old.gate["threshold"], metadata.gate["threshold"], sep="\n  ")
         for part in ("test", "validation"):
             print(part, *(one.figures[part]["accuracy"] for one in (old, metadata)), sep="\n  ")
             print("  calibration error", *(one.figures[part]["ece"] for one in (old, metadata)))

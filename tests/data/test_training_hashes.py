@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from hilum.data.fingerprint import (
-    MAX_IMPRINT_DISTANCE,
+    MAX_HASH_DISTANCE,
     Fingerprint,
     find_twins,
     fingerprint,
-    imprint_of,
-    joined_imprints,
+    joined_hashes,
     seen_films,
+    training_hashes,
 )
 from hilum.data.folder import read_dataset
 from hilum.data.scan import scan_films
@@ -34,8 +34,8 @@ def test_copies_are_seen_and_other_films_are_not(tmp_path: Path, write_film: Cal
     twin = cv2.imencode(".jpg", smaller)[1].tobytes()
     trained = [printed(film.read_bytes()) for film in films[:4]]
     judged = [printed(films[1].read_bytes()), printed(twin), *(printed(film.read_bytes()) for film in films[4:])]
-    imprint = imprint_of(trained)
-    assert imprint == imprint_of(trained[::-1])
+    imprint = training_hashes(trained)
+    assert imprint == training_hashes(trained[::-1])
     assert len(base64.b64decode(imprint)) == 4 * 32
     seen = seen_films(judged, imprint)
     assert seen is not None
@@ -46,19 +46,19 @@ def test_films_of_the_starting_weights_are_kept_beside_those_of_the_run(
     tmp_path: Path, write_film: Callable[..., Path]
 ) -> None:
     prints = [printed(write_film(tmp_path / f"{seed}.png", seed=seed, size_px=128).read_bytes()) for seed in range(5)]
-    joined = joined_imprints(imprint_of(prints[:3]), imprint_of(prints[2:4]))
-    assert joined == imprint_of(prints[:4])
-    assert joined_imprints(joined, None) == joined_imprints(joined, "no imprint") == joined
+    joined = joined_hashes(training_hashes(prints[:3]), training_hashes(prints[2:4]))
+    assert joined == training_hashes(prints[:4])
+    assert joined_hashes(joined, None) == joined_hashes(joined, "no imprint") == joined
 
 
 def test_the_limit_is_kept_to_the_bit() -> None:
     words = np.array([1, 2, 3, 2**64 - 1], dtype=np.uint64)
-    for flipped, expected in ((MAX_IMPRINT_DISTANCE, True), (MAX_IMPRINT_DISTANCE + 1, False)):
+    for flipped, expected in ((MAX_HASH_DISTANCE, True), (MAX_HASH_DISTANCE + 1, False)):
         other = words.copy()
         other[3] ^= np.uint64(2**flipped - 1)
         seen = seen_films(
             [Fingerprint("", other, np.zeros((32, 32), np.uint8))],
-            imprint_of([Fingerprint("", words, np.zeros((32, 32), np.uint8))]),
+            training_hashes([Fingerprint("", words, np.zeros((32, 32), np.uint8))]),
         )
         assert seen is not None
         assert seen.tolist() == [expected]
@@ -71,15 +71,17 @@ def test_what_is_no_imprint_tells_nothing(imprint: object) -> None:
 
 def test_no_film_has_been_seen_or_left_an_imprint() -> None:
     one = Fingerprint("", np.zeros(4, np.uint64), np.zeros((32, 32), np.uint8))
-    assert seen_films([], imprint_of([one])).shape == (0,)  # type: ignore[union-attr]
-    assert imprint_of([]) == ""
+    assert seen_films([], training_hashes([one])).shape == (0,)  # type: ignore[union-attr]
+    assert training_hashes([]) == ""
 
 
 def test_real_test_films_with_a_twin_in_train_are_seen(hilum_data: Path) -> None:
     scan = scan_films(read_dataset(hilum_data / "covid19-image-dataset"))
     is_test = np.array([record.split == "test" for record in scan.dataset.records])
     train = [one for one, test in zip(scan.fingerprints, is_test, strict=True) if not test]
-    seen = seen_films([one for one, test in zip(scan.fingerprints, is_test, strict=True) if test], imprint_of(train))
+    seen = seen_films(
+        [one for one, test in zip(scan.fingerprints, is_test, strict=True) if test], training_hashes(train)
+    )
     leaked = {
         p for t in find_twins(scan.fingerprints) for p in (t.first, t.second) if is_test[t.first] != is_test[t.second]
     }

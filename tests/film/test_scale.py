@@ -22,7 +22,7 @@ from hilum.data.phantom import draw_phantom
 from hilum.film.decode import decode
 from hilum.film.headers import read_jpeg_header
 from hilum.film.preprocess import Preprocessing, preprocess
-from hilum.film.scale import reduced, reduction_factor
+from hilum.film.radiograph import reduced, reduction_factor
 
 SETTINGS = Preprocessing(size_px=160)
 

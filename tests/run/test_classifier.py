@@ -24,7 +24,7 @@ from hilum.run.answer import Answer, in_words, softmax
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Outputs
 from hilum.run.modelfile import Metadata
-from hilum.run.out_of_distribution import Familiarity
+from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.run.writing import open_writer
 from hilum.serve.structured_report import conclusion
 
@@ -213,8 +213,8 @@ def test_a_refused_film_is_still_answered(
 
 
 def statistics(*, threshold: float, num_features: int = 4) -> dict[str, object]:
-    """Return statistics under which the strangeness of any film is some number above 0."""
-    return Familiarity(
+    """Return statistics under which the outlier_score of any film is some number above 0."""
+    return OutOfDistributionDetector(
         bank=np.full((5, num_features), -0.5, np.float32),
         distance=(0.0, 1.0),
         energy=(-1000.0, 1.0),

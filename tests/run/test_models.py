@@ -13,7 +13,7 @@ import hilum
 from hilum.errors import ModelFileError
 from hilum.run import models
 from hilum.run.modelfile import read_model_file
-from hilum.run.models import AIDES, DEFAULT_MODEL, SHIPPED, ShippedModel, aide_bytes, file_of, shipped_model
+from hilum.run.models import DEFAULT_MODEL, HELPER_FILES, SHIPPED, ShippedModel, file_of, helper_bytes, shipped_model
 
 
 def test_the_shipped_files_are_those_of_the_registry() -> None:
@@ -45,15 +45,15 @@ def test_a_name_is_a_name_whatever_lies_in_the_working_folder(tmp_path: Path, mo
 
 
 def test_the_small_networks_are_held_to_their_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file, digest in AIDES.items():
-        data = aide_bytes(file)
+    for file, digest in HELPER_FILES.items():
+        data = helper_bytes(file)
         assert hashlib.sha256(data).hexdigest() == digest
         (tmp_path / file).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     (tmp_path / "gate.onnx").unlink()
     monkeypatch.setattr(models, "files", lambda _: tmp_path)
     for file, words in (("lungs.onnx", "is not the one that ships"), ("gate.onnx", "Cannot read hilum's own file")):
         with pytest.raises(ModelFileError, match=words):
-            aide_bytes(file)
+            helper_bytes(file)
 
 
 def test_a_file_with_another_hash_is_refused(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hilum.serve.failures import where_it_failed
+from hilum.serve.limits import where_it_failed
 
 
 def test_where_it_failed_tells_lines_and_no_message() -> None:

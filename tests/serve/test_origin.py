@@ -15,7 +15,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from hilum.errors import UnsupportedFilm
 from hilum.film.dicom import read_elements
-from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence, refuse_unidentified
+from hilum.serve.structured_report import copy_patient_and_study, derived_uid, evidence, refuse_unidentified
 
 WriteDicom = Callable[..., Path]
 

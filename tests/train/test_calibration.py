@@ -16,7 +16,7 @@ from hilum.judge.predictions import LabelledPredictions
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
-from hilum.run.out_of_distribution import Familiarity
+from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.train.batches import Films
 from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
 from hilum.train.out_of_fold import OutOfFold
@@ -62,10 +62,10 @@ def test_statistics_need_enough_films(tiny_model: Path, num: int, num_validation
     found = gate_statistics(tiny_model, films(num, 0), films(num_validation, 1), seed=0)
     assert bool(found) == is_told
     if is_told:
-        familiarity = Familiarity.from_dict(found)
+        familiarity = OutOfDistributionDetector.from_dict(found)
         engine = Classifier(tiny_model).engine
         outputs = engine.run(films(30, 1).batch(slice(None)).transpose(0, 3, 1, 2))
-        assert familiarity.threshold > familiarity.strangeness(outputs.features, outputs.logits).max()
+        assert familiarity.threshold > familiarity.outlier_score(outputs.features, outputs.logits).max()
 
 
 def test_no_validation_films_tell_nothing(tiny_model: Path) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hilum.data.fingerprint import imprint_of
+from hilum.data.fingerprint import training_hashes
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import write_phantoms
 from hilum.data.scan import Scan, scan_films
@@ -24,7 +24,7 @@ def scan(tmp_path: Path) -> Scan:
 
 def test_only_films_of_the_weights_and_their_groups_count(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     told = SimpleNamespace(
-        metadata=SimpleNamespace(training_data={"dhash256": imprint_of([scan.fingerprints[i] for i in (1, 6)])})
+        metadata=SimpleNamespace(training_data={"dhash256": training_hashes([scan.fingerprints[i] for i in (1, 6)])})
     )
     monkeypatch.setattr(pretrained, "read_model_file", lambda path: told)
     groups = np.arange(10)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hilum.console import Console
-from hilum.data.fingerprint import fingerprint, imprint_of
+from hilum.data.fingerprint import fingerprint, training_hashes
 from hilum.data.judged import read_judged
 from hilum.errors import HilumError, InputError
 from hilum.film.decode import decode
@@ -152,7 +152,7 @@ def test_films_that_were_trained_on_are_not_clean(
     write_model: Callable[..., Path], films: Path, tmp_path: Path
 ) -> None:
     known = fingerprint(*decoded(films / "Normal" / "0 é.png"))
-    training_data = {"dhash256": imprint_of([known])}
+    training_data = {"dhash256": training_hashes([known])}
     model = write_model(tmp_path / "model.onnx", training_data=training_data)
     console = Listening()
     metrics, _ = evaluate_model(model, films, tmp_path / "out", console=console)

@@ -26,7 +26,7 @@ from hilum.data.phantom import write_phantoms
 from hilum.data.split import read_splits
 from hilum.errors import InputError
 from hilum.run.classifier import Classifier
-from hilum.run.out_of_distribution import Familiarity
+from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.train.config import RunConfig, read_config
 from hilum.workflows.train import Run, train_model
 
@@ -220,8 +220,8 @@ def test_the_features_of_enough_films_tell_what_is_unfamiliar(
     film = next(path for path in (data / "train" / "Normal").iterdir())
     far = np.full((1, 1, 64, 64), 1.0, np.float32)
     outputs = classifier.engine.run(np.concatenate([classifier.preprocess(classifier.read(film))[None], far]))
-    familiarity = Familiarity.from_dict(classifier.metadata.gate)
-    near, white = familiarity.strangeness(outputs.features, outputs.logits)
+    familiarity = OutOfDistributionDetector.from_dict(classifier.metadata.gate)
+    near, white = familiarity.outlier_score(outputs.features, outputs.logits)
     assert near < familiarity.threshold < white
 
 
@@ -359,7 +359,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["hilum.train.parts.seal", "hilum.workflows.train.worst_mistakes"])
+@pytest.mark.parametrize("step", ["hilum.train.run_networks.seal", "hilum.workflows.train.worst_mistakes"])
 def test_a_run_stopped_behind_its_fit_does_not_fit_again(
     tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -31,15 +31,15 @@ from hilum.film.radiograph import Radiograph
 
 __all__ = [
     "MAX_DHASH_DISTANCE",
-    "MAX_IMPRINT_DISTANCE",
+    "MAX_HASH_DISTANCE",
     "MIN_CORRELATION",
     "Fingerprint",
     "Twin",
     "find_twins",
     "fingerprint",
-    "imprint_of",
-    "joined_imprints",
+    "joined_hashes",
     "seen_films",
+    "training_hashes",
 ]
 
 MAX_DHASH_DISTANCE = 12  # of 256 bits, for films that agree without being moved
@@ -228,11 +228,11 @@ _BLUR = _gaussian_matrix(3.0)
 # measured: among the 23 million pairs of 6,800 films from four public sources, 48 pairs differ in at most 12 of the
 # 256 bits, and all of them are twins by the full search, which finds 55; the first other film has a distance of 14.
 
-MAX_IMPRINT_DISTANCE = 12  # of 256 bits
+MAX_HASH_DISTANCE = 12  # of 256 bits
 _BLOCK_PAIRS = 2_000_000
 
 
-def imprint_of(fingerprints: Sequence[Fingerprint]) -> str:
+def training_hashes(fingerprints: Sequence[Fingerprint]) -> str:
     """Return the hashes of films as text, sorted so that they tell nothing of the films' order.
 
     Args:
@@ -245,31 +245,31 @@ def imprint_of(fingerprints: Sequence[Fingerprint]) -> str:
     return base64.b64encode(np.array(words, dtype=">u8").tobytes()).decode("ascii")
 
 
-def joined_imprints(imprint: str, earlier: object) -> str:
-    """Return the imprint of all films that left one of two.
+def joined_hashes(hashes: str, earlier: object) -> str:
+    """Return the hashes of all films that left one of two.
 
     Args:
-        imprint: What `imprint_of` returned.
+        hashes: What `training_hashes` returned.
         earlier: Another, or None; one that cannot be read adds nothing.
     """
     known = _words_of(earlier)
     if known is None:
-        return imprint
-    words = np.unique(np.concatenate([np.frombuffer(base64.b64decode(imprint), ">u8").reshape(-1, 4), known]), axis=0)
+        return hashes
+    words = np.unique(np.concatenate([np.frombuffer(base64.b64decode(hashes), ">u8").reshape(-1, 4), known]), axis=0)
     return base64.b64encode(words.astype(">u8").tobytes()).decode("ascii")
 
 
-def seen_films(fingerprints: Sequence[Fingerprint], imprint: object) -> np.ndarray | None:
-    """Return which films, or near twins of them, have left an imprint.
+def seen_films(fingerprints: Sequence[Fingerprint], hashes: object) -> np.ndarray | None:
+    """Return which films, or near twins of them, have left an hashes.
 
     Args:
         fingerprints: One a film, n of them.
-        imprint: What `imprint_of` returned; model files of earlier versions hold none.
+        hashes: What `training_hashes` returned; model files of earlier versions hold none.
 
     Returns:
-        (n,) bool; None where there is no imprint, or none that can be read.
+        (n,) bool; None where there is no hashes, or none that can be read.
     """
-    known = _words_of(imprint)
+    known = _words_of(hashes)
     if known is None:
         return None
     seen = np.zeros(len(fingerprints), dtype=bool)
@@ -279,16 +279,16 @@ def seen_films(fingerprints: Sequence[Fingerprint], imprint: object) -> np.ndarr
         distance = np.zeros((len(words), len(known)), dtype=np.uint16)
         for column in range(4):
             distance += np.bitwise_count(words[:, None, column] ^ known[None, :, column])
-        seen[start : start + rows] = (distance <= MAX_IMPRINT_DISTANCE).any(axis=1)
+        seen[start : start + rows] = (distance <= MAX_HASH_DISTANCE).any(axis=1)
     return seen
 
 
-def _words_of(imprint: object) -> np.ndarray | None:
-    """Return the hashes (m, 4) uint64 behind an imprint; None where it cannot be read."""
-    if not isinstance(imprint, str) or not imprint:
+def _words_of(hashes: object) -> np.ndarray | None:
+    """Return the hashes (m, 4) uint64 behind an hashes; None where it cannot be read."""
+    if not isinstance(hashes, str) or not hashes:
         return None
     try:
-        data = base64.b64decode(imprint, validate=True)
+        data = base64.b64decode(hashes, validate=True)
         return np.frombuffer(data, dtype=">u8").astype(np.uint64).reshape(-1, 4)
     except (binascii.Error, ValueError):
         return None

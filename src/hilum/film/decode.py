@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.errors import UndecodableFilm, UnsupportedFilm
-from hilum.film.colour import grey_from_bgr
 from hilum.film.headers import (
     JPEG_MAGIC,
     MAX_BYTES,
@@ -33,8 +32,7 @@ from hilum.film.headers import (
 )
 from hilum.film.jpeg import jpeg_grey
 from hilum.film.pool import decode_apart
-from hilum.film.radiograph import Radiograph
-from hilum.film.scale import reduced
+from hilum.film.radiograph import Radiograph, grey_from_bgr, reduced
 from hilum.text import printable
 
 __all__ = [

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFi
 from hilum.film.radiograph import Radiograph
 from hilum.film.worker import READY, Channel
 
-__all__ = ["DecoderProcess", "Lost", "PoolLimits", "refused_film"]
+__all__ = ["DecoderProcess", "Lost", "PoolLimits", "called_after", "refused_film"]
 
 _START = (  # the process finds hilum where this one found it
     "import json, sys; _, path, *rest = sys.argv; sys.path[:] = json.loads(path);"
@@ -49,6 +49,18 @@ class PoolLimits:
     memory_bytes: int = 1024 * 1024 * 1024
     cpu_seconds: float = 10.0
     wall_seconds: float = 40.0
+
+
+@contextlib.contextmanager
+def called_after(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call a function from another thread if the block is not left within so many seconds."""
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Lost(Exception):
@@ -88,7 +100,7 @@ class DecoderProcess:
         try:
             self._wait_until_ready()
             self.num_films += 1
-            with self._no_longer_than(self._limits.wall_seconds):
+            with called_after(self._limits.wall_seconds, self._end_as_too_slow):
                 self._channel.send({"name": name, "min_side_px": min_side_px}, data)
                 reply = self._channel.receive()
                 return self._film(reply, name)
@@ -125,24 +137,14 @@ class DecoderProcess:
 
     def _wait_until_ready(self) -> None:
         if not self._ready:
-            with self._no_longer_than(_START_SECONDS):
+            with called_after(_START_SECONDS, self._end_as_too_slow):
                 if self._channel.receive().get("ready") != READY["ready"]:
                     raise EOFError
             self._ready = True
 
-    @contextlib.contextmanager
-    def _no_longer_than(self, seconds: float) -> Iterator[None]:
-        def end() -> None:
-            self._too_slow = True
-            self.kill()
-
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def _end_as_too_slow(self) -> None:
+        self._too_slow = True
+        self.kill()
 
     def _film(self, reply: dict[str, Any], name: str) -> Radiograph:
         if error := reply.get("error"):

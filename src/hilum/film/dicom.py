@@ -34,11 +34,10 @@ from pydicom.uid import (
 
 from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFilm
 from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
-from hilum.film.colour import grey_from_bgr
 from hilum.film.elements import check_elements, spellings, whole_number, words_of
 from hilum.film.grayscale import shown_values
 from hilum.film.headers import MAX_BYTES, check_size
-from hilum.film.radiograph import Radiograph
+from hilum.film.radiograph import Radiograph, grey_from_bgr
 from hilum.film.samples import SampleLayout, read_layout
 from hilum.film.unpack import unpack_samples
 

@@ -25,9 +25,8 @@ from PIL import Image
 
 from hilum.errors import HilumError
 from hilum.film.codestream import MAX_JPEG_SEGMENTS
-from hilum.film.colour import grey_from_bgr, is_neutral, refuse_colour
 from hilum.film.headers import JpegHeader
-from hilum.film.scale import reduction_factor
+from hilum.film.radiograph import grey_from_bgr, is_neutral, reduction_factor, refuse_colour
 
 __all__ = ["jpeg_grey", "read_strictly", "tidied"]
 

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator
 
 from hilum.errors import HilumError
-from hilum.film.decoder_process import DecoderProcess, Lost, PoolLimits, refused_film
+from hilum.film.decoder_process import DecoderProcess, Lost, PoolLimits, called_after, refused_film
 from hilum.film.radiograph import Radiograph
 
 __all__ = ["DecoderPool", "DecodersStopped", "PoolLimits", "decode_apart", "decoders_end_after"]
@@ -134,13 +134,8 @@ def decoders_end_after(seconds: float) -> Iterator[None]:
     Films under way end with DecodersStopped then, and so do those that come later. A block that is left in time does
     no harm.
     """
-    timer = threading.Timer(seconds, lambda: _the_pool().stop())
-    timer.daemon = True
-    timer.start()
-    try:
+    with called_after(seconds, lambda: _the_pool().stop()):
         yield
-    finally:
-        timer.cancel()
 
 
 _pool: DecoderPool | None = None

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.denoise import DENOISERS, denoise
-from hilum.film.radiograph import Radiograph
-from hilum.film.scale import reduced
+from hilum.film.radiograph import Radiograph, reduced
 
 __all__ = ["LEAST_CONTRAST", "Preprocessing", "equalized", "preprocess", "without_lung_crop"]
 

@@ -22,7 +22,7 @@ from hilum.run.answer import Answer, Reason, UnreadFilm, conformal_limits, confo
 from hilum.run.engine import Engine, Outputs
 from hilum.run.gate import refusals
 from hilum.run.modelfile import Metadata, read_model_file
-from hilum.run.out_of_distribution import Familiarity
+from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.text import printable
 
 __all__ = ["Classifier", "judge_films"]
@@ -64,7 +64,7 @@ class Classifier:
         self.engine = Engine(model, num_threads=num_threads)
         findings = model.metadata.findings
         self._thresholds = np.array([model.metadata.operating_thresholds.get(name, 0.5) for name in findings])
-        self._familiarity = Familiarity.from_dict(model.metadata.gate) if model.metadata.gate else None
+        self._detector = OutOfDistributionDetector.from_dict(model.metadata.gate) if model.metadata.gate else None
         self._limits = conformal_limits(model.metadata.conformal, findings)
 
     @property
@@ -139,12 +139,12 @@ class Classifier:
     def _reasons(
         self, radiograph: Radiograph, features: np.ndarray, logits: np.ndarray, probabilities: np.ndarray
     ) -> tuple[Reason, ...]:
-        """Return what speaks against judging a film: its look, else its strangeness, else that no finding fits it."""
+        """Return why a film is not judged: its look, else its out-of-distribution score, else that no finding fits."""
         if reasons := refusals(radiograph):
             return reasons
-        if self._familiarity is not None:
-            strangeness = self._familiarity.strangeness(features[np.newaxis], logits[np.newaxis])[0]
-            if strangeness > self._familiarity.threshold:
+        if self._detector is not None:
+            score = self._detector.outlier_score(features[np.newaxis], logits[np.newaxis])[0]
+            if score > self._detector.threshold:
                 return (_UNFAMILIAR,)
         return () if reached(probabilities, self._limits).any() else (_NO_FINDING_FITS,)
 

@@ -18,7 +18,7 @@ import openvino
 from hilum.console import count_of
 from hilum.errors import ModelFileError
 from hilum.run.modelfile import ModelFile
-from hilum.run.out_of_distribution import Familiarity
+from hilum.run.out_of_distribution import OutOfDistributionDetector
 
 __all__ = ["Engine", "Outputs", "PendingOutputs", "openvino_core"]
 
@@ -162,7 +162,7 @@ class Engine:
         size, num_findings = model.metadata.preprocessing.size_px, len(model.metadata.findings)
         expected = {"film": [-1, 1, size, size], "logits": [-1, num_findings], "activation": [-1, num_findings, -1, -1]}
         if model.metadata.gate:
-            expected["features"] = [-1, Familiarity.from_dict(model.metadata.gate).bank.shape[1]]
+            expected["features"] = [-1, OutOfDistributionDetector.from_dict(model.metadata.gate).bank.shape[1]]
         if any("members" in port.names for port in graph.outputs):
             expected["members"] = [-1, -1, num_findings]
         for name, shape in expected.items():

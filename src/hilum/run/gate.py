@@ -22,12 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.film.preprocess import LEAST_CONTRAST
-from hilum.film.radiograph import Radiograph
-from hilum.film.scale import reduced
+from hilum.film.radiograph import Radiograph, reduced
 from hilum.run.answer import Reason, softmax
 from hilum.run.helper_network import HelperNetwork, usable
 from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores
-from hilum.run.models import aide_bytes
+from hilum.run.models import helper_bytes
 
 __all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_view", "load_gate", "refusals"]
 
@@ -170,7 +169,7 @@ def load_gate(data: bytes | None = None, precision: str = "bf16") -> GateNetwork
     Raises:
         ModelFileError: It cannot be used.
     """
-    data = data or aide_bytes("gate.onnx")
+    data = data or helper_bytes("gate.onnx")
     with usable("gate"):
         network = HelperNetwork(data, GATE_KEY, VIEW_PX, precision=precision)
         if tuple(network.facts["kinds"]) != KINDS:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run.helper_network import HelperNetwork, usable
-from hilum.run.models import aide_bytes
+from hilum.run.models import helper_bytes
 
 __all__ = [
     "LUNGS_KEY",
@@ -62,7 +62,7 @@ def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwor
     Raises:
         ModelFileError: It cannot be used.
     """
-    data = data or aide_bytes("lungs.onnx")
+    data = data or helper_bytes("lungs.onnx")
     with usable("lung segmenter"):
         network = LungNetwork(data, LUNGS_KEY, LUNGS_PX, precision=precision)
         if network.facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():

@@ -23,7 +23,7 @@ from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.findings import name_fault
 from hilum.run.models import file_of, shipped_model
-from hilum.run.out_of_distribution import Familiarity
+from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.text import printable
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "check_names", "check_texts", "read_model_file"]
@@ -230,7 +230,7 @@ def _check_values(metadata: Metadata) -> None:
     if not isinstance(metadata.gate, dict):
         raise ValueError("the gate's statistics are no table")
     if metadata.gate:
-        Familiarity.from_dict(metadata.gate)
+        OutOfDistributionDetector.from_dict(metadata.gate)
 
 
 def _is_number(value: Any) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hilum.errors import ModelFileError, nearest_name
 
-__all__ = ["AIDES", "DEFAULT_MODEL", "SHIPPED", "ShippedModel", "aide_bytes", "file_of", "shipped_model"]
+__all__ = ["DEFAULT_MODEL", "HELPER_FILES", "SHIPPED", "ShippedModel", "file_of", "helper_bytes", "shipped_model"]
 
 DEFAULT_MODEL = "chest"
 _RUN_MODEL = "model.onnx"
@@ -55,17 +55,17 @@ SHIPPED: Mapping[str, ShippedModel] = {
 }
 
 
-AIDES: Mapping[str, str] = {  # files of the package `hilum.run`, and the SHA-256 of each
+HELPER_FILES: Mapping[str, str] = {  # files of the package `hilum.run`, and the SHA-256 of each
     "gate.onnx": "f22448d0d3ae19d6d33b547626b8d603ebc59f278c990a5ec76681241c74676d",
     "lungs.onnx": "90c494c2a19c54a75b28faabf5679e8e396e6b3b40c64be11e9b8d66129fa4dc",
 }
 
 
-def aide_bytes(file: str) -> bytes:
+def helper_bytes(file: str) -> bytes:
     """Return the bytes of a small network that ships.
 
     Args:
-        file: One of AIDES.
+        file: One of HELPER_FILES.
 
     Raises:
         ModelFileError: It is not the file that ships.
@@ -74,7 +74,7 @@ def aide_bytes(file: str) -> bytes:
         data = (files("hilum.run") / file).read_bytes()
     except OSError as error:
         raise ModelFileError(f"Cannot read hilum's own file `{file}`: {error}.", fix="Install hilum anew.") from error
-    if hashlib.sha256(data).hexdigest() != AIDES[file]:
+    if hashlib.sha256(data).hexdigest() != HELPER_FILES[file]:
         raise ModelFileError(f"hilum's own file `{file}` is not the one that ships.", fix="Install hilum anew.")
     return data
 

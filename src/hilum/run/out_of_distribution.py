@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from hilum.run.answer import softmax
 
-__all__ = ["BANK_FILMS", "LEAST_HELD_OUT_FILMS", "LEAST_TRAINING_FILMS", "Familiarity", "fit_familiarity"]
+__all__ = ["BANK_FILMS", "LEAST_HELD_OUT_FILMS", "LEAST_TRAINING_FILMS", "OutOfDistributionDetector", "fit_detector"]
 
 LEAST_TRAINING_FILMS, LEAST_HELD_OUT_FILMS = 100, 20
 BANK_FILMS = 256
@@ -38,7 +38,7 @@ FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
+class OutOfDistributionDetector:
     """Statistics of the films that a model knows.
 
     Attributes:
@@ -59,7 +59,7 @@ class Familiarity:
     refused_fraction: float
     n: int
 
-    def strangeness(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> NDArray[np.float64]:
+    def outlier_score(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> NDArray[np.float64]:
         """Return how strange films are, (N,), at least 0, from their features (N, D) and logits (N, K)."""
         signs = (
             _deviation(_distances(self.bank, features), self.distance),
@@ -83,7 +83,7 @@ class Familiarity:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Familiarity:
+    def from_dict(cls, values: Mapping[str, Any]) -> OutOfDistributionDetector:
         """Return the statistics that `to_dict` wrote.
 
         Raises:
@@ -100,14 +100,14 @@ class Familiarity:
         return cls(_directions(levels), distance, energy, doubt, threshold, fraction, int(values["n"]))
 
 
-def fit_familiarity(
+def fit_detector(
     features: npt.ArrayLike,
     held_out: npt.ArrayLike,
     held_out_logits: npt.ArrayLike,
     *,
     num_known: int | None = None,
     refused_fraction: float = 0.01,
-) -> Familiarity | None:
+) -> OutOfDistributionDetector | None:
     """Return the statistics of the films a model knows, or None where they are too few to tell what is usual.
 
     Args:
@@ -122,7 +122,7 @@ def fit_familiarity(
     if (len(known) if num_known is None else num_known) < LEAST_TRAINING_FILMS or len(others) < LEAST_HELD_OUT_FILMS:
         return None
     bank = _directions(known)
-    unset = Familiarity(
+    unset = OutOfDistributionDetector(
         bank=bank,
         distance=_usual(_distances(bank, others), 1e-3),
         energy=_usual(_energies(held_out_logits), 0.05),
@@ -131,8 +131,8 @@ def fit_familiarity(
         refused_fraction=0.0,
         n=len(others),
     )
-    unset = Familiarity.from_dict(unset.to_dict())  # rounded as the file keeps it
-    found = np.sort(unset.strangeness(others, held_out_logits))
+    unset = OutOfDistributionDetector.from_dict(unset.to_dict())  # rounded as the file keeps it
+    found = np.sort(unset.outlier_score(others, held_out_logits))
     rank = math.ceil((found.size + 1) * (1 - refused_fraction) - 1e-9)
     enough = rank <= found.size
     beyond = found[-1] + _MARGIN * (found[-1] - float(np.median(found)))

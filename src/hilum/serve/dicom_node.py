@@ -38,11 +38,10 @@ from hilum.serve.door import Door, open_server
 from hilum.serve.incoming import IncomingFilm, Intake, association_number, is_left
 from hilum.serve.limits import NodeLimits
 from hilum.serve.node_log import About, NodeLog, libraries_kept_quiet
-from hilum.serve.origin import refuse_unidentified
 from hilum.serve.results import film_results
 from hilum.serve.sending import Archive, Peer, Sender, checked_ae_title
 from hilum.serve.spool import Spool, film_number, study_number
-from hilum.serve.structured_report import MANUFACTURER
+from hilum.serve.structured_report import MANUFACTURER, refuse_unidentified
 
 __all__ = ["FILM_CLASSES", "Node", "NodeSettings", "run_node"]
 

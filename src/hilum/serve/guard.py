@@ -20,9 +20,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from hilum.serve.failures import where_it_failed
 from hilum.serve.httperror import HttpError, error_body, error_status
-from hilum.serve.limits import Limits
+from hilum.serve.limits import Limits, where_it_failed
 from hilum.serve.metrics import Metrics
 from hilum.serve.queue import internal_error
 

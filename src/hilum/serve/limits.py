@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import traceback
 from dataclasses import dataclass, field
 
 from hilum.film.headers import MAX_BYTES
 
-__all__ = ["Limits", "NodeLimits"]
+__all__ = ["Limits", "NodeLimits", "where_it_failed"]
 
 
 def _decoders() -> int:
@@ -73,3 +74,16 @@ class NodeLimits:
     pdu_bytes: int = 1024 * 1024
     command_bytes: int = 64 * 1024
     waiting_messages: int = 8
+
+
+# Where a failure happened, told without its words.
+
+
+def where_it_failed(error: BaseException) -> str:
+    """Return an exception's class and the lines it passed through, for the log.
+
+    Its message is left out: it may hold a file's name, and that a patient's.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}" for frame in frames[-6:]]
+    return f"{type(error).__name__} at {' > '.join(lines)}"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from hilum.serve.failures import where_it_failed
+from hilum.serve.limits import where_it_failed
 
 __all__ = ["About", "NodeLog", "libraries_kept_quiet"]
 

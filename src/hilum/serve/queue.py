@@ -24,9 +24,8 @@ from hilum.film.pool import DecodersStopped
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Outputs
-from hilum.serve.failures import where_it_failed
 from hilum.serve.httperror import HttpError
-from hilum.serve.limits import Limits
+from hilum.serve.limits import Limits, where_it_failed
 from hilum.serve.metrics import Metrics
 from hilum.serve.pictures import display_pictures, heatmap_picture
 

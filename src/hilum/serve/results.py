@@ -19,9 +19,17 @@ from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
 from hilum.run.modelfile import Metadata
-from hilum.serve.origin import copy_patient_and_study, derived_uid, evidence, refuse_unidentified
 from hilum.serve.spool import content_key
-from hilum.serve.structured_report import MANUFACTURER, NOTICE, conclusion, structured_report
+from hilum.serve.structured_report import (
+    MANUFACTURER,
+    NOTICE,
+    conclusion,
+    copy_patient_and_study,
+    derived_uid,
+    evidence,
+    refuse_unidentified,
+    structured_report,
+)
 from hilum.version import __version__
 
 __all__ = ["HEAT_MAP", "REPORT", "captioned_heat_map", "film_results", "heat_map_capture"]

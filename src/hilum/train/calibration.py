@@ -16,7 +16,7 @@ from hilum.judge.sparing import sparing_thresholds
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
-from hilum.run.out_of_distribution import BANK_FILMS, fit_familiarity
+from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films
 from hilum.train.out_of_fold import OutOfFold, features_of
 from hilum.train.seal import write_metadata
@@ -75,7 +75,7 @@ def gate_statistics(path: Path, train: Films, validation: Films, *, seed: int) -
     engine = Engine(read_model_file(path))
     known = train.subset(np.sort(np.random.default_rng(seed).permutation(len(train))[:BANK_FILMS]))
     features = features_of(engine, known.pixels)
-    found = fit_familiarity(features, *_outputs(engine, validation), num_known=len(train))
+    found = fit_detector(features, *_outputs(engine, validation), num_known=len(train))
     return found.to_dict() if found else {}
 
 

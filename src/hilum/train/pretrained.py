@@ -11,10 +11,10 @@ from hilum.data.fingerprint import Fingerprint, seen_films
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import DEFAULT_MODEL
 
-__all__ = ["films_seen_before", "imprint_behind"]
+__all__ = ["films_seen_before", "hashes_behind"]
 
 
-def imprint_behind(weights: str) -> str | None:
+def hashes_behind(weights: str) -> str | None:
     """Return what the films that starting weights were learned from have left; None without any.
 
     See data/fingerprint.py.
@@ -36,7 +36,7 @@ def films_seen_before(weights: str, fingerprints: Sequence[Fingerprint], groups:
     Returns:
         (n,) bool.
     """
-    seen = seen_films(fingerprints, imprint_behind(weights))
+    seen = seen_films(fingerprints, hashes_behind(weights))
     if seen is None:
         return np.zeros(len(fingerprints), dtype=bool)
     return np.isin(groups, groups[seen])

@@ -11,7 +11,7 @@ from hilum.console import count_of
 from hilum.data.sources import HeldSource
 from hilum.judge.external.sources import source_facts
 from hilum.judge.predictions import LabelledPredictions, figures_of
-from hilum.train.parts import FoldTrainer
+from hilum.train.run_networks import FoldTrainer
 
 __all__ = ["judge_held_out"]
 

@@ -43,10 +43,10 @@ from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.parts import WORK, FoldTrainer
 from hilum.train.prepared import prepare_films
 from hilum.train.pretrained import films_seen_before
 from hilum.train.run_folder import check_run, history_csv, remove_run
+from hilum.train.run_networks import WORK, FoldTrainer
 from hilum.train.seal import write_metadata
 from hilum.version import __version__
 from hilum.workflows.held_out import judge_held_out

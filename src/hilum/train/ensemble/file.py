@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hilum.data.fingerprint import joined_imprints
+from hilum.data.fingerprint import joined_hashes
 from hilum.data.phantom import draw_phantom
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
@@ -92,14 +92,14 @@ def _training_data(held: HeldOut) -> dict[str, Any]:
     learned = ~films.mask("test")
     counts = np.bincount(films.truth[learned], minlength=len(films.findings))
     fingerprints = sorted({source.fingerprint for source in held.sources})
-    imprint = ""
+    hashes = ""
     for source in held.sources:
         for member in source.members:
-            imprint = joined_imprints(imprint, member.metadata.training_data.get("dhash256"))
+            hashes = joined_hashes(hashes, member.metadata.training_data.get("dhash256"))
     return {
         "name": held.sources[0].members[0].metadata.training_data.get("name", ""),
         "num_films": dict(zip(films.findings, counts.tolist(), strict=True)),
-        **({"dhash256": imprint} if imprint else {}),
+        **({"dhash256": hashes} if hashes else {}),
         "fingerprint": "+".join(fingerprints),
     }
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from hilum.console import Console
-from hilum.data.fingerprint import imprint_of, joined_imprints
+from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InconsistentDataset
-from hilum.train import parts
+from hilum.train import run_networks as parts
 from hilum.train.config import RunConfig, read_config
-from hilum.train.parts import WORK, FoldTrainer
 from hilum.train.prepared import prepare_films
+from hilum.train.run_networks import WORK, FoldTrainer
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def test_a_file_knows_the_films_behind_its_starting_weights_too(
     learned = np.arange(len(prints)) < 12
     learned[::2] = False
     nothing = np.zeros_like(learned)
-    own = imprint_of([prints[i] for i in np.flatnonzero(learned)])
-    earlier = imprint_of(prints[-3:])
+    own = training_hashes([prints[i] for i in np.flatnonzero(learned)])
+    earlier = training_hashes(prints[-3:])
     metadata = trainer._metadata(learned, trainer.prepared.findings, nothing)
     assert metadata.training_data["dhash256"] == own
-    monkeypatch.setattr(parts, "imprint_behind", lambda weights: earlier)
+    monkeypatch.setattr(parts, "hashes_behind", lambda weights: earlier)
     metadata = trainer._metadata(learned, trainer.prepared.findings, nothing)
-    assert metadata.training_data["dhash256"] == joined_imprints(own, earlier) != own
+    assert metadata.training_data["dhash256"] == joined_hashes(own, earlier) != own
 
 
 def test_a_part_is_fitted_once_and_tells_the_findings_that_it_is_given(

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from hilum.console import Console
-from hilum.data.fingerprint import imprint_of, joined_imprints
+from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.files import replace_file
 from hilum.findings import finding_named
 from hilum.judge.history import kept_row, kept_words, row_words
@@ -31,7 +31,7 @@ from hilum.train.canonical import save_keras
 from hilum.train.config import RunConfig
 from hilum.train.out_of_fold import OutOfFold, out_of_fold
 from hilum.train.prepared import PreparedFilms, draw_validation
-from hilum.train.pretrained import imprint_behind
+from hilum.train.pretrained import hashes_behind
 from hilum.train.seal import seal, write_metadata
 from hilum.train.trial import fit_network
 from hilum.version import __version__
@@ -216,7 +216,7 @@ class FoldTrainer:
                 "name": self._scan.dataset.name,
                 "num_films": {name: counts[name] for name in findings},
                 **({"num_partly_stated": int(partly.sum())} if partly.any() else {}),
-                "dhash256": joined_imprints(imprint_of(prints), imprint_behind(self.config.weights)),
+                "dhash256": joined_hashes(training_hashes(prints), hashes_behind(self.config.weights)),
                 "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),
             },
             hilum_version=__version__,
