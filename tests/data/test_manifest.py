@@ -9,6 +9,7 @@ import pytest
 
 from hilum.data.columns import listing
 from hilum.data.folder import read_dataset
+from hilum.data.manifest import film_key, group_columns
 from hilum.errors import InconsistentDataset, InputError
 
 Films = dict[str, str]
@@ -164,3 +165,19 @@ def test_one_column_of_0_and_1_is_refused_with_both_ways_out(folder: Path) -> No
     assert set(films(listing(table, {"finding": "Effusion"})).values()) == {"0", "1"}
     with pytest.raises(InconsistentDataset, match=r"unknown column `findng`.*--column finding=findng"):
         read_dataset(write(folder, "path,findng\nNormal/00.png,0\nSick/00.png,1\n"))
+
+
+def test_further_columns_of_a_manifest_make_groups(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for n in range(20):
+        (tmp_path / f"a/{n}.png").touch()
+    lines = ["path,finding,patient,view,sex,serial,constant"]
+    lines += [f"a/{n}.png,Normal,p{n},{'PA' if n % 2 else 'AP'},{'F' if n < 10 else ''},{n},x" for n in range(20)]
+    (tmp_path / "films.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+    found = group_columns(tmp_path / "films.csv")
+    assert found[film_key(tmp_path, "a/3.png")] == {"view position": "PA", "sex": "F"}
+    assert found[film_key(tmp_path, "a/./12.png")] == {"view position": "AP"}
+    assert group_columns(tmp_path) == {}
+    films = tmp_path / "films.csv"
+    films.write_text(films.read_text(encoding="utf-8-sig").replace("a/", f"{tmp_path}/a/"), encoding="utf-8")
+    assert group_columns(films) == found  # all paths absolute

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hilum.data.folder import FilmRecord
 from hilum.film.radiograph import Radiograph
-from hilum.judge.subgroups import film_key, manifest_columns, score_subgroups, size_class, traits_of
+from hilum.judge.subgroups import score_subgroups, size_class, traits_of
 
 
 def test_films_fall_into_classes_of_size() -> None:
@@ -25,22 +23,6 @@ def test_films_fall_into_classes_of_size() -> None:
 def test_traits_say_what_the_file_says() -> None:
     film = Radiograph(np.zeros((2, 2), np.float32), "dicom", (3000, 2500), 12, "PA", "a patient's key")
     assert traits_of(film) == {"size": "2048 px and more", "file format": "DICOM", "view position": "PA"}
-
-
-def test_further_columns_of_a_manifest_make_groups(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    for n in range(20):
-        (tmp_path / f"a/{n}.png").touch()
-    lines = ["path,finding,patient,view,sex,serial,constant"]
-    lines += [f"a/{n}.png,Normal,p{n},{'PA' if n % 2 else 'AP'},{'F' if n < 10 else ''},{n},x" for n in range(20)]
-    (tmp_path / "films.csv").write_text("\n".join(lines), encoding="utf-8-sig")
-    found = manifest_columns(tmp_path / "films.csv")
-    assert found[film_key(tmp_path, "a/3.png")] == {"view position": "PA", "sex": "F"}
-    assert found[film_key(tmp_path, "a/./12.png")] == {"view position": "AP"}
-    assert manifest_columns(tmp_path) == {}
-    films = tmp_path / "films.csv"
-    films.write_text(films.read_text(encoding="utf-8-sig").replace("a/", f"{tmp_path}/a/"), encoding="utf-8")
-    assert manifest_columns(films) == found  # all paths absolute
 
 
 def test_figures_of_each_group_are_those_of_its_films() -> None:

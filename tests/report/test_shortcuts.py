@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +13,9 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import read_dataset
+from hilum.figures import to_json
 from hilum.judge.predictions import judge_records
-from hilum.judge.shortcuts.measure import FilmCounts, Shortcuts, find_shortcuts
+from hilum.judge.shortcuts.measure import FilmCounts, ProbedFilms, Shortcuts, find_shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.report.shortcuts import heatmaps_section, shortcuts_sections, summary_line
@@ -53,10 +53,7 @@ def found(
     return find_shortcuts(
         classifier,
         model,
-        marked_films,
-        verdicts,
-        groups=np.arange(16),
-        traits=traits,
+        ProbedFilms(marked_films, verdicts, np.arange(16), traits),
         counts=FilmCounts(robustness=4, faithfulness=3, sanity=3),
     )
 
@@ -79,7 +76,7 @@ def test_sections_are_well_formed_and_complete(found: Shortcuts) -> None:
 
 
 def test_the_figures_on_the_page_are_those_of_the_file(found: Shortcuts) -> None:
-    figures = copy.deepcopy(found.figures)
+    figures = to_json(found.figures)
     figures["excess_over_border"] = {"value": -0.123, "low": -0.2, "high": 0.05}
     figures["cues"]["lungs_hidden"]["accuracy"] = {"value": 0.777, "low": 0.7, "high": 0.8}
     said = text(shortcuts_sections(replace(found, figures=figures))[0].html)
@@ -101,7 +98,7 @@ def test_the_verdict_stands_above_the_figures_and_in_the_terminal(found: Shortcu
 
 def test_ranking_and_right_answers_are_both_said(found: Shortcuts) -> None:
     """Of forty films seven were answered with a finding that the set does not hold: right answers told the contrary."""
-    figures = copy.deepcopy(found.figures)
+    figures = to_json(found.figures)
     figures["excess_over_border"] = {"value": -0.025, "low": -0.1, "high": 0.05}
     figures["auroc_excess_over_border"] = {"value": 0.093, "low": 0.02, "high": 0.166}
     figures["cues"]["whole"]["auroc_macro"] = {"value": 0.955, "low": 0.8, "high": 0.99}
@@ -127,7 +124,7 @@ def test_small_groups_and_groups_of_one_finding_are_pointed_out(found: Shortcuts
     subgroups = shortcuts_sections(found)[3].html
     assert subgroups.count("small group") == 2
     assert "one finding only" not in subgroups
-    figures = copy.deepcopy(found.figures)
+    figures = to_json(found.figures)
     row = figures["subgroups"]["file format"][0]
     figures["subgroups"]["file format"] = [{**row, "findings": {"Normal": 9}}, row]
     assert "one finding only" in shortcuts_sections(replace(found, figures=figures))[3].html

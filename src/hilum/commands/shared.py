@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def load_training() -> None:
         raise MissingExtra("Training", "train") from error
 
 
-def show_figures(metrics: dict[str, Any], folder: Path, console: TerminalConsole) -> None:
+def show_figures(metrics: Mapping[str, Any], folder: Path, console: TerminalConsole) -> None:
     """Print the figures of every part of the films, most trustworthy first, and where the report is."""
     from hilum.judge.chance import headline_chance
 

@@ -27,10 +27,20 @@ from hilum.data.table import TABLE_SUFFIXES, cell_text, open_table
 from hilum.errors import InconsistentDataset, nearest_name
 from hilum.text import plain_cell
 
-__all__ = ["find_marks", "further_columns", "is_manifest", "marked_finding", "read_manifest", "refuse_single_mark"]
+__all__ = [
+    "film_key",
+    "find_marks",
+    "further_columns",
+    "group_columns",
+    "is_manifest",
+    "marked_finding",
+    "read_manifest",
+    "refuse_single_mark",
+]
 
 # Columns of 0 and 1 that stand for one finding each, in lists that have no column of findings.
 
+_MOST_VALUES = 12  # of a column; more tell films apart, not groups
 _ONES = {"1", "1.0", "true", "yes", "t", "y", "x"}
 _ZEROS = {"0", "0.0", "false", "no", "f", "n", "", "nan", "na", "none", "null"}
 _OPEN = {"-1", "-1.0"}
@@ -185,6 +195,27 @@ def further_columns(manifest: Path) -> dict[str, dict[str, str]]:
         os.path.join(found.root, place): {name: row[column] for column, name in kept}  # noqa: PTH118
         for row, place in zip(found.rows, found.places, strict=True)
     }
+
+
+def group_columns(data: Path) -> dict[str, dict[str, str]]:
+    """Return absolute path -> {column: value} for the further columns of a CSV manifest that make groups; else nothing.
+
+    Columns with one value or with more than 12 are left out, and so is every patient's key.
+    """
+    if not data.is_file():
+        return {}
+    rows = further_columns(data)
+    names = next(iter(rows.values()), {})
+    kept = [name for name in names if 2 <= len({row[name] for row in rows.values()}) <= _MOST_VALUES]
+    return {
+        os.path.normcase(path): {("view position" if name == "view" else name): row[name] for name in kept if row[name]}
+        for path, row in rows.items()
+    }
+
+
+def film_key(root: Path, path: str) -> str:
+    """Return what `group_columns` calls a film: its path, made absolute without following links."""
+    return os.path.normcase(os.path.abspath(root / path))  # noqa: PTH100
 
 
 def _told(manifest: Path) -> Mapping[str, str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PARTS", "correct_films", "headline_parts", "judged_parts"]
+from hilum.figures import Figures
+from hilum.judge.metrics import Performance
+
+__all__ = ["PARTS", "Metrics", "correct_films", "headline_parts", "judged_parts"]
 
 PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
     "test_clean": ("Clean test", "test films without a twin or a known patient in training"),
@@ -16,6 +20,23 @@ PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
     ),
     "validation": ("Validation", "films that training was stopped and calibrated on: flattering"),
 }
+
+
+@dataclass(frozen=True)
+class Metrics(Figures):
+    """The figures of a model by part of the films: what metrics.json holds.
+
+    Attributes:
+        test: Every test film.
+        test_clean: Test films without a twin or a known patient in training.
+        validation: None where no film was kept for it.
+        cross_validation: None where there was none.
+    """
+
+    test: Performance
+    test_clean: Performance
+    validation: Performance | None = None
+    cross_validation: Performance | None = None
 
 
 def judged_parts(metrics: Mapping[str, Mapping[str, Any] | None]) -> list[str]:

@@ -6,21 +6,20 @@ finding alone is a warning of its own: whatever tells the group, tells the findi
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.data.folder import FilmRecord
-from hilum.data.manifest import further_columns
+from hilum.figures import Figures
 from hilum.film.radiograph import Radiograph
+from hilum.judge.intervals import Interval
 from hilum.judge.metrics import performance
 
-__all__ = ["SMALL", "film_key", "manifest_columns", "score_subgroups", "size_class", "traits_of"]
+__all__ = ["SMALL", "Subgroup", "score_subgroups", "size_class", "traits_of"]
 
 SMALL = 30  # films; below it, an interval spans some 30 points or more
 _MOST_VALUES = 12  # of a column; more tell films apart, not groups
@@ -50,25 +49,25 @@ def size_class(size_px: tuple[int, int]) -> str:
     return f"{_SIZES_PX[at - 1]}-{above - 1} px" if at else f"below {above} px"
 
 
-def manifest_columns(data: Path) -> dict[str, dict[str, str]]:
-    """Return absolute path -> {column: value} for the further columns of a CSV manifest that make groups; else nothing.
+@dataclass(frozen=True)
+class Subgroup(Figures):
+    """The figures of the films that share one value of a column.
 
-    Columns with one value or with more than 12 are left out, and so is every patient's key.
+    Attributes:
+        value: The value.
+        n: How many films there are.
+        findings: Finding to how many of them show it; findings without films are left out.
+        accuracy: With Wilson's interval.
+        auroc_macro: With a bootstrap's.
+        small: Whether there are fewer than `SMALL` films.
     """
-    if not data.is_file():
-        return {}
-    rows = further_columns(data)
-    names = next(iter(rows.values()), {})
-    kept = [name for name in names if 2 <= len({row[name] for row in rows.values()}) <= _MOST_VALUES]
-    return {
-        os.path.normcase(path): {("view position" if name == "view" else name): row[name] for name in kept if row[name]}
-        for path, row in rows.items()
-    }
 
-
-def film_key(root: Path, path: str) -> str:
-    """Return what `manifest_columns` calls a film: its path, made absolute without following links."""
-    return os.path.normcase(os.path.abspath(root / path))  # noqa: PTH100
+    value: str
+    n: int
+    findings: Mapping[str, int]
+    accuracy: Interval
+    auroc_macro: Interval
+    small: bool
 
 
 def score_subgroups(
@@ -79,7 +78,7 @@ def score_subgroups(
     *,
     groups: NDArray[np.int64],
     findings: Sequence[str],
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, tuple[Subgroup, ...]]:
     """Return the figures of every subgroup.
 
     Args:
@@ -91,46 +90,39 @@ def score_subgroups(
         findings: The K names.
 
     Returns:
-        Column to its values, most films first: {"value", "n", "findings": {name: n}, "accuracy": I, "auroc_macro": I,
-        "small"}. Films of which a column is not known stand under "not stated"; a column known of none is left out.
+        Column to its values, most films first. Films of which a column is not known stand under "not stated"; a column
+        known of none is left out.
     """
     known = [dict(traits.get(record.path, {})) for record in records]
     for record, stated in zip(records, known, strict=True):
         if record.source:
             stated["source"] = record.source
     columns = sorted({column for stated in known for column in stated}, key=lambda one: (one != "source", one))
-    tables: dict[str, list[dict[str, Any]]] = {}
+    tables = {}
     for column in columns:
         values = np.array([stated.get(column, "not stated") for stated in known])
-        counted = Counter(values.tolist()).most_common(_MOST_VALUES)
-        tables[column] = []
-        for value, _ in counted:
-            chosen = values == value
-            row = _row(value, truth[chosen], probabilities[chosen], groups[chosen], findings)
-            tables[column].append(row)
+        tables[column] = tuple(
+            _subgroup(value, truth[values == value], probabilities[values == value], groups[values == value], findings)
+            for value, _ in Counter(values.tolist()).most_common(_MOST_VALUES)
+        )
     return tables
 
 
-def _row(
+def _subgroup(
     value: str,
     truth: NDArray[np.int64],
     probabilities: NDArray[np.float64],
     groups: NDArray[np.int64],
     findings: Sequence[str],
-) -> dict[str, Any]:
-    figures = performance(
-        truth,
-        probabilities,
-        findings,
-        groups=groups,
-        operating_thresholds=dict.fromkeys(findings, 0.5),
-    )
+) -> Subgroup:
+    thresholds = dict.fromkeys(findings, 0.5)
+    figures = performance(truth, probabilities, findings, groups=groups, operating_thresholds=thresholds)
     held = np.bincount(truth, minlength=len(findings))
-    return {
-        "value": value,
-        "n": len(truth),
-        "findings": {name: int(count) for name, count in zip(findings, held, strict=True) if count},
-        "accuracy": figures["accuracy"],
-        "auroc_macro": figures["auroc_macro"],
-        "small": len(truth) < SMALL,
-    }
+    return Subgroup(
+        value=value,
+        n=len(truth),
+        findings={name: int(count) for name, count in zip(findings, held, strict=True) if count},
+        accuracy=figures.accuracy,
+        auroc_macro=figures.auroc_macro,
+        small=len(truth) < SMALL,
+    )

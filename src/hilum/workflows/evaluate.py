@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.fingerprint import seen_films
-from hilum.data.folder import read_dataset
+from hilum.data.folder import Dataset, read_dataset
+from hilum.data.manifest import film_key, group_columns
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import clean_test, write_splits
 from hilum.errors import InconsistentDataset, InputError
@@ -19,18 +20,20 @@ from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.film.radiograph import Radiograph
 from hilum.judge.external.figures import (
+    EvaluationMetrics,
+    TrainedOn,
     in_house_comparison,
     name_hints,
     pneumonia_figures,
     rename_findings,
     unknown_figures,
 )
-from hilum.judge.predictions import figures_of, judge_records
-from hilum.judge.shortcuts.measure import find_shortcuts
-from hilum.judge.subgroups import film_key, manifest_columns, traits_of
+from hilum.judge.parts import Metrics
+from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
+from hilum.judge.shortcuts.measure import ProbedFilms, Shortcuts, find_shortcuts
+from hilum.judge.subgroups import traits_of
 from hilum.report.answers import answers_section
 from hilum.report.external import external_section
-from hilum.report.page import Section
 from hilum.report.predictions import predictions_csv, scored_of, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.report.shortcuts import shortcuts_sections, summary_line
@@ -49,6 +52,49 @@ _FOLDER = ResultFolder(
 )
 
 
+Traits = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """Which of the n films that could be read are judged.
+
+    Attributes:
+        splits: The part of each film.
+        known: (n,) bool, test films of findings that the model knows; one at least.
+        unknown: (n,) bool, test films of other findings.
+        notes: What the report says of films that are left out.
+    """
+
+    splits: list[str]
+    known: np.ndarray
+    unknown: np.ndarray
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What the model says of the test films.
+
+    Attributes:
+        known: Of the m films of findings that it knows.
+        unknown: Of those of other findings.
+        groups: (m,) int.
+        unknown_groups: Those of the unknown.
+        clean: (m,) bool, films without a twin or a known patient in training.
+        trained_on: The films that it was trained on; None where the model file does not tell.
+        notes: What the report says of films that are left out.
+    """
+
+    known: LabelledPredictions
+    unknown: LabelledPredictions
+    groups: np.ndarray
+    unknown_groups: np.ndarray
+    clean: np.ndarray
+    trained_on: TrainedOn | None
+    notes: tuple[str, ...]
+
+
 def evaluate_model(
     model: Path,
     data: Path,
@@ -58,7 +104,7 @@ def evaluate_model(
     overwrite: bool = False,
     shortcuts: bool = False,
     console: Console | None = None,
-) -> tuple[dict[str, Any], int]:
+) -> tuple[EvaluationMetrics, int]:
     """Judge a model file on a data set and leave metrics.json, predictions.csv, splits.csv and report.html in a folder.
 
     Args:
@@ -83,35 +129,55 @@ def evaluate_model(
     _FOLDER.check(out, overwrite=overwrite, reads=(model, *(() if data.is_dir() else (data,))))
     classifier = Classifier(model)
     dataset = rename_findings(read_dataset(data, min_findings=1), mapping, classifier.findings)
-    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
-        columns = manifest_columns(data) if shortcuts else {}
-        traits: dict[str, dict[str, str]] = {}
-
-        def note(position: int, radiograph: Radiograph) -> None:
-            path = dataset.records[position].path
-            traits[path] = columns.get(film_key(dataset.root, path), {}) | traits_of(radiograph)
-
-        scan = scan_films(dataset, visit=note if shortcuts else None, done=done)
-    for remark in scan.dataset.remarks:
-        console.say(remark.message)
+    scan, traits = _read(dataset, group_columns(data) if shortcuts else None, console)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
-    metrics = _evaluate(classifier, scan, out, console, probed=model if shortcuts else None, traits=traits)
+    chosen = _choose(scan, classifier.findings, console)
+    judged = _judge(classifier, scan, chosen, console)
+    metrics = _measure(classifier, judged)
+    found = _probe(classifier, model, scan.dataset.root, judged, traits, console=console) if shortcuts else None
+    page = _page(classifier, scan, judged, metrics, found)
+    write_splits(out / "splits.csv", scan.dataset.records, chosen.splits, scan.groups)
+    replace_file(out / "predictions.csv", predictions_csv([("test", judged.known), ("unknown", judged.unknown)]))
+    replace_file(out / "report.html", page)
+    if found is None:  # an earlier model's would stand beside this one's figures
+        (out / "shortcuts.json").unlink(missing_ok=True)
+    else:
+        replace_file(out / "shortcuts.json", json_file_text(found.figures))
+    replace_file(out / "metrics.json", json_file_text(metrics))
     return metrics, scan.num_unread
 
 
-def _evaluate(
-    classifier: Classifier,
-    scan: Scan,
-    out: Path,
-    console: Console,
-    *,
-    probed: Path | None,
-    traits: Mapping[str, Mapping[str, str]],
-) -> dict[str, Any]:
-    records, known = scan.dataset.records, classifier.findings
+def _read(dataset: Dataset, columns: Mapping[str, dict[str, str]] | None, console: Console) -> tuple[Scan, Traits]:
+    """Read every film; where subgroups are asked for, also note what is known of each.
+
+    Args:
+        dataset: The films.
+        columns: From `group_columns`; None where no subgroups are asked for.
+        console: Where messages and progress go.
+    """
+    traits: Traits = {}
+
+    def note(position: int, radiograph: Radiograph) -> None:
+        path = dataset.records[position].path
+        traits[path] = (columns or {}).get(film_key(dataset.root, path), {}) | traits_of(radiograph)
+
+    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
+        scan = scan_films(dataset, visit=None if columns is None else note, done=done)
+    for remark in scan.dataset.remarks:
+        console.say(remark.message)
+    return scan, traits
+
+
+def _choose(scan: Scan, known: Sequence[str], console: Console) -> _Chosen:
+    """Return which films are judged: the test part, or all films where there is none.
+
+    Raises:
+        InconsistentDataset: No film shows a finding that the model knows.
+    """
+    records = scan.dataset.records
     splits = ["test"] * len(records)  # without a test part all films are judged, a lone train/ too
     if scan.dataset.has_test:
         splits = [record.split or "train" for record in records]
@@ -121,97 +187,98 @@ def _evaluate(
     strange = sorted({record.finding for record in records} - set(known))
     if strange:
         notes.append(f"Left out, since the model does not know them: films of {', '.join(strange)}.")
-        console.say(notes[-1])
-        for hint in name_hints(strange, known):
-            console.say(hint)
-    judged = np.array([s == "test" and r.finding in known for s, r in zip(splits, records, strict=True)], dtype=bool)
-    if not judged.any():
+        for line in (notes[-1], *name_hints(strange, known)):
+            console.say(line)
+    tested = np.array([split == "test" for split in splits], dtype=bool)
+    familiar = np.array([record.finding in known for record in records], dtype=bool)
+    if not (tested & familiar).any():
         raise InconsistentDataset(
             f"No film shows a finding that the model knows; it tells apart {', '.join(known)}.",
             fix="Rename the folders, or choose another model.",
         )
-    others = np.array([split == "test" for split in splits], dtype=bool) & ~judged
-    with console.bar(f"Judging {count_of(int(judged.sum()), 'film')}", 1.0) as done:
-        chosen = [records[position] for position in np.flatnonzero(judged)]
-        verdicts = judge_records(classifier, scan.dataset.root, chosen, done=done)
-    chosen = [records[position] for position in np.flatnonzero(others)]
-    unknown = verdicts.part(np.zeros(0, dtype=np.int64))
-    if chosen:
-        with console.bar(
-            f"Judging {count_of(len(chosen), 'film')} of findings that the model does not know", 1.0
-        ) as done:
-            unknown = judge_records(classifier, scan.dataset.root, chosen, known_only=False, done=done)
+    return _Chosen(splits, tested & familiar, tested & ~familiar, tuple(notes))
+
+
+def _judge(classifier: Classifier, scan: Scan, chosen: _Chosen, console: Console) -> _Judged:
+    """Let the model judge the test films, and find out which of them it was trained on."""
+    records, root, groups = scan.dataset.records, scan.dataset.root, scan.groups
+    films = [records[position] for position in np.flatnonzero(chosen.known)]
+    with console.bar(f"Judging {count_of(len(films), 'film')}", 1.0) as done:
+        known = judge_records(classifier, root, films, done=done)
+    unknown = known.part(np.zeros(0, dtype=np.int64))
+    if others := [records[position] for position in np.flatnonzero(chosen.unknown)]:
+        label = f"Judging {count_of(len(others), 'film')} of findings that the model does not know"
+        with console.bar(label, 1.0) as done:
+            unknown = judge_records(classifier, root, others, known_only=False, done=done)
+    clean, notes, trained_on = clean_test(records, chosen.splits, groups), chosen.notes, None
     seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
-    trained_on = (
-        [record.path for record, one in zip(records, seen & judged, strict=True) if one] if seen is not None else []
+    if seen is not None:
+        paths = tuple(records[position].path for position in np.flatnonzero(seen & chosen.known))
+        trained_on = TrainedOn(len(paths), paths)
+        if paths:
+            clean &= ~np.isin(groups, groups[seen])
+            note = (
+                f"{len(paths)} of the {len(films)} films, or near twins of them, were trained on: they count in the "
+                "test, not in the clean test."
+            )
+            console.say(note)
+            notes = (*notes, note)
+    return _Judged(known, unknown, groups[chosen.known], groups[chosen.unknown], clean[chosen.known], trained_on, notes)
+
+
+def _measure(classifier: Classifier, judged: _Judged) -> EvaluationMetrics:
+    """Return every figure of metrics.json."""
+    known, unknown, clean = judged.known, judged.unknown, judged.clean
+    parts = Metrics(
+        test=figures_of(known, judged.groups, classifier),
+        test_clean=figures_of(known.part(clean), judged.groups[clean], classifier),
     )
-    clean = clean_test(records, splits, scan.groups)
-    if trained_on:
-        clean &= ~np.isin(scan.groups, scan.groups[seen])
-        notes.append(
-            f"{len(trained_on)} of the {judged.sum()} films, or near twins of them, were trained on: they count in the "
-            "test, not in the clean test."
-        )
-        console.say(notes[-1])
-    clean = clean[judged]
-    groups = scan.groups[judged]
-    metrics: dict[str, Any] = {
-        "test": figures_of(verdicts, groups, classifier),
-        "test_clean": figures_of(verdicts.part(clean), groups[clean], classifier),
-        "validation": None,
-        "cross_validation": None,
-    }
-    metrics |= {
-        "in_house": in_house_comparison(classifier.metadata.figures, metrics),
-        "trained_on": None if seen is None else {"n": len(trained_on), "paths": trained_on},
-        "unknown_findings": unknown_figures(unknown.records, unknown.answers),
-        "pneumonia": pneumonia_figures(
-            (*verdicts.records, *unknown.records),
-            (*verdicts.answers, *unknown.answers),
-            known,
-            np.concatenate((groups, scan.groups[others])),
+    return EvaluationMetrics(
+        test=parts.test,
+        test_clean=parts.test_clean,
+        in_house=in_house_comparison(classifier.metadata.figures, parts),
+        trained_on=judged.trained_on,
+        unknown_findings=unknown_figures(unknown.records, unknown.answers),
+        pneumonia=pneumonia_figures(
+            (*known.records, *unknown.records),
+            (*known.answers, *unknown.answers),
+            classifier.findings,
+            np.concatenate((judged.groups, judged.unknown_groups)),
         ),
-    }
-    sections: tuple[Section, ...] = ()
-    found: dict[str, Any] | None = None
-    if probed is not None:
-        part = "test_clean" if clean.any() else "test"
-        kept = clean if clean.any() else np.ones_like(clean)
-        shortcuts = find_shortcuts(
-            classifier,
-            probed,
-            scan.dataset.root,
-            verdicts.part(kept),
-            groups=groups[kept],
-            traits=traits,
-            part=part,
-            console=console,
-        )
-        found, sections = shortcuts.figures, shortcuts_sections(shortcuts)
-        console.say(summary_line(found))
-    page = report_page(
+    )
+
+
+def _probe(
+    classifier: Classifier, model: Path, root: Path, judged: _Judged, traits: Traits, *, console: Console
+) -> Shortcuts:
+    """Look for shortcuts on the clean test films, or on all test films where none is clean."""
+    is_clean = bool(judged.clean.any())
+    kept = judged.clean if is_clean else np.ones_like(judged.clean)
+    films = ProbedFilms(
+        root, judged.known.part(kept), judged.groups[kept], traits, part="test_clean" if is_clean else "test"
+    )
+    shortcuts = find_shortcuts(classifier, model, films, console=console)
+    console.say(summary_line(shortcuts.figures))
+    return shortcuts
+
+
+def _page(
+    classifier: Classifier, scan: Scan, judged: _Judged, metrics: EvaluationMetrics, shortcuts: Shortcuts | None
+) -> str:
+    external = external_section(metrics)
+    return report_page(
         ReportData(
             title=f"{classifier.metadata.name} on {scan.dataset.name}",
-            findings=known,
+            findings=classifier.findings,
             metrics=metrics,
-            parts={"test": scored_of(verdicts)},
-            mistakes=worst_mistakes(verdicts, classifier, scan.dataset.root),
+            parts={"test": scored_of(judged.known)},
+            mistakes=worst_mistakes(judged.known, classifier, scan.dataset.root),
             facts=[("Model", classifier.metadata.name), ("SHA-256", classifier.identity["sha256"])],
-            notes=notes,
+            notes=judged.notes,
             sections=[
-                *([section] if (section := external_section(metrics)) else []),
-                *sections,
-                answers_section({"test": verdicts}, classifier.metadata),
+                *([external] if external else []),
+                *(shortcuts_sections(shortcuts) if shortcuts else ()),
+                answers_section({"test": judged.known}, classifier.metadata),
             ],
-            caution=found["verdict"]["words"] if found else "",
         )
     )
-    write_splits(out / "splits.csv", records, splits, scan.groups)
-    replace_file(out / "predictions.csv", predictions_csv([("test", verdicts), ("unknown", unknown)]))
-    replace_file(out / "report.html", page)
-    if found is None:  # an earlier model's would stand beside this one's figures
-        (out / "shortcuts.json").unlink(missing_ok=True)
-    else:
-        replace_file(out / "shortcuts.json", json_file_text(found))
-    replace_file(out / "metrics.json", json_file_text(metrics))
-    return metrics

@@ -9,7 +9,8 @@ import numpy as np
 
 from hilum.console import count_of
 from hilum.data.sources import HeldSource
-from hilum.judge.external.sources import source_facts
+from hilum.judge.external.sources import SourceFacts, source_facts
+from hilum.judge.metrics import Performance
 from hilum.judge.predictions import LabelledPredictions, figures_of
 from hilum.train.run_networks import FoldTrainer
 
@@ -37,7 +38,8 @@ def judge_held_out(
     scan, seed = trainer.prepared.scan, trainer.config.seed
     groups, records = scan.groups, scan.dataset.records
     for number, part in enumerate(sources, start=1):
-        figures, told = None, {"notes": [f"It was not judged: {part.reason}."]}
+        figures: Performance | None = None
+        told: SourceFacts | dict[str, list[str]] = {"notes": [f"It was not judged: {part.reason}."]}
         if not part.reason:
             trainer.console.say(f"Holding out the source {part.source}, {count_of(int(part.held.sum()), 'film')}.")
             shift = _SEED_SHIFT + number

@@ -12,6 +12,7 @@ import pytest
 from hilum.data.folder import Dataset, FilmRecord, read_dataset
 from hilum.errors import InputError
 from hilum.judge.external.figures import (
+    JudgedPart,
     in_house_comparison,
     name_hints,
     pneumonia_figures,
@@ -123,7 +124,7 @@ def test_pneumonia_not_stated_counts_for_the_sum_of_its_kinds() -> None:
     ]
     figures = pneumonia_figures(records, answers, KNOWN, np.arange(6))
     assert figures is not None
-    assert figures["kinds"] == ["Viral Pneumonia", "Bacterial Pneumonia"]
+    assert figures["kinds"] == ("Viral Pneumonia", "Bacterial Pneumonia")
     assert (figures["pneumonia"], figures["normal"]) == (3, 2)
     assert figures["sensitivity"]["value"] == pytest.approx(2 / 3)
     assert figures["specificity"]["value"] == pytest.approx(1 / 2)
@@ -158,9 +159,9 @@ def test_the_fall_is_reported_with_its_interval() -> None:
         {"test": figures(66, 2), "validation": figures(20, 0)}, {"test_clean": figures(300, 90)}
     )
     assert compared is not None
-    assert compared["in_house"] == {"part": "test", "n": 66}
-    assert compared["here"] == {"part": "test_clean", "n": 300}
-    assert compared["lacking"] == []
+    assert compared["in_house"] == JudgedPart("test", 66)
+    assert compared["here"] == JudgedPart("test_clean", 300)
+    assert compared["lacking"] == ()
     row = compared["figures"]["accuracy"]
     assert row["change"]["value"] == pytest.approx(210 / 300 - 64 / 66)
     # Newcombe's interval of a difference of proportions, from Wilson's limits by hand.
@@ -176,7 +177,7 @@ def test_lacking_findings_leave_what_can_be_compared() -> None:
     house, here = figures(60, 6), figures(40, 10, findings=2)
     compared = in_house_comparison({"test_clean": house}, {"test": here})
     assert compared is not None
-    assert compared["lacking"] == ["Viral Pneumonia"]
+    assert compared["lacking"] == ("Viral Pneumonia",)
     assert set(compared["per_finding"]) == {"Normal", "Covid-19"}
     assert "auroc_macro" not in compared["figures"]
     recall = compared["figures"]["recall_mean"]["in_house"]

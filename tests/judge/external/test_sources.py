@@ -44,10 +44,10 @@ def test_facts_tell_what_either_side_lacks() -> None:
         return LabelledPredictions(records, tuple(probabilities), truth, empty, empty, (answer,) * len(findings))
 
     facts = source_facts(verdicts("Normal", "Normal"), verdicts("Pneumonia (type not stated)"), np.arange(3))
-    assert facts["notes"] == [
+    assert facts["notes"] == (
         "It has no film of Covid-19, Viral Pneumonia.",
         "The other sources do not teach Pneumonia (type not stated): 1 film counts in no figure.",
-    ]
+    )
     assert facts["unknown_findings"]["Pneumonia (type not stated)"]["answers"] == {"Covid-19": 1}
     assert facts["pneumonia"]["normal"] == 2
-    assert source_facts(verdicts("Normal", "Covid-19", "Viral Pneumonia"), verdicts(), np.arange(3))["notes"] == []
+    assert source_facts(verdicts("Normal", "Covid-19", "Viral Pneumonia"), verdicts(), np.arange(3))["notes"] == ()

@@ -12,8 +12,16 @@ import pytest
 
 from hilum.data.folder import read_dataset
 from hilum.errors import HilumError
+from hilum.figures import from_json, json_file_text
 from hilum.judge.predictions import LabelledPredictions, judge_records
-from hilum.judge.shortcuts.measure import FilmCounts, Shortcuts, find_shortcuts
+from hilum.judge.shortcuts.measure import (
+    FilmCounts,
+    FilmNumbers,
+    ProbedFilms,
+    ShortcutFigures,
+    Shortcuts,
+    find_shortcuts,
+)
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.run.classifier import Classifier
@@ -25,7 +33,7 @@ def looked_for(model: Path, data: Path, *, counts: FilmCounts = FEW, seed: int =
     classifier = Classifier(model)
     verdicts = judge_records(classifier, data, read_dataset(data).records)
     groups = np.arange(len(verdicts.records))
-    return find_shortcuts(classifier, model, data, verdicts, groups=groups, traits={}, counts=counts, seed=seed)
+    return find_shortcuts(classifier, model, ProbedFilms(data, verdicts, groups), counts=counts, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +68,8 @@ def test_a_model_of_the_lungs_has_its_score_from_them(
 
 
 def test_every_key_is_there_and_is_json(corner: tuple[Path, Shortcuts]) -> None:
-    figures = corner[1].figures
-    assert json.loads(json.dumps(figures)) == figures
+    figures = json.loads(json_file_text(corner[1].figures))
+    assert from_json(ShortcutFigures, figures) == corner[1].figures
     assert list(figures["cues"]) == [cue.key for cue in CUES]
     assert list(figures["robustness"]["damages"]) == [damage.key for damage in DAMAGES]
     assert figures["films"] == {"judged": 16, "cues": 16, "robustness": 6, "faithfulness": 4, "sanity": 4}
@@ -74,7 +82,7 @@ def test_large_sets_are_sampled_by_the_seed(corner: tuple[Path, Shortcuts], mark
     few = FilmCounts(cues=5, robustness=2, faithfulness=1, sanity=1)
     one, same, other = (looked_for(corner[0], marked_films, counts=few, seed=seed) for seed in (0, 0, 3))
     assert one.figures == same.figures
-    assert one.figures["films"] == {"judged": 16, "cues": 5, "robustness": 2, "faithfulness": 1, "sanity": 1}
+    assert one.figures.films == FilmNumbers(judged=16, cues=5, robustness=2, faithfulness=1, sanity=1)
     assert [example.path for example in one.examples] != [example.path for example in other.examples]
     assert one.figures["sanity"]["other_films"]["spearman"]["value"] is None  # there is no other film
 
@@ -95,6 +103,4 @@ def test_a_film_that_vanishes_meanwhile_is_an_error(corner: tuple[Path, Shortcut
     verdicts: Any = judge_records(classifier, marked_films, read_dataset(marked_films).records)
     assert isinstance(verdicts, LabelledPredictions)
     with pytest.raises(HilumError, match="it does not exist"):
-        find_shortcuts(
-            classifier, corner[0], marked_films / "gone", verdicts, groups=np.arange(16), traits={}, counts=FEW
-        )
+        find_shortcuts(classifier, corner[0], ProbedFilms(marked_films / "gone", verdicts, np.arange(16)), counts=FEW)

@@ -11,6 +11,7 @@ import pytest
 from hilum.data.phantom import draw_phantom
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.judge.intervals import Interval
 from hilum.judge.shortcuts.occlusion import (
     CUES,
     chance_of,
@@ -114,7 +115,7 @@ def test_a_finding_that_no_film_shows_has_no_part_in_it() -> None:
 def test_films_of_one_finding_rank_nothing() -> None:
     logits = np.random.default_rng(0).normal(size=(10, len(CUES), 2))
     found = score_cues(logits, np.zeros(10, int), np.arange(10), ("Normal", "Covid-19"))["border_only"]
-    assert found["auroc_excess"] == {"value": None, "low": None, "high": None}
+    assert found["auroc_excess"] == Interval()
     assert found["auroc_macro"]["value"] is None
 
 

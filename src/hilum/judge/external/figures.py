@@ -14,7 +14,7 @@ import difflib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,17 +22,131 @@ import numpy as np
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.labels import spelling_key
 from hilum.errors import InputError, nearest_name
+from hilum.figures import Figures, from_json
 from hilum.findings import finding_named, standard_name
-from hilum.judge.intervals import proportion
-from hilum.judge.metrics import performance
-from hilum.judge.parts import headline_parts
+from hilum.judge.intervals import Interval, proportion
+from hilum.judge.metrics import FindingFigures, Performance, performance
+from hilum.judge.parts import Metrics, headline_parts
 from hilum.run.answer import Answer
 
-__all__ = ["in_house_comparison", "name_hints", "pneumonia_figures", "rename_findings", "unknown_figures"]
+__all__ = [
+    "Change",
+    "EvaluationMetrics",
+    "InHouseComparison",
+    "JudgedPart",
+    "PneumoniaFigures",
+    "TrainedOn",
+    "UnknownFinding",
+    "in_house_comparison",
+    "name_hints",
+    "pneumonia_figures",
+    "rename_findings",
+    "unknown_figures",
+]
 
 PNEUMONIAS = ("Viral Pneumonia", "Bacterial Pneumonia", "Pneumonia (type not stated)")
 NORMAL = "Normal"
 _COMPARED = ("auroc", "sensitivity", "specificity")
+
+
+@dataclass(frozen=True)
+class UnknownFinding(Figures):
+    """How a model answers films of one finding that it does not know.
+
+    Attributes:
+        n: How many films there are.
+        answers: The model's findings to how many films are answered with them, the commonest first.
+        accepted: How many films are accepted.
+        single_finding: The share of films that are accepted with exactly one finding in the conformal set: answered as
+            if all were well.
+    """
+
+    n: int
+    answers: Mapping[str, int]
+    accepted: int
+    single_finding: Interval
+
+
+@dataclass(frozen=True)
+class PneumoniaFigures(Figures):
+    """Pneumonia of any kind against normal.
+
+    Attributes:
+        kinds: The model's findings whose probabilities are summed.
+        pneumonia: How many films show pneumonia.
+        normal: How many are normal.
+        auroc: Of the sum.
+        sensitivity: A film is answered "pneumonia" where the sum is larger than the probability of any other finding.
+        specificity: The same.
+    """
+
+    kinds: tuple[str, ...]
+    pneumonia: int
+    normal: int
+    auroc: Interval
+    sensitivity: Interval
+    specificity: Interval
+
+
+@dataclass(frozen=True)
+class Change(Figures):
+    """A figure in house and here, on separate films, and its change."""
+
+    in_house: Interval
+    here: Interval
+    change: Interval
+
+
+@dataclass(frozen=True)
+class JudgedPart(Figures):
+    """Which part of the films a figure is of, and how many films it holds."""
+
+    part: str
+    n: int
+
+
+@dataclass(frozen=True)
+class InHouseComparison(Figures):
+    """The figures in the model file beside those of the films judged now.
+
+    Attributes:
+        in_house: The part that the model file has figures of.
+        here: The part judged now.
+        lacking: Findings without a film here.
+        figures: Figure to its change.
+        per_finding: Finding to figure to its change.
+    """
+
+    in_house: JudgedPart
+    here: JudgedPart
+    lacking: tuple[str, ...]
+    figures: Mapping[str, Change]
+    per_finding: Mapping[str, Mapping[str, Change]]
+
+
+@dataclass(frozen=True)
+class TrainedOn(Figures):
+    """The films that the model, or a near twin of them, was trained on."""
+
+    n: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationMetrics(Metrics):
+    """What metrics.json of `evaluate` holds.
+
+    Attributes:
+        in_house: None where one of the two sides has no figures.
+        trained_on: None where the model file does not tell what it was trained on.
+        unknown_findings: Finding that the model does not know to how its films are answered.
+        pneumonia: None where the question cannot be asked.
+    """
+
+    in_house: InHouseComparison | None = None
+    trained_on: TrainedOn | None = None
+    unknown_findings: Mapping[str, UnknownFinding] = field(default_factory=dict)
+    pneumonia: PneumoniaFigures | None = None
 
 
 def rename_findings(dataset: Dataset, mapping: Sequence[str], known: Sequence[str]) -> Dataset:
@@ -92,34 +206,29 @@ def name_hints(strange: Sequence[str], known: Sequence[str]) -> list[str]:
     return hints
 
 
-def unknown_figures(records: Sequence[FilmRecord], answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return how a model answers films with findings that it does not know.
+def unknown_figures(records: Sequence[FilmRecord], answers: Sequence[Answer]) -> dict[str, UnknownFinding]:
+    """Return how a model answers films with findings that it does not know, by finding.
 
     Args:
         records: Films of such findings.
         answers: One a film.
-
-    Returns:
-        {finding: {"n", "answers": {finding of the model: films}, "accepted": films, "single_finding": I}}. The last is
-        the share of films that are accepted with exactly one finding in the conformal set: answered as if all were
-        well.
     """
-    figures: dict[str, Any] = {}
+    figures = {}
     for finding in sorted({record.finding for record in records}):
         chosen = [answer for record, answer in zip(records, answers, strict=True) if record.finding == finding]
         single = sum(answer.accepted and len(answer.set) == 1 for answer in chosen)
-        figures[finding] = {
-            "n": len(chosen),
-            "answers": dict(Counter(answer.likeliest for answer in chosen).most_common()),
-            "accepted": sum(answer.accepted for answer in chosen),
-            "single_finding": proportion(single, len(chosen)),
-        }
+        figures[finding] = UnknownFinding(
+            n=len(chosen),
+            answers=dict(Counter(answer.likeliest for answer in chosen).most_common()),
+            accepted=sum(answer.accepted for answer in chosen),
+            single_finding=proportion(single, len(chosen)),
+        )
     return figures
 
 
 def pneumonia_figures(
     records: Sequence[FilmRecord], answers: Sequence[Answer], known: Sequence[str], groups: np.ndarray
-) -> dict[str, Any] | None:
+) -> PneumoniaFigures | None:
     """Return the figures of pneumonia against normal, where the films' kinds of pneumonia are not the model's.
 
     The probability of pneumonia is the sum over the model's kinds of it, Covid-19 not among them; a film is answered
@@ -132,9 +241,7 @@ def pneumonia_figures(
         groups: (n,) int.
 
     Returns:
-        {"kinds": the model's findings that are summed, "pneumonia", "normal": films, "auroc", "sensitivity",
-        "specificity": I}; None where the model knows all kinds of pneumonia among the films, or the question cannot
-        be asked.
+        The figures; None where the model knows all kinds of pneumonia among the films, or the question cannot be asked.
     """
     kinds = [name for name in PNEUMONIAS if name in known]
     strange = [name for name in PNEUMONIAS if name not in known and any(r.finding == name for r in records)]
@@ -154,20 +261,20 @@ def pneumonia_figures(
             ("not pneumonia", "pneumonia"),
             operating_thresholds={"not pneumonia": 0.5, "pneumonia": 0.5},
             groups=groups[asked],
-        )["per_finding"]["pneumonia"]
+        ).per_finding["pneumonia"]
         for score in (sums, (sums > rivals).astype(np.float64))
     )
-    return {
-        "kinds": kinds,
-        "pneumonia": int(truth.sum()),
-        "normal": int((truth == 0).sum()),
-        "auroc": ordered["auroc"],
-        "sensitivity": answered["sensitivity"],
-        "specificity": answered["specificity"],
-    }
+    return PneumoniaFigures(
+        kinds=tuple(kinds),
+        pneumonia=int(truth.sum()),
+        normal=int((truth == 0).sum()),
+        auroc=ordered.auroc,
+        sensitivity=answered.sensitivity,
+        specificity=answered.specificity,
+    )
 
 
-def in_house_comparison(in_house: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any] | None:
+def in_house_comparison(in_house: Mapping[str, Any], here: Metrics) -> InHouseComparison | None:
     """Return the figures in the model file beside those of the films judged now, each with its change.
 
     Each side is its most trustworthy test part. Accuracy and AUROC depend on which findings there are; where some lack
@@ -175,62 +282,59 @@ def in_house_comparison(in_house: Mapping[str, Any], here: Mapping[str, Any]) ->
 
     Args:
         in_house: The figures in the model file.
-        here: What metrics.json holds of the films judged now.
+        here: Those of the films judged now.
 
     Returns:
-        {"in_house", "here": {"part", "n"}, "lacking": findings without a film here, "figures": {name: D},
-        "per_finding": {finding: {"auroc", "sensitivity", "specificity": D}}} with D = {"in_house", "here", "change":
-        I}; None where one of the two has no figures.
+        None where one of the two has no figures.
     """
     parts = [(headline_parts(side) or [""])[0] for side in (in_house, here)]
     if not all(parts):
         return None
-    house, now = in_house[parts[0]], here[parts[1]]
-    shared = [
-        name
-        for name, values in now["per_finding"].items()
-        if values["n"] and (house["per_finding"].get(name) or {}).get("n")
-    ]
-    lacking = [name for name, values in now["per_finding"].items() if not values["n"]]
-    figures = {"accuracy": _change(house["accuracy"], now["accuracy"])}
+    house, now = (from_json(Performance, side[part]) for side, part in zip((in_house, here), parts, strict=True))
+    shared = [name for name, values in now.per_finding.items() if values.n and _num_films(house.per_finding.get(name))]
+    lacking = tuple(name for name, values in now.per_finding.items() if not values.n)
+    figures = {"accuracy": _change(house.accuracy, now.accuracy)}
     if shared:
-        sides = [[side["per_finding"][name]["recall"] for name in shared] for side in (house, now)]
-        figures["recall_mean"] = _change(_mean(sides[0]), _mean(sides[1]))
+        recall = (_mean([side.per_finding[name].recall for name in shared]) for side in (house, now))
+        figures["recall_mean"] = _change(*recall)
     if not lacking:
-        figures["auroc_macro"] = _change(house["auroc_macro"], now["auroc_macro"])
-    return {
-        "in_house": {"part": parts[0], "n": house["n"]},
-        "here": {"part": parts[1], "n": now["n"]},
-        "lacking": lacking,
-        "figures": figures,
-        "per_finding": {
+        figures["auroc_macro"] = _change(house.auroc_macro, now.auroc_macro)
+    return InHouseComparison(
+        in_house=JudgedPart(parts[0], house.n),
+        here=JudgedPart(parts[1], now.n),
+        lacking=lacking,
+        figures=figures,
+        per_finding={
             name: {
-                figure: _change(house["per_finding"][name][figure], now["per_finding"][name][figure])
-                for figure in _COMPARED
+                figure: _change(house.per_finding[name][figure], now.per_finding[name][figure]) for figure in _COMPARED
             }
             for name in shared
         },
-    }
+    )
 
 
-def _mean(intervals: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def _num_films(figures: FindingFigures | None) -> int:
+    return figures.n if figures else 0
+
+
+def _mean(intervals: Sequence[Interval]) -> Interval:
     """Return the mean of figures on separate films, its interval by MOVER."""
-    if any(one[key] is None for one in intervals for key in ("value", "low", "high")):
-        return {"value": None, "low": None, "high": None}
-    value = sum(one["value"] for one in intervals) / len(intervals)
-    below = math.sqrt(sum((one["value"] - one["low"]) ** 2 for one in intervals)) / len(intervals)
-    above = math.sqrt(sum((one["high"] - one["value"]) ** 2 for one in intervals)) / len(intervals)
-    return {"value": value, "low": value - below, "high": value + above}
+    num, below, above, value = len(intervals), 0.0, 0.0, 0.0
+    for one in intervals:
+        if one.value is None or one.low is None or one.high is None:
+            return Interval()
+        value += one.value / num
+        below, above = math.hypot(below, one.value - one.low), math.hypot(above, one.high - one.value)
+    return Interval(value, value - below / num, value + above / num)
 
 
-def _change(house: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def _change(house: Interval, now: Interval) -> Change:
     """Return two figures on separate films and their difference, its interval by MOVER."""
-    change: dict[str, float | None] = {"value": None, "low": None, "high": None}
-    if house["value"] is not None and now["value"] is not None:
-        value = float(now["value"] - house["value"])
-        change["value"] = value
-        if None not in (house["low"], house["high"], now["low"], now["high"]):
-            below = math.hypot(now["value"] - now["low"], house["high"] - house["value"])
-            above = math.hypot(now["high"] - now["value"], house["value"] - house["low"])
-            change |= {"low": value - below, "high": value + above}
-    return {"in_house": dict(house), "here": dict(now), "change": change}
+    if house.value is None or now.value is None:
+        return Change(house, now, Interval())
+    value = now.value - house.value
+    if house.low is None or house.high is None or now.low is None or now.high is None:
+        return Change(house, now, Interval(value))
+    below = math.hypot(now.value - now.low, house.high - house.value)
+    above = math.hypot(now.high - now.value, house.value - house.low)
+    return Change(house, now, Interval(value, value - below, value + above))

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from hilum.console import count_of
-from hilum.judge.external.figures import pneumonia_figures, unknown_figures
+from hilum.figures import Figures
+from hilum.judge.external.figures import PneumoniaFigures, UnknownFinding, pneumonia_figures, unknown_figures
 from hilum.judge.predictions import LabelledPredictions
 
-__all__ = ["source_facts"]
+__all__ = ["SourceFacts", "source_facts"]
 
 _IN_HOUSE = ("cross_validation", "test_clean")
 
 
-def source_facts(verdicts: LabelledPredictions, unknown: LabelledPredictions, groups: np.ndarray) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SourceFacts(Figures):
+    """What metrics.json says of a held-out source beside its figures.
+
+    Attributes:
+        notes: Sentences for a reader.
+        unknown_findings: As of `evaluate`.
+        pneumonia: As of `evaluate`.
+    """
+
+    notes: tuple[str, ...]
+    unknown_findings: Mapping[str, UnknownFinding]
+    pneumonia: PneumoniaFigures | None
+
+
+def source_facts(verdicts: LabelledPredictions, unknown: LabelledPredictions, groups: np.ndarray) -> SourceFacts:
     """Return what metrics.json says of a held-out source beside its figures.
 
     Args:
         verdicts: Of its films with findings that the model without it knows.
         unknown: Of its other films.
         groups: (n,) int, of both, in this order.
-
-    Returns:
-        {"notes": sentences, "unknown_findings", "pneumonia"}, the latter two as of `evaluate`.
     """
     present = {record.finding for record in verdicts.records}
     lacking = [name for name in verdicts.findings if name not in present]
@@ -35,10 +49,10 @@ def source_facts(verdicts: LabelledPredictions, unknown: LabelledPredictions, gr
             f"The other sources do not teach {', '.join(untaught)}: {count_of(len(unknown.records), 'film')} "
             f"{'counts' if len(unknown.records) == 1 else 'count'} in no figure."
         )
-    return {
-        "notes": notes,
-        "unknown_findings": unknown_figures(unknown.records, unknown.answers),
-        "pneumonia": pneumonia_figures(
+    return SourceFacts(
+        notes=tuple(notes),
+        unknown_findings=unknown_figures(unknown.records, unknown.answers),
+        pneumonia=pneumonia_figures(
             (*verdicts.records, *unknown.records), (*verdicts.answers, *unknown.answers), verdicts.findings, groups
         ),
-    }
+    )

@@ -10,27 +10,88 @@ insertion).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.figures import Figures
 from hilum.film.radiograph import Radiograph
-from hilum.judge.intervals import grouped_mean
+from hilum.judge.intervals import Interval, grouped_mean
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.heatmap import heat
 from hilum.run.lungs import lung_mask
 
-__all__ = ["FRACTIONS", "ORDERS", "order_films", "score_mass", "score_orders", "share_in_lungs"]
+__all__ = [
+    "FRACTIONS",
+    "ORDERS",
+    "HeatMapMass",
+    "OrderScores",
+    "order_films",
+    "score_mass",
+    "score_orders",
+    "share_in_lungs",
+]
 
 FRACTIONS = tuple(step / 12 for step in range(13))
 ORDERS = ("heatmap", "centre", "random")
 _CELLS = 16  # a side; random order goes by cells, as a heat map does, and not by single pixels
 _FILL = np.float32(0.5)
 _BLUR_FRACTION = 0.08  # of the side: what insertion begins with shows no structure of the lung
+
+
+@dataclass(frozen=True)
+class Mass(Figures):
+    """How much of some heat maps lies inside the lungs.
+
+    Attributes:
+        n: How many heat maps there are.
+        in_lungs: Their share inside the lungs.
+        even: That of an even map.
+        excess: The difference, on the same films.
+    """
+
+    n: int
+    in_lungs: Interval
+    even: Interval
+    excess: Interval
+
+
+@dataclass(frozen=True)
+class HeatMapMass(Figures):
+    """How much of the heat maps lies inside the lungs: of all films, by answer, and by the finding answered."""
+
+    all: Mass
+    right: Mass
+    wrong: Mass
+    per_finding: Mapping[str, Mass]
+
+
+@dataclass(frozen=True)
+class OrderScore(Figures):
+    """Deletion or insertion.
+
+    Attributes:
+        curves: Order of the pixels to the mean probability after each fraction of them.
+        area: Order to the area beneath its curve.
+        gain: Baseline to the gain of the heat map over it on the same films: above 0 where the map is better.
+    """
+
+    curves: Mapping[str, tuple[float, ...]]
+    area: Mapping[str, Interval]
+    gain: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class OrderScores(Figures):
+    """Deletion (a smaller area is better) and insertion (a larger one), by fractions of the pixels."""
+
+    fractions: tuple[float, ...]
+    deletion: OrderScore
+    insertion: OrderScore
 
 
 def share_in_lungs(radiograph: Radiograph, activation: NDArray[np.float32]) -> tuple[float, float]:
@@ -56,7 +117,7 @@ def score_mass(
     predicted: NDArray[np.int64],
     groups: NDArray[np.int64],
     findings: Sequence[str],
-) -> dict[str, Any]:
+) -> HeatMapMass:
     """Return how much of the heat maps lies inside the lungs, over all films, by answer and by finding.
 
     Args:
@@ -65,28 +126,20 @@ def score_mass(
         predicted: (n,) index of the finding answered, whose heat map it is.
         groups: (n,) films of equal number are not independent.
         findings: The K names; a film counts with the finding it was answered with.
-
-    Returns:
-        {"all", "right", "wrong": M, "per_finding": {name: M}}, M = {"n", "in_lungs": I, "even": I, "excess": I}:
-        the map's share, that of an even map, and their difference on the same films.
     """
 
-    def mean(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+    def mean(chosen: NDArray[np.bool_]) -> Mass:
         chosen = chosen & np.isfinite(shares[:, 0])
         inside, even, of = shares[chosen, 0], shares[chosen, 1], groups[chosen]
-        return {
-            "n": int(chosen.sum()),
-            "in_lungs": grouped_mean(inside, of),
-            "even": grouped_mean(even, of),
-            "excess": grouped_mean(inside - even, of, limits=(-1, 1)),
-        }
+        excess = grouped_mean(inside - even, of, limits=(-1, 1))
+        return Mass(int(chosen.sum()), grouped_mean(inside, of), grouped_mean(even, of), excess)
 
-    return {
-        "all": mean(np.ones(len(truth), dtype=bool)),
-        "right": mean(predicted == truth),
-        "wrong": mean(predicted != truth),
-        "per_finding": {name: mean(predicted == index) for index, name in enumerate(findings)},
-    }
+    return HeatMapMass(
+        all=mean(np.ones(len(truth), dtype=bool)),
+        right=mean(predicted == truth),
+        wrong=mean(predicted != truth),
+        per_finding={name: mean(predicted == index) for index, name in enumerate(findings)},
+    )
 
 
 def order_films(
@@ -134,32 +187,25 @@ def order_films(
     return np.stack((deletion, insertion))
 
 
-def score_orders(curves: NDArray[np.float64], groups: NDArray[np.int64]) -> dict[str, Any]:
+def score_orders(curves: NDArray[np.float64], groups: NDArray[np.int64]) -> OrderScores:
     """Return mean curves and the areas beneath them.
 
     Args:
         curves: (n, 2, 3, 13), one order_films a film.
         groups: (n,) films of equal number are not independent.
-
-    Returns:
-        {"fractions", "deletion": C, "insertion": C}, C = {"curves": {order: [mean probability]}, "area": {order: I},
-        "gain": {order: I}}: the gain of the heat map over a baseline on the same films, above 0 where the map is
-        better (deletion: a smaller area; insertion: a larger one).
     """
     areas = np.asarray(np.trapezoid(curves, FRACTIONS, axis=-1))  # (n, 2, 3)
-    scores: dict[str, Any] = {"fractions": list(FRACTIONS)}
-    for index, (name, sign) in enumerate((("deletion", -1.0), ("insertion", 1.0))):
+
+    def score(index: int, sign: float) -> OrderScore:
         own = areas[:, index, 0]
-        scores[name] = {
-            "curves": {order: curves[:, index, at].mean(axis=0).tolist() for at, order in enumerate(ORDERS)},
-            "area": {order: grouped_mean(areas[:, index, at], groups) for at, order in enumerate(ORDERS)},
-            "gain": {
-                order: grouped_mean(sign * (own - areas[:, index, at]), groups, limits=(-1, 1))
-                for at, order in enumerate(ORDERS)
-                if at
-            },
-        }
-    return scores
+        gains = {order: sign * (own - areas[:, index, at]) for at, order in enumerate(ORDERS) if at}
+        return OrderScore(
+            curves={order: tuple(curves[:, index, at].mean(axis=0).tolist()) for at, order in enumerate(ORDERS)},
+            area={order: grouped_mean(areas[:, index, at], groups) for at, order in enumerate(ORDERS)},
+            gain={order: grouped_mean(gain, groups, limits=(-1, 1)) for order, gain in gains.items()},
+        )
+
+    return OrderScores(FRACTIONS, deletion=score(0, -1.0), insertion=score(1, 1.0))
 
 
 def _ranks(activation: NDArray[np.float32], side: int, seed: int) -> list[NDArray[np.float64]]:

@@ -7,29 +7,36 @@ Large sets are sampled at random, with a fixed seed; every figure comes with the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.console import Console
+from hilum.figures import Figures
 from hilum.film.radiograph import Radiograph
-from hilum.judge.intervals import grouped_mean
+from hilum.judge.intervals import Interval, grouped_mean
 from hilum.judge.predictions import LabelledPredictions
-from hilum.judge.shortcuts.faithfulness import order_films, score_mass, score_orders, share_in_lungs
-from hilum.judge.shortcuts.occlusion import chance_of, cue_films, score_cues, share_in_border
-from hilum.judge.shortcuts.robustness import damaged_films, score_damages
-from hilum.judge.shortcuts.sanity import score_sanity
+from hilum.judge.shortcuts.faithfulness import (
+    HeatMapMass,
+    OrderScores,
+    order_films,
+    score_mass,
+    score_orders,
+    share_in_lungs,
+)
+from hilum.judge.shortcuts.occlusion import CueFigures, Guessing, chance_of, cue_films, score_cues, share_in_border
+from hilum.judge.shortcuts.robustness import Robustness, damaged_films, score_damages
+from hilum.judge.shortcuts.sanity import SanityScores, score_sanity
 from hilum.judge.shortcuts.variants import judge_variants
-from hilum.judge.shortcuts.verdict import judge_cues
-from hilum.judge.subgroups import score_subgroups
+from hilum.judge.shortcuts.verdict import CueVerdict, judge_cues
+from hilum.judge.subgroups import Subgroup, score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
 
-__all__ = ["Example", "FilmCounts", "Shortcuts", "find_shortcuts"]
+__all__ = ["Example", "FilmCounts", "FilmNumbers", "ProbedFilms", "ShortcutFigures", "Shortcuts", "find_shortcuts"]
 
 _EXAMPLES = 4
 
@@ -68,23 +75,114 @@ class Example:
     answers: tuple[tuple[str, float], ...]
 
 
+@dataclass(frozen=True)
+class FilmNumbers(Figures):
+    """How many films were judged, and how many each part looked at."""
+
+    judged: int
+    cues: int
+    robustness: int
+    faithfulness: int
+    sanity: int
+
+
+@dataclass(frozen=True)
+class ShortcutFigures(Figures):
+    """What shortcuts.json holds.
+
+    Attributes:
+        part: The name of the films in metrics.json.
+        films: How many of them each part looked at.
+        chance: What an answer reaches that does not look.
+        verdict: What the scores with parts hidden come to.
+        excess_over_border: How many films more the whole film gets right than its border, as a fraction.
+        auroc_excess_over_border: By how much the whole film's AUROC is higher than its border's.
+        lung_in_border: How much of the lungs lies in the border.
+        cues: The scores with parts hidden.
+        heatmap: How much of the heat maps lies inside the lungs.
+        order: Deletion and insertion.
+        sanity: Heat maps with shuffled weights.
+        robustness: Damaged films.
+        subgroups: Column to the figures of each of its values.
+    """
+
+    part: str
+    films: FilmNumbers
+    chance: Guessing
+    verdict: CueVerdict
+    excess_over_border: Interval
+    auroc_excess_over_border: Interval
+    lung_in_border: Interval
+    cues: Mapping[str, CueFigures]
+    heatmap: HeatMapMass
+    order: OrderScores
+    sanity: SanityScores
+    robustness: Robustness
+    subgroups: Mapping[str, tuple[Subgroup, ...]]
+
+
 @dataclass(frozen=True, eq=False)
 class Shortcuts:
-    """What was found: the figures as shortcuts.json holds them, and films to look at."""
+    """What was found: the figures, and films to look at."""
 
-    figures: dict[str, Any]
+    figures: ShortcutFigures
     examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ProbedFilms:
+    """Films that a model has judged, and what is known of them.
+
+    Attributes:
+        root: The folder that the records' paths are relative to.
+        predictions: The films and what the model said of them; one at least.
+        groups: (n,) films of equal number are not independent.
+        traits: Path to what is known of a film, by column, for the subgroups.
+        part: The name of these films in metrics.json.
+    """
+
+    root: Path
+    predictions: LabelledPredictions
+    groups: NDArray[np.int64]
+    traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    part: str = "test"
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(n,) the index of the finding answered."""
+        return np.asarray(self.predictions.probabilities.argmax(axis=1))
+
+    def paths(self, positions: NDArray[np.int64]) -> list[Path]:
+        """Return where some films are."""
+        return [self.root / self.predictions.records[at].path for at in positions]
+
+    def activation(self, at: int) -> NDArray[np.float32]:
+        """Return (h, w) the activation of the finding answered, of one film."""
+        return self.predictions.answers[at].activation[self.predictions.probabilities[at].argmax()]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What was measured on the films that are shown with parts hidden, m of them.
+
+    Attributes:
+        logits: (m, V, K), in the order of CUES.
+        shares: (m, 2), as share_in_lungs returns them.
+        bordering: (m,) how much of the lungs lies in the border.
+        films: Position to (V, S, S), of the examples.
+    """
+
+    logits: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    bordering: NDArray[np.float64]
+    films: Mapping[int, NDArray[np.float32]]
 
 
 def find_shortcuts(
     classifier: Classifier,
     model: Path,
-    root: Path,
-    verdicts: LabelledPredictions,
+    films: ProbedFilms,
     *,
-    groups: NDArray[np.int64],
-    traits: Mapping[str, Mapping[str, str]],
-    part: str = "test",
     counts: FilmCounts | None = None,
     seed: int = 0,
     console: Console | None = None,
@@ -94,126 +192,118 @@ def find_shortcuts(
     Args:
         classifier: The model.
         model: Its file, read again for the shuffled weights.
-        root: The folder that the records' paths are relative to.
-        verdicts: The films and what the model said of them; one at least.
-        groups: (n,) films of equal number are not independent.
-        traits: Path to what is known of a film, by column, for the subgroups.
-        part: The name of these films in metrics.json.
+        films: The films.
         counts: The most films that each part looks at.
-        seed: Of every sample and every random order.
+        seed: Decides every sample and every random order.
         console: Where progress goes; nowhere by default.
-
-    Returns:
-        The figures and examples.
 
     Raises:
         InputError: A film can no longer be read.
         ModelFileError: The model file can no longer be read.
     """
     console, counts = console or Console(), counts or FilmCounts()
-    order = np.random.default_rng(seed).permutation(len(verdicts.records))
-    predicted = verdicts.probabilities.argmax(axis=1)
-    preprocessing, findings = classifier.metadata.preprocessing, verdicts.findings
-    with console.bar(f"Looking for shortcuts in {min(len(order), counts.cues)} films", 4.0) as done:
-        shown = np.sort(order[: counts.cues])
-        shares, bordering = np.zeros((len(shown), 2)), np.zeros(len(shown))
-        places = _places_of_examples(verdicts, shown)
-        kept: dict[int, NDArray[np.float32]] = {}
-
-        def show(position: int, radiograph: Radiograph) -> NDArray[np.float32]:
-            at = shown[position]
-            answer = verdicts.answers[at]
-            shares[position] = share_in_lungs(radiograph, answer.activation[predicted[at]])
-            bordering[position] = share_in_border(radiograph)
-            films = cue_films(radiograph, preprocessing)
-            if position in places:
-                kept[position] = films[:, 0]
-            return films
-
-        cues = judge_variants(classifier, _paths(root, verdicts, shown), show, done=done)
-        bruised = np.sort(order[: counts.robustness])
-        damages = judge_variants(
-            classifier,
-            _paths(root, verdicts, bruised),
-            lambda position, radiograph: damaged_films(radiograph, preprocessing, seed + position),
-            done=done,
-        )
-        pointed = np.sort(order[: counts.faithfulness])
-        curves = _orders(classifier, root, verdicts, pointed, seed=seed, done=done)
-        tried = np.sort(order[: counts.sanity])
-        films = np.stack([classifier.preprocess(classifier.read(path)) for path in _paths(root, verdicts, tried)])
-        activations = np.stack([verdicts.answers[at].activation[predicted[at]] for at in tried])
-        sanity = score_sanity(read_model_file(model), films, activations, predicted[tried], groups[tried])
-        done(1.0)
-
-    truth = verdicts.truth
-    scores = score_cues(cues, truth[shown], groups[shown], findings)
-    examples = tuple(
-        Example(
-            verdicts.records[shown[position]].path,
-            verdicts.records[shown[position]].finding,
-            kept[position],
-            tuple((findings[row.argmax()], float(row.max())) for row in softmax(cues[position])),
-        )
-        for position in places
+    order = np.random.default_rng(seed).permutation(len(films.groups))
+    shown, damaged, pointed, tried = (
+        np.sort(order[:most]) for most in (counts.cues, counts.robustness, counts.faithfulness, counts.sanity)
     )
-    figures = {
-        "part": part,
-        "films": {
-            "judged": len(order),
-            "cues": len(shown),
-            "robustness": len(bruised),
-            "faithfulness": len(pointed),
-            "sanity": len(tried),
-        },
-        "chance": chance_of(truth[shown], len(findings)),
-        "verdict": judge_cues(scores, np.bincount(truth[shown], minlength=len(findings)).tolist()),
-        "excess_over_border": scores["border_only"]["excess"],
-        "auroc_excess_over_border": scores["border_only"]["auroc_excess"],
-        "lung_in_border": grouped_mean(bordering, groups[shown]),
-        "cues": scores,
-        "heatmap": score_mass(shares, truth[shown], predicted[shown], groups[shown], findings),
-        "order": score_orders(curves, groups[pointed]),
-        "sanity": sanity,
-        "robustness": {
-            "chance": chance_of(truth[bruised], len(findings)),
-            **score_damages(softmax(damages), truth[bruised], groups[bruised], findings),
-        },
-        "subgroups": score_subgroups(
-            verdicts.records, traits, truth, verdicts.probabilities, groups=groups, findings=findings
+    with console.bar(f"Looking for shortcuts in {len(shown)} films", 4.0) as done:
+        hidden = _show(classifier, films, shown, done)
+        damages = _damage(classifier, films, damaged, seed, done)
+        curves = _reorder(classifier, films, pointed, seed, done)
+        sanity = _shuffle(classifier, model, films, tried)
+        done(1.0)
+    truth, groups, findings = films.predictions.truth, films.groups, films.predictions.findings
+    cues = score_cues(hidden.logits, truth[shown], groups[shown], findings)
+    figures = ShortcutFigures(
+        part=films.part,
+        films=FilmNumbers(len(order), *(len(one) for one in (shown, damaged, pointed, tried))),
+        chance=chance_of(truth[shown], len(findings)),
+        verdict=judge_cues(cues, np.bincount(truth[shown], minlength=len(findings)).tolist()),
+        excess_over_border=cues["border_only"].excess,
+        auroc_excess_over_border=cues["border_only"].auroc_excess,
+        lung_in_border=grouped_mean(hidden.bordering, groups[shown]),
+        cues=cues,
+        heatmap=score_mass(hidden.shares, truth[shown], films.predicted[shown], groups[shown], findings),
+        order=score_orders(curves, groups[pointed]),
+        sanity=sanity,
+        robustness=score_damages(softmax(damages), truth[damaged], groups[damaged], findings),
+        subgroups=score_subgroups(
+            films.predictions.records,
+            films.traits,
+            truth,
+            films.predictions.probabilities,
+            groups=groups,
+            findings=findings,
         ),
-    }
-    return Shortcuts(figures, examples)
+    )
+    return Shortcuts(figures, _examples(films.predictions, shown, hidden))
 
 
-def _places_of_examples(verdicts: LabelledPredictions, shown: NDArray[np.int64]) -> list[int]:
-    """Return positions in ``shown``: the first film of each finding, of four findings at most."""
-    truth = verdicts.truth[shown]
-    return [int(np.flatnonzero(truth == index)[0]) for index in np.unique(truth)[:_EXAMPLES]]
+def _show(
+    classifier: Classifier, films: ProbedFilms, shown: NDArray[np.int64], done: Callable[[float], None]
+) -> _Shown:
+    """Return what the model says of films with parts hidden, and where lungs and heat maps lie."""
+    shares, bordering = np.zeros((len(shown), 2)), np.zeros(len(shown))
+    places = _places_of_examples(films.predictions, shown)
+    kept: dict[int, NDArray[np.float32]] = {}
+
+    def show(position: int, radiograph: Radiograph) -> NDArray[np.float32]:
+        shares[position] = share_in_lungs(radiograph, films.activation(shown[position]))
+        bordering[position] = share_in_border(radiograph)
+        cues = cue_films(radiograph, classifier.metadata.preprocessing)
+        if position in places:
+            kept[position] = cues[:, 0]
+        return cues
+
+    logits = judge_variants(classifier, films.paths(shown), show, done=done)
+    return _Shown(logits, shares, bordering, kept)
 
 
-def _paths(root: Path, verdicts: LabelledPredictions, positions: NDArray[np.int64]) -> list[Path]:
-    return [root / verdicts.records[at].path for at in positions]
-
-
-def _orders(
-    classifier: Classifier,
-    root: Path,
-    verdicts: LabelledPredictions,
-    positions: NDArray[np.int64],
-    *,
-    seed: int,
-    done: Callable[[float], None],
+def _damage(
+    classifier: Classifier, films: ProbedFilms, chosen: NDArray[np.int64], seed: int, done: Callable[[float], None]
 ) -> NDArray[np.float64]:
-    """Return deletion and insertion of some films, (n, 2, 3, 13)."""
-    predicted = verdicts.probabilities.argmax(axis=1)
-    curves = []
-    for at, path in zip(positions, _paths(root, verdicts, positions), strict=True):
-        film = classifier.preprocess(classifier.read(path))
-        activation = verdicts.answers[at].activation[predicted[at]]
-        temperature = classifier.metadata.temperature
-        answer = int(predicted[at])
-        curve = order_films(classifier.engine, film, activation, answer, temperature=temperature, seed=seed + int(at))
+    """Return the logits (m, 1 + strengths, K) of damaged films."""
+
+    def damage(position: int, radiograph: Radiograph) -> NDArray[np.float32]:
+        return damaged_films(radiograph, classifier.metadata.preprocessing, seed + position)
+
+    return judge_variants(classifier, films.paths(chosen), damage, done=done)
+
+
+def _reorder(
+    classifier: Classifier, films: ProbedFilms, chosen: NDArray[np.int64], seed: int, done: Callable[[float], None]
+) -> NDArray[np.float64]:
+    """Return deletion and insertion of some films, (m, 2, 3, 13)."""
+    temperature, curves = classifier.metadata.temperature, []
+    for at, path in zip(chosen.tolist(), films.paths(chosen), strict=True):
+        film, answer = classifier.preprocess(classifier.read(path)), int(films.predicted[at])
+        activation = films.activation(at)
+        curve = order_films(classifier.engine, film, activation, answer, temperature=temperature, seed=seed + at)
         curves.append(curve)
-        done(1 / len(positions))
+        done(1 / len(chosen))
     return np.stack(curves)
+
+
+def _shuffle(classifier: Classifier, model: Path, films: ProbedFilms, chosen: NDArray[np.int64]) -> SanityScores:
+    """Return how alike the heat maps of some films stay where weights are shuffled."""
+    inputs = np.stack([classifier.preprocess(classifier.read(path)) for path in films.paths(chosen)])
+    activations = np.stack([films.activation(at) for at in chosen])
+    return score_sanity(read_model_file(model), inputs, activations, films.predicted[chosen], films.groups[chosen])
+
+
+def _examples(predictions: LabelledPredictions, shown: NDArray[np.int64], hidden: _Shown) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            predictions.records[shown[position]].path,
+            predictions.records[shown[position]].finding,
+            hidden.films[position],
+            tuple((predictions.findings[row.argmax()], float(row.max())) for row in softmax(hidden.logits[position])),
+        )
+        for position in _places_of_examples(predictions, shown)
+    )
+
+
+def _places_of_examples(predictions: LabelledPredictions, shown: NDArray[np.int64]) -> list[int]:
+    """Return positions in ``shown``: the first film of each finding, of four findings at most."""
+    truth = predictions.truth[shown]
+    return [int(np.flatnonzero(truth == index)[0]) for index in np.unique(truth)[:_EXAMPLES]]

@@ -25,12 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.figures import Figures
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.compare.paired import delong
@@ -42,7 +42,10 @@ from hilum.run.lungs import lung_mask
 __all__ = [
     "CUES",
     "FILL",
+    "AsAnswered",
     "Cue",
+    "CueFigures",
+    "Guessing",
     "centre_of",
     "chance_of",
     "cue_films",
@@ -124,12 +127,50 @@ def lung_cover(radiograph: Radiograph) -> NDArray[np.bool_]:
     return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))).astype(bool)
 
 
+@dataclass(frozen=True)
+class AsAnswered(Figures):
+    """Right answers as the model gives them, over all its findings, and how many more the whole film gets right."""
+
+    accuracy: Interval
+    excess: Interval
+
+
+@dataclass(frozen=True)
+class CueFigures(Figures):
+    """The figures of one cue, over the findings that the films show.
+
+    Attributes:
+        accuracy: Without the shift that all films share.
+        balanced_accuracy: Without that shift.
+        excess: How many films more the whole film gets right, as a fraction, on the same films, without that shift.
+        as_answered: With that shift and over all the model's findings.
+        auroc_macro: How films are ranked.
+        auroc_excess: By how much the whole film's AUROC is higher; undefined where the films show one finding.
+    """
+
+    accuracy: Interval
+    balanced_accuracy: Interval
+    excess: Interval
+    as_answered: AsAnswered
+    auroc_macro: Interval
+    auroc_excess: Interval
+
+
+@dataclass(frozen=True)
+class Guessing(Figures):
+    """What an answer reaches that does not look: the most frequent finding's share, 1 / K, and one half."""
+
+    accuracy: float
+    balanced_accuracy: float
+    auroc_macro: float = 0.5
+
+
 def score_cues(
     logits: NDArray[np.float64],
     truth: NDArray[np.int64],
     groups: NDArray[np.int64],
     findings: Sequence[str],
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, CueFigures]:
     """Return the figures of every cue, over the findings that these films have.
 
     A model may know findings that no film of the set shows. What hiding a part does to those says nothing of the films,
@@ -140,12 +181,6 @@ def score_cues(
         truth: (n,) index of the true finding.
         groups: (n,) films of equal number are not independent.
         findings: The K names.
-
-    Returns:
-        Cue to {"accuracy": I, "balanced_accuracy": I, "excess": I, "as_answered": {"accuracy": I, "excess": I},
-        "auroc_macro": I, "auroc_excess": I}. The first three are without the shift that all films share. Excess is how
-        many films more the whole film gets right, as a fraction, on the same films; ``auroc_excess`` by how much the
-        whole film's AUROC is higher on them, None where the films show one finding.
     """
     present, known = np.unique(truth, return_inverse=True)
     names = [findings[index] for index in present]
@@ -153,7 +188,6 @@ def score_cues(
     shifted = without_shift(seen)
     right = shifted.argmax(axis=2) == known[:, np.newaxis]  # (n, V)
     answered = logits.argmax(axis=2) == truth[:, np.newaxis]
-    scores: dict[str, dict[str, Any]] = {}
 
     def excess(hits: NDArray[np.bool_], position: int) -> Interval:
         if position == 0:
@@ -171,23 +205,21 @@ def score_cues(
         thresholds = dict.fromkeys(names, 0.5)
         return performance(known, softmax(values), names, groups=groups, operating_thresholds=thresholds)
 
-    def as_answered(position: int) -> dict[str, Interval]:
+    def as_answered(position: int) -> AsAnswered:
         hits = answered[:, position]
-        return {
-            "accuracy": proportion(int(hits.sum()), len(hits)),
-            "excess": excess(answered, position),
-        }
+        return AsAnswered(proportion(int(hits.sum()), len(hits)), excess(answered, position))
 
+    scores = {}
     for position, cue in enumerate(CUES):
         aligned, plain = figures(shifted[:, position]), figures(seen[:, position])
-        scores[cue.key] = {
-            "accuracy": aligned["accuracy"],
-            "balanced_accuracy": aligned["balanced_accuracy"],
-            "excess": excess(right, position),
-            "as_answered": as_answered(position),
-            "auroc_macro": plain["auroc_macro"],
-            "auroc_excess": ranked_better(position),
-        }
+        scores[cue.key] = CueFigures(
+            accuracy=aligned.accuracy,
+            balanced_accuracy=aligned.balanced_accuracy,
+            excess=excess(right, position),
+            as_answered=as_answered(position),
+            auroc_macro=plain.auroc_macro,
+            auroc_excess=ranked_better(position),
+        )
     return scores
 
 
@@ -204,11 +236,11 @@ def share_in_border(radiograph: Radiograph) -> float:
     return float((lungs & ~centre_of(lungs.shape)).sum() / lungs.sum()) if lungs.any() else float("nan")
 
 
-def chance_of(truth: NDArray[np.int64], num_findings: int) -> dict[str, float]:
+def chance_of(truth: NDArray[np.int64], num_findings: int) -> Guessing:
     """Return what an answer reaches that does not look: the most frequent finding's share, and 1 / K."""
     most = float(np.bincount(truth, minlength=num_findings).max() / max(truth.size, 1))
     present = int(np.count_nonzero(np.bincount(truth, minlength=num_findings)))
-    return {"accuracy": most, "balanced_accuracy": 1 / max(present, 1), "auroc_macro": 0.5}
+    return Guessing(most, 1 / max(present, 1))
 
 
 def centre_of(shape: tuple[int, ...]) -> NDArray[np.bool_]:

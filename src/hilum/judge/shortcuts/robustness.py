@@ -10,19 +10,21 @@ Source: Hendrycks, Dietterich 2019, Benchmarking neural network robustness to co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.figures import Figures
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.judge.metrics import performance
+from hilum.judge.intervals import Interval
+from hilum.judge.metrics import Performance, performance
+from hilum.judge.shortcuts.occlusion import Guessing, chance_of
 
-__all__ = ["DAMAGES", "Damage", "damaged_films", "score_damages"]
+__all__ = ["DAMAGES", "Damage", "Robustness", "damaged_films", "score_damages"]
 
 Image = NDArray[np.float32]
 
@@ -121,12 +123,45 @@ def damaged_films(radiograph: Radiograph, preprocessing: Preprocessing, seed: in
     return np.stack([preprocess(replace(radiograph, pixels=_in_8_bits(film)), preprocessing) for film in films])
 
 
+@dataclass(frozen=True)
+class Undamaged(Figures):
+    """The figures of the films as they are."""
+
+    accuracy: Interval
+    auroc_macro: Interval
+
+
+@dataclass(frozen=True)
+class DamageFigures(Figures):
+    """The figures under one damage, one for each strength."""
+
+    unit: str
+    strengths: tuple[float, ...]
+    accuracy: tuple[Interval, ...]
+    auroc_macro: tuple[Interval, ...]
+
+
+@dataclass(frozen=True)
+class Robustness(Figures):
+    """What damaged films cost.
+
+    Attributes:
+        chance: What an answer reaches that does not look.
+        undamaged: The films as they are.
+        damages: Damage to its figures.
+    """
+
+    chance: Guessing
+    undamaged: Undamaged
+    damages: Mapping[str, DamageFigures]
+
+
 def score_damages(
     probabilities: NDArray[np.float64],
     truth: NDArray[np.int64],
     groups: NDArray[np.int64],
     findings: Sequence[str],
-) -> dict[str, Any]:
+) -> Robustness:
     """Return the figures under every damage.
 
     Args:
@@ -134,33 +169,25 @@ def score_damages(
         truth: (n,) index of the true finding.
         groups: (n,) films of equal number are not independent.
         findings: The K names.
-
-    Returns:
-        {"undamaged": {"accuracy": I, "auroc_macro": I}, "damages": {key: {"unit", "strengths", "accuracy": [I],
-        "auroc_macro": [I]}}}, one interval a strength.
     """
+    thresholds = dict.fromkeys(findings, 0.5)
 
-    def figures(position: int) -> dict[str, Any]:
-        scores = performance(
-            truth,
-            probabilities[:, position],
-            findings,
-            groups=groups,
-            operating_thresholds=dict.fromkeys(findings, 0.5),
-            num_resamples=500,
-        )
-        return {figure: scores[figure] for figure in ("accuracy", "auroc_macro")}
+    def figures(position: int) -> Performance:
+        scores = probabilities[:, position]
+        return performance(truth, scores, findings, groups=groups, operating_thresholds=thresholds, num_resamples=500)
 
     damages, position = {}, 1
     for damage in DAMAGES:
         rows = [figures(position + step) for step in range(len(damage.strengths))]
         position += len(rows)
-        damages[damage.key] = {
-            "unit": damage.unit,
-            "strengths": list(damage.strengths),
-            **{figure: [row[figure] for row in rows] for figure in ("accuracy", "auroc_macro")},
-        }
-    return {"undamaged": figures(0), "damages": damages}
+        damages[damage.key] = DamageFigures(
+            unit=damage.unit,
+            strengths=tuple(damage.strengths),
+            accuracy=tuple(row.accuracy for row in rows),
+            auroc_macro=tuple(row.auroc_macro for row in rows),
+        )
+    whole = figures(0)
+    return Robustness(chance_of(truth, len(findings)), Undamaged(whole.accuracy, whole.auroc_macro), damages)
 
 
 def _in_8_bits(film: Image) -> Image:

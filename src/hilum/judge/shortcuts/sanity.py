@@ -10,6 +10,7 @@ Source: Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim 2018, Sanity checks for 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -19,11 +20,12 @@ from numpy.typing import NDArray
 from openvino import opset13
 
 from hilum.errors import ModelFileError
-from hilum.judge.intervals import grouped_mean
+from hilum.figures import Figures
+from hilum.judge.intervals import Interval, grouped_mean
 from hilum.run.engine import Engine
 from hilum.run.modelfile import ModelFile
 
-__all__ = ["likeness", "score_sanity", "shuffle_weights"]
+__all__ = ["SanityScores", "likeness", "score_sanity", "shuffle_weights"]
 
 _SHARES = (0.1, 0.25, 0.5, 1.0)  # of the layers, counted from the last
 _LAYERS = {"Convolution", "GroupConvolution", "MatMul"}
@@ -59,13 +61,45 @@ def shuffle_weights(graph: openvino.Model, share: float, seed: int = 0) -> int:
     return len(chosen)
 
 
+@dataclass(frozen=True)
+class Likeness(Figures):
+    """How alike two sets of heat maps are: Spearman's correlation of their values, and the SSIM of what they show."""
+
+    spearman: Interval
+    ssim: Interval
+
+
+@dataclass(frozen=True)
+class Stage(Figures):
+    """How alike heat maps stay where the last so many layers hold shuffled weights."""
+
+    layers: int
+    spearman: Interval
+    ssim: Interval
+
+
+@dataclass(frozen=True)
+class SanityScores(Figures):
+    """How alike heat maps stay while more and more layers lose what they learnt.
+
+    Attributes:
+        layers: How many layers there are.
+        stages: From few shuffled layers to all.
+        other_films: Each map against that of the next film: how alike maps are that share nothing but the model.
+    """
+
+    layers: int
+    stages: tuple[Stage, ...]
+    other_films: Likeness
+
+
 def score_sanity(
     model: ModelFile,
     films: NDArray[np.float32],
     activations: NDArray[np.float32],
     answers: NDArray[np.int64],
     groups: NDArray[np.int64],
-) -> dict[str, Any]:
+) -> SanityScores:
     """Return how alike heat maps stay while more and more layers lose what they learnt.
 
     Args:
@@ -74,21 +108,13 @@ def score_sanity(
         activations: (n, h, w) float32 of the findings answered, by the model as it is.
         answers: (n,) their indices; the same finding's map is looked at throughout.
         groups: (n,) films of equal number are not independent.
-
-    Returns:
-        {"layers": all of them, "stages": [{"layers", "spearman": I, "ssim": I}], "other_films": {"spearman": I,
-        "ssim": I}}: the last compares each map with that of the next film, which is how alike maps are that have
-        nothing in common but the model.
     """
 
-    def mean(others: NDArray[np.float32]) -> dict[str, Any]:
+    def mean(others: NDArray[np.float32]) -> Likeness:
         alike = np.array([likeness(one, other) for one, other in zip(activations, others, strict=True)])
-        return {
-            "spearman": grouped_mean(alike[:, 0], groups, limits=(-1, 1)),
-            "ssim": grouped_mean(alike[:, 1], groups, limits=(-1, 1)),
-        }
+        return Likeness(*(grouped_mean(column, groups, limits=(-1, 1)) for column in alike.T))
 
-    stages: list[dict[str, Any]] = []
+    stages: list[Stage] = []
     for share in _SHARES:
         shuffled: list[int] = []
 
@@ -96,12 +122,13 @@ def score_sanity(
             shuffled.append(shuffle_weights(graph, share))
 
         engine = Engine(model, alter=alter)
-        if stages and stages[-1]["layers"] == shuffled[0]:
+        if stages and stages[-1].layers == shuffled[0]:
             continue  # a network of few layers: rounded up, two shares are the same
         maps = [engine.run(film[np.newaxis]).activation[0, at] for film, at in zip(films, answers, strict=True)]
-        stages.append({"layers": shuffled[0], **mean(np.stack(maps))})
+        alike = mean(np.stack(maps))
+        stages.append(Stage(shuffled[0], alike.spearman, alike.ssim))
     others = np.roll(activations, 1, axis=0) if len(films) > 1 else np.full_like(activations, np.nan)
-    return {"layers": stages[-1]["layers"], "stages": stages, "other_films": mean(others)}
+    return SanityScores(stages[-1].layers, tuple(stages), mean(others))
 
 
 def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[float, float]:

@@ -7,13 +7,15 @@ the same way, so that right answers may vanish while the ranking stands; ranking
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from hilum.figures import Figures
 from hilum.judge.audit.check import AuditData, Check, Fault
 from hilum.judge.chance import LEAST_FILMS
+from hilum.judge.shortcuts.occlusion import CueFigures
 from hilum.text import percent, range_text
 
-__all__ = ["CHECKS", "POSSIBLE_AUROC", "judge_cues"]
+__all__ = ["CHECKS", "POSSIBLE_AUROC", "CueVerdict", "judge_cues"]
 
 POSSIBLE_AUROC = 0.7  # a shortcut that films cannot rule out where an interval reaches up to it
 _CHANCE = 0.5
@@ -24,51 +26,66 @@ _PLACES = {
 }
 
 
-def judge_cues(cues: Mapping[str, Mapping[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
-    """Return {"code": "shortcut", "none-found" or "too-few", "above_chance": keys of cues, "words": sentences}.
+@dataclass(frozen=True)
+class CueVerdict(Figures):
+    """What the scores with parts hidden come to.
+
+    Attributes:
+        code: "shortcut", "none-found" or "too-few".
+        above_chance: The cues from which films are ranked better than chance.
+        words: The verdict in sentences.
+    """
+
+    code: str
+    above_chance: tuple[str, ...]
+    words: str
+
+
+def judge_cues(cues: Mapping[str, CueFigures], counts: Sequence[int]) -> CueVerdict:
+    """Return what the scores with parts hidden come to.
 
     A shortcut: without the lungs, from the border or from a thumbnail the whole interval of the AUROC lies above one
     half. Too few films: fewer than two findings have `LEAST_FILMS` films, or one of these intervals reaches up to
     `POSSIBLE_AUROC`, so that a shortcut cannot be ruled out.
 
     Args:
-        cues: Cue to its figures, with ``auroc_macro``.
+        cues: Cue to its figures.
         counts: How many films show each finding.
     """
-    areas = {key: cues[key]["auroc_macro"] for key in _PLACES}
+    areas = {key: cues[key].auroc_macro for key in _PLACES}
     if sum(count >= LEAST_FILMS for count in counts) < 2:
         words = f"These films are too few for a verdict: that takes {LEAST_FILMS} films of each of two findings."
-        return {"code": "too-few", "above_chance": [], "words": words}
-    above = [key for key, area in areas.items() if area["low"] is not None and area["low"] > _CHANCE]
+        return CueVerdict("too-few", (), words)
+    above = [key for key, area in areas.items() if area.low is not None and area.low > _CHANCE]
     if above:
-        told = [f"{_PLACES[key]} (AUROC {percent(areas[key]['value'])} %, {range_text(areas[key])})" for key in above]
+        told = [f"{_PLACES[key]} (AUROC {percent(areas[key].value)} %, {range_text(areas[key])})" for key in above]
         listed = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
         words = (
             f"This model ranks films better than chance {listed}. So part of its score needs no sign of disease, and "
             "need not hold on films that were taken elsewhere."
         )
-        return {"code": "shortcut", "above_chance": above, "words": words}
+        return CueVerdict("shortcut", tuple(above), words)
     open_still = [
-        f"{_PLACES[key]} it may be as high as {percent(area['high'])} %"
+        f"{_PLACES[key]} it may be as high as {percent(area.high)} %"
         for key, area in areas.items()
-        if area["high"] is None or area["high"] >= POSSIBLE_AUROC
+        if area.high is None or area.high >= POSSIBLE_AUROC
     ]
     if open_still:
         words = f"These films are too few for a verdict: no AUROC is surely above chance, but {'; '.join(open_still)}."
-        return {"code": "too-few", "above_chance": [], "words": words}
-    whole = cues["whole"]["auroc_macro"]
-    if whole["low"] is None or whole["low"] <= _CHANCE:
+        return CueVerdict("too-few", (), words)
+    whole = cues["whole"].auroc_macro
+    if whole.low is None or whole.low <= _CHANCE:
         words = (
             f"These films say nothing of shortcuts: the model ranks whole films no better than chance (AUROC "
-            f"{percent(whole['value'])} %, {range_text(whole) or 'interval not known'}), so it has no score that could "
+            f"{percent(whole.value)} %, {range_text(whole) or 'interval not known'}), so it has no score that could "
             "rest on one."
         )
-        return {"code": "none-found", "above_chance": [], "words": words}
+        return CueVerdict("none-found", (), words)
     words = (
         "With the lungs hidden, from the border alone and from a thumbnail, the model ranks films no better than "
         "chance, as far as these films can tell. That is what one wants to see."
     )
-    return {"code": "none-found", "above_chance": [], "words": words}
+    return CueVerdict("none-found", (), words)
 
 
 def _shortcut(data: AuditData) -> Fault | None:
