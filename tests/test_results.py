@@ -127,3 +127,31 @@ def test_a_file_is_no_folder(tmp_path: Path, write: Callable[[Path], None]) -> N
             KIND.check(out, overwrite=True)
     else:
         KIND.check(out, overwrite=False)
+
+
+def test_unfinished_work_is_continued_by_the_same_command_only(tmp_path: Path) -> None:
+    kind = ResultFolder(
+        of="run",
+        finished="a finished run; it was",
+        files=("folds", "model.onnx", ".work", "metrics.json"),
+        marks={".work/run.json": frozenset({"films"}), "metrics.json": frozenset({"test"})},
+        last="metrics.json",
+        is_alone=True,
+        shared={"folds": "*.onnx"},
+        costly=(".work/*.npz",),
+    )
+    out = tmp_path / "run"
+    assert not kind.begin(out, {"films": "a"}, overwrite=False)
+    assert kind.begin(out, {"films": "a"}, overwrite=False)
+    assert not kind.begin(out, {"films": "b"}, overwrite=False)  # nothing costly was made of the others
+    for name in (".work/model.npz", "folds/fold-1.onnx", "folds/mine.txt", "model.onnx"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("x")
+    with pytest.raises(InputError, match="unfinished run of other films or settings"):
+        kind.begin(out, {"films": "c"}, overwrite=False)
+    assert kind.begin(out, {"films": "b"}, overwrite=False)
+    assert not kind.begin(out, {"films": "c"}, overwrite=True)
+    left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert left == {".work/run.json", "folds/mine.txt"}
+    kind.finish(out)
+    assert not (out / ".work").exists()

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hilum.errors import InputError
+from hilum.files import replace_file
 
 __all__ = ["ResultFolder", "check_file", "is_in_folder", "is_same_file", "json_with"]
 
@@ -85,6 +87,10 @@ class ResultFolder:
         last: Its presence says that results are finished; any of `files` does where it is empty.
         others: What other commands leave: a folder that holds one of them is refused, whatever was asked.
         is_alone: Whether the folder must hold nothing else when the command begins.
+        shared: Of the folders in `files`, those in which the user may keep files too, each with a pattern that the
+            command's own files there have.
+        costly: Patterns of files that took long to make. Unfinished work of other films or settings is replaced
+            without --overwrite where it has none of them; without any pattern it never is.
     """
 
     of: str
@@ -94,6 +100,8 @@ class ResultFolder:
     last: str = ""
     others: tuple[str, ...] = ()
     is_alone: bool = False
+    shared: Mapping[str, str] = field(default_factory=dict)
+    costly: tuple[str, ...] = ()
 
     def check(self, out: Path, *, overwrite: bool, data: Path | None = None, reads: Iterable[Path] = ()) -> None:
         """Refuse a folder that may not be written into; touch nothing.
@@ -145,6 +153,55 @@ class ResultFolder:
             raise InputError(
                 f"`{out}` holds `{there[0]}`, which no earlier {self.of} of hilum's made; it was not touched.", fix=fix
             )
+
+    def begin(self, out: Path, identity: Mapping[str, object], *, overwrite: bool) -> bool:
+        """Start the work of a command in its folder, or continue the unfinished work of the same command.
+
+        Args:
+            out: The folder, which `check` has let pass; it is made where it does not exist.
+            identity: All that decides the results, as JSON. It holds the keys of the mark in `.work`.
+            overwrite: Whether unfinished work is replaced.
+
+        Returns:
+            Whether there is unfinished work to continue.
+
+        Raises:
+            InputError: The folder holds unfinished work of other films or settings.
+        """
+        marker = out / next(name for name in self.marks if name.startswith(".work/"))
+        if marker.exists() and not overwrite:
+            if json.loads(marker.read_text(encoding="utf-8")) == json.loads(json.dumps(identity)):
+                return True
+            if not self.costly or any(found for pattern in self.costly for found in out.glob(pattern)):
+                raise InputError(
+                    f"`{out}` holds an unfinished {self.of} of other films or settings.",
+                    fix="Repeat its own command to continue it, or add --overwrite to start again.",
+                )
+        if self.is_alone:
+            self.remove(out)
+        shutil.rmtree(marker.parent, ignore_errors=True)
+        marker.parent.mkdir(parents=True)
+        replace_file(marker, json.dumps(identity))
+        return False
+
+    def finish(self, out: Path) -> None:
+        """Remove what only a command that continues its work needs: the folder `.work`."""
+        shutil.rmtree(out / ".work")
+
+    def remove(self, out: Path) -> None:
+        """Remove what the command left in a folder, and nothing else; what says that the command made it goes last."""
+        marks = {name.partition("/")[0] for name in self.marks}
+        for name in sorted(self.files, key=lambda name: name in marks):
+            path = out / name
+            if name in self.shared and path.is_dir() and not path.is_symlink():
+                for own in path.glob(self.shared[name]):
+                    own.unlink()
+                if _is_empty_folder(path):
+                    path.rmdir()
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif name not in self.shared:
+                path.unlink(missing_ok=True)
 
     def is_own(self, out: Path) -> bool:
         """Return whether an earlier run of the command made what is in a folder, finished or not."""

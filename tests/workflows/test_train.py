@@ -25,10 +25,11 @@ from hilum.data.fingerprint import find_twins
 from hilum.data.phantom import write_phantoms
 from hilum.data.split import read_splits
 from hilum.errors import InputError
+from hilum.figures import to_json
 from hilum.run.classifier import Classifier
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.train.config import RunConfig, read_config
-from hilum.workflows.train import Run, train_model
+from hilum.workflows.train import Run, history_csv, train_model
 
 FILES = {
     *("model.onnx", "model.keras", "config.toml", "splits.csv", "history.csv", "predictions.csv"),
@@ -80,7 +81,7 @@ def test_a_run_leaves_its_files_and_no_other(trained_run: Run) -> None:
 
 def test_metrics_hold_the_promised_keys_and_no_other(trained_run: Run) -> None:
     metrics = strict_json(trained_run.folder / "metrics.json")
-    assert metrics == trained_run.metrics
+    assert metrics == to_json(trained_run.metrics)
     assert list(metrics) == PARTS
     for part in PARTS:
         figures = metrics[part]
@@ -180,7 +181,7 @@ def test_the_model_file_tells_all_about_itself(trained_run: Run) -> None:
     assert metadata.name == "phantoms-plain-cnn"
     assert metadata.preprocessing.size_px == 64
     assert metadata.hilum_version == hilum.__version__
-    assert metadata.figures == trained_run.metrics
+    assert metadata.figures == to_json(trained_run.metrics)
     assert metadata.model_card == (trained_run.folder / "model-card.md").read_text(encoding="utf-8")
     assert metadata.snomed_ct == {"Normal": "17621005", "Covid-19": "840539006", "Viral Pneumonia": "75570004"}
     assert metadata.training_data["num_films"] == dict.fromkeys(FINDINGS, 12)
@@ -257,6 +258,13 @@ def test_folds_do_not_see_the_test_films_nor_the_films_they_are_judged_on(traine
     for number in (1, 2):
         metadata = Classifier(trained_run.folder / "folds" / f"fold-{number}.onnx").metadata
         assert sum(metadata.training_data["num_films"].values()) == 18
+
+
+def test_the_history_has_a_line_an_epoch_and_only_its_own_columns() -> None:
+    history = [{"stage": "head", "epoch": 0, "loss": 0.5, "secret": 1, "kept": True}, {"stage": "backbone", "epoch": 1}]
+    lines = history_csv(history).splitlines()
+    assert lines[0] == "stage,epoch,loss,validation_loss,validation_accuracy,learning_rate,kept"
+    assert lines[1:] == ["head,0,0.5,,,,true", "backbone,1,,,,,false"]
 
 
 # --- folders that are left alone ------------------------------------------------------------------------------------
@@ -339,7 +347,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
 
     other = dataclasses.replace(config, seed=7)
     before = state_of(out)
-    with pytest.raises(InputError, match="holds an unfinished run with other settings or films"):
+    with pytest.raises(InputError, match="holds an unfinished run of other films or settings"):
         train_model(tiny_data, out, other)
     assert state_of(out) == before
 
@@ -390,7 +398,7 @@ def test_films_that_changed_make_it_another_run(
         with pytest.raises(KeyboardInterrupt):
             train_model(data, out, config)
     next((data / "train" / "Normal").iterdir()).unlink()
-    with pytest.raises(InputError, match="other settings or films"):
+    with pytest.raises(InputError, match="other films or settings"):
         train_model(data, out, config)
 
 
@@ -564,7 +572,7 @@ def test_the_audit_does_not_depend_on_the_seed(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hilum.workflows.train.FoldTrainer", stop)
+    monkeypatch.setattr("hilum.workflows.train.RunNetworks", stop)
     audits = []
     for seed in (0, 1, 2):
         out = tmp_path / f"run-{seed}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from hilum.text import percent
 
-__all__ = ["count_epochs", "kept_random", "kept_row", "kept_words", "row_words", "weights_of"]
+__all__ = ["Row", "count_epochs", "kept_random", "kept_row", "kept_words", "row_words", "weights_of"]
 
 Row = Mapping[str, Any]
 _BEFORE = {"head": "the head on frozen features", "start": "random weights"}

@@ -1,16 +1,19 @@
-"""A training run from data folder to judged model file: scan, split, fit, seal, calibrate, judge, report.
+"""A training run, from a data folder to a judged model file.
 
-Every step leaves its result in the run's folder, so that a run that was killed goes on where it stood. What only a
-resume needs is removed when the run is finished.
+Each step is a function: read the films, split them, open the folder, audit, fit, cross-validate, judge, write. Every
+step leaves its result in the run's folder, so that a run that was killed continues where it stood. What only such a
+run needs is removed when the run is finished.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import platform
-import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +22,18 @@ import keras
 import numpy as np
 
 from hilum.console import Console, count_of
-from hilum.data.sources import hold_out_sources
+from hilum.data.sources import HeldSource, hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
 from hilum.errors import HilumError, InputError
-from hilum.figures import json_file_text
+from hilum.figures import Figures, json_file_text, left_out_if_none
 from hilum.files import replace_file
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.audit.audit import audit_films, count_films
 from hilum.judge.audit.check import AuditData, Fault
-from hilum.judge.audit.traits import TraitCollector
+from hilum.judge.audit.traits import FilmTraits, TraitCollector
 from hilum.judge.calibration import calibration_words
 from hilum.judge.history import count_epochs, kept_words
-from hilum.judge.metrics import Performance, performance
+from hilum.judge.metrics import Performance
 from hilum.judge.predictions import LabelledPredictions, figures_of
 from hilum.report.answers import answers_section, sets_fact
 from hilum.report.audit_table import verdict_words
@@ -41,19 +44,103 @@ from hilum.report.predictions import predictions_csv, scored_of, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
+from hilum.text import write_csv
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.prepared import prepare_films
+from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.pretrained import films_seen_before
-from hilum.train.run_folder import check_run, history_csv, remove_run
-from hilum.train.run_networks import WORK, FoldTrainer
+from hilum.train.run_folder import RUN_FOLDER, check_run
+from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
 from hilum.train.seal import write_metadata
 from hilum.version import __version__
-from hilum.workflows.held_out import judge_held_out
+from hilum.workflows.held_out import CrossValidated, JudgedSource, cross_validate, judge_sources
 
-__all__ = ["Run", "train_model"]
+__all__ = [
+    "JudgedRun",
+    "ReadFilms",
+    "Run",
+    "RunMetrics",
+    "Split",
+    "audit_run",
+    "history_csv",
+    "judge_run",
+    "open_run",
+    "read_films",
+    "split_films",
+    "train_model",
+    "write_run",
+]
 
 _STARTS = {"imagenet": "ImageNet weights", "chest": "weights of the chest model", "none": "from scratch"}
+_HISTORY_COLUMNS = ("stage", "epoch", "loss", "validation_loss", "validation_accuracy", "learning_rate", "kept")
+
+
+@dataclass(frozen=True, eq=False)
+class ReadFilms:
+    """The films of a run, each read once.
+
+    Attributes:
+        prepared: Their records, fingerprints, groups and pixels; n films with one stated finding.
+        traits: What the audit compares of each film.
+        seen: (n,) bool, the films that the starting weights have learned from; no figure may count them.
+    """
+
+    prepared: PreparedFilms
+    traits: tuple[FilmTraits, ...]
+    seen: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which films are learned from and which are held out.
+
+    Attributes:
+        splits: (n,) text, ``train``, ``validation`` or ``test``.
+        folds: (n,) int, the fold of cross-validation of each film; -1 where it is in none.
+        sources: The sources to be held out one by one.
+    """
+
+    splits: np.ndarray
+    folds: np.ndarray
+    sources: Sequence[HeldSource]
+
+
+@dataclass(frozen=True)
+class RunMetrics(Figures):
+    """What metrics.json holds of a run.
+
+    Attributes:
+        test: The figures of all test films.
+        test_clean: Of the test films without a twin or a film of the same patient among the others.
+        validation: Of the validation films.
+        cross_validation: Of the training films, by cross-validation; None without.
+        leave_one_source_out: The figures of each source held out; None for a source that could not be judged.
+        left_out_sources: What else there is to say of each source held out.
+    """
+
+    test: Performance
+    test_clean: Performance
+    validation: Performance
+    cross_validation: Performance | None = None
+    leave_one_source_out: Mapping[str, Performance | None] | None = left_out_if_none()
+    left_out_sources: Mapping[str, Any] | None = left_out_if_none()
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedRun:
+    """What the sealed networks of a run say of films that they did not learn from.
+
+    Attributes:
+        classifier: The sealed model.
+        predictions: Of the parts test, test_clean, validation and, where there are folds, cross_validation.
+        sources: Of each source held out.
+        metrics: The figures of all of it.
+    """
+
+    classifier: Classifier
+    predictions: Mapping[str, LabelledPredictions]
+    sources: Sequence[LabelledPredictions]
+    metrics: RunMetrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +155,7 @@ class Run:
     """
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: RunMetrics
     faults: tuple[Fault, ...]
     num_unread: int
 
@@ -80,7 +167,7 @@ def train_model(
 
     Args:
         data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
-        out: The run's folder. An unfinished run with the same films and settings is gone on with.
+        out: The run's folder. An unfinished run with the same films and settings is continued.
         config: The settings.
         overwrite: Whether an earlier run in that folder, finished or not, is replaced.
         console: Where messages and progress go; nowhere by default.
@@ -91,10 +178,225 @@ def train_model(
     Raises:
         InputError: The data set cannot be used, the folder holds something else, or the disk is full.
         ConfigError: A setting cannot be met.
-        ModelFileError: Engine and Keras disagree, so nothing was sealed.
+        ModelFileError: The engine and Keras disagree, so nothing was sealed.
     """
+    console = console or Console()
+    with _plain_write_errors(out):
+        check_run(data, out, config, overwrite=overwrite)
+        films = read_films(data, config, console)
+        split = split_films(films, config)
+        if open_run(out, films.prepared, split, config, overwrite=overwrite):
+            console.say(f"Going on with the unfinished run in {out}.")
+        faults = audit_run(out, films, split, config, console)
+        networks = RunNetworks(films.prepared, config, out, console)
+        findings = films.prepared.findings
+        networks.fit(NetworkPlan(MODEL, split.splits == "train", split.splits == "validation", findings))
+        crossed = cross_validate(networks, split.folds, films.seen)
+        sources = judge_sources(networks, split.sources)
+        if crossed:
+            fold_of = dict(zip((one.path for one in films.prepared.records), split.folds.tolist(), strict=True))
+            set_cross_conformal(out / "model.onnx", crossed.predictions, fold_of)
+        judged = judge_run(networks, split, films.seen, crossed, sources)
+        write_run(networks, split, faults, judged)
+        RUN_FOLDER.finish(out)
+    return Run(out, judged.metrics, faults, films.prepared.scan.num_unread)
+
+
+def read_films(data: Path, config: RunConfig, console: Console) -> ReadFilms:
+    """Return the films of a data set, read once for training and for the audit."""
+    collectors: list[TraitCollector] = []
+
+    def make_collector(num_films: int) -> TraitCollector:
+        collectors.append(TraitCollector(num_films))
+        return collectors[0]
+
+    prepared = prepare_films(
+        data,
+        config.preprocessing,
+        with_lungs=config.augmentation.needs_lungs,
+        console=console,
+        make_look=make_collector,
+    )
+    scan = prepared.scan
+    seen = films_seen_before(config.weights, scan.fingerprints, scan.groups)
+    return ReadFilms(prepared, collectors[0].of(scan, prepared.positions), seen)
+
+
+def split_films(films: ReadFilms, config: RunConfig) -> Split:
+    """Return which films are learned from and which are held out; the seed decides it.
+
+    Raises:
+        InconsistentDataset: A finding has too few groups, or no source can be held out.
+    """
+    scan = films.prepared.scan
+    splits = assign_splits(
+        scan.dataset,
+        scan.groups,
+        validation_fraction=config.data.validation_fraction,
+        test_fraction=config.data.test_fraction,
+        seed=config.seed,
+    )
+    folds = np.full(len(splits), -1)
+    if config.folds:
+        folds = assign_folds(scan.dataset, splits, scan.groups, num_folds=config.folds, seed=config.seed)
+    sources = hold_out_sources(films.prepared.records, splits, scan.groups, seen=films.seen) if config.by_source else []
+    return Split(np.array(splits), folds, sources)
+
+
+def open_run(out: Path, prepared: PreparedFilms, split: Split, config: RunConfig, *, overwrite: bool) -> bool:
+    """Start the run's folder with its settings and split, or continue the unfinished run in it.
+
+    Returns:
+        Whether an unfinished run is continued.
+
+    Raises:
+        InputError: The folder holds an unfinished run of other films or settings.
+    """
+    scan, partial = prepared.scan, prepared.partial
+    prints, records = (*scan.fingerprints, *partial.fingerprints), (*prepared.records, *partial.records)
+    hashes = sorted(f"{p.file_sha256} {r.path}" for p, r in zip(prints, records, strict=True))
+    identity = {
+        "config": to_toml(config),
+        "films": hashlib.sha256("\n".join(hashes).encode("utf-8", "surrogateescape")).hexdigest(),
+        "hilum": __version__,
+        "decoder": DECODER_VERSION,
+    }
+    is_continued = RUN_FOLDER.begin(out, identity, overwrite=overwrite)
+    replace_file(out / "config.toml", to_toml(config))
+    write_splits(out / "splits.csv", prepared.records, split.splits.tolist(), scan.groups)
+    return is_continued
+
+
+def audit_run(out: Path, films: ReadFilms, split: Split, config: RunConfig, console: Console) -> tuple[Fault, ...]:
+    """Write audit.json and return the faults of the data set.
+
+    What is wrong with a data set does not depend on which films a seed draws: the data set's own parts are audited.
+    """
+    scan = films.prepared.scan
+    given = tuple(record.split or "train" for record in films.prepared.records)
+    seen = films.seen if config.weights == "chest" else None
+    with console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
+        audit = audit_films(AuditData(scan, given, films.traits, seen=seen), done=done)
+    audit.data.figures["films"] = count_films(scan, split.splits.tolist())
+    replace_file(out / "audit.json", json_file_text(audit.to_dict()))
+    console.say(f"{verdict_words(audit.results)[0]} Details: {out / 'audit.json'}")
+    return tuple(audit.faults)
+
+
+def judge_run(
+    networks: RunNetworks,
+    split: Split,
+    seen: np.ndarray,
+    crossed: CrossValidated | None,
+    sources: Sequence[JudgedSource],
+) -> JudgedRun:
+    """Return what the sealed model says of the test and validation films, with all figures of the run.
+
+    Args:
+        networks: The run's networks.
+        split: The parts of the films.
+        seen: (n,) bool, the films that the starting weights have learned from; no test figure counts them.
+        crossed: The films of the folds, where there are any.
+        sources: The sources held out.
+    """
+    prepared, seed = networks.prepared, networks.config.seed
+    classifier, groups = Classifier(networks.out / "model.onnx"), prepared.scan.groups
+    tested, validated = (split.splits == "test") & ~seen, split.splits == "validation"
+    clean = clean_test(prepared.records, split.splits.tolist(), groups) & ~seen
+    test = networks.judge(classifier, tested, label=f"Judging {count_of(int(tested.sum()), 'test film')}")
+    predictions = {
+        "test": test,
+        "test_clean": test.part(clean[tested]),
+        "validation": networks.judge(classifier, validated),
+    }
+    chosen = {"test": tested, "test_clean": clean, "validation": validated}
+    metrics = RunMetrics(
+        **{name: figures_of(one, groups[chosen[name]], classifier, seed=seed) for name, one in predictions.items()},
+        cross_validation=crossed.figures if crossed else None,
+        leave_one_source_out={one.source: one.figures for one in sources} if sources else None,
+        left_out_sources={one.source: one.facts for one in sources} if sources else None,
+    )
+    if crossed:
+        predictions["cross_validation"] = crossed.predictions
+    return JudgedRun(classifier, predictions, [one.predictions for one in sources if one.predictions], metrics)
+
+
+def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judged: JudgedRun) -> None:
+    """Write every result of a run, and put the figures and the model card into the model file."""
+    out, scan, metrics = networks.out, networks.prepared.scan, judged.metrics
+    history, metadata = networks.history(MODEL), judged.classifier.metadata
+    facts, told = _facts(networks, split, metadata), [fault.to_dict() for fault in faults]
+    plain = json.loads(metadata.to_json())
+    card = model_card_text(metadata=plain, metrics=metrics, facts=facts, faults=told)
+    write_metadata(out / "model.onnx", dataclasses.replace(metadata, figures=metrics, model_card=card))
+    claim = ClaimFacts(
+        metadata=plain,
+        metrics=metrics,
+        settings=dataclasses.asdict(networks.config),
+        audit=json.loads((out / "audit.json").read_text(encoding="utf-8")),
+        data_name=scan.dataset.name,
+        has_test=scan.dataset.has_test,
+        num_epochs=count_epochs(history),
+        kept=kept_words(history),
+        software=f"{dict(facts)['Versions']}, Python {platform.python_version()}, numpy {np.__version__}",
+    )
+    listed = [(name, one) for name, one in judged.predictions.items() if name != "test_clean"]
+    section = sources_section(metrics)
+    page = ReportData(
+        title=f"{networks.config.backbone} on {scan.dataset.name}",
+        findings=networks.prepared.findings,
+        metrics=metrics,
+        parts={name: scored_of(one) for name, one in judged.predictions.items()},
+        history=history,
+        mistakes=worst_mistakes(judged.predictions["test"], judged.classifier, scan.dataset.root),
+        facts=facts,
+        faults=told,
+        sections=[*([section] if section else []), answers_section(judged.predictions, metadata)],
+    )
+    replace_file(out / "model-card.md", card)
+    replace_file(out / "claim.md", claim_text(claim))
+    replace_file(out / "history.csv", history_csv(history))
+    sources = [("leave_one_source_out", one) for one in judged.sources]
+    replace_file(out / "predictions.csv", predictions_csv([*listed, *sources]))
+    replace_file(out / "report.html", report_page(page))
+    replace_file(out / "metrics.json", json_file_text(metrics))  # last: it says that the run is finished
+
+
+def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
+    """Return history.csv: one line for what stood before the first epoch, and one for each epoch."""
+    text = io.StringIO()
+    rows = [{**row, "kept": str(bool(row.get("kept"))).lower()} for row in history]
+    write_csv(text, _HISTORY_COLUMNS, [[row.get(name) for name in _HISTORY_COLUMNS] for row in rows])
+    return text.getvalue()
+
+
+def _facts(networks: RunNetworks, split: Split, metadata: Metadata) -> list[tuple[str, str]]:
+    """Return what was trained, as (name, value) pairs for the report and the model card."""
+    config, agreement = networks.config, metadata.agreement
+    counts = {name: int((split.splits == name).sum()) for name in ("train", "validation", "test")}
+    num_groups = len(np.unique(networks.prepared.scan.groups))
+    return [
+        ("Backbone", f"{config.backbone}, {_STARTS[config.weights]}"),
+        ("Films", ", ".join(f"{count} {name}" for name, count in counts.items())),
+        ("Groups", f"{num_groups}: twins and films of one patient stay together"),
+        ("Input", f"{config.preprocessing.size_px} x {config.preprocessing.size_px} pixels, grey"),
+        ("Seed", str(config.seed)),
+        ("Kept", kept_words(networks.history(MODEL)).removeprefix("Kept: ")),
+        ("Temperature", calibration_words(metadata.temperature, metadata.calibration).removeprefix("temperature ")),
+        ("Conformal sets", sets_fact(metadata)),
+        (
+            "Engine against Keras",
+            f"at most {agreement['largest_difference']:.1e} apart in logits on {agreement['n']} films",
+        ),
+        ("Versions", f"hilum {__version__}, Keras {keras.__version__} on {keras.backend.backend()}"),
+    ]
+
+
+@contextmanager
+def _plain_write_errors(out: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that says what to do."""
     try:
-        return _Training(data, out, config, overwrite, console or Console()).run()
+        yield
     except OSError as error:
         if isinstance(error, HilumError):
             raise
@@ -102,227 +404,3 @@ def train_model(
             f"Cannot write into `{out}`: {error.strerror or error}.",
             fix="Free some space or choose another folder; the same command then goes on from the last checkpoint.",
         ) from error
-
-
-class _Training:
-    def __init__(self, data: Path, out: Path, config: RunConfig, overwrite: bool, console: Console) -> None:
-        self.data, self.out, self.config, self.overwrite, self.console = data, out, config, overwrite, console
-        self.work = out / WORK
-
-    def run(self) -> Run:
-        check_run(self.data, self.out, self.config, overwrite=self.overwrite)
-        prepared = prepare_films(
-            self.data,
-            self.config.preprocessing,
-            with_lungs=self.config.augmentation.needs_lungs,
-            console=self.console,
-            make_look=self._make_traits,
-        )
-        self.prepared, self.scan = prepared, prepared.scan
-        self.findings = prepared.findings
-        self.seen = films_seen_before(self.config.weights, self.scan.fingerprints, self.scan.groups)
-        self._split()
-        self._open_folder()
-        looked = self.traits.of(self.scan, prepared.positions)
-        # What is wrong with a data set does not depend on which films this seed draws, so its own parts are audited.
-        given = tuple(record.split or "train" for record in self._records)
-        seen = self.seen if self.config.weights == "chest" else None
-        with self.console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
-            audit = audit_films(AuditData(self.scan, given, looked, seen=seen), done=done)
-        audit.data.figures["films"] = count_films(self.scan, self.splits.tolist())
-        self.faults = audit.faults
-        replace_file(self.out / "audit.json", json_file_text(audit.to_dict()))
-        self.console.say(f"{verdict_words(audit.results)[0]} Details: {self.out / 'audit.json'}")
-        self.parts = FoldTrainer(prepared, self.config, self.out, self.console)
-        self.parts.fit("model", self.splits == "train", self.splits == "validation")
-        history = self.parts.history("model")
-        crossed = self._cross_validate()
-        held_out, self.source_verdicts = judge_held_out(self.parts, self.sources)
-        if crossed:
-            fold_of = dict(zip((record.path for record in self._records), self.folds.tolist(), strict=True))
-            set_cross_conformal(self.out / "model.onnx", crossed[0], fold_of)
-        metrics = self._judge(history, crossed, held_out)
-        shutil.rmtree(self.work)
-        return Run(self.out, metrics, tuple(self.faults), self.scan.num_unread)
-
-    def _make_traits(self, num_films: int) -> TraitCollector:
-        self.traits = TraitCollector(num_films)
-        return self.traits
-
-    def _split(self) -> None:
-        data, seed = self.config.data, self.config.seed
-        splits = assign_splits(
-            self.scan.dataset,
-            self.scan.groups,
-            validation_fraction=data.validation_fraction,
-            test_fraction=data.test_fraction,
-            seed=seed,
-        )
-        self.splits = np.array(splits)
-        self.folds = np.full(len(splits), -1)
-        if self.config.folds:
-            self.folds = assign_folds(
-                self.scan.dataset, splits, self.scan.groups, num_folds=self.config.folds, seed=seed
-            )
-        by_source = self.config.by_source
-        self.sources = hold_out_sources(self._records, splits, self.scan.groups, seen=self.seen) if by_source else []
-
-    def _open_folder(self) -> None:
-        """Start the run's folder, or go on with the unfinished run in it."""
-        partial = self.prepared.partial
-        prints, records = (*self.scan.fingerprints, *partial.fingerprints), (*self._records, *partial.records)
-        hashes = sorted(f"{p.file_sha256} {r.path}" for p, r in zip(prints, records, strict=True))
-        identity = {
-            "config": to_toml(self.config),
-            "films": hashlib.sha256("\n".join(hashes).encode("utf-8", "surrogateescape")).hexdigest(),
-            "hilum": __version__,
-            "decoder": DECODER_VERSION,
-        }
-        marker = self.work / "run.json"
-        is_same = False
-        if marker.exists() and not self.overwrite:
-            is_same = json.loads(marker.read_text(encoding="utf-8")) == identity
-            if not is_same and (any(self.work.glob("*.npz")) or (self.out / "model.onnx").exists()):
-                raise InputError(
-                    f"`{self.out}` holds an unfinished run with other settings or films.",
-                    fix="Repeat its own command to go on with it, or add --overwrite to begin anew.",
-                )
-            if is_same:
-                self.console.say(f"Going on with the unfinished run in {self.out}.")
-        if not is_same:
-            remove_run(self.out)
-            self.work.mkdir(parents=True)
-            replace_file(marker, json_file_text(identity))
-        replace_file(self.out / "config.toml", to_toml(self.config))
-        write_splits(self.out / "splits.csv", self._records, self.splits.tolist(), self.scan.groups)
-
-    @property
-    def _records(self) -> Any:
-        return self.scan.dataset.records
-
-    def _cross_validate(self) -> tuple[LabelledPredictions, Performance] | None:
-        """Train one model a fold and judge each on the films it did not see."""
-        if not self.config.folds:
-            return None
-        if self.seen[self.folds >= 0].all():
-            self.console.say("No cross-validation: the starting weights have seen every film to train on.")
-            return None
-        parts, positions, thresholds = [], [], []
-        for fold in range(self.config.folds):
-            held = self.folds == fold
-            rest = np.flatnonzero((self.folds >= 0) & ~held)
-            validation = self.parts.draw_validation(rest, fold)
-            train = (self.folds >= 0) & ~held & ~validation
-            classifier = self.parts.fit(f"fold-{fold + 1}", train, validation, seed_shift=fold + 1)
-            judged = held & ~self.seen
-            parts.append(self.parts.judge(classifier, judged))
-            positions.append(np.flatnonzero(judged))
-            thresholds.append(classifier.metadata.operating_thresholds)
-        verdicts = LabelledPredictions(
-            tuple(record for part in parts for record in part.records),
-            self.findings,
-            np.concatenate([part.truth for part in parts]),
-            np.concatenate([part.logits for part in parts]),
-            np.concatenate([part.probabilities for part in parts]),
-            tuple(answer for part in parts for answer in part.answers),
-        )
-        mean_thresholds = {name: float(np.mean([t[name] for t in thresholds])) for name in self.findings}
-        figures = performance(
-            verdicts.truth,
-            verdicts.probabilities,
-            self.findings,
-            operating_thresholds=mean_thresholds,
-            groups=self.scan.groups[np.concatenate(positions)],
-            seed=self.config.seed,
-        )
-        return verdicts, figures
-
-    def _judge(
-        self, history: list[dict], crossed: tuple[LabelledPredictions, Performance] | None, held_out: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Measure the sealed file, write every result, and put the figures into the file."""
-        path, seed, groups = self.out / "model.onnx", self.config.seed, self.scan.groups
-        classifier = Classifier(path)
-        tested, validated = (self.splits == "test") & ~self.seen, self.splits == "validation"
-        test = self.parts.judge(classifier, tested, label=f"Judging {count_of(int(tested.sum()), 'test film')}")
-        validation = self.parts.judge(classifier, validated)
-        clean = clean_test(self._records, self.splits.tolist(), groups) & ~self.seen
-        test_clean = test.part(clean[tested])
-        metrics: dict[str, Any] = {
-            "test": figures_of(test, groups[tested], classifier, seed=seed),
-            "test_clean": figures_of(test_clean, groups[clean], classifier, seed=seed),
-            "validation": figures_of(validation, groups[validated], classifier, seed=seed),
-            "cross_validation": crossed[1] if crossed else None,
-            **held_out,
-        }
-        facts = self._facts(classifier.metadata)
-        faults = [fault.to_dict() for fault in self.faults]
-        metadata = _metadata_dict(classifier.metadata)
-        card = model_card_text(metadata=metadata, metrics=metrics, facts=facts, faults=faults)
-        write_metadata(path, dataclasses.replace(classifier.metadata, figures=metrics, model_card=card))
-        parts = {"test": test, "test_clean": test_clean, "validation": validation}
-        if crossed:
-            parts["cross_validation"] = crossed[0]
-        replace_file(self.out / "model-card.md", card)
-        replace_file(self.out / "claim.md", claim_text(self._claim_facts(metadata, metrics, dict(facts), history)))
-        replace_file(self.out / "history.csv", history_csv(history))
-        listed = [(name, verdicts) for name, verdicts in parts.items() if name != "test_clean"]
-        listed += [("leave_one_source_out", verdicts) for verdicts in self.source_verdicts]
-        replace_file(self.out / "predictions.csv", predictions_csv(listed))
-        section = sources_section(metrics)
-        shown = ReportData(
-            title=f"{self.config.backbone} on {self.scan.dataset.name}",
-            findings=self.findings,
-            metrics=metrics,
-            parts={name: scored_of(verdicts) for name, verdicts in parts.items()},
-            history=history,
-            mistakes=worst_mistakes(test, classifier, self.scan.dataset.root),
-            facts=facts,
-            faults=faults,
-            sections=[*([section] if section else []), answers_section(parts, classifier.metadata)],
-        )
-        replace_file(self.out / "report.html", report_page(shown))
-        replace_file(self.out / "metrics.json", json_file_text(metrics))  # last: it says that the run is finished
-        return metrics
-
-    def _claim_facts(
-        self, metadata: dict[str, Any], metrics: dict[str, Any], facts: dict[str, str], history: list[dict]
-    ) -> ClaimFacts:
-        return ClaimFacts(
-            metadata=metadata,
-            metrics=metrics,
-            settings=dataclasses.asdict(self.config),
-            audit=json.loads((self.out / "audit.json").read_text(encoding="utf-8")),
-            data_name=self.scan.dataset.name,
-            has_test=self.scan.dataset.has_test,
-            num_epochs=count_epochs(history),
-            kept=kept_words(history),
-            software=f"{facts['Versions']}, Python {platform.python_version()}, numpy {np.__version__}",
-        )
-
-    def _facts(self, metadata: Metadata) -> list[tuple[str, str]]:
-        config = self.config
-        counts = {name: int((self.splits == name).sum()) for name in ("train", "validation", "test")}
-        return [
-            (
-                "Backbone",
-                f"{config.backbone}, {_STARTS[config.weights]}",
-            ),
-            ("Films", ", ".join(f"{count} {name}" for name, count in counts.items())),
-            ("Groups", f"{len(np.unique(self.scan.groups))}: twins and films of one patient stay together"),
-            ("Input", f"{config.preprocessing.size_px} x {config.preprocessing.size_px} pixels, grey"),
-            ("Seed", str(config.seed)),
-            ("Kept", kept_words(self.parts.history("model")).removeprefix("Kept: ")),
-            ("Temperature", calibration_words(metadata.temperature, metadata.calibration).removeprefix("temperature ")),
-            ("Conformal sets", sets_fact(metadata)),
-            (
-                "Engine against Keras",
-                f"at most {metadata.agreement['largest_difference']:.1e} apart in logits on "
-                f"{metadata.agreement['n']} films",
-            ),
-            ("Versions", f"hilum {__version__}, Keras {keras.__version__} on {keras.backend.backend()}"),
-        ]
-
-
-def _metadata_dict(metadata: Metadata) -> dict[str, Any]:
-    return json.loads(metadata.to_json())
