@@ -40,9 +40,6 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
         Path | None,
         typer.Option("--data", metavar="DATA", help="The runs' data set, to measure the sealed file on its films."),
     ] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Judge each film and its mirror image; measured too. Needs --data.")
-    ] = False,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier ensemble in RUN.")] = False,
 ) -> None:
@@ -56,12 +53,10 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     from hilum.workflows.ensemble import ensemble_runs
 
     console = TerminalConsole()
-    made = ensemble_runs(runs, out, method=method.value, mirror=mirror, data=data, overwrite=overwrite, console=console)
+    made = ensemble_runs(runs, out, method=method.value, data=data, overwrite=overwrite, console=console)
     show_figures(made.metrics, made.folder, console)
     gains = made.metrics["ensemble"]
     if gains["best_member"]:
         typer.echo(
             printable(gain_text(gains["best_member"], f"Against its best member, {gains['best_member']['name']}"))
         )
-    if gains.get("mirror"):
-        typer.echo(gain_text(gains["mirror"], "With mirror images against without"))

@@ -59,8 +59,6 @@ def ensemble_section(metadata: Metadata, metrics: Mapping[str, Any]) -> Section:
         said.append("That member was chosen as the best on these very films, which makes it look better than it is.")
     elif not crossed:
         said.append("Not every member has out-of-fold answers, so what the ensemble gains cannot be measured.")
-    if gains.get("mirror"):
-        said.append(gain_text(gains["mirror"], "Each film together with its mirror image against the film alone"))
     return Section("ensemble", "Members", render("ensemble.html.j2", rows=rows, said=said))
 
 
@@ -70,7 +68,6 @@ def ensemble_facts(metadata: Metadata, splits: Sequence[str]) -> list[tuple[str,
     counts = {name: splits.count(name) for name in ("train", "validation", "test")}
     rows = [
         ("Method", _METHODS[facts["method"]]),
-        ("Mirror images", "judged too, and averaged" if facts["mirror"] else "not judged"),
         *(
             (f"Member {number}", f"{one['name']}: {one['backbone']}, seed {one['seed']}, {one['size_px']} px")
             for number, one in enumerate(facts["members"], start=1)

@@ -44,7 +44,7 @@ except ImportError as error:  # pragma: no cover - seen only without the extra
 from hilum.train.ensemble.combination import METHODS, Combination
 from hilum.train.ensemble.file import seal_ensemble, write_model
 from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
-from hilum.train.ensemble.merge import member_graph
+from hilum.train.ensemble.merge import merge_graphs
 from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out, paired_gain
 
 __all__ = ["Ensemble", "ensemble_runs"]
@@ -87,7 +87,6 @@ def ensemble_runs(
     out: Path,
     *,
     method: str = "average",
-    mirror: bool = False,
     data: Path | None = None,
     overwrite: bool = False,
     console: Console | None = None,
@@ -99,7 +98,6 @@ def ensemble_runs(
         out: The ensemble's folder.
         method: ``average`` (mean probability), ``geometric`` (mean logits) or ``stack`` (logistic regression on
             out-of-fold answers).
-        mirror: Whether every member judges a film and its mirror image; needs ``data``.
         data: The data set of the runs, to measure the sealed file on its films; folds and members of several size_px
             need it.
         overwrite: Whether an earlier ensemble in that folder is replaced.
@@ -120,7 +118,6 @@ def ensemble_runs(
         check_stack(sources)
     if data is None:
         needs = {
-            "What mirror images bring": mirror,
             "What the folds of a run say of test films": any(source.is_folds for source in sources),
             "What members of several size_px say of the films of one": len(_sizes_px(sources)) > 1,
         }
@@ -128,7 +125,7 @@ def ensemble_runs(
             raise InputError(f"{what} is in no file, and must be measured on the films.", fix="Add --data DATA.")
     root = None if data is None else _root_of(data, films)
     with tempfile.TemporaryDirectory(prefix="hilum-ensemble-") as folder:
-        making = _Ensembling(sources, films, method, mirror, root, Path(folder), console or Console())
+        making = _Ensembling(sources, films, method, root, Path(folder), console or Console())
         return making.run(out)
 
 
@@ -137,7 +134,6 @@ class _Ensembling:
     sources: tuple[Source, ...]
     films: Films
     method: str
-    mirror: bool
     root: Path | None
     work: Path
     console: Console
@@ -155,15 +151,10 @@ class _Ensembling:
         inside = np.stack([self._inside(source, own) for source, own in zip(self.sources, alone, strict=True)])
         held = gather_held_out(self.films, self.sources, inside, self.method, seed=self.seed)
         gains: dict[str, Any] = {"members": self._member_figures(held, alone)}
-        if self.mirror:
-            direct = held
-            inside = np.stack([self._inside(source, None) for source in self.sources])
-            held = gather_held_out(self.films, self.sources, inside, self.method, seed=self.seed)
-            gains["mirror"] = self._difference(direct.logits, held)
         gains["best_member"] = self._gain(held, alone)
         calibration = held.calibrate(self.sources[0].members[0].metadata.coverage)
         path = self.work / "model.onnx"
-        metadata = seal_ensemble(path, held, calibration, mirror=self.mirror, root=self.root)
+        metadata = seal_ensemble(path, held, calibration, root=self.root)
         return self._judge(out, path, metadata, held, gains)
 
     # --- held-out answers -------------------------------------------------------------------------------------------
@@ -198,29 +189,21 @@ class _Ensembling:
             return None
         scores = [self._performance(one[held.crossed], held.crossed).macro_f1.value or 0.0 for one in members]
         best = int(np.argmax(scores))
-        return {"name": self.sources[best].name} | self._difference(members[best], held)
+        truth, groups = self.films.truth[held.crossed], self.films.groups[held.crossed]
+        gain = paired_gain(truth, members[best][held.crossed], held.logits[held.crossed], groups, seed=self.seed)
+        return {"name": self.sources[best].name} | gain
 
-    def _difference(self, scores: np.ndarray, held: HeldOut) -> dict[str, Any]:
-        chosen = held.crossed if held.crossed.any() else np.isfinite(held.logits[:, 0]) & np.isfinite(scores[:, 0])
-        return paired_gain(
-            self.films.truth[chosen],
-            scores[chosen],
-            held.logits[chosen],
-            self.films.groups[chosen],
-            seed=self.seed,
-        )
-
-    def _inside(self, source: Source, alone: np.ndarray | None) -> np.ndarray:
+    def _inside(self, source: Source, alone: np.ndarray) -> np.ndarray:
         """Return a run's held-out answers (n, K) as its model gives them inside the ensemble.
 
-        They are measured anew where they differ from what the run said alone: with mirror images, and where the model
-        gets films reduced from the ensemble's size.
+        They are measured again where they differ from what the run said alone: where the model gets films reduced from
+        the ensemble's size.
 
         Args:
             source: The run.
-            alone: (n, K) what it said alone; None: with mirror images.
+            alone: (n, K) what it said alone.
         """
-        if alone is not None and source.members[0].metadata.preprocessing.size_px == self.size_px:
+        if source.members[0].metadata.preprocessing.size_px == self.size_px:
             return alone
         place = {row.path: position for position, row in enumerate(self.films.rows)}
         values = np.full((len(place), len(self.films.findings)), np.nan)
@@ -228,7 +211,8 @@ class _Ensembling:
             metadata = read_model_file(model).metadata
             preprocessing = dataclasses.replace(metadata.preprocessing, size_px=self.size_px)
             part = Member("", model, "", metadata).graph_part(self.films.findings)
-            graph = member_graph(part, size_px=self.size_px, equalize=preprocessing.equalize, mirror=alone is None)
+            average = Combination("average")
+            graph = merge_graphs([part], average, size_px=self.size_px, equalize=preprocessing.equalize)
             replaced = dataclasses.replace(
                 metadata, findings=self.films.findings, preprocessing=preprocessing, temperature=1.0, gate={}
             )

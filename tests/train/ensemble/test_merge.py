@@ -20,7 +20,7 @@ from hilum.run.answer import softmax
 from hilum.run.engine import Engine, Outputs
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
 from hilum.train.ensemble.combination import Combination
-from hilum.train.ensemble.merge import GraphPart, input_graph, member_graph, merge_graphs
+from hilum.train.ensemble.merge import GraphPart, input_graph, merge_graphs
 
 NUM_FINDINGS = 3
 TEMPERATURES = (0.7, 1.0, 2.5)
@@ -140,27 +140,10 @@ def test_findings_in_another_order_are_put_in_order(
     np.testing.assert_allclose(merged.activation, expected, atol=1e-5)
 
 
-def test_a_mirror_image_counts_half_and_its_map_is_turned_back(
-    parts: list[GraphPart], run_graph: Callable[..., Outputs]
-) -> None:
-    batch = films()
-    direct, turned = (run_graph(parts[0].model, view) for view in (batch, np.ascontiguousarray(batch[..., ::-1])))
-    assert np.abs(direct.logits - turned.logits).max() > 0.01
-    mirrored = run_graph(member_graph(parts[0], size_px=32, equalize=True, mirror=True), batch)
-    mean = (direct.logits + turned.logits) / 2
-    np.testing.assert_allclose(softmax(mirrored.logits), softmax(mean, parts[0].temperature), atol=1e-6)
-    maps = (direct.activation + turned.activation[..., ::-1]) / 2 / parts[0].temperature
-    np.testing.assert_allclose(mirrored.activation, maps, atol=1e-5)
-    again = run_graph(
-        member_graph(parts[0], size_px=32, equalize=True, mirror=True), np.ascontiguousarray(batch[..., ::-1])
-    )
-    np.testing.assert_allclose(again.logits, mirrored.logits, atol=1e-5)
-
-
 @pytest.mark.parametrize("equalize", [True, False])
 def test_a_smaller_film_is_reduced_as_the_preprocessing_reduces_it(*, equalize: bool) -> None:
     batch = films()
-    graph = input_graph([12, 32], size_px=32, equalize=equalize, mirror=False)
+    graph = input_graph([12, 32], size_px=32, equalize=equalize)
     core = openvino.Core()
     found = core.compile_model(core.read_model(graph.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(
         batch
@@ -176,7 +159,7 @@ def test_a_smaller_film_is_reduced_as_the_preprocessing_reduces_it(*, equalize: 
 
 
 def test_a_film_of_one_grey_value_does_not_become_nothing() -> None:
-    graph = input_graph([12], size_px=32, equalize=True, mirror=False)
+    graph = input_graph([12], size_px=32, equalize=True)
     core = openvino.Core()
     found = core.compile_model(core.read_model(graph.SerializeToString()), "CPU")(np.zeros((1, 1, 32, 32), np.float32))
     assert np.isfinite(found["film_0"]).all()

@@ -32,14 +32,13 @@ LARGEST_DIFFERENCE = 1e-5  # in probability, between the sealed graph and its me
 _CHECKED_FILMS = 32
 
 
-def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, mirror: bool, root: Path | None) -> Metadata:
+def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, root: Path | None) -> Metadata:
     """Write the members as one model file, and return what it says of itself.
 
     Args:
         path: The file to write.
         held: The members, and how they are combined.
         calibration: Of the ensemble.
-        mirror: Whether every member also judges the mirror image.
         root: The folder of the films, on which graph and members are then compared; drawn films where there is none.
 
     Raises:
@@ -48,9 +47,7 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, mirror
     members = [member for source in held.sources for member in source.members]
     parts = [member.graph_part(held.films.findings) for member in members]
     preprocessing = max((member.metadata.preprocessing for member in members), key=lambda one: one.size_px)
-    graph = merge_graphs(
-        parts, held.combination, size_px=preprocessing.size_px, equalize=preprocessing.equalize, mirror=mirror
-    )
+    graph = merge_graphs(parts, held.combination, size_px=preprocessing.size_px, equalize=preprocessing.equalize)
     first = members[0].metadata
     metadata = Metadata(
         name=f"{first.training_data.get('name', 'films')}-ensemble",
@@ -62,12 +59,12 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, mirror
         coverage=first.coverage,
         snomed_ct=first.snomed_ct,
         training_data=_training_data(held),
-        ensemble=_facts(held, calibration, mirror=mirror),
+        ensemble=_facts(held, calibration),
         hilum_version=__version__,
     )
     write_model(path, graph, metadata)
     films = _films_to_check(preprocessing, held.films, root)
-    largest = _largest_difference(path, members, parts, held.combination, films, mirror=mirror)
+    largest = _largest_difference(path, members, parts, held.combination, films)
     if not largest <= LARGEST_DIFFERENCE:
         raise ModelFileError(
             f"Not sealed: the merged graph and its members differ by {largest:.2g} in probability on {len(films)} "
@@ -104,11 +101,11 @@ def _training_data(held: HeldOut) -> dict[str, Any]:
     }
 
 
-def _facts(held: HeldOut, calibration: Calibration, *, mirror: bool) -> dict[str, Any]:
+def _facts(held: HeldOut, calibration: Calibration) -> dict[str, Any]:
     combination = held.combination
     facts: dict[str, Any] = {
         "method": combination.method,
-        "mirror": mirror,
+        "mirror": False,  # earlier versions could judge mirror images too
         "members": [
             {
                 "name": member.name,
@@ -134,25 +131,18 @@ def _largest_difference(
     parts: list[GraphPart],
     combination: Combination,
     films: np.ndarray,
-    *,
-    mirror: bool,
 ) -> float:
     """Return how far the sealed graph is from its members, each run on its own and combined outside the graph."""
     found = Engine(read_model_file(path)).run(films)
     sizes = [part.size_px for part in parts]
-    entry = input_graph(
-        sizes, size_px=films.shape[-1], equalize=members[0].metadata.preprocessing.equalize, mirror=False
-    )
+    entry = input_graph(sizes, size_px=films.shape[-1], equalize=members[0].metadata.preprocessing.equalize)
     core = openvino_core()
     reduced = core.compile_model(core.read_model(entry.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     views = reduced(films)
     answers = []
     for index, (member, part) in enumerate(zip(members, parts, strict=True)):
         engine, view = Engine(read_model_file(member.path)), np.array(views[f"film_{index}"])
-        logits = engine.run(view).logits
-        if mirror:
-            logits = (logits + engine.run(view[..., ::-1]).logits) / 2
-        answers.append(softmax(logits[:, list(part.order)], part.temperature))
+        answers.append(softmax(engine.run(view).logits[:, list(part.order)], part.temperature))
     probabilities = np.stack(answers)  # (M, N, K)
     return float(
         max(

@@ -2,8 +2,7 @@
 
 The merged graph returns what any sealed graph returns, and ``members`` (N, M, K): each member's probabilities at its
 own temperature. A member that wants smaller films gets them by averaging areas, as film/preprocess.py shrinks them, and
-equalised anew where its films are equalised. Where the mirror image counts too, a member sees the film and its mirror
-image as two films, and its logits, features and activation are their means.
+equalised again where its films are equalised.
 
 Parts that are the same in several members, as a backbone that was left frozen, are kept and computed once.
 """
@@ -21,7 +20,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from hilum.errors import ModelFileError
 from hilum.train.ensemble.combination import LEAST_PROBABILITY, LEAST_STACKED, Combination
 
-__all__ = ["GraphPart", "input_graph", "member_graph", "merge_graphs"]
+__all__ = ["GraphPart", "input_graph", "merge_graphs"]
 
 _OUTPUTS = ("logits", "features", "activation")
 _OPSETS = range(13, 18)  # in which the operators below have the form used here
@@ -48,7 +47,7 @@ class GraphPart:
 
 
 def merge_graphs(
-    parts: Sequence[GraphPart], combination: Combination, *, size_px: int, equalize: bool, mirror: bool = False
+    parts: Sequence[GraphPart], combination: Combination, *, size_px: int, equalize: bool
 ) -> onnx.ModelProto:
     """Return one graph of M members.
 
@@ -57,14 +56,13 @@ def merge_graphs(
         combination: How their probabilities become the ensemble's logits.
         size_px: Side of the films that the merged graph takes, at least as large as any member's.
         equalize: Whether the preprocessing equalises films; a member's smaller film is then equalised again.
-        mirror: Whether each member judges the film and its mirror image, and its logits are the mean of both.
 
     Raises:
         ModelFileError: The graphs cannot be merged.
     """
     opset, ir_version = _versions(parts)
     sizes = [part.size_px for part in parts]
-    merged = input_graph(sizes, size_px=size_px, equalize=equalize, mirror=mirror, opset=opset, ir_version=ir_version)
+    merged = input_graph(sizes, size_px=size_px, equalize=equalize, opset=opset, ir_version=ir_version)
     try:
         for index, part in enumerate(parts):
             member = onnx.ModelProto()
@@ -73,7 +71,7 @@ def merge_graphs(
             member.ir_version = ir_version
             member = compose.add_prefix(member, f"m{index}/", inplace=True)
             merged = compose.merge_models(merged, member, [(f"film_{index}", f"m{index}/film")])
-        ends = _output_graph(parts, combination, mirror=mirror, opset=opset, ir_version=ir_version)
+        ends = _output_graph(parts, combination, opset=opset, ir_version=ir_version)
         joints = [(f"m{index}/{name}", f"in{index}/{name}") for index in range(len(parts)) for name in _OUTPUTS]
         merged = compose.merge_models(merged, ends, joints, producer_name="hilum", producer_version="")
         del merged.graph.value_info[:]
@@ -82,26 +80,20 @@ def merge_graphs(
         onnx.checker.check_model(merged)
     except (ValueError, onnx.checker.ValidationError) as error:
         raise ModelFileError(
-            f"The members' graphs cannot be merged: {error}.", fix="Train them anew with one version of hilum."
+            f"The members' graphs cannot be merged: {error}.", fix="Train them again with one version of hilum."
         ) from error
     return merged
 
 
-def member_graph(part: GraphPart, *, size_px: int, equalize: bool, mirror: bool) -> onnx.ModelProto:
-    """Return one member's graph as it works inside an ensemble, to measure it apart from the others."""
-    return merge_graphs([part], Combination("average"), size_px=size_px, equalize=equalize, mirror=mirror)
-
-
 def input_graph(
-    sizes: Sequence[int], *, size_px: int, equalize: bool, mirror: bool, opset: int = 15, ir_version: int = 8
+    sizes: Sequence[int], *, size_px: int, equalize: bool, opset: int = 15, ir_version: int = 8
 ) -> onnx.ModelProto:
-    """Return the graph from ``film`` (N, 1, S, S) to each member's ``film_0``, ``film_1``, ...; mirrored ones follow.
+    """Return the graph from ``film`` (N, 1, S, S) to each member's ``film_0``, ``film_1``, ...
 
     Args:
         sizes: The side each member wants, at most size_px.
         size_px: S.
         equalize: Whether a smaller film is equalised again.
-        mirror: Whether the mirror images are appended: (2N, 1, s, s).
         opset: Version of the operators.
         ir_version: Version of the file format.
     """
@@ -113,8 +105,6 @@ def input_graph(
             name = draft.node("MatMul", draft.constant(_area_matrix(size, size_px)), name)
             name = draft.node("MatMul", name, draft.constant(_area_matrix(size, size_px).T))
             name = _equalized(draft, name, size) if equalize else name
-        if mirror:
-            name = draft.node("Concat", name, _reversed(draft, name, size), axis=0)
         films[size] = name
     for index, size in enumerate(sizes):
         draft.node("Identity", films[size], output=f"film_{index}")
@@ -123,7 +113,7 @@ def input_graph(
 
 
 def _output_graph(
-    parts: Sequence[GraphPart], combination: Combination, *, mirror: bool, opset: int, ir_version: int
+    parts: Sequence[GraphPart], combination: Combination, *, opset: int, ir_version: int
 ) -> onnx.ModelProto:
     """Return the graph from the members' outputs to the ensemble's."""
     draft = _Draft()
@@ -134,9 +124,6 @@ def _output_graph(
     logs, features, maps = [], [], []
     for index, part in enumerate(parts):
         logits, feature, evidence = (f"in{index}/{name}" for name in _OUTPUTS)
-        if mirror:
-            logits, feature = (_mean_of_halves(draft, name) for name in (logits, feature))
-            evidence = _mean_of_halves(draft, evidence, width=shapes[index]["activation"][2])
         if part.order != tuple(range(num_findings)):
             order = draft.constant(np.array(part.order, np.int64))
             logits, evidence = (draft.node("Gather", name, order, axis=1) for name in (logits, evidence))
@@ -206,18 +193,6 @@ def _equalized(draft: _Draft, film: str, size: int) -> str:
     )
 
 
-def _reversed(draft: _Draft, name: str, width: int) -> str:
-    return draft.node("Gather", name, draft.constant(np.arange(width)[::-1].astype(np.int64)), axis=3)
-
-
-def _mean_of_halves(draft: _Draft, name: str, *, width: int = 0) -> str:
-    """Return the mean of films and mirror images, (2N, ...) to (N, ...); maps of a width are turned back first."""
-    direct, mirrored = draft.split(name)
-    if width:
-        mirrored = _reversed(draft, mirrored, width)
-    return draft.node("Mul", draft.node("Add", direct, mirrored), draft.constant(np.float32(0.5)))
-
-
 def _on_grid(draft: _Draft, maps: str, grid: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Return maps (N, K, h, w) on another grid, with the sum over all places as it was."""
     if grid == wanted:
@@ -240,7 +215,7 @@ def _versions(parts: Sequence[GraphPart]) -> tuple[int, int]:
         raise ModelFileError(
             f"The members' graphs cannot be merged: they have the operator sets {sorted(opsets)}; expected one of "
             f"{_OPSETS.start} to {_OPSETS.stop - 1}, the same in all.",
-            fix="Train them anew with one version of hilum.",
+            fix="Train them again with one version of hilum.",
         )
     return opsets.pop(), max(part.model.ir_version for part in parts)
 
@@ -270,12 +245,6 @@ class _Draft:
         name = output or f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
-
-    def split(self, name: str) -> tuple[str, str]:
-        """Add a node that halves the first axis."""
-        halves = (f"direct_{len(self.nodes)}", f"mirrored_{len(self.nodes)}")
-        self.nodes.append(helper.make_node("Split", [name], list(halves), axis=0))
-        return halves
 
     def mean(self, name: str, *, axis: int, keepdims: int = 0) -> str:
         """Add nodes for the mean over an axis."""
