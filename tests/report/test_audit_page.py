@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from hilum.judge.audit.audit import Audit, audit_data
 from hilum.judge.audit.checks import check_of
-from hilum.report.audit_page import audit_page
+from hilum.report.audit_page import audit_page, film_jpeg, seen_png
 
 from ..planted import tilt
 
@@ -70,7 +72,7 @@ def test_trivial_models_stand_in_a_table_beside_chance(page: str) -> None:
     table = page[page.index('id="trivial"') :]
     for words in ("16x16 pixels", "8x8 pixels", "Centre blacked out", "Outer frame", "The file, not the picture"):
         assert words in table
-    assert re.search(r'<tr class="error"><td><img [^>]+></td><th scope="row">Outer frame', table)
+    assert re.search(r'<tr class="error"><td><img [^>]+></td>\s*<th scope="row">Outer frame', table)
     assert table.count('class="chance"') == 7
 
 
@@ -98,3 +100,28 @@ def test_films_that_went_away_do_not_stop_the_page(tmp_path: Path, plant_set: Pl
     audit = audit_data(data)
     first.unlink()
     assert "cannot be read" in audit_page(audit)
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def pixels_in(data: bytes | None) -> np.ndarray:
+    assert data
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def test_a_film_becomes_a_small_picture(tmp_path: Path, write_film: Callable[..., Path]) -> None:
+    data = film_jpeg(write_film(tmp_path / "a.png", size_px=400))
+    assert max(pixels_in(data).shape) == 180
+    assert data is not None
+    assert len(data) < 15_000
+    assert film_jpeg(tmp_path / "gone.png") is None
+
+
+def test_what_a_model_sees_is_shown_and_no_more() -> None:
+    thumbnail = np.full((32, 32), 200, np.uint8)
+    assert pixels_in(seen_png(thumbnail, "thumbnail_8")).shape == (8, 8)
+    assert pixels_in(seen_png(thumbnail, "thumbnail_16")).shape == (16, 16)
+    assert (pixels_in(seen_png(thumbnail, "center_blacked")) == 0).sum() == 26**2
+    assert (pixels_in(seen_png(thumbnail, "border_only")) == 0).sum() == 30**2
+    assert seen_png(thumbnail, "metadata") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -268,6 +269,20 @@ def test_shortcuts_of_one_finding_and_of_films_with_twins_only(
     evaluate_model(tiny_model, tmp_path / "leak", tmp_path / "leaked", shortcuts=True)
     found = json.loads((tmp_path / "leaked" / "shortcuts.json").read_text(encoding="utf-8"))
     assert (found["part"], found["films"]["judged"]) == ("test", 2)
+    page = (tmp_path / "leaked" / "report.html").read_text(encoding="utf-8")
+    assert "Problems in the data or the model" in page
+    assert "2 test films are also in train." in page
+
+
+def test_a_shortcut_stands_among_the_problems(
+    looking_model: Callable[..., Path], marked_films: Path, tmp_path: Path
+) -> None:
+    model = looking_model(tmp_path / "m.onnx", ((0, 0),), 0.67)  # it looks at the marker in the corner alone
+    evaluate_model(model, marked_films, tmp_path / "out", shortcuts=True)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    problems = page[page.index('id="faults"') : page.index('class="headline"')]
+    assert re.search(r'<li class="warning">.*<p>This model ranks films better than chance with both lungs', problems)
+    assert "shortcut" not in (tmp_path / "out" / "metrics.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("absolute", [False, True])

@@ -19,6 +19,8 @@ from hilum.errors import InconsistentDataset, InputError
 from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.film.radiograph import Radiograph
+from hilum.judge.audit.check import AuditData, Fault, run_checks
+from hilum.judge.audit.checks import all_checks
 from hilum.judge.external.figures import (
     EvaluationMetrics,
     TrainedOn,
@@ -138,7 +140,7 @@ def evaluate_model(
     judged = _judge(classifier, scan, chosen, console)
     metrics = _measure(classifier, judged)
     found = _probe(classifier, model, scan.dataset.root, judged, traits, console=console) if shortcuts else None
-    page = _page(classifier, scan, judged, metrics, found)
+    page = _page(classifier, scan, judged, metrics, found, faults=_faults(scan, chosen, found))
     write_splits(out / "splits.csv", scan.dataset.records, chosen.splits, scan.groups)
     replace_file(out / "predictions.csv", predictions_csv([("test", judged.known), ("unknown", judged.unknown)]))
     replace_file(out / "report.html", page)
@@ -263,7 +265,13 @@ def _probe(
 
 
 def _page(
-    classifier: Classifier, scan: Scan, judged: _Judged, metrics: EvaluationMetrics, shortcuts: Shortcuts | None
+    classifier: Classifier,
+    scan: Scan,
+    judged: _Judged,
+    metrics: EvaluationMetrics,
+    shortcuts: Shortcuts | None,
+    *,
+    faults: Sequence[Fault],
 ) -> str:
     external = external_section(metrics)
     return report_page(
@@ -274,11 +282,20 @@ def _page(
             parts={"test": scored_of(judged.known)},
             mistakes=worst_mistakes(judged.known, classifier, scan.dataset.root),
             facts=[("Model", classifier.metadata.name), ("SHA-256", classifier.identity["sha256"])],
+            faults=[fault.to_dict() for fault in faults],
             notes=judged.notes,
             sections=[
                 *([external] if external else []),
                 *(shortcuts_sections(shortcuts) if shortcuts else ()),
                 answers_section({"test": judged.known}, classifier.metadata),
             ],
+            caution=shortcuts.figures.verdict.words if shortcuts else "",
         )
     )
+
+
+def _faults(scan: Scan, chosen: _Chosen, shortcuts: Shortcuts | None) -> list[Fault]:
+    """Return what is wrong with the films and, if its shortcuts were measured, with the model; without notes."""
+    verdict = shortcuts.figures.verdict if shortcuts else None
+    data = AuditData(scan, tuple(chosen.splits), shortcut=verdict, is_trained_on=False)
+    return [fault for fault in run_checks(data, all_checks()).faults if fault.severity != "note"]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from hilum.data.folder import Dataset
+from hilum.data.scan import Scan
+from hilum.judge.audit.check import AuditData, run_checks
 from hilum.judge.intervals import Interval
 from hilum.judge.shortcuts.occlusion import AsAnswered, CueFigures
-from hilum.judge.shortcuts.verdict import judge_cues
+from hilum.judge.shortcuts.verdict import CHECKS, judge_cues
 
 
 def cues(**limits: tuple[float, float]) -> dict[str, CueFigures]:
@@ -55,3 +61,25 @@ def test_few_films_of_a_finding_give_no_verdict(counts: list[int]) -> None:
     found = judge_cues(cues(border_only=(0.9, 1.0)), counts)
     assert (found["code"], found["above_chance"]) == ("too-few", ())
     assert "5 films of each of two findings" in found["words"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "counts", "status"),
+    [
+        ({"border_only": (0.73, 0.99)}, [20, 20], "failed"),
+        ({}, [20, 20], "passed"),
+        ({}, [2, 2], "not_applicable"),
+        (None, [], "not_applicable"),
+    ],
+)
+def test_a_shortcut_is_a_check_that_needs_a_model(limits: dict | None, counts: list[int], status: str) -> None:
+    verdict = None if limits is None else judge_cues(cues(**limits), counts)
+    films = Scan(Dataset(Path(), "set", ()), (), (), np.zeros(0, np.int64), ())
+    results = run_checks(AuditData(films, (), shortcut=verdict), CHECKS)
+    (outcome,) = results.outcomes
+    assert outcome.status == status
+    if status == "failed":
+        assert verdict is not None
+        assert [(fault.severity, fault.message) for fault in results.faults] == [("warning", verdict["words"])]
+    if verdict is None:
+        assert "`hilum evaluate --shortcuts`" in outcome.why

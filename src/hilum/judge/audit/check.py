@@ -6,7 +6,7 @@ returns the faults that it finds. `hilum audit`, `train` and `evaluate` run the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -99,7 +99,7 @@ class AuditData(Films):
 
     figures: dict[str, Any] = field(default_factory=dict)
     seen: np.ndarray | None = None
-    shortcut: dict[str, Any] | None = None
+    shortcut: Mapping[str, Any] | None = None
     is_trained_on: bool = True
 
     @cached_property
