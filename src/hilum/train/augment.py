@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal, get_args
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-__all__ = ["POLICIES", "SIMPLE", "STRONGEST", "Augmentation", "augment", "no_changes"]
+__all__ = ["POLICIES", "SIMPLE", "STRONGEST", "Augmentation", "Policy", "augment", "no_changes"]
 
-POLICIES = ("changes", "randaugment", "augmix", "mixup", "cutmix", "erasing")
+Policy = Literal["changes", "randaugment", "augmix", "mixup", "cutmix", "erasing"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 STRONGEST: dict[str, float] = {  # each change alone, at a strength of 1
     "rotation_degrees": 30.0,
     "zoom_fraction": 0.3,
@@ -53,23 +56,23 @@ class Augmentation:
         policy_strength: How strong the policies other than ``changes`` are, 0 to 1.
     """
 
-    flip_probability: float = 0.5
-    rotation_degrees: float = 10.0
-    zoom_fraction: float = 0.1
-    stretch_fraction: float = 0.15
-    shift_fraction: float = 0.05
-    photometric_probability: float = 0.5
-    gamma: float = 0.5
-    contrast_fraction: float = 0.2
-    brightness_fraction: float = 0.1
-    blur_sigma_px: float = 1.0
-    noise_sigma_fraction: float = 0.03
-    lost_resolution_fraction: float = 0.5
-    lungs_only_probability: float = 0.0
-    lungs_hidden_probability: float = 0.0
-    frame_probability: float = 0.0
-    policy: str = "changes"
-    policy_strength: float = 0.5
+    flip_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
+    zoom_fraction: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    stretch_fraction: Annotated[float, Field(ge=0, le=2)] = 0.15
+    shift_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    photometric_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    gamma: Annotated[float, Field(ge=0, le=4)] = 0.5
+    contrast_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
+    brightness_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    blur_sigma_px: Annotated[float, Field(ge=0, le=20)] = 1.0
+    noise_sigma_fraction: Annotated[float, Field(ge=0, le=1)] = 0.03
+    lost_resolution_fraction: Annotated[float, Field(ge=0, le=0.95)] = 0.5
+    lungs_only_probability: Annotated[float, Field(ge=0, le=0.8)] = 0.0
+    lungs_hidden_probability: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    frame_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+    policy: Policy = "changes"
+    policy_strength: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     @property
     def needs_lungs(self) -> bool:

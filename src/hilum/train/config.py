@@ -1,24 +1,28 @@
-"""The settings of a training run: one tree of dataclasses, read from and written to ``run.toml``.
+"""The settings of a training run, read from and written to ``run.toml``.
 
-An unknown key or a value of the wrong kind is an error that names the nearest known key; nothing is ignored. All of it
-is told without Keras, which takes seconds to import.
+pydantic checks them. An unknown key, a value of the wrong type or a value out of range is an error; the message names
+the setting and, for a name, the nearest known one. Nothing here needs Keras, which takes seconds to import.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.preprocess import Preprocessing, without_lung_crop
-from hilum.train.augment import POLICIES, SIMPLE, Augmentation
+from hilum.train.augment import SIMPLE, Augmentation
 from hilum.train.backbones import check_backbone
 
 __all__ = [
+    "MOST_AUGMENTATION",
     "OPTIMISERS",
     "SCHEDULES",
     "DataSettings",
@@ -30,32 +34,15 @@ __all__ = [
     "to_toml",
 ]
 
-OPTIMISERS = ("adam", "adamw", "sgd", "lion", "rmsprop")
-SCHEDULES = ("cosine", "linear", "constant")
-CLASS_WEIGHTS = ("balanced", "none")
-KEEP = ("proven", "best", "last")
-SAMPLINGS = ("films", "sources")
-WEIGHTS = ("imagenet", "chest", "none")
-
-MOST_AUGMENTATION = {
-    "flip_probability": 1,
-    "rotation_degrees": 180,
-    "zoom_fraction": 0.9,
-    "stretch_fraction": 2,
-    "shift_fraction": 0.5,
-    "photometric_probability": 1,
-    "gamma": 4,
-    "contrast_fraction": 1,
-    "brightness_fraction": 1,
-    "blur_sigma_px": 20,
-    "noise_sigma_fraction": 1,
-    "lost_resolution_fraction": 0.95,
-    "lungs_only_probability": 0.8,
-    "lungs_hidden_probability": 0.2,
-    "frame_probability": 1,
+Optimiser = Literal["adam", "adamw", "sgd", "lion", "rmsprop"]
+Schedule = Literal["cosine", "linear", "constant"]
+OPTIMISERS: tuple[Optimiser, ...] = get_args(Optimiser)
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+MOST_AUGMENTATION = {  # the largest value of each strength
+    name: hint.__metadata__[0].metadata[1].le
+    for name, hint in get_type_hints(Augmentation, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
 }
-
-Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -67,8 +54,8 @@ class DataSettings:
         test_fraction: Share of all films kept for the test, where the data set has no test part of its own.
     """
 
-    validation_fraction: float = 0.2
-    test_fraction: float = 0.2
+    validation_fraction: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
+    test_fraction: Annotated[float, Field(ge=0.05, le=0.5)] = 0.2
 
 
 @dataclass(frozen=True)
@@ -97,24 +84,41 @@ class FitSettings:
             place; 0 for none.
     """
 
-    epochs: int = 6
-    trainable_fraction: float = 0.6
-    batch_size: int = 16
-    optimiser: str = "adamw"
-    learning_rate: float = 3e-5
-    schedule: str = "cosine"
-    weight_decay: float = 1e-3
-    dropout: float = 0.3
-    label_smoothing: float = 0.05
-    class_weights: str = "balanced"
-    sampling: str = "films"
-    patience: int = 3
-    keep: str = "proven"
-    ema_momentum: float = 0.0
+    epochs: Annotated[int, Field(ge=0, le=100_000)] = 6
+    trainable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.6
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
+    optimiser: Optimiser = "adamw"
+    learning_rate: Annotated[float, Field(ge=1e-8, le=10)] = 3e-5
+    schedule: Schedule = "cosine"
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    dropout: Annotated[float, Field(ge=0, le=0.95)] = 0.3
+    label_smoothing: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    class_weights: Literal["balanced", "none"] = "balanced"
+    sampling: Literal["films", "sources"] = "films"
+    patience: Annotated[int, Field(ge=1, le=100_000)] = 3
+    keep: Literal["proven", "best", "last"] = "proven"
+    ema_momentum: Annotated[float, Field(ge=0, le=0.9999)] = 0.0
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class _Settings:
+    """The settings as pydantic reads them: types, choices and ranges of each, but nothing that lies between two."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    backbone: str = "efficientnet-lite0"
+    weights: Literal["imagenet", "chest", "none"] = "imagenet"
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    folds: int = 0
+    by_source: bool = False
+    data: DataSettings = field(default_factory=DataSettings)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    fit: FitSettings = field(default_factory=FitSettings)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True)
+class RunConfig(_Settings):
     """Everything that decides a training run, apart from the films.
 
     Attributes:
@@ -126,18 +130,12 @@ class RunConfig:
         by_source: Whether each source of the training films is also judged by a model trained without it.
     """
 
-    backbone: str = "efficientnet-lite0"
-    weights: str = "imagenet"
-    seed: int = 0
-    folds: int = 0
-    by_source: bool = False
-    data: DataSettings = field(default_factory=DataSettings)
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    fit: FitSettings = field(default_factory=FitSettings)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
     def __post_init__(self) -> None:
-        _check(self)
+        _validated(dataclasses.asdict(self), _Settings())
+        _check_together(self)
+
+
+_READER = TypeAdapter(_Settings)
 
 
 def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
@@ -182,7 +180,10 @@ def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None, w
     backbone = values.get("backbone", "efficientnet-lite0")
     if not isinstance(backbone, str):
         raise ConfigError(f"The setting `backbone` must be a name; received {backbone!r}.")
-    return _merged(default_config(backbone), values, "")
+    if isinstance(values.get("preprocessing"), Mapping):
+        values["preprocessing"] = without_lung_crop(values["preprocessing"])
+    base = default_config(backbone)
+    return RunConfig(**vars(_validated(_merged(dataclasses.asdict(base), values), base)))
 
 
 def setting_names() -> tuple[str, ...]:
@@ -245,74 +246,71 @@ def _toml_value(value: Any) -> str:
     return repr(value)
 
 
-def _merged(base: Settings, values: Mapping[str, Any], where: str) -> Settings:
-    known = {item.name: getattr(base, item.name) for item in dataclasses.fields(base)}  # type: ignore[arg-type]
-    changes: dict[str, Any] = {}
-    for key, value in (without_lung_crop(values) if isinstance(base, Preprocessing) else values).items():
-        name = f"{where}{key}"
-        if key not in known:
-            elsewhere = [one for one in setting_names() if one.rpartition(".")[2] == key]
-            fix = f"Did you mean `{elsewhere[0]}`?" if elsewhere else nearest_name(key, known)
-            raise ConfigError(f"Unknown setting `{name}`.", fix=fix)
-        if dataclasses.is_dataclass(known[key]):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"`{name}` must be a table; received {value!r}.", fix=f"Write it as [{name}].")
-            changes[key] = _merged(known[key], value, f"{name}.")
-        else:
-            changes[key] = _converted(name, value, known[key])
-    return dataclasses.replace(base, **changes)  # type: ignore[type-var]
+def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of ``base`` with those of ``values`` over them, section by section."""
+    changed = {
+        key: _merged(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
+        for key, value in values.items()
+    }
+    return {**base, **changed}
 
 
-def _converted(name: str, value: Any, default: Any) -> Any:
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(default, tuple) and isinstance(value, list) and len(value) == len(default):
-        return tuple(_converted(name, item, like) for item, like in zip(value, default, strict=True))
-    if type(value) is not type(default):
-        raise ConfigError(
-            f"The setting `{name}` must be of type {type(default).__name__}; received {value!r}.",
-            fix=f"The default is {_toml_value(default)}.",
-        )
-    return value
+def _validated(values: Mapping[str, Any], base: _Settings) -> _Settings:
+    """Return settings made of plain values.
+
+    Args:
+        values: The values by section and key.
+        base: The defaults, for the messages.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is of the wrong type or out of range.
+    """
+    try:
+        return _READER.validate_json(json.dumps(values, default=str))  # lists become tuples, tables become sections
+    except ValidationError as error:
+        fault = min(error.errors(), key=lambda one: one["type"] != "unexpected_keyword_argument")
+        said = fault.get("ctx", {}).get("error")
+        place = [one for one in fault["loc"] if isinstance(one, str)]
+        # A section's own check has said what is wrong already.
+        raise (said if isinstance(said, ConfigError) else _config_error(fault["type"], place, values, base)) from None
 
 
-def _check(config: RunConfig) -> None:
-    fit, data, augmentation = config.fit, config.data, config.augmentation
-    ranges: list[tuple[str, float, float, float]] = [
-        ("seed", config.seed, 0, 2**32 - 1),
-        ("preprocessing.size_px", config.preprocessing.size_px, 32, 1024),
-        ("data.validation_fraction", data.validation_fraction, 0.05, 0.5),
-        ("data.test_fraction", data.test_fraction, 0.05, 0.5),
-        ("fit.epochs", fit.epochs, 0, 100_000),
-        ("fit.trainable_fraction", fit.trainable_fraction, 0, 1),
-        ("fit.batch_size", fit.batch_size, 2, 4096),
-        ("fit.learning_rate", fit.learning_rate, 1e-8, 10),
-        ("fit.weight_decay", fit.weight_decay, 0, 1),
-        ("fit.dropout", fit.dropout, 0, 0.95),
-        ("fit.label_smoothing", fit.label_smoothing, 0, 0.5),
-        ("fit.patience", fit.patience, 1, 100_000),
-        ("fit.ema_momentum", fit.ema_momentum, 0, 0.9999),
-        ("augmentation.policy_strength", augmentation.policy_strength, 0, 1),
-        *((f"augmentation.{name}", getattr(augmentation, name), 0, most) for name, most in MOST_AUGMENTATION.items()),
-    ]
-    for name, value, low, high in ranges:
-        if not low <= value <= high:
-            raise ConfigError(f"The setting `{name}` must lie between {low:g} and {high:g}; received {value}.")
+def _config_error(kind: str, place: Sequence[str], values: Any, table: Any) -> ConfigError:
+    """Return the error that tells what is wrong with the setting at a place, a row of sections and a key."""
+    if not place:
+        return ConfigError("A setting holds a text that is not Unicode.")
+    *sections, key = place
+    for section in sections:
+        values, table = values[section], getattr(table, section)
+    name, value, default = ".".join(place), values[key], getattr(table, key, None)
+    if kind == "unexpected_keyword_argument":
+        elsewhere = [one for one in setting_names() if one.rpartition(".")[2] == key]
+        known = [item.name for item in dataclasses.fields(table)]
+        fix = f"Did you mean `{elsewhere[0]}`?" if elsewhere else nearest_name(key, known)
+        return ConfigError(f"Unknown setting `{name}`.", fix=fix)
+    if dataclasses.is_dataclass(default):
+        return ConfigError(f"`{name}` must be a table; received {value!r}.", fix=f"Write it as [{name}].")
+    hint = get_type_hints(type(table), include_extras=True)[key]
+    if kind == "literal_error" and isinstance(value, str):
+        return ConfigError(f"The setting `{name}` cannot be `{value}`.", fix=nearest_name(value, get_args(hint)))
+    if kind in ("greater_than_equal", "less_than_equal"):
+        least, most = hint.__metadata__[0].metadata
+        low, high = least.ge, most.le
+        return ConfigError(f"The setting `{name}` must lie between {low:g} and {high:g}; received {value}.")
+    return ConfigError(
+        f"The setting `{name}` must be of type {type(default).__name__}; received {value!r}.",
+        fix=f"The default is {_toml_value(default)}.",
+    )
+
+
+def _check_together(config: RunConfig) -> None:
+    """Refuse settings that are right alone but not together, or that only training does not take."""
+    size_px = config.preprocessing.size_px
+    if not 32 <= size_px <= 1024:
+        raise ConfigError(f"The setting `preprocessing.size_px` must lie between 32 and 1024; received {size_px}.")
     if config.folds != 0 and not 2 <= config.folds <= 20:
         raise ConfigError(f"The setting `folds` must be 0 or between 2 and 20; received {config.folds}.")
-    choices = [
-        ("fit.optimiser", fit.optimiser, OPTIMISERS),
-        ("fit.schedule", fit.schedule, SCHEDULES),
-        ("fit.class_weights", fit.class_weights, CLASS_WEIGHTS),
-        ("fit.sampling", fit.sampling, SAMPLINGS),
-        ("fit.keep", fit.keep, KEEP),
-        ("weights", config.weights, WEIGHTS),
-        ("augmentation.policy", augmentation.policy, POLICIES),
-    ]
-    for name, choice, allowed in choices:
-        if choice not in allowed:
-            raise ConfigError(f"The setting `{name}` cannot be `{choice}`.", fix=nearest_name(choice, allowed))
-    check_backbone(config.backbone, config.preprocessing.size_px)
+    check_backbone(config.backbone, size_px)
     if (config.weights == "chest") != (config.backbone == "hilum-chest") and config.weights != "none":
         raise ConfigError(
             f"The backbone `{config.backbone}` does not start from the weights `{config.weights}`.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hilum.train.augment import SIMPLE, Augmentation, no_changes
+from hilum.train.augment import SIMPLE, Augmentation, Policy, no_changes
 
 __all__ = ["POLICY_VARIANTS", "PolicyVariant"]
 
@@ -54,7 +54,7 @@ def _variants() -> tuple[PolicyVariant, ...]:
     )
 
 
-def _policy(name: str) -> Augmentation:
+def _policy(name: Policy) -> Augmentation:
     return replace(Augmentation(), policy=name)
 
 
