@@ -906,7 +906,7 @@ def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_to
     assert process.returncode == 130
     assert output == ""
     assert messages.splitlines()[-1] == (
-        "hilum: interrupted. Repeat the command: a training run goes on where it stood, predict with --resume."
+        "hilum: interrupted. Repeat the command to continue; predict needs --resume for that."
     )
     assert "Traceback" not in messages
     assert not (out / "metrics.json").exists()

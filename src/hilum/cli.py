@@ -107,7 +107,7 @@ def main() -> None:
         code = 2
     if code == _INTERRUPTED:  # typer makes this of Ctrl-C, without a word
         typer.echo(
-            "hilum: interrupted. Repeat the command: a training run goes on where it stood, predict with --resume.",
+            "hilum: interrupted. Repeat the command to continue; predict needs --resume for that.",
             err=True,
         )
     if code in (_INTERRUPTED, _ENDED):

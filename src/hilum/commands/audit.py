@@ -18,7 +18,9 @@ def audit(  # noqa: PLR0917 - typer hands them over by name
     data: DataArgument,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Write report.html and audit.json there; else only the table."),
+        typer.Option(
+            "--out", metavar="DIR", help="Folder for report.html and audit.json. Without it, only the table is shown."
+        ),
     ] = None,
     repair: Annotated[
         Path | None,
@@ -30,14 +32,16 @@ def audit(  # noqa: PLR0917 - typer hands them over by name
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option("--ignore", metavar="KIND", help="Do not count faults of this kind, such as leak; repeatable."),
+        typer.Option(
+            "--ignore", metavar="KIND", help="Do not count faults of this kind, such as leak. You can repeat it."
+        ),
     ] = None,
     column: ColumnOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier audit in DIR, an earlier OUT.csv.")
+        bool, typer.Option("--overwrite", help="Replace an earlier audit in DIR and an earlier OUT.csv.")
     ] = False,
 ) -> None:
-    """Say what is wrong with a data set before anything is trained. Nothing in DATA is changed.
+    """Find problems in a data set before you train on it. Nothing in DATA is changed.
 
     Exit code 1: a fault of severity error was found (do not train on the films as they are), or a file cannot be read.
 

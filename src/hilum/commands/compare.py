@@ -13,13 +13,13 @@ __all__ = ["compare"]
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="A folder left by `train` or `evaluate`.")],
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another such folder.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Also leave compare.json and compare.html there.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for compare.json and compare.html.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier comparison in DIR.")] = False,
 ) -> None:
-    """Say which of two models is better on the films both have judged, or that these films cannot tell.
+    """Compare two models on the films that both have judged: which is better, or whether these films are too few.
 
     Example: hilum compare run-a run-b
     """

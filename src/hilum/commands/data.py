@@ -24,8 +24,8 @@ def data_list() -> None:
 
 
 @data_app.command("get")
-def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `hilum data list`.")]) -> None:
-    """Download a public set with its own client and print the folder it lies in."""
+def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `hilum data list`.")]) -> None:
+    """Download a public set with its own client and print its folder."""
     from hilum.data.fetch import fetch
 
     typer.echo(str(fetch(name)))
@@ -33,10 +33,12 @@ def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="A name of
 
 @data_app.command("index")
 def data_index(
-    table: Annotated[Path, typer.Argument(metavar="CSV", help="Fingerprints, findings and files of known films.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the index goes, .npz.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="CSV", help="Table of fingerprints, findings and files of the public films.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the index, .npz.")],
     patients: Annotated[
-        Path | None, typer.Option("--patients", metavar="CSV", help="Patients of films: set, file, patient.")
+        Path | None, typer.Option("--patients", metavar="CSV", help="Table of patients: set, file, patient.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier index in FILE.")] = False,
 ) -> None:

@@ -14,11 +14,11 @@ __all__ = ["demo"]
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the demo goes; replaced.")] = Path(
-        "hilum-demo"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the demo. An earlier demo in it is replaced.")
+    ] = Path("hilum-demo"),
 ) -> None:
-    """Show the whole path on drawn films: draw, audit, train, judge, classify. Half a minute, 4 on a busy machine."""
+    """Show every step on drawn films: draw, audit, train, evaluate, predict. Takes 30 s to 5 min."""
     check_training()
     from hilum.workflows.demo import make_folder, run_demo
 

@@ -28,22 +28,26 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Folders of finished runs, or RUN/folds for a run's folds; one RUN alone: its folds."
+            metavar="RUN...", help="Folders of finished runs. RUN/folds, or one RUN alone, means the folds of that run."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The ensemble's folder.")],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the ensemble.")],
     method: Annotated[
         Method,
-        typer.Option(help="average of probabilities, geometric mean, or a stack fitted on out-of-fold answers."),
+        typer.Option(
+            help="average: mean of probabilities; geometric: geometric mean; stack: fitted on out-of-fold answers."
+        ),
     ] = Method.average,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DATA", help="The runs' data set, to measure the sealed file on its films."),
+        typer.Option(
+            "--data", metavar="DATA", help="The data set of the runs. The ensemble is evaluated on its test films."
+        ),
     ] = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier ensemble in RUN.")] = False,
 ) -> None:
-    """Seal several trained models as one model file, and measure whether that is better than the best of them.
+    """Combine several trained models in one model file and compare it with the best of them.
 
     Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
     """

@@ -18,25 +18,29 @@ __all__ = ["evaluate"]
 def evaluate(  # noqa: PLR0917 - typer hands them over by name
     data: DataArgument,
     model: ModelOption,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where metrics.json and report.html go.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for metrics.json and report.html.")],
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="THEIRS=OURS", help="Their name of a finding, and the model's; repeatable."),
+        typer.Option(
+            "--map",
+            metavar="THEIRS=OURS",
+            help="Name of a finding in DATA, and the model's name for it. You can repeat it.",
+        ),
     ] = None,
     shortcuts: Annotated[
         bool,
         typer.Option(
             "--shortcuts",
-            help="Also measure what the score rests on: lungs hidden, border only, thumbnails, heat maps, damaged "
-            "films, subgroups. From half a minute on.",
+            help="Also test for shortcuts: lungs hidden, border only, thumbnails, heat maps, damaged "
+            "films, subgroups. Takes at least half a minute.",
         ),
     ] = False,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in DIR.")] = False,
 ) -> None:
-    """Judge a model on films with known findings: the test part where DATA has one, else all of it.
+    """Evaluate a model on films with known findings. If DATA has a test part, only that is used.
 
-    With --shortcuts the report and shortcuts.json also say what the model's score rests on.
+    With --shortcuts, the report and shortcuts.json also show what the model uses besides the lungs.
 
     Example: hilum evaluate --model run/model.onnx other-hospital/ --out other --shortcuts
     """

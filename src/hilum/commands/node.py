@@ -24,27 +24,30 @@ class LogFormat(StrEnum):
 
 
 def node(  # noqa: PLR0917 - typer hands them over by name
-    ae_title: Annotated[str, typer.Option("--ae-title", metavar="TITLE", help="This node's own AE title.")],
-    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Where it listens; 0 for any free port.")],
+    ae_title: Annotated[str, typer.Option("--ae-title", metavar="TITLE", help="The AE title of this node.")],
+    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port to listen on. 0 takes any free port.")],
     model: ModelOption = Path(DEFAULT_MODEL),
     host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="The address it listens on; 0.0.0.0 for all.")
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on. 0.0.0.0 means all addresses.")
     ] = "127.0.0.1",
     send_to: Annotated[
-        str | None, typer.Option("--send-to", metavar="AE@HOST:PORT", help="The archive that gets the results.")
+        str | None, typer.Option("--send-to", metavar="AE@HOST:PORT", help="The archive that receives the results.")
     ] = None,
     spool: Annotated[
-        Path, typer.Option("--spool", metavar="DIR", help="Where films and results wait; one node's alone.")
+        Path,
+        typer.Option("--spool", metavar="DIR", help="Folder in which films and results wait. Each node needs its own."),
     ] = Path("hilum-spool"),
     accept_from: Annotated[
         list[str] | None,
-        typer.Option("--accept-from", metavar="AE[@HOST]", help="Who may send films, and from where; may be repeated."),
+        typer.Option(
+            "--accept-from", metavar="AE[@HOST]", help="Who may send films, and from which host. You can repeat it."
+        ),
     ] = None,
-    log: Annotated[LogFormat, typer.Option("--log", help="Lines of the log as text or as JSON.")] = LogFormat.plain,
+    log: Annotated[LogFormat, typer.Option("--log", help="Write the log as text or as JSON.")] = LogFormat.plain,
 ) -> None:
-    """Take films over the network as a DICOM node, judge them, send structured reports and heat maps to an archive.
+    """Start a DICOM node: it receives films and sends structured reports and heat maps to an archive.
 
-    Runs until SIGTERM or Ctrl-C. What waits stays in the spool, and the next run goes on with it.
+    It runs until SIGTERM or Ctrl-C. Films that still wait stay in the spool for the next start.
 
     Example: hilum node --ae-title HILUM --port 11112 --send-to ORTHANC@localhost:4242
     """

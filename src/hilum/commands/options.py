@@ -19,8 +19,8 @@ DataArgument = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help="A folder with one sub-folder a finding, one with train/ and test/ of such, or a CSV with the columns "
-        "path, finding and optionally split, patient, source, group, age (or usual names for them; see --column).",
+        help="A folder with one sub-folder for each finding, a folder with train/ and test/ of such folders, or a CSV "
+        "file with the columns path and finding, and optionally split, patient, source, group, age (see --column).",
     ),
 ]
 ModelOption = Annotated[
@@ -28,7 +28,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="A run's folder or its model.onnx, made by `hilum train`; or `chest`, which ships.",
+        help="A model.onnx made by `hilum train`, the folder of its run, or `chest`, the model that comes with hilum.",
     ),
 ]
 SetOption = Annotated[
@@ -45,7 +45,7 @@ ColumnOption = Annotated[
     typer.Option(
         "--column",
         metavar="ROLE=NAME...",
-        help="Which column of a CSV holds what, where its name does not say so: --column path=file finding=dx. "
+        help="Names of the columns of a CSV file, if hilum does not know them: --column path=file finding=dx. "
         f"ROLE: {', '.join(ROLES)}.",
     ),
 ]
@@ -63,7 +63,7 @@ def with_columns(paths: Iterable[Path], columns: Sequence[str] | None) -> list[P
         return found
     if not any(map(is_manifest, found)):
         raise InputError(
-            f"--column says what the columns of a CSV hold, but `{found[0]}` is none.",
+            f"--column names the columns of a CSV file, but `{found[0]}` is not a CSV file.",
             fix="Leave it out, or name a CSV.",
         )
     return [listing(path, told) if is_manifest(path) else path for path in found]

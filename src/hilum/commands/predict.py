@@ -32,30 +32,34 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
         list[Path],
         typer.Argument(
             metavar="PATH...",
-            help="Films, folders that are read recursively, CSV files with a column of paths, .txt files with a path a "
-            "line, or - for a list of paths on standard input.",
+            help="Films; folders, which are read recursively; CSV files with a column of paths; .txt files with one "
+            "path per line; or - for a list of paths on standard input.",
         ),
     ],
     model: ModelOption = Path(DEFAULT_MODEL),
     format_: Annotated[Format, typer.Option("--format", help="How the answers are written.")] = Format.table,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write there and not to standard output.")
+        Path | None, typer.Option("--out", metavar="FILE", help="Write to this file instead of standard output.")
     ] = None,
     heatmaps: Annotated[
         Path | None,
-        typer.Option("--heatmaps", metavar="DIR", help="Also write a heat map of each film. Where, not why."),
+        typer.Option(
+            "--heatmaps",
+            metavar="DIR",
+            help="Folder for a heat map of each film. It shows where the evidence lies, not why.",
+        ),
     ] = None,
     lungs: Annotated[
         Path | None,
-        typer.Option("--lungs", metavar="DIR", help="Also write a mask of each film's lungs, white on black."),
+        typer.Option("--lungs", metavar="DIR", help="Folder for a mask of the lungs of each film, white on black."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with FILE where an earlier run of the same command was ended.")
+        bool, typer.Option("--resume", help="Continue FILE if the same command was interrupted earlier.")
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Replace what an earlier predict wrote to FILE and DIR. Nothing else is ever replaced."
+            "--overwrite", help="Replace what an earlier predict wrote to FILE and DIR. Other files are never replaced."
         ),
     ] = False,
     column: ColumnOption = None,
@@ -69,13 +73,14 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", min=1, help="Of the cluster; one a core unless given.")
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Number of workers of the cluster. Default: one per core."),
     ] = None,
 ) -> None:
-    """Say what films show. PNG, JPEG and DICOM are told by their content.
+    """Classify films. The content of a file tells whether it is PNG, JPEG or DICOM, not its name.
 
-    A film that may not be judged is refused with its reasons; one that cannot be read is listed with its error, and
-    the exit code is then 1.
+    A film that hilum does not judge is listed with the reasons. A film that cannot be read is listed with its error,
+    and the exit code is then 1.
 
     Example: hilum predict films/ --format csv --out answers.csv
     """

@@ -18,9 +18,12 @@ __all__ = ["serve"]
 def serve(
     model: ModelOption = Path(DEFAULT_MODEL),
     host: Annotated[
-        str, typer.Option("--host", metavar="HOST", help="The address; any but this computer's own needs a token.")
+        str,
+        typer.Option(
+            "--host", metavar="HOST", help="Address to listen on. Any address but this computer's own needs a token."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="P", help="0 takes a free one and says which.")] = 8000,
+    port: Annotated[int, typer.Option("--port", metavar="P", help="Port. 0 takes any free port and shows it.")] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
@@ -28,11 +31,11 @@ def serve(
             metavar="T",
             envvar="HILUM_TOKEN",
             show_envvar=False,
-            help="What callers must know; better set HILUM_TOKEN, which other users of this computer cannot see.",
+            help="Password for callers. Setting HILUM_TOKEN is safer: other users of this computer can see options.",
         ),
     ] = None,
 ) -> None:
-    """Answer over HTTP: a page for people at /, a REST service for programs at /v1/predictions.
+    """Start a web server: a page for people at /, a REST service for programs at /v1/predictions.
 
     Example: hilum serve
     """

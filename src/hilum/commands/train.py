@@ -17,33 +17,44 @@ __all__ = ["train"]
 
 def train(  # noqa: PLR0917 - typer hands them over by name
     data: DataArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder; a run that was killed goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="RUN", help="Folder for the run. If a run there was interrupted, it continues."),
+    ],
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings (run.toml); see RUN/config.toml for all.")
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="File with settings (run.toml). RUN/config.toml lists all settings."
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="efficientnet-lite0 (default), plain-cnn, hilum-chest (from the chest model that ships), or one of "
-            "keras.applications such as MobileNetV2."
+            help="The network: efficientnet-lite0 (default), plain-cnn, hilum-chest (that of the chest model), or "
+            "one of keras.applications, such as MobileNetV2."
         ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="imagenet (default), chest (of hilum-chest), or none for random ones.")
+        str | None,
+        typer.Option(help="Starting weights: imagenet (default), chest (only for hilum-chest), or none (random)."),
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Also cross-validate the training films by groups.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Also cross-validate the training films in this many folds.")
+    ] = None,
     by_source: Annotated[
         bool | None,
-        typer.Option("--by-source", help="Also judge each source of a manifest by a model trained without it."),
+        typer.Option("--by-source", help="For each source of films, also train a model without it and test on it."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides split, first weights, order and augmentation.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the split, the first weights, the order and the augmentation.")
+    ] = None,
     settings: SetOption = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in RUN.")] = False,
 ) -> None:
-    """Train a classifier on a folder of films and judge it.
+    """Train a classifier on a folder of films and evaluate it.
 
-    Leaves in RUN: model.onnx (the whole model), model.keras, config.toml, splits.csv, history.csv, predictions.csv,
+    Files in RUN: model.onnx (the whole model), model.keras, config.toml, splits.csv, history.csv, predictions.csv,
     metrics.json, audit.json, report.html, model-card.md and claim.md.
 
     Example: hilum train films/ --out run --folds 5
