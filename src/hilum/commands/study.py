@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,35 +29,34 @@ class StudyKind(StrEnum):
 
 def study(  # noqa: PLR0917 - typer hands them over by name
     kind: Annotated[StudyKind, typer.Argument(metavar="noise|augmentation|backbones", help="What to compare.")],
-    data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help="As `hilum train` takes it; its test part takes no part."),
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="As `hilum train` takes it; the test part is not used.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the results; a killed study continues in it.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where it goes; a study that was killed goes on.")],
     external: Annotated[
         Path | None,
-        typer.Option("--external", metavar="OTHER", help="Films of other sources, to judge on the findings in common."),
+        typer.Option("--external", metavar="OTHER", help="Films of other sources, judged on the findings in common."),
     ] = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of the networks that learn: fewer take less time and show less.")
+        int | None, typer.Option(help="Epochs of the networks that learn. Fewer take less time and show less.")
     ] = None,
     backbone: Annotated[
-        list[str] | None, typer.Option("--backbone", metavar="NAME", help="Train this network alone; repeatable.")
+        list[str] | None, typer.Option("--backbone", metavar="NAME", help="Use this network only; repeatable.")
     ] = None,
     size_px: Annotated[
         list[int] | None, typer.Option("--size-px", metavar="S", help="Side of the networks' input; repeatable.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="Compare this one alone; repeatable.")
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Compare this variant only; repeatable.")
     ] = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier study in DIR.")] = False,
 ) -> None:
-    """Choose by evidence: compare ways of doing something by cross-validation of the training films, never on the test.
+    """Compare variants by cross-validation of the training films, and recommend one by fixed rules.
 
-    noise: ways of taking noise out of films. augmentation: random changes of training films. backbones: networks, with
-    what they cost. Leaves report.html and study.json in DIR.
+    noise: methods that remove noise from films. augmentation: random changes of training films. backbones: networks,
+    with what they cost. Leaves report.html and study.json in DIR. Test films are never used.
 
     Example: hilum study noise films/ --out noise --external other-hospital/
     """
@@ -66,38 +64,27 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     check_training()
     if kind is StudyKind.noise and not has_extra("study"):
         raise MissingExtra("`hilum study noise`", "study")
-    from hilum.train.study.settings import StudySettings, check_study
+    from hilum.report.study import study_text
+    from hilum.train.study_variants import StudyRequest, check_study
 
-    settings = StudySettings(
+    request = StudyRequest(
+        kind=kind.value,
+        data=data,
+        out=out,
+        external=external,
         folds=folds,
         epochs=epochs,
         only=tuple(only or ()),
         backbones=tuple(backbone or ()),
         sizes_px=tuple(size_px or ()),
+        overwrite=overwrite,
     )
-    check_study(kind.value, data, out, settings, external=external, overwrite=overwrite)
+    check_study(request)
     load_training()
+    from hilum.workflows.study import run_study
+
     console = TerminalConsole()
-    run, text = _study_of(kind)
-    figures = run(data, out, settings, external=external, overwrite=overwrite, console=console)
-    shown = text(figures, width=None if sys.stdout.isatty() else 200)
+    result = run_study(request, console=console)
+    shown = study_text(result, width=None if sys.stdout.isatty() else 200)
     typer.echo(printable(shown, lines=True), nl=False)
     console.say(f"Report: {out / 'report.html'}    {NOTICE}")
-
-
-def _study_of(kind: StudyKind) -> tuple[Callable[..., dict[str, Any]], Callable[..., str]]:
-    """Return what runs a study, and what writes its table."""
-    if kind is StudyKind.noise:
-        from hilum.report.study_noise_table import noise_text
-        from hilum.workflows.study_noise import study_noise
-
-        return study_noise, noise_text
-    if kind is StudyKind.augmentation:
-        from hilum.report.study_augmentation import augmentation_text
-        from hilum.workflows.study_augmentation import study_augmentation
-
-        return study_augmentation, augmentation_text
-    from hilum.report.study_backbones import backbone_text
-    from hilum.workflows.study_backbones import study_backbones
-
-    return study_backbones, backbone_text

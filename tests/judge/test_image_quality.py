@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from hilum.judge.study.image_quality import (
+from hilum.judge.image_quality import (
     DOSES,
     add_noise,
     edge_sharpness,
     edges_kept,
     fidelity,
+    measure_quality,
     residual_likeness,
     rib_contrast,
 )
@@ -73,3 +74,14 @@ def test_ribs_stand_out_more_where_noise_is_gone() -> None:
     assert mild > 1.3 * rib_contrast(keep, 125)
     assert rib_contrast(lambda film, _: blur(film, 0), 125) < mild  # blurred away, ribs do not stand out
     assert rib_contrast(keep, 2000) > 1.5 * rib_contrast(keep, 125)
+
+
+def test_quality_is_measured_at_every_dose(film: np.ndarray) -> None:
+    noisy = {dose: [add_noise(film, quanta, np.random.default_rng(3))] for dose, quanta in DOSES.items()}
+    kept, blurred = (measure_quality([film], noisy, clean_up) for clean_up in (keep, blur))
+    assert list(kept.fidelity) == list(DOSES)
+    assert kept.fidelity["low"]["psnr"] < kept.fidelity["high"]["psnr"]
+    assert kept.clean == {"psnr": 99.0, "edges_kept": pytest.approx(1.0)}
+    assert blurred.clean["edges_kept"] < 0.6
+    assert kept.residual_likeness < blurred.residual_likeness
+    assert blurred.structure["mtf50_clean"] < kept.structure["mtf50_clean"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.judge.study.changes import MARGIN, VERDICTS, change_of, figures_of_answers, judge_change, verdict_words
+from hilum.judge.intervals import Interval
+from hilum.judge.study import MARGIN, change_of, figures_of_answers, judge_change, study_faults
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,7 @@ def test_the_verdict_follows_from_the_interval_and_the_margin(
     low: float | None, high: float | None, verdict: str
 ) -> None:
     assert MARGIN == 0.01
-    assert judge_change({"value": 0.0, "low": low, "high": high}) == verdict
-    assert verdict in VERDICTS
+    assert judge_change(Interval(0.0, low, high)) == verdict
 
 
 def answers(truth: np.ndarray, noise: float, seed: int) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_a_planted_harm_is_found_and_none_is_found_where_there_is_none() -> None
     assert same["auroc"]["value"] == 0.0
     assert same["verdict"] == "no worse"
     assert same["identical"] and not harm["identical"]
-    assert (verdict_words(same), verdict_words(harm)) == ("the same answers", "worse")
+    assert (same.words, harm.words) == ("the same answers", "worse")
 
 
 def test_findings_without_a_film_are_left_out() -> None:
@@ -62,3 +62,22 @@ def test_figures_of_answers_have_intervals() -> None:
     assert told["n"] == 60
     assert told["accuracy"]["value"] == told["auroc"]["value"] == 1.0
     assert told["macro_f1"]["low"] < 1.0
+
+
+TITLES = {"none": "None", "flip": "Flip", "mixup": "MixUp", "other": "Other"}
+
+
+def test_the_same_answers_are_told_together() -> None:
+    answers = {name: np.full((3, 2), 0.5) for name in ("none", "flip", "mixup")} | {"other": np.full((3, 2), 0.4)}
+    faults = study_faults(TITLES, dict.fromkeys(TITLES, 0), answers)
+    assert len(faults) == 1
+    assert faults[0].startswith("None, Flip and MixUp gave the same answers to the last digit")
+    nearly = {**answers, "flip": answers["flip"] + 1e-12, "mixup": answers["mixup"] - 1e-12}
+    assert study_faults(TITLES, {}, nearly) == []
+
+
+def test_kept_random_weights_are_told() -> None:
+    assert study_faults(TITLES, {"none": 4, "flip": 0}, {}) == [
+        "None: 4 of its networks kept the random weights they began with. They learned nothing, so these figures say "
+        "nothing about it. Train for more epochs."
+    ]

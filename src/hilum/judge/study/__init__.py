@@ -1,1 +1,0 @@
-"""Figures, verdicts and pages of studies: `hilum study`."""

@@ -1,1 +1,0 @@
-"""Ways of training, compared by the same folds: `hilum study`."""
