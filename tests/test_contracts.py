@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import inspect
 import pickle
@@ -75,6 +76,22 @@ def test_every_room_has_its_place_among_the_layers() -> None:
         if path.suffix == ".py" or any(path.glob("*.py"))
     }
     assert rooms - {"hilum.__init__", "hilum.__pycache__"} == layers
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    """Late imports and those for type checkers count: a module never needs itself by way of others."""
+    wanted: dict[str, set[str]] = {}
+    for path in SOURCES:
+        name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+        wanted[name] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hilum"):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+                wanted[name] |= inner or {str(node.module)}
+            elif isinstance(node, ast.Import):
+                wanted[name] |= {alias.name for alias in node.names if alias.name.startswith("hilum")}
+    assert sum(map(len, wanted.values())) > 500
+    graphlib.TopologicalSorter(wanted).prepare()  # raises CycleError, which names the circle
 
 
 def test_every_module_has_its_test() -> None:
