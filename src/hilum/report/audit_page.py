@@ -7,10 +7,9 @@ thousands of films stays a few megabytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from hilum.errors import HilumError
 from hilum.film.decode import read_film
 from hilum.judge.audit.audit import Audit
 from hilum.judge.audit.check import SEVERITIES, AuditData, Check, Fault
+from hilum.judge.audit.figures import TrivialScore
 from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel, black_centre
 from hilum.judge.audit.trivial_scores import severity_of
 from hilum.report.audit_table import group_faults, verdict_words
@@ -76,7 +76,7 @@ class _ModelRow:
     """What a trivial model sees and scores."""
 
     model: TrivialModel
-    score: Mapping[str, Any]
+    score: TrivialScore
     severity: str
     png: bytes | None
 
@@ -90,7 +90,7 @@ def audit_page(audit: Audit) -> str:
     """
     data, results = audit.data, audit.results
     verdict, remedy = verdict_words(results)
-    films = {name: counts for name, counts in data.figures["films"].items() if any(counts.values())}
+    films = {name: counts for name, counts in data.figures.films.items() if any(counts.values())}
     page = render(
         "audit.html.j2",
         title=data.scan.dataset.name,
@@ -105,7 +105,7 @@ def audit_page(audit: Audit) -> str:
         not_applied=results.of_status("not_applicable"),
         ignored=results.of_status("ignored"),
         models=_model_rows(data),
-        figures={"traits": (), "ages": None} | data.figures,
+        figures=data.figures,
         films=films,
         findings=data.scan.dataset.findings,
         definitions=_TERMS,
@@ -175,7 +175,7 @@ def _group(data: AuditData, severity: str, check: Check, faults: Sequence[Fault]
 
 
 def _model_rows(data: AuditData) -> list[_ModelRow]:
-    scores = data.figures.get("trivial_models") or {}
+    scores = data.figures.trivial_models or {}
     return [
         _ModelRow(
             model,
@@ -184,5 +184,5 @@ def _model_rows(data: AuditData) -> list[_ModelRow]:
             seen_png(data.traits[0].thumbnail, model.name),
         )
         for model in TRIVIAL_MODELS
-        if (scores.get(model.name) or {}).get("cross_validation")
+        if model.name in scores and scores[model.name].cross_validation
     ]

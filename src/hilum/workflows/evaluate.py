@@ -282,7 +282,7 @@ def _page(
             parts={"test": scored_of(judged.known)},
             mistakes=worst_mistakes(judged.known, classifier, scan.dataset.root),
             facts=[("Model", classifier.metadata.name), ("SHA-256", classifier.identity["sha256"])],
-            faults=[fault.to_dict() for fault in faults],
+            faults=faults,
             notes=judged.notes,
             sections=[
                 *([external] if external else []),

@@ -277,7 +277,7 @@ def audit_run(out: Path, films: ReadFilms, split: Split, config: RunConfig, cons
     seen = films.seen if config.weights == "chest" else None
     with console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
         audit = audit_films(AuditData(scan, given, films.traits, seen=seen), done=done)
-    audit.data.figures["films"] = count_films(scan, split.splits.tolist())
+    audit = audit.with_films(count_films(scan, split.splits.tolist()))
     replace_file(out / "audit.json", json_file_text(audit.to_dict()))
     console.say(f"{verdict_words(audit.results)[0]} Details: {out / 'audit.json'}")
     return tuple(audit.faults)
@@ -325,9 +325,9 @@ def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judg
     """Write every result of a run, and put the figures and the model card into the model file."""
     out, scan, metrics = networks.out, networks.prepared.scan, judged.metrics
     history, metadata = networks.history(MODEL), judged.classifier.metadata
-    facts, told = _facts(networks, split, metadata), [fault.to_dict() for fault in faults]
+    facts = _facts(networks, split, metadata)
     plain = json.loads(metadata.to_json())
-    card = model_card_text(metadata=plain, metrics=metrics, facts=facts, faults=told)
+    card = model_card_text(metadata=plain, metrics=metrics, facts=facts, faults=faults)
     write_metadata(out / "model.onnx", dataclasses.replace(metadata, figures=metrics, model_card=card))
     claim = ClaimFacts(
         metadata=plain,
@@ -350,7 +350,7 @@ def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judg
         history=history,
         mistakes=worst_mistakes(judged.predictions["test"], judged.classifier, scan.dataset.root),
         facts=facts,
-        faults=told,
+        faults=faults,
         sections=[*([section] if section else []), answers_section(judged.predictions, metadata)],
     )
     replace_file(out / "model-card.md", card)

@@ -76,7 +76,7 @@ def test_one_patient_with_many_films_is_one_film(tmp_path: Path, plant_set: Plan
 
 def test_the_test_part_is_not_looked_at(tmp_path: Path, plant_set: PlantSet) -> None:
     films = looked_at(plant_set(tmp_path / "set", shrink))
-    assert associate_traits(dataclasses.replace(films, splits=("test",) * len(films.splits))) == []
+    assert associate_traits(dataclasses.replace(films, splits=("test",) * len(films.splits))) == ()
 
 
 def sources(*films: tuple[str, str]) -> list[str | None]:

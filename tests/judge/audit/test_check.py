@@ -10,6 +10,7 @@ import pytest
 
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.scan import Scan
+from hilum.figures import to_json
 from hilum.judge.audit.check import SEVERITIES, AuditData, Check, Fault, Found, run_checks
 
 
@@ -30,7 +31,7 @@ def check_that(found: Found | Exception, *, code: str = "odd", why: str = "", co
 
 def test_a_fault_is_plain_json() -> None:
     fault = Fault("leak", "error", "A test film has a twin.", ("test/é.png", "train/b.png"), 0.98)
-    assert json.loads(json.dumps(fault.to_dict())) == {
+    assert json.loads(json.dumps(to_json(fault))) == {
         "kind": "leak",
         "severity": "error",
         "message": "A test film has a twin.",

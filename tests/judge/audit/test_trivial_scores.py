@@ -9,8 +9,10 @@ import pytest
 
 from hilum.data.phantom import write_phantoms
 from hilum.judge.audit.check import AuditData, Fault
+from hilum.judge.audit.figures import AuditFigures, Score, TrivialScore
 from hilum.judge.audit.trivial import TRIVIAL_MODELS
-from hilum.judge.audit.trivial_scores import CHECKS, excess_of, score_trivial_models, severity_of, trivial_faults
+from hilum.judge.audit.trivial_scores import CHECKS, score_trivial_models, severity_of, trivial_faults
+from hilum.judge.intervals import Interval
 
 from ...planted import looked_at, mark_corner, shrink, tilt
 
@@ -30,7 +32,7 @@ def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: P
     scores = score_trivial_models(looked_at(plant_set(tmp_path / "set")))
     assert faults_by(scores) == []
     assert set(scores) == {model.name for model in TRIVIAL_MODELS}
-    assert all(excess_of(score["cross_validation"]) < 0.1 for score in scores.values())
+    assert all(score["cross_validation"].excess < 0.1 for score in scores.values())
 
 
 @pytest.mark.slow
@@ -38,7 +40,7 @@ def test_a_sound_set_of_phantoms_has_no_fault_though_its_thumbnails_tell_much(tm
     findings = ("Normal", "Covid-19", "Bacterial Pneumonia")
     data = write_phantoms(tmp_path, num_per_finding=30, num_test_per_finding=6, size_px=96, seed=3, findings=findings)
     scores = score_trivial_models(looked_at(data))
-    assert excess_of(scores["thumbnail_8"]["cross_validation"]) > 0.2  # a dense lobe is dense in 8x8 pixels too
+    assert scores["thumbnail_8"].cross_validation.excess > 0.2  # a dense lobe is dense in 8x8 pixels too
     assert faults_by(scores) == []
     assert scores["thumbnail_8"]["test"]["n"] == 18
     assert scores["thumbnail_8"]["test"]["chance"] == pytest.approx(1 / 3)
@@ -83,7 +85,7 @@ def test_too_few_films_give_no_figure(tmp_path: Path, write_film: Callable[..., 
     scores = score_trivial_models(looked_at(tmp_path / "set"))
     assert all(score["cross_validation"] is None and score["test"] is None for score in scores.values())
     assert faults_by(scores) == []
-    data = AuditData(looked_at(tmp_path / "set").scan, ("train", "train"), figures={"trivial_models": scores})
+    data = AuditData(looked_at(tmp_path / "set").scan, ("train", "train"), figures=AuditFigures(trivial_models=scores))
     assert all("too few films" in check.needs[1](data) for check in CHECKS)
 
 
@@ -99,23 +101,15 @@ def test_what_a_machine_is_fitted_on_is_bounded(
 
 
 @pytest.mark.parametrize(
-    ("low", "chance", "expected"), [(0.5, 0.5, 0.0), (1.0, 0.5, 1.0), (0.75, 0.5, 0.5), (0.25, 0.5, -0.5), (1, 1, 0)]
-)
-def test_excess_is_the_way_from_chance_to_certainty(low: float, chance: float, expected: float) -> None:
-    assert excess_of({"accuracy": {"low": low}, "chance": chance}) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
     ("thumbnail", "blacked", "severity"),
     [(0.95, 0.0, "warning"), (0.8, 0.0, None), (0.8, 0.3, "warning"), (0.95, 0.3, "error"), (0.4, 0.9, None)],
 )
 def test_a_thumbnail_is_held_against_films_only_where_their_rim_tells_too(
     thumbnail: float, blacked: float, severity: str | None
 ) -> None:
-    def score(excess: float) -> dict:
-        figure = {"value": 0.5, "low": excess, "high": 1.0}
-        crossed = {"n": 100, "accuracy": figure, "macro_f1": figure, "chance": 0.0}
-        return {"num_fitted": 100, "cross_validation": crossed, "test": None}
+    def score(excess: float) -> TrivialScore:
+        figure = Interval(0.5, excess, 1.0)
+        return TrivialScore("it", 100, Score(100, figure, figure, 0.0), None)
 
     scores = {model.name: score(-1.0) for model in TRIVIAL_MODELS}
     scores |= {"thumbnail_8": score(thumbnail), "thumbnail_16": score(0.0), "center_blacked": score(blacked)}

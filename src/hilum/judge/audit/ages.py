@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hilum.data.folder import FilmRecord
 from hilum.judge.audit.associations import cramers_v, sources_of
 from hilum.judge.audit.check import AuditData, Check, Fault, Films
+from hilum.judge.audit.figures import AgeGroups
 
 __all__ = ["CHECKS", "KNOWN_AGES", "KnownAge", "age_confound", "age_fault", "age_group_of"]
 
@@ -89,15 +89,14 @@ def age_group_of(record: FilmRecord, age_years: float | None, set_name: str | No
     return None
 
 
-def age_confound(films: Films) -> dict[str, Any] | None:
+def age_confound(films: Films) -> AgeGroups | None:
     """Return how far children against adults goes with the finding among the training films.
 
     Args:
         films: Those whose finding is stated; those of the test part are left out.
 
     Returns:
-        {"n", "n_unknown", "cramers_v", "p", "table": {"child" and "adult": {finding: n}}}, or None where the age of
-        next to no film is known.
+        The counts, or None where the age of next to no film is known.
     """
     scan, findings = films.scan, films.scan.dataset.findings
     table, unknown = np.zeros((2, len(findings)), np.int64), 0
@@ -114,28 +113,23 @@ def age_confound(films: Films) -> dict[str, Any] | None:
     if table.sum() < _LEAST_FILMS:
         return None
     value, p = cramers_v(table)
-    return {
-        "n": int(table.sum()),
-        "n_unknown": unknown,
-        "cramers_v": value,
-        "p": p,
-        "table": {
-            group: dict(zip(findings, line.tolist(), strict=True))
-            for group, line in zip(("child", "adult"), table, strict=True)
-        },
+    counts = {
+        group: dict(zip(findings, line.tolist(), strict=True))
+        for group, line in zip(("child", "adult"), table, strict=True)
     }
+    return AgeGroups(int(table.sum()), unknown, value, p, counts)
 
 
-def age_fault(figures: dict[str, Any] | None) -> Fault | None:
+def age_fault(ages: AgeGroups | None) -> Fault | None:
     """Return the fault that the age group shows the finding, where it does."""
-    if figures is None or figures["p"] >= _MOST_P or figures["cramers_v"] < WARNING_V:
+    if ages is None or ages.p >= _MOST_P or ages.cramers_v < WARNING_V:
         return None
-    value, children, adults = figures["cramers_v"], figures["table"]["child"], figures["table"]["adult"]
+    value, children, adults = ages.cramers_v, ages.table["child"], ages.table["adult"]
     shares = [_share(name, children[name], adults[name]) for name in children if children[name] + adults[name]]
-    unknown = f" The age of {figures['n_unknown']} more is not known." if figures["n_unknown"] else ""
+    unknown = f" The age of {ages.n_unknown} more is not known." if ages.n_unknown else ""
     message = (
         f"The films of one finding are mostly of children, those of another mostly of adults: {'; '.join(shares)}. A "
-        f"model may learn age, not disease (Cramér's V {value:.2f}, {figures['n']} training films).{unknown}"
+        f"model may learn age, not disease (Cramér's V {value:.2f}, {ages.n} training films).{unknown}"
     )
     return Fault("age-confound", "error" if value >= ERROR_V else "warning", message, (), value)
 
@@ -147,7 +141,7 @@ def _share(finding: str, children: int, adults: int) -> str:
 
 
 def _needs_ages(data: AuditData) -> str:
-    return "" if data.figures.get("ages") else f"The age of fewer than {_LEAST_FILMS} training films is known."
+    return "" if data.figures.ages else f"The age of fewer than {_LEAST_FILMS} training films is known."
 
 
 CHECKS = (
@@ -157,7 +151,7 @@ CHECKS = (
         severity="error",
         meaning="One finding was taken from children, another from adults. A model may tell them apart by the bones.",
         remedy="Take each finding from the same age groups.",
-        find=lambda data: age_fault(data.figures["ages"]),
+        find=lambda data: age_fault(data.figures.ages),
         needs=(_needs_ages,),
     ),
 )

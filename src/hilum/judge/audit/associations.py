@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -23,8 +22,10 @@ from hilum.data.names import part_named
 from hilum.errors import MissingExtra
 from hilum.findings import standard_name
 from hilum.judge.audit.check import AuditData, Check, Fault, Films, needs_films
+from hilum.judge.audit.figures import Association, Telling
 from hilum.judge.audit.traits import CORNERS, SIDES, FilmTraits
 from hilum.judge.audit.trivial_scores import trivial_faults
+from hilum.judge.intervals import Interval
 
 __all__ = ["CHECKS", "associate_traits", "association_faults", "cramers_v", "sources_of"]
 
@@ -48,15 +49,14 @@ _TITLES = {
 }
 
 
-def associate_traits(films: Films) -> list[dict[str, Any]]:
+def associate_traits(films: Films) -> tuple[Association, ...]:
     """Return how far each trait goes with the finding among the training films, the most telling first.
 
     Args:
         films: Those whose finding is stated; those of the test part are left out.
 
     Returns:
-        One a trait that varies: {"trait", "title", "n", "cramers_v": {"value", "low", "high"}, "p", "table":
-        {category: {finding: n}}, "telling": {"category", "finding", "share", "share_of_others"}}.
+        One a trait that varies.
 
     Raises:
         MissingExtra: scikit-learn, which brings scipy, is not installed.
@@ -64,7 +64,7 @@ def associate_traits(films: Films) -> list[dict[str, Any]]:
     scan, records = films.scan, films.scan.dataset.records
     rows = np.array([row for row, split in enumerate(films.splits) if split != "test"], dtype=np.int64)
     if not len(rows):
-        return []
+        return ()
     _, counted = np.unique(scan.groups[rows], return_index=True)  # one film a group
     findings = scan.dataset.findings
     columns = np.array([findings.index(records[row].finding) for row in rows[counted]], dtype=np.int64)
@@ -84,28 +84,28 @@ def associate_traits(films: Films) -> list[dict[str, Any]]:
             np.argmax(shares - others - 0.01 * (others > 0) - 0.02 * plain), table.shape
         )
         found.append(
-            {
-                "trait": name,
-                "title": _TITLES[name],
-                "n": len(counted),
-                "cramers_v": {"value": value, "low": min(low, value), "high": max(high, value)},
-                "p": p,
-                "table": {
+            Association(
+                trait=name,
+                title=_TITLES[name],
+                n=len(counted),
+                cramers_v=Interval(value, min(low, value), max(high, value)),
+                p=p,
+                table={
                     str(label): dict(zip(findings, line.tolist(), strict=True))
                     for label, line in zip(labels, table, strict=True)
                 },
-                "telling": {
-                    "category": str(labels[category]),
-                    "finding": findings[finding],
-                    "share": float(shares[category, finding]),
-                    "share_of_others": float(others[category, finding]),
-                },
-            }
+                telling=Telling(
+                    category=str(labels[category]),
+                    finding=findings[finding],
+                    share=float(shares[category, finding]),
+                    share_of_others=float(others[category, finding]),
+                ),
+            )
         )
-    return sorted(found, key=lambda one: -one["cramers_v"]["value"])
+    return tuple(sorted(found, key=lambda one: -(one.cramers_v.value or 0.0)))
 
 
-def association_faults(associations: Sequence[dict[str, Any]], films: Films) -> list[Fault]:
+def association_faults(associations: Sequence[Association], films: Films) -> list[Fault]:
     """Return a fault of each trait that goes with the finding; its paths are the films that give it away.
 
     Args:
@@ -120,35 +120,34 @@ def association_faults(associations: Sequence[dict[str, Any]], films: Films) -> 
         severity = _severity(one)
         if severity is None:
             continue
-        value, telling = one["cramers_v"]["value"], one["telling"]
-        share, of_others = telling["share"], telling["share_of_others"]
-        said = one["title"] if one["title"].startswith("JPEG") else one["title"].lower()
+        telling, of_others = one.telling, one.telling.share_of_others
+        said = one.title if one.title.startswith("JPEG") else one.title.lower()
         others = "none of the others" if of_others == 0 else f"{100 * of_others:.0f}\u00a0% of the others"
         message = (
-            f"{one['title']}: {100 * share:.0f}\u00a0% of the {telling['finding']} films have the {said} "
-            f"`{telling['category']}`, and {others} have it (Cramér's V {value:.2f}, 95 % interval "
-            f"{one['cramers_v']['low']:.2f} to {one['cramers_v']['high']:.2f})."
+            f"{one.title}: {100 * telling.share:.0f}\u00a0% of the {telling.finding} films have the {said} "
+            f"`{telling.category}`, and {others} have it (Cramér's V {one.cramers_v.value:.2f}, 95 % interval "
+            f"{one.cramers_v.low:.2f} to {one.cramers_v.high:.2f})."
         )
         paths = tuple(
             records[row].path
-            for row, word in zip(rows, words[one["trait"]], strict=True)
-            if word == telling["category"] and records[row].finding == telling["finding"]
+            for row, word in zip(rows, words[one.trait], strict=True)
+            if word == telling.category and records[row].finding == telling.finding
         )
-        faults.append(Fault("class-by-source", severity, message, paths, value))
+        faults.append(Fault("class-by-source", severity, message, paths, one.cramers_v.value))
     return faults
 
 
-def _severity(one: dict[str, Any]) -> str | None:
+def _severity(one: Association) -> str | None:
     """Return how bad it is that a trait goes with the finding; None where it is no fault."""
-    value = one["cramers_v"]["value"]
-    if value >= WARNING_V and one["p"] < _MOST_P:
+    value = one.cramers_v.value or 0.0
+    if value >= WARNING_V and one.p < _MOST_P:
         return "error" if value >= ERROR_V else "warning"
     is_alone = any(
         sum(counts.values()) >= _LEAST_FILMS and sum(1 for n in counts.values() if n) == 1
-        for category, counts in one["table"].items()
+        for category, counts in one.table.items()
         if category != _OTHER
     )
-    return "note" if is_alone and one["p"] < _MOST_P_ALONE else None
+    return "note" if is_alone and one.p < _MOST_P_ALONE else None
 
 
 def cramers_v(table: np.ndarray) -> tuple[float, float]:
@@ -320,8 +319,8 @@ def _margin(one: FilmTraits) -> str:
 
 
 def _class_by_source(data: AuditData) -> list[Fault]:
-    scores = trivial_faults("class-by-source", data.figures.get("trivial_models") or {})
-    return [*scores, *association_faults(data.figures.get("traits") or (), data.stated)]
+    scores = trivial_faults("class-by-source", data.figures.trivial_models or {})
+    return [*scores, *association_faults(data.figures.traits or (), data.stated)]
 
 
 CHECKS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hilum.judge.audit.ages import age_confound
 from hilum.judge.audit.associations import associate_traits
 from hilum.judge.audit.check import AuditData, CheckResults, Fault, run_checks
 from hilum.judge.audit.checks import all_checks, check_ignored
+from hilum.judge.audit.figures import AuditFigures
 from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.audit.trivial_scores import score_trivial_models
 
@@ -44,10 +45,15 @@ class Audit:
         """Return how many faults forbid training on the data set as it is."""
         return sum(fault.severity == "error" for fault in self.faults)
 
+    def with_films(self, films: Mapping[str, Mapping[str, int]]) -> Audit:
+        """Return the audit with other counts of films by split and finding: those of the split that a run draws."""
+        figures = dataclasses.replace(self.data.figures, films=films)
+        return dataclasses.replace(self, data=dataclasses.replace(self.data, figures=figures))
+
     def to_dict(self) -> dict[str, Any]:
-        """Return what audit.json holds."""
+        """Return what audit.json holds, for `hilum.figures.to_json`."""
         return {
-            "faults": [fault.to_dict() for fault in self.faults],
+            "faults": self.faults,
             "figures": self.data.figures,
             "checks": [outcome.to_dict() for outcome in self.results.outcomes],
             "ignored": [outcome.check.code for outcome in self.results.of_status("ignored")],
@@ -95,7 +101,7 @@ def audit_films(
     return Audit(measured, run_checks(measured, all_checks(), ignore=ignore))
 
 
-def measure_films(films: AuditData, *, seed: int = 0, done: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
+def measure_films(films: AuditData, *, seed: int = 0, done: Callable[[float], None] = lambda _: None) -> AuditFigures:
     """Return the numbers of audit.json: films, groups and findings by split, trivial models, traits and ages.
 
     Args:
@@ -107,19 +113,18 @@ def measure_films(films: AuditData, *, seed: int = 0, done: Callable[[float], No
         MissingExtra: scikit-learn is not installed.
     """
     scan, stated = films.scan, films.stated
-    figures: dict[str, Any] = {
-        "num_films": len(scan.dataset.records),
-        "num_unreadable": scan.num_unread,
-        "num_refused": scan.num_refused,
-        "num_groups": len(set(scan.groups.tolist())),
-        "num_twin_pairs": len(scan.twins),
-        "films": count_films(scan, films.splits),
-    }
-    if films.traits:
-        figures["trivial_models"] = score_trivial_models(stated, seed=seed, done=done)
-        figures["traits"] = associate_traits(stated)
-        figures["ages"] = age_confound(stated)
-    return figures
+    examined = bool(films.traits)
+    return AuditFigures(
+        num_films=len(scan.dataset.records),
+        num_unreadable=scan.num_unread,
+        num_refused=scan.num_refused,
+        num_groups=len(set(scan.groups.tolist())),
+        num_twin_pairs=len(scan.twins),
+        films=count_films(scan, films.splits),
+        trivial_models=score_trivial_models(stated, seed=seed, done=done) if examined else None,
+        traits=associate_traits(stated) if examined else None,
+        ages=age_confound(stated) if examined else None,
+    )
 
 
 def count_films(scan: Scan, splits: Sequence[str]) -> dict[str, dict[str, int]]:

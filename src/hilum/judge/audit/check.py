@@ -15,6 +15,8 @@ import numpy as np
 
 from hilum.data.ambiguous_labels import set_apart
 from hilum.data.scan import Scan
+from hilum.figures import Figures
+from hilum.judge.audit.figures import AuditFigures
 from hilum.judge.audit.traits import FilmTraits
 
 __all__ = [
@@ -38,7 +40,7 @@ Status = Literal["failed", "passed", "not_applicable", "ignored"]
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(Figures):
     """One thing that is wrong with a data set.
 
     Attributes:
@@ -54,16 +56,6 @@ class Fault:
     message: str
     paths: tuple[str, ...] = ()
     figure: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fault as it stands in audit.json."""
-        return {
-            "kind": self.kind,
-            "severity": self.severity,
-            "message": self.message,
-            "paths": list(self.paths),
-            "figure": self.figure,
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +89,7 @@ class AuditData(Films):
         is_trained_on: Whether the films are there to be trained on; else a finished model is judged on them.
     """
 
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: AuditFigures = field(default_factory=AuditFigures)
     seen: np.ndarray | None = None
     shortcut: Mapping[str, Any] | None = None
     is_trained_on: bool = True
@@ -172,7 +164,7 @@ class Outcome:
     why: str = ""
     faults: tuple[Fault, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str]:
         """Return the outcome as it stands in audit.json."""
         return {"code": self.check.code, "status": self.status, "why": self.why}
 

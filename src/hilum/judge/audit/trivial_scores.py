@@ -20,13 +20,13 @@ import numpy as np
 from hilum.data.scan import Scan
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset, MissingExtra
-from hilum.figures import to_json
 from hilum.judge.audit.check import AuditData, Check, Fault, Films, needs_films
+from hilum.judge.audit.figures import Score, TrivialScore
 from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel
-from hilum.judge.intervals import grouped_interval, proportion
+from hilum.judge.intervals import Interval, grouped_interval, proportion
 from hilum.judge.metrics import f1_columns, macro_f1, mean_f1, occurring
 
-__all__ = ["CHECKS", "excess_of", "needs_trivial_models", "score_trivial_models", "severity_of", "trivial_faults"]
+__all__ = ["CHECKS", "needs_trivial_models", "score_trivial_models", "severity_of", "trivial_faults"]
 
 ERROR_EXCESS = 0.5  # without lungs half of the way to certainty: accuracy on these films says nothing about lungs
 WARNING_EXCESS = 0.2
@@ -43,18 +43,13 @@ def score_trivial_models(
     *,
     seed: int = 0,
     done: Callable[[float], None] = lambda _: None,
-) -> dict[str, dict[str, Any]]:
-    """Return what each trivial model scores, as audit.json holds it.
+) -> dict[str, TrivialScore]:
+    """Return what each trivial model scores, by its name.
 
     Args:
         films: The films whose finding is stated, with their traits.
         seed: Decides the folds.
         done: Called with the share of the work that has been done since the last call.
-
-    Returns:
-        Name of the model to {"title", "num_fitted", "cross_validation": S or None, "test": S or None}, S =
-        {"n", "accuracy": {"value", "low", "high"}, "macro_f1": the same, "chance"}. cross_validation is None where a
-        finding has too few films for two folds; test where there is no test part.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -65,7 +60,7 @@ def score_trivial_models(
     is_test = np.asarray(splits, dtype=object) == "test"
     folds = _folds(scan, splits, int((~is_test).sum()), seed)
     fits = len(TRIVIAL_MODELS) * (sum(int(one.max()) + 1 for one in folds) + 1)
-    scores: dict[str, dict[str, Any]] = {}
+    scores: dict[str, TrivialScore] = {}
     for model in TRIVIAL_MODELS:
         features = model.features(films.traits)
         rng = np.random.default_rng(seed)
@@ -82,21 +77,16 @@ def score_trivial_models(
             right = _answers(model, features, labels, learnt=~is_test, asked=is_test, rng=rng)
             test = _score(labels[is_test], [right], scan.groups[is_test])
         done(1 / fits)
-        scores[model.name] = {
-            "title": model.title,
-            "num_fitted": min(int((~is_test).sum()), len(labels) if model.is_forest else MAX_FITTED),
-            "cross_validation": _score(labels[~is_test], answers, scan.groups[~is_test]) if answers else None,
-            "test": test,
-        }
+        scores[model.name] = TrivialScore(
+            title=model.title,
+            num_fitted=min(int((~is_test).sum()), len(labels) if model.is_forest else MAX_FITTED),
+            cross_validation=_score(labels[~is_test], answers, scan.groups[~is_test]) if answers else None,
+            test=test,
+        )
     return scores
 
 
-def excess_of(score: Mapping[str, Any]) -> float:
-    """Return how far a score's lower limit stands between chance (0) and certainty (1); below chance it is negative."""
-    return float((score["accuracy"]["low"] - score["chance"]) / (1 - score["chance"])) if score["chance"] < 1 else 0.0
-
-
-def severity_of(name: str, scores: Mapping[str, Mapping[str, Any]]) -> str | None:
+def severity_of(name: str, scores: Mapping[str, TrivialScore]) -> str | None:
     """Return the severity of what a trivial model scores; None where it is no fault.
 
     Of the two thumbnails only the one that scores better can be a fault.
@@ -106,7 +96,7 @@ def severity_of(name: str, scores: Mapping[str, Mapping[str, Any]]) -> str | Non
         scores: Of all models, as `score_trivial_models` returns them.
     """
     model = next(model for model in TRIVIAL_MODELS if model.name == name)
-    excess = {one: excess_of(score["cross_validation"]) for one, score in scores.items() if score["cross_validation"]}
+    excess = {one: score.cross_validation.excess for one, score in scores.items() if score.cross_validation}
     if model.kind is None or name not in excess:
         return None
     if model.kind == "thumbnail":
@@ -118,14 +108,14 @@ def severity_of(name: str, scores: Mapping[str, Mapping[str, Any]]) -> str | Non
     return "error" if excess[name] >= ERROR_EXCESS else "warning"
 
 
-def trivial_faults(kind: str, scores: Mapping[str, Mapping[str, Any]]) -> list[Fault]:
+def trivial_faults(kind: str, scores: Mapping[str, TrivialScore]) -> list[Fault]:
     """Return the faults of one kind of the trivial models that score what they must not."""
     faults = []
     for model in TRIVIAL_MODELS:
         severity = severity_of(model.name, scores) if model.kind == kind else None
-        if severity:
-            figure = scores[model.name]["cross_validation"]["accuracy"]["value"]
-            faults.append(Fault(kind, severity, _message(model, scores), (), figure))
+        crossed = scores[model.name].cross_validation if severity else None
+        if severity and crossed:
+            faults.append(Fault(kind, severity, _message(model, crossed, scores), (), crossed.accuracy.value))
     return faults
 
 
@@ -135,32 +125,31 @@ def _thumbnail_severity(excess: float, without_lungs: float) -> str | None:
     return "warning" if excess >= THUMBNAIL_ERROR_EXCESS else None
 
 
-def _message(model: TrivialModel, scores: Mapping[str, Mapping[str, Any]]) -> str:
+def _message(model: TrivialModel, crossed: Score, scores: Mapping[str, TrivialScore]) -> str:
     score = scores[model.name]
-    crossed, test = score["cross_validation"], score["test"]
-    accuracy = crossed["accuracy"]
+    test, accuracy = score.test, crossed.accuracy
     message = (
-        f"A simple model that sees only {model.sees} gets {_whole(accuracy['value'])} right; guessing would get "
-        f"{_whole(crossed['chance'])}. That is on {crossed['n']} training films in cross-validation; the 95 % interval "
-        f"is {_whole(accuracy['low'])} to {_whole(accuracy['high'])}."
+        f"A simple model that sees only {model.sees} gets {_whole(accuracy.value)} right; guessing would get "
+        f"{_whole(crossed.chance)}. That is on {crossed.n} training films in cross-validation; the 95 % interval "
+        f"is {_whole(accuracy.low)} to {_whole(accuracy.high)}."
     )
     if test:
-        right = round(test["accuracy"]["value"] * test["n"])
+        right = round((test.accuracy.value or 0.0) * test.n)
         message += (
-            f" On the test part it gets {right} of {test['n']} right, {_whole(test['accuracy']['value'])}; guessing "
-            f"would get {_whole(test['chance'])}."
+            f" On the test part it gets {right} of {test.n} right, {_whole(test.accuracy.value)}; guessing "
+            f"would get {_whole(test.chance)}."
         )
     if model.kind == "thumbnail":
         other = next(one for one in TRIVIAL_MODELS if one.kind == "thumbnail" and one != model)
-        less = scores[other.name]["cross_validation"]["accuracy"]["value"]
-        message += f" With {other.title} a film it gets {_whole(less)} right."
-    if score["num_fitted"] < crossed["n"] * (NUM_FOLDS - 1) / NUM_FOLDS and not model.is_forest:
-        message += f" It learned from {score['num_fitted']:,} films at a time."
+        if less := scores[other.name].cross_validation:
+            message += f" With {other.title} a film it gets {_whole(less.accuracy.value)} right."
+    if score.num_fitted < crossed.n * (NUM_FOLDS - 1) / NUM_FOLDS and not model.is_forest:
+        message += f" It learned from {score.num_fitted:,} films at a time."
     return message
 
 
-def _whole(fraction: float) -> str:
-    return f"{100 * fraction:.0f}\u00a0%"
+def _whole(fraction: float | None) -> str:
+    return f"{100 * (fraction or 0.0):.0f}\u00a0%"
 
 
 def _folds(scan: Scan, splits: Sequence[str], num_films: int, seed: int) -> list[np.ndarray]:
@@ -217,7 +206,7 @@ def _scikit_learn() -> tuple[Callable[[], Any], Callable[[int], Any]]:
     )
 
 
-def _score(truth: np.ndarray, answers: Sequence[np.ndarray], groups: np.ndarray) -> dict[str, Any]:
+def _score(truth: np.ndarray, answers: Sequence[np.ndarray], groups: np.ndarray) -> Score:
     """Return the mean over repeats: accuracy with Wilson's interval, macro-F1 with a grouped bootstrap's."""
     right = float(np.mean([(answer == truth).mean() for answer in answers]))
     f1 = float(np.mean([macro_f1(truth, answer) for answer in answers]))
@@ -226,12 +215,12 @@ def _score(truth: np.ndarray, answers: Sequence[np.ndarray], groups: np.ndarray)
     # The first repeat is drawn from, the mean of all is reported: the interval is moved there.
     shift = f1 - macro_f1(truth, answers[0])
     low, high = (float(np.clip((limit or 0.0) + shift, 0, 1)) for limit in (drawn.low, drawn.high))
-    return {
-        "n": len(truth),
-        "accuracy": to_json(proportion(right * len(truth), len(truth))),
-        "macro_f1": {"value": f1, "low": min(low, f1), "high": max(high, f1)},
-        "chance": float(np.bincount(truth).max() / len(truth)),
-    }
+    return Score(
+        n=len(truth),
+        accuracy=proportion(right * len(truth), len(truth)),
+        macro_f1=Interval(f1, min(low, f1), max(high, f1)),
+        chance=float(np.bincount(truth).max() / len(truth)),
+    )
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -239,10 +228,10 @@ def _score(truth: np.ndarray, answers: Sequence[np.ndarray], groups: np.ndarray)
 
 def needs_trivial_models(data: AuditData) -> str:
     """Ask for what trivial models score in cross-validation."""
-    scores = data.figures.get("trivial_models")
+    scores = data.figures.trivial_models
     if scores is None:
         return "Simple models were not fitted on these films."
-    if not any(score["cross_validation"] for score in scores.values()):
+    if not any(score.cross_validation for score in scores.values()):
         return "There are too few films: cross-validation needs at least two groups of films of each finding."
     return ""
 
@@ -256,7 +245,7 @@ CHECKS = (
         meaning="No radiologist can read a film of so few pixels. What shows the finding there is exposure, framing or "
         "age.",
         remedy="Whenever you quote a model's accuracy on these films, quote this figure beside it.",
-        find=lambda data: trivial_faults("thumbnail", data.figures["trivial_models"]),
+        find=lambda data: trivial_faults("thumbnail", data.figures.trivial_models or {}),
         needs=_NEEDS,
     ),
     Check(
@@ -266,7 +255,7 @@ CHECKS = (
         meaning="There is no lung in the outermost strip of a film. What a model reads there is no disease.",
         remedy="Crop the films to the chest, take each finding from several sources, and test on films of another "
         "hospital.",
-        find=lambda data: trivial_faults("border-only", data.figures["trivial_models"]),
+        find=lambda data: trivial_faults("border-only", data.figures.trivial_models or {}),
         needs=_NEEDS,
     ),
     Check(
@@ -276,7 +265,7 @@ CHECKS = (
         meaning="A model sees the finding even where the lungs are blacked out. So a good accuracy on these films does "
         "not show that a model reads lungs.",
         remedy="Take each finding from several sources, and test on films of another hospital.",
-        find=lambda data: trivial_faults("center-blacked", data.figures["trivial_models"]),
+        find=lambda data: trivial_faults("center-blacked", data.figures.trivial_models or {}),
         needs=_NEEDS,
     ),
 )
