@@ -27,7 +27,7 @@ from hilum.film.preprocess import Preprocessing
 from hilum.judge.calibrate import fit_temperature
 from hilum.run.answer import softmax
 from hilum.train.config import RunConfig, read_config
-from hilum.train.fit import compute_logits
+from hilum.train.fit import TrainingFilms, compute_logits
 from hilum.train.head import prior_shift
 from hilum.train.prepared import PreparedFilms, draw_validation, prepare_films
 from hilum.train.trial import fit_network
@@ -153,8 +153,10 @@ def main() -> None:
                 shifts: list[np.ndarray] = []
                 with mock.patch("hilum.train.fit.prior_shift", functools.partial(_withhold_shift, shifts)):
                     network, _ = fit_network(
-                        prepared.training(rest & ~validating, without_sources=name.split("+")),
-                        prepared.films.subset(np.flatnonzero(validating)),
+                        TrainingFilms(
+                            prepared.training(rest & ~validating, without_sources=name.split("+")),
+                            prepared.films.subset(np.flatnonzero(validating)),
+                        ),
                         config,
                         num_findings=len(prepared.findings),
                         seed=seed,

@@ -10,6 +10,7 @@ import pytest
 
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
+from hilum.train.fit import TrainingFilms
 
 
 class FakeNetworks:
@@ -24,11 +25,11 @@ class FakeNetworks:
         monkeypatch.setattr("hilum.train.trial.compute_logits", self.answer)
         monkeypatch.setattr("hilum.train.trial.fit_temperature", lambda *_: 1.0)
 
-    def fit(self, train: Films, validation: Films, config: RunConfig, **rest: Any) -> Any:
+    def fit(self, films: TrainingFilms, config: RunConfig, **rest: Any) -> Any:
         self.before()
         rest["progress"]("backbone", 0, 1, 0.5, None)
-        self.fitted.append((config.fit.dropout, rest["seed"], train.pixels.shape[1]))
-        self.learned.append(np.concatenate([train.pixels, validation.pixels]))
+        self.fitted.append((config.fit.dropout, rest["seed"], films.train.pixels.shape[1]))
+        self.learned.append(np.concatenate([films.train.pixels, films.validation.pixels]))
         self._config, self._seed = config, rest["seed"]
 
         class Built:

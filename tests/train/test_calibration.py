@@ -18,8 +18,7 @@ from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.train.batches import Films
-from hilum.train.calibration import calibrated, gate_statistics, set_cross_conformal
-from hilum.train.out_of_fold import OutOfFold
+from hilum.train.calibration import OutOfFold, calibrated, gate_statistics, set_cross_conformal
 
 
 def verdicts(findings: tuple[str, ...], num: int = 120) -> LabelledPredictions:

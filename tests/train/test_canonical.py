@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from hilum.train.canonical import canonical_graph, save_keras
+from hilum.train.seal import canonical_graph, save_keras
 
 
 def shuffled(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:

@@ -13,8 +13,9 @@ import pytest
 
 from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films
-from hilum.train.config import FitSettings
+from hilum.train.config import FitSettings, RunConfig
 from hilum.train.fit import (
+    TrainingFilms,
     _Fitting,
     _learning_rate,
     _State,
@@ -63,6 +64,13 @@ def small_pretrained() -> Network:
     return Network(keras.Model(film, head(backbone(film))), backbone, head, "small", True)
 
 
+def fitted(
+    net: Network, train: Films, validation: Films, settings: FitSettings, policy: Augmentation, **options: Any
+) -> list[dict[str, Any]]:
+    """Fit a network in place and return its history."""
+    return fit(net, TrainingFilms(train, validation), RunConfig(fit=settings, augmentation=policy), **options)
+
+
 def run(
     checkpoint: Path, settings: FitSettings = SETTINGS, *, stop_after: int | None = None, **changes: Any
 ) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
@@ -73,7 +81,7 @@ def run(
         if stop_after is not None and stage == "backbone" and epoch == stop_after and 0 < fraction < 1:
             raise KeyboardInterrupt
 
-    history = fit(
+    history = fitted(
         net, TRAIN, VALIDATION, settings, Augmentation(), seed=3, checkpoint=checkpoint, progress=progress, **changes
     )
     return history, net.model.get_weights()
@@ -195,7 +203,9 @@ def test_the_weights_of_the_best_epoch_are_left(tmp_path: Path) -> None:
 
     swapped = dataclasses.replace(VALIDATION, labels=1 - VALIDATION.labels)  # so that it gets worse as it learns
     settings = dataclasses.replace(SETTINGS, learning_rate=3e-3)
-    history = fit(net, TRAIN, swapped, settings, no_changes(), seed=3, checkpoint=tmp_path / "x.npz", progress=progress)
+    history = fitted(
+        net, TRAIN, swapped, settings, no_changes(), seed=3, checkpoint=tmp_path / "x.npz", progress=progress
+    )
     best = int(np.argmin([row["validation_loss"] for row in history]))
     assert best < len(history) - 1
     for mine, expected in zip(net.model.get_weights(), seen[best], strict=True):
@@ -217,7 +227,7 @@ def test_what_can_be_learnt_is_learnt(tmp_path: Path) -> None:
     net = network()
     none = no_changes()
     settings = dataclasses.replace(SETTINGS, epochs=15, learning_rate=3e-3)
-    fit(net, TRAIN, VALIDATION, settings, none, seed=0, checkpoint=tmp_path / "model.npz")
+    fitted(net, TRAIN, VALIDATION, settings, none, seed=0, checkpoint=tmp_path / "model.npz")
     logits = compute_logits(net.model, VALIDATION)
     assert (logits.argmax(axis=1) == VALIDATION.labels).mean() >= 0.9
 
@@ -285,7 +295,7 @@ def test_the_first_stage_learns_from_mirror_images_where_training_flips(tmp_path
     for flip in (0.0, 0.5):
         net = small_pretrained()
         policy = Augmentation(flip_probability=flip)
-        fit(net, sided, sided, settings, policy, seed=0, checkpoint=tmp_path / f"{flip}.npz")
+        fitted(net, sided, sided, settings, policy, seed=0, checkpoint=tmp_path / f"{flip}.npz")
         logits = compute_logits(net.model, sided)
         mirrored = compute_logits(net.model, Films(sided.pixels[:, :, ::-1], labels))
         sure.append(float(np.abs(logits - mirrored).mean()))
@@ -368,7 +378,7 @@ def test_films_of_several_possible_findings_teach_their_sum(tmp_path: Path) -> N
         keras.utils.set_random_seed(0)
         net = build_network("plain-cnn", num_findings=3, size_px=32, weights="none", dropout=0.0)
         settings = dataclasses.replace(SETTINGS, epochs=10, learning_rate=3e-3, sampling=sampling)
-        fit(net, train, validation, settings, none, seed=1, checkpoint=tmp_path / f"{sampling}.npz")
+        fitted(net, train, validation, settings, none, seed=1, checkpoint=tmp_path / f"{sampling}.npz")
         logits = compute_logits(net.model, train)
         probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         assert ((probabilities[:, 1:].sum(axis=1) > 0.5) == (shown == 1)).mean() > 0.9
@@ -393,7 +403,7 @@ def test_only_films_drawn_by_source_have_their_priors_moved_halfway(
     for sampling in ("films", "sources"):
         net = build_network("plain-cnn", num_findings=2, size_px=32, weights="none", dropout=0.0)
         settings = dataclasses.replace(SETTINGS, epochs=1, sampling=sampling)
-        fit(net, train, validation, settings, no_changes(), seed=1, checkpoint=tmp_path / f"{sampling}.npz")
+        fitted(net, train, validation, settings, no_changes(), seed=1, checkpoint=tmp_path / f"{sampling}.npz")
         intercepts = net.head.get_layer("logits").get_weights()[1]
         gaps[sampling] = float(intercepts[0] - intercepts[1])
     assert asked == [4]

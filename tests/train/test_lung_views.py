@@ -11,8 +11,7 @@ from hilum.data.phantom import draw_phantom
 from hilum.film.radiograph import Radiograph
 from hilum.judge.shortcuts.occlusion import lung_cover
 from hilum.train.augment import Augmentation, no_changes
-from hilum.train.batches import Films, epoch_batches
-from hilum.train.lung_views import packed_cover, unpacked_cover, view_lungs
+from hilum.train.batches import Films, epoch_batches, packed_cover, unpacked_cover, view_lungs
 
 NONE = no_changes()
 FILM = np.random.default_rng(0).random((32, 32)).astype(np.float32) * 0.4 + 0.3

@@ -10,9 +10,9 @@ import pytest
 
 from hilum.run.engine import Outputs
 from hilum.train.batches import Films
+from hilum.train.calibration import out_of_fold
 from hilum.train.config import RunConfig, default_config
 from hilum.train.head import fit_linear
-from hilum.train.out_of_fold import out_of_fold
 
 KEPT = {"stage": "head", "epoch": 0, "penalty": 30.0}
 

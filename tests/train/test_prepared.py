@@ -12,7 +12,7 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import InconsistentDataset
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
-from hilum.train.lung_views import packed_cover
+from hilum.train.batches import packed_cover
 from hilum.train.prepared import draw_validation, prepare_films
 
 SMALL = Preprocessing(size_px=32)

@@ -12,8 +12,8 @@ from hilum.data.fingerprint import training_hashes
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import write_phantoms
 from hilum.data.scan import Scan, scan_films
-from hilum.train import pretrained
-from hilum.train.pretrained import films_seen_before
+from hilum.train import prepared
+from hilum.train.prepared import films_seen_before
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_only_films_of_the_weights_and_their_groups_count(scan: Scan, monkeypatc
     told = SimpleNamespace(
         metadata=SimpleNamespace(training_data={"dhash256": training_hashes([scan.fingerprints[i] for i in (1, 6)])})
     )
-    monkeypatch.setattr(pretrained, "read_model_file", lambda path: told)
+    monkeypatch.setattr(prepared, "read_model_file", lambda path: told)
     groups = np.arange(10)
     assert np.flatnonzero(films_seen_before("chest", scan.fingerprints, groups)).tolist() == [1, 6]
     groups[3] = 1

@@ -13,8 +13,8 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import InconsistentDataset
 from hilum.film.preprocess import Preprocessing
 from hilum.train import study_fit
+from hilum.train.calibration import features_of
 from hilum.train.config import FitSettings, RunConfig
-from hilum.train.out_of_fold import features_of
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.study_fit import StudyFilms, cross_variant, fit_heads, frozen_engine, measure_cost, prepare_outside
 from hilum.train.trial import draw_folds

@@ -1,14 +1,23 @@
-"""What a sealed model file learns after fitting: temperature, thresholds, conformal sets, what is usual."""
+"""What a sealed model file learns after fitting: temperature, thresholds, conformal sets, what is usual.
+
+Out-of-fold logits give many films to calibrate on, for a few logistic regressions. Where the kept network is a head on
+frozen features, five more heads are fitted, each without a fifth of the training and validation films, and score the
+films that they did not see, as the served head scores new films. The heads learn from about as many films as the served
+one (four fifths of both parts), with its penalty and its weights. A network whose backbone was trained has no such
+films: it would have to be trained again.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hilum.data.split import grouped_folds
 from hilum.judge.calibrate import cross_conformal_thresholds, surer_thresholds
 from hilum.judge.calibration import fit_calibration
 from hilum.judge.predictions import LabelledPredictions
@@ -18,12 +27,14 @@ from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films
-from hilum.train.out_of_fold import OutOfFold, features_of
+from hilum.train.config import RunConfig
+from hilum.train.head import finding_weights, fit_linear
 from hilum.train.seal import write_metadata
 
-__all__ = ["calibrated", "gate_statistics", "set_cross_conformal"]
+__all__ = ["OutOfFold", "calibrated", "features_of", "gate_statistics", "out_of_fold", "set_cross_conformal"]
 
 _BATCH = 64
+_FEATURE_BATCH = 32
 
 
 def calibrated(
@@ -103,3 +114,70 @@ def _outputs(engine: Engine, films: Films) -> tuple[np.ndarray, np.ndarray]:
         for start in range(0, len(films), _BATCH)
     ]
     return np.concatenate([part.features for part in parts]), np.concatenate([part.logits for part in parts])
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Films, each scored by a head that saw neither it nor its group.
+
+    Attributes:
+        logits: (n, K).
+        truth: (n,) int.
+        groups: (n,) int.
+        folds: (n,) int, the fold that held the film out.
+    """
+
+    logits: np.ndarray
+    truth: np.ndarray
+    groups: np.ndarray
+    folds: np.ndarray
+
+
+def out_of_fold(
+    engine: Engine, films: Films, groups: np.ndarray, kept: Mapping[str, Any], config: RunConfig
+) -> OutOfFold | None:
+    """Return the out-of-fold logits of the kept head; None where there are none to be had cheaply.
+
+    Args:
+        engine: Of the sealed network.
+        films: Its training and validation films; those whose finding is left open take no part.
+        groups: (N,) int, films of equal number stay together.
+        kept: The row of the history whose weights were kept.
+        config: The run's settings.
+    """
+    if kept.get("stage") != "head" or config.fit.sampling != "films":
+        return None
+    stated = np.flatnonzero(films.labels >= 0)
+    films, groups, labels = films.subset(stated), groups[stated], films.labels[stated]
+    num_findings = int(labels.max()) + 1
+    folds = np.full(len(labels), -1)
+    for number, held in enumerate(grouped_folds(labels, groups)):
+        folds[held] = number
+        if len(np.unique(labels[~held])) < num_findings:
+            return None
+    if folds.max() < 1:
+        return None
+    features = features_of(engine, films.pixels)
+    taught, repeated = features, 1
+    if config.augmentation.flip_probability > 0:  # as the served head was fitted
+        mirrored = features_of(engine, films.pixels[:, :, ::-1])
+        taught, repeated = np.stack([features, mirrored]), 2
+    taught = taught.reshape(repeated, len(labels), -1)
+    logits = np.zeros((len(labels), num_findings))
+    for fold in range(int(folds.max()) + 1):
+        rest = folds != fold
+        weights = finding_weights(labels[rest], num_findings, config.fit.class_weights)[labels[rest]]
+        head = fit_linear(
+            taught[:, rest].reshape(-1, taught.shape[-1]),
+            np.tile(labels[rest], repeated),
+            np.tile(weights / weights.mean(), repeated) / repeated,
+            penalty=float(kept["penalty"]),
+        )
+        logits[~rest] = head.logits(features[~rest])
+    return OutOfFold(logits, labels, groups, folds)
+
+
+def features_of(engine: Engine, pixels: np.ndarray) -> np.ndarray:
+    """Return the features (n, D) float32 of films (n, S, S) in [0, 1], through the runtime's engine."""
+    batches = (pixels[start : start + _FEATURE_BATCH, np.newaxis] for start in range(0, len(pixels), _FEATURE_BATCH))
+    return np.concatenate([engine.run(batch.astype(np.float32, copy=False)).features for batch in batches])

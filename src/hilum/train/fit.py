@@ -1,4 +1,7 @@
-"""Fitting a network: a head on frozen cached features, then the backbone too, with early stopping on validation.
+"""The training loop. Its one entrance is `fit`; how a network is fitted is nobody else's business.
+
+A pretrained network first gets a head on frozen features that are computed once, then its backbone is trained too, with
+early stopping on the validation films.
 
 Validation films decide the head's penalty and whether fine-tuning is kept. Losses are compared each at its own best
 temperature, as calibration follows anyway, and fine-tuning must beat the head by two standard errors of the
@@ -31,14 +34,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from hilum.train.augment import Augmentation
 from hilum.train.batches import Films, epoch_batches, source_chances
-from hilum.train.config import FitSettings
+from hilum.train.config import FitSettings, RunConfig
 from hilum.train.head import finding_weights, fit_head, prior_shift, tempered_losses
 from hilum.train.networks import Network, freeze_below
 from hilum.train.policies import mixed_batches
 
-__all__ = ["Progress", "compute_logits", "fit", "partial_cross_entropy"]
+__all__ = ["Progress", "TrainingFilms", "compute_logits", "fit", "partial_cross_entropy"]
 
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
 Progress = Callable[[str, int, int, float, "dict[str, Any] | None"], None]
@@ -48,6 +50,19 @@ _SHIFT_SHARE = 0.5  # of the shift that suits validation films; all of it costs 
 _PREDICT_BATCH = 64
 _MORE_THAN_ONE = 1.5
 _NEVER = -1e9  # a logit whose probability is 0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFilms:
+    """The films that one network is fitted on.
+
+    Attributes:
+        train: The films to learn from.
+        validation: The films for early stopping; never augmented.
+    """
+
+    train: Films
+    validation: Films
 
 
 @dataclass
@@ -66,10 +81,8 @@ class _State:
 
 def fit(
     network: Network,
-    train: Films,
-    validation: Films,
-    settings: FitSettings,
-    augmentation: Augmentation,
+    films: TrainingFilms,
+    config: RunConfig,
     *,
     seed: int,
     checkpoint: Path,
@@ -79,13 +92,11 @@ def fit(
 
     Args:
         network: The network; changed in place.
-        train: Films to learn from.
-        validation: Films for early stopping; never augmented.
-        settings: How to fit.
-        augmentation: The policy for the training films.
+        films: The films to learn from and to validate on.
+        config: How to fit, and how the films to learn from are augmented.
         seed: Decides order, augmentation and dropout.
-        checkpoint: The checkpoint file; where it exists, the fitting goes on from it.
-        progress: Told after every step and epoch.
+        checkpoint: The checkpoint file. Where it exists, the fitting continues from it.
+        progress: Is called after every step and epoch.
 
     Returns:
         One row for the weights before the first epoch (epoch 0) and one an epoch: stage, epoch, loss, validation_loss,
@@ -93,19 +104,7 @@ def fit(
         (the fitted head of a pretrained network, with its ``penalty``), ``start`` (random weights) or ``backbone``.
     """
     keras.utils.set_random_seed(seed)
-    weights = finding_weights(train.labels, network.head.output_shape[-1], settings.class_weights)
-    job = _Fitting(
-        network=network,
-        train=train,
-        validation=validation,
-        settings=settings,
-        augmentation=augmentation,
-        seed=seed,
-        weights=weights,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
-    return job.run()
+    return _Fitting(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress).run()
 
 
 def compute_logits(model: keras.Model, films: Films) -> np.ndarray:
@@ -141,27 +140,26 @@ def partial_cross_entropy(label_smoothing: float) -> Callable[[Any, Any], Any]:
 class _Fitting:
     def __init__(
         self,
-        *,
         network: Network,
-        train: Films,
-        validation: Films,
-        settings: FitSettings,
-        augmentation: Augmentation,
+        films: TrainingFilms,
+        config: RunConfig,
+        *,
         seed: int,
-        weights: np.ndarray,
         checkpoint: Path,
         progress: Progress,
     ) -> None:
-        self.network, self.train, self.validation = network, train, validation
-        self.settings, self.augmentation, self.seed, self.weights = settings, augmentation, seed, weights
+        self.network, self.train, self.validation = network, films.train, films.validation
+        self.settings, self.augmentation, self.seed = config.fit, config.augmentation, seed
         self.checkpoint, self.progress = checkpoint, progress
         self.num_findings = network.head.output_shape[-1]
+        self.weights = finding_weights(self.train.labels, self.num_findings, self.settings.class_weights)
         self.state = _State()
         self.best: list[np.ndarray] = []
         self.average: list[np.ndarray] = []  # of the weights over the steps; empty where none is kept
-        self.targets = train.targets(self.num_findings)
-        self.chances = source_chances(train, self.num_findings) if settings.sampling == "sources" else None
-        self.loss = partial_cross_entropy(settings.label_smoothing)
+        self.targets = self.train.targets(self.num_findings)
+        by_source = self.settings.sampling == "sources"
+        self.chances = source_chances(self.train, self.num_findings) if by_source else None
+        self.loss = partial_cross_entropy(self.settings.label_smoothing)
 
     def run(self) -> list[dict[str, Any]]:
         self._prepare_backbone()

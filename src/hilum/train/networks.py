@@ -164,20 +164,20 @@ def _efficientnet_lite0(size_px: int) -> keras.Model:
     film = keras.Input((size_px, size_px, 1), name="film")
     # The weights expect three equal channels (x - 127) / 128; the film is grey, so the stem takes their sum.
     x = layers.Rescaling(255 / 128, offset=-127 / 128)(film)
-    x = _conv_norm(x, "stem", "bn0", channels=32, kernel=3, stride=2)
+    x = _conv_norm(x, ("stem", "bn0"), channels=32, kernel=3, stride=2)
     number, channels_in, levels = 0, 32, []
     for repeats, kernel, first_stride, expansion, channels_out in _LITE0_STAGES:
         for repeat in range(repeats):
             stride = first_stride if repeat == 0 else 1
             name, skip = f"block{number}", x
             if expansion > 1:
-                x = _conv_norm(x, f"{name}_expand", f"{name}_bn0", channels=channels_in * expansion, kernel=1)
+                x = _conv_norm(x, (f"{name}_expand", f"{name}_bn0"), channels=channels_in * expansion, kernel=1)
             x = layers.DepthwiseConv2D(
                 kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
             )(x)
             x = layers.BatchNormalization(epsilon=_LITE0_EPSILON, name=f"{name}_bn1")(x)
             x = layers.ReLU(max_value=6.0, name=f"{name}_relu")(x)
-            x = _conv_norm(x, f"{name}_project", f"{name}_bn2", channels=channels_out, kernel=1, activate=False)
+            x = _conv_norm(x, (f"{name}_project", f"{name}_bn2"), channels=channels_out, kernel=1, activate=False)
             if stride == 1 and channels_in == channels_out:
                 x = layers.Add(name=f"{name}_add")([x, skip])
             if number in _LITE0_LEVELS:
@@ -190,8 +190,10 @@ def _efficientnet_lite0(size_px: int) -> keras.Model:
 
 
 def _conv_norm(
-    x: Any, name: str, norm_name: str, *, channels: int, kernel: int, stride: int = 1, activate: bool = True
+    x: Any, names: tuple[str, str], *, channels: int, kernel: int, stride: int = 1, activate: bool = True
 ) -> Any:
+    """Return x behind a convolution, a normalisation (of these two names) and, where asked for, ReLU6."""
+    name, norm_name = names
     x = layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False, name=name)(x)
     x = layers.BatchNormalization(epsilon=_LITE0_EPSILON, name=norm_name)(x)
     return layers.ReLU(max_value=6.0, name=f"{name}_relu")(x) if activate else x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +11,18 @@ import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.ambiguous_labels import PartlyStated, set_apart
-from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.fingerprint import Fingerprint, seen_films
+from hilum.data.folder import Dataset, FilmRecord, read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset, RefusedFilm
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.train.batches import Films
-from hilum.train.lung_views import COVER_PX, packed_cover
+from hilum.run.modelfile import read_model_file
+from hilum.run.models import DEFAULT_MODEL
+from hilum.train.batches import COVER_PX, Films, packed_cover
 
-__all__ = ["PreparedFilms", "draw_validation", "prepare_films"]
+__all__ = ["PreparedFilms", "draw_validation", "films_seen_before", "hashes_behind", "prepare_films"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,24 +87,44 @@ def prepare_films(
     """
     console = console or Console()
     dataset = read_dataset(data)
-    size_px = preprocessing.size_px
-    pixels = np.zeros((len(dataset.records), size_px, size_px), np.float16)
-    covers = np.zeros((len(dataset.records), COVER_PX, COVER_PX // 8), np.uint8)
+    size_px, num_films = preprocessing.size_px, len(dataset.records)
+    pixels = np.zeros((num_films, size_px, size_px), np.float16)
+    covers = np.zeros((num_films, COVER_PX, COVER_PX // 8), np.uint8) if with_lungs else None
 
     def keep(position: int, radiograph: Radiograph) -> None:
         pixels[position] = preprocess(radiograph, preprocessing)[0]
-        if with_lungs:
+        if covers is not None:
             covers[position] = packed_cover(radiograph)
 
-    look = make_look(len(dataset.records)) if make_look else None
-    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
+    look = make_look(num_films) if make_look else None
+    with console.bar(f"Reading {count_of(num_films, 'film')} of {dataset.name}", 1.0) as done:
         scan = scan_films(dataset, min_side_px=preprocessing.decoded_px, visit=keep, look=look, done=done)
+    _say_unread(scan, console)
+    _check_findings(dataset, scan, data)
+    unread = {path for path, _ in scan.unread}
+    readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
+    if not readable.all():
+        pixels, covers = pixels[readable], None if covers is None else covers[readable]
+    prepared = _by_label(scan, pixels, covers)
+    if len(prepared.findings) < 2:
+        raise InconsistentDataset(f"The films of `{data}` state one finding only: {', '.join(prepared.findings)}.")
+    if num_partial := len(prepared.partial):
+        shown = "1 film shows" if num_partial == 1 else f"{num_partial:,} films show"
+        console.say(f"{shown} one of several findings: learned from, not judged by.")
+    return prepared
+
+
+def _say_unread(scan: Scan, console: Console) -> None:
+    """Say what is remarkable about the data set, and which films are left out and why."""
     for remark in scan.dataset.remarks:
         console.say(remark.message)
-    unread = {path for path, _ in scan.unread}
     for path, error in sorted(scan.unread, key=lambda one: one[0]):
         said = f"refused: {error.message}" if isinstance(error, RefusedFilm) else f"cannot be read: {path}"
         console.say(f"Left out, {said}")
+
+
+def _check_findings(dataset: Dataset, scan: Scan, data: Path) -> None:
+    """Refuse a data set that has a finding of which no film can be read."""
     by_path = {record.path: record.finding for record in dataset.records}
     if lost := [name for name in dataset.findings if name not in scan.dataset.findings]:
         raise InconsistentDataset(
@@ -110,20 +132,25 @@ def prepare_films(
             f"{next(error for path, error in scan.unread if by_path[path] == lost[0]).message}",
             fix="Mend its films, or leave the finding out.",
         )
-    readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
-    pixels, covers = (pixels, covers) if readable.all() else (pixels[readable], covers[readable])
+
+
+def _by_label(scan: Scan, pixels: np.ndarray, covers: np.ndarray | None) -> PreparedFilms:
+    """Return the films of a scan, those with one stated finding apart from those with an ambiguous label.
+
+    Args:
+        scan: n films.
+        pixels: (n, S, S) float16.
+        covers: (n, 64, 8) uint8, where the lungs lie; None where nobody asks.
+    """
     stated, partial = set_apart(scan)
     positions = np.setdiff1d(np.arange(len(scan.dataset.records)), partial.positions)
     findings, records = stated.dataset.findings, stated.dataset.records
-    if len(findings) < 2:
-        raise InconsistentDataset(f"The films of `{data}` state one finding only: {', '.join(findings)}.")
     sources = sorted({record.source or "" for record in (*records, *partial.records)})
-    labels = np.array([findings.index(record.finding) for record in records])
     films = Films(
         pixels if not len(partial) else pixels[positions],
-        labels,
+        np.array([findings.index(record.finding) for record in records]),
         np.array([sources.index(record.source or "") for record in records]),
-        covers=covers[positions] if with_lungs else None,
+        covers=None if covers is None else covers[positions],
     )
     kinds = np.array([[name in kinds for name in findings] for kinds in partial.kinds], bool)
     partial_films = Films(
@@ -131,11 +158,8 @@ def prepare_films(
         np.full(len(partial), -1),
         np.array([sources.index(record.source or "") for record in partial.records], dtype=np.int64),
         kinds.reshape(-1, len(findings)),
-        covers[partial.positions] if with_lungs else None,
+        None if covers is None else covers[partial.positions],
     )
-    if len(partial):
-        shown = "1 film shows" if len(partial) == 1 else f"{len(partial):,} films show"
-        console.say(f"{shown} one of several findings: learned from, not judged by.")
     return PreparedFilms(stated, films, findings, partial, partial_films, positions)
 
 
@@ -165,3 +189,29 @@ def draw_validation(prepared: PreparedFilms, rest: np.ndarray, *, fraction: floa
     chosen = np.zeros(len(prepared.records), dtype=bool)
     chosen[rest[folds == 0]] = True
     return chosen
+
+
+def hashes_behind(weights: str) -> str | None:
+    """Return the hashes of the films that starting weights have learned from; None where there are no such films.
+
+    Args:
+        weights: The setting; only `chest` has seen chest films.
+    """
+    return read_model_file(Path(DEFAULT_MODEL)).metadata.training_data.get("dhash256") if weights == "chest" else None
+
+
+def films_seen_before(weights: str, fingerprints: Sequence[Fingerprint], groups: np.ndarray) -> np.ndarray:
+    """Return which films the starting weights have learned from already: no figure may be taken on them.
+
+    Args:
+        weights: The setting.
+        fingerprints: One a film, n of them.
+        groups: (n,) int. A twin, or another film of the same patient, counts as seen too.
+
+    Returns:
+        (n,) bool.
+    """
+    seen = seen_films(fingerprints, hashes_behind(weights))
+    if seen is None:
+        return np.zeros(len(fingerprints), dtype=bool)
+    return np.isin(groups, groups[seen])

@@ -28,15 +28,12 @@ from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films, load_films
-from hilum.train.calibration import calibrated, gate_statistics
-from hilum.train.canonical import save_keras
+from hilum.train.calibration import calibrated, gate_statistics, out_of_fold
 from hilum.train.config import RunConfig
-from hilum.train.fit import Progress
+from hilum.train.fit import Progress, TrainingFilms
 from hilum.train.networks import Network
-from hilum.train.out_of_fold import out_of_fold
-from hilum.train.prepared import PreparedFilms, draw_validation
-from hilum.train.pretrained import hashes_behind
-from hilum.train.seal import seal, write_metadata
+from hilum.train.prepared import PreparedFilms, draw_validation, hashes_behind
+from hilum.train.seal import save_keras, seal, write_metadata
 from hilum.train.trial import fit_network
 from hilum.version import __version__
 
@@ -150,11 +147,14 @@ class RunNetworks:
     def _fitted(self, plan: NetworkPlan) -> tuple[Network, list[dict[str, Any]]]:
         """Return the fitted network of a plan and its history; the fitting continues from a checkpoint."""
         config, name, numbers = self.config, plan.name, self._numbers(plan)
+        films = TrainingFilms(
+            self.prepared.training(plan.train, without_sources=plan.without_sources).relabelled(numbers),
+            self._as_served(plan.validation).relabelled(numbers),
+        )
         label = f"Training {config.backbone}" + ("" if name == MODEL else f", {name.replace('-', ' ')}")
         with self.console.bar(label, config.fit.epochs + 1) as done:
             network, history = fit_network(
-                self.prepared.training(plan.train, without_sources=plan.without_sources).relabelled(numbers),
-                self._as_served(plan.validation).relabelled(numbers),
+                films,
                 config,
                 num_findings=len(plan.findings),
                 seed=config.seed + plan.seed_shift,

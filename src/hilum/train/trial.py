@@ -17,7 +17,7 @@ from hilum.judge.calibrate import fit_temperature
 from hilum.judge.history import kept_random
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
-from hilum.train.fit import Progress, compute_logits, fit
+from hilum.train.fit import Progress, TrainingFilms, compute_logits, fit
 from hilum.train.networks import Network, build_network
 from hilum.train.prepared import PreparedFilms, draw_validation
 
@@ -42,8 +42,7 @@ class Crossed:
 
 
 def fit_network(
-    train: Films,
-    validation: Films,
+    films: TrainingFilms,
     config: RunConfig,
     *,
     num_findings: int,
@@ -54,13 +53,12 @@ def fit_network(
     """Return a newly built and fitted network, and its history.
 
     Args:
-        train: Films to learn from.
-        validation: Films for early stopping.
+        films: The films to learn from and to validate on.
         config: The settings.
         num_findings: K.
         seed: Decides first weights, order, augmentation and dropout.
-        checkpoint: From which the fitting goes on where it exists.
-        progress: Told after every step and epoch.
+        checkpoint: The checkpoint file. Where it exists, the fitting continues from it.
+        progress: Is called after every step and epoch.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
@@ -71,16 +69,7 @@ def fit_network(
         weights=config.weights,
         dropout=config.fit.dropout,
     )
-    history = fit(
-        network,
-        train,
-        validation,
-        config.fit,
-        config.augmentation,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    history = fit(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress)
     return network, history
 
 
@@ -110,7 +99,7 @@ def cross_fit(
             its random weights were kept; it is not repeated.
         answer: How a network answers films, (n, K) logits.
         after_fold: Told the number of folds that are done and the answers so far; may raise to end the trial early.
-        progress: Told after every step and epoch.
+        progress: Is called after every step and epoch.
     """
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     for fold in range(int(folds.max()) + 1):
@@ -125,8 +114,7 @@ def cross_fit(
             train = prepared.training(chosen)
             checkpoint = work / f"fold-{fold + 1}.npz"
             network, history = fit_network(
-                train,
-                validation,
+                TrainingFilms(train, validation),
                 config,
                 num_findings=len(prepared.findings),
                 seed=seed,

@@ -24,7 +24,7 @@ from hilum.judge.shortcuts.occlusion import FILL, centre_of, without_shift
 from hilum.judge.study import Change, Condition, Conditions, MethodRow, change_of, figures_of_answers
 from hilum.report.study import Picture
 from hilum.run.answer import softmax
-from hilum.train.out_of_fold import features_of
+from hilum.train.calibration import features_of
 from hilum.train.study_fit import FrozenHeads, StudyFilms, fit_heads, frozen_engine
 from hilum.train.study_variants import Variant
 

@@ -47,8 +47,7 @@ from hilum.run.modelfile import Metadata
 from hilum.text import write_csv
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.prepared import PreparedFilms, prepare_films
-from hilum.train.pretrained import films_seen_before
+from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films
 from hilum.train.run_folder import RUN_FOLDER, check_run
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
 from hilum.train.seal import write_metadata

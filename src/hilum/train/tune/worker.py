@@ -28,8 +28,7 @@ from hilum.report.search_table import best_row
 from hilum.train.batches import Films, load_films
 from hilum.train.config import to_toml
 from hilum.train.networks import build_network
-from hilum.train.prepared import PreparedFilms, prepare_films
-from hilum.train.pretrained import films_seen_before
+from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films
 from hilum.train.trial import Crossed, cross_fit
 from hilum.train.tune.gain import confirmed_of, gain_of, macro_f1, mean_loss
 from hilum.train.tune.search_space import Search, search_space
