@@ -27,6 +27,7 @@ __all__ = [
     "folded",
     "json_text",
     "percent",
+    "percent_text",
     "plain_cell",
     "plain_path",
     "points",
@@ -167,6 +168,18 @@ def _escape(found: re.Match[str]) -> str:
 def percent(value: float | None) -> str:
     """Return a fraction as the page writes it: 0.9697 -> "97.0"; an undefined one is a dash."""
     return "–" if value is None else f"{100 * value:.1f}"
+
+
+def percent_text(value: float | None, decimals: int = 1) -> str:
+    """Return a fraction in per cent with its sign, as sentences and the terminal write it; an undefined one is a dash.
+
+    The space before the sign does not break, and a minus is a true one.
+
+    Example:
+        >>> percent_text(0.9697) == "97.0\N{NO-BREAK SPACE}%", percent_text(0.83, 0) == "83\N{NO-BREAK SPACE}%"
+        (True, True)
+    """
+    return "–" if value is None else f"{100 * value:.{decimals}f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def range_text(interval: Mapping[str, float | None]) -> str:

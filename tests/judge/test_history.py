@@ -25,10 +25,14 @@ def history(first: str, num_epochs: int, kept: int) -> list[dict[str, Any]]:
 def test_what_was_kept_is_named_with_its_own_figure() -> None:
     rows = history("head", 3, 0)
     assert kept_words(rows) == (
-        "Kept: epoch 0, the head on frozen features, of 3 epochs run; 90.0 % of validation films right."
+        "Kept: epoch 0, the head on frozen features, of 3 epochs run; "
+        "90.0\N{NO-BREAK SPACE}% of validation films right."
     )
-    assert kept_words(history("head", 3, 2)) == "Kept: epoch 2, of 3 epochs run; 92.0 % of validation films right."
-    assert row_words(rows[1]) == "epoch 1: validation loss 0.5000, 91.0 % of validation films right"
+    assert (
+        kept_words(history("head", 3, 2))
+        == "Kept: epoch 2, of 3 epochs run; 92.0\N{NO-BREAK SPACE}% of validation films right."
+    )
+    assert row_words(rows[1]) == "epoch 1: validation loss 0.5000, 91.0\N{NO-BREAK SPACE}% of validation films right"
     assert kept_words(history("start", 1, 1)).startswith("Kept: epoch 1, of 1 epoch run;")
     assert kept_row(rows) is rows[0]
 

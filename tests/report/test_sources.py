@@ -36,7 +36,7 @@ def test_terminal_shows_every_source_and_its_notes() -> None:
     assert lines[0].startswith(
         "Source <a>, held out: 50.0 % of 60 films right (37.7–62.3), mean recall 50.0 %, AUROC 50.0 %"
     )
-    assert lines[1].startswith("  Not above chance: balanced accuracy 50.0 % of 2 findings")
+    assert lines[1].startswith("  Not above chance: balanced accuracy 50.0\N{NO-BREAK SPACE}% of 2 findings")
     assert lines[2:] == [
         "  It has no film of x.",
         "Source b, held out: not judged.",

@@ -14,6 +14,7 @@ from hilum.console import TerminalConsole, hushed
 from hilum.errors import MissingExtra
 from hilum.extras import has_extra
 from hilum.run.memory import hold_memory
+from hilum.text import percent_text
 
 __all__ = ["NOTICE", "check_training", "load_training", "show_figures"]
 
@@ -62,7 +63,7 @@ def show_figures(metrics: Mapping[str, Any], folder: Path, console: TerminalCons
             accuracy, f1 = part["accuracy"], part["macro_f1"]
             right = round(accuracy["value"] * part["n"])
             typer.echo(
-                f"{name}: {right} of {part['n']} right, {accuracy['value']:.1%} "
+                f"{name}: {right} of {part['n']} right, {percent_text(accuracy['value'])} "
                 f"(95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}), macro-F1 {f1['value']:.3f}"
             )
     if chance := headline_chance(metrics):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -100,5 +101,5 @@ def set_apart(scan: Scan) -> tuple[Scan, PartlyStated]:
     return (rest if len(apart) else scan), partial
 
 
-def _of(items: tuple, positions: np.ndarray) -> tuple:
+def _of(items: tuple[Any, ...], positions: np.ndarray) -> tuple[Any, ...]:
     return tuple(items[i] for i in positions)

@@ -22,8 +22,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import apply_color_lut
-from pydicom.pixels.processing import convert_color_space
+from pydicom.pixels.processing import apply_color_lut, convert_color_space
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -234,7 +233,7 @@ def age_and_interpretation(data: bytes) -> tuple[float | None, str]:
 
 _quiet_lock = threading.Lock()
 _quiet_depth = 0
-_quiet_filters: warnings.catch_warnings | None = None  # type: ignore[type-arg]
+_quiet_filters: warnings.catch_warnings | None = None
 _decoding = threading.local()
 
 

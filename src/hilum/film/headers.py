@@ -209,7 +209,7 @@ def luminance_steps(data: bytes) -> int | None:
             size = 128 if wide else 64
             body = data[place + 1 : min(place + 1 + size, end)]
             if table == 0 and len(body) == size:
-                return sum(struct.unpack(">64H" if wide else "64B", body))
+                return int(sum(struct.unpack(">64H" if wide else "64B", body)))
             place += 1 + size
     return None
 

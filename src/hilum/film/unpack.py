@@ -17,7 +17,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
     UID,

@@ -202,4 +202,4 @@ def _end_with_parent(reading: BinaryIO, *, armed: bool) -> None:
         number = reading.fileno()
         fcntl.fcntl(number, fcntl.F_SETOWN, os.getpid())
         flags = fcntl.fcntl(number, fcntl.F_GETFL)
-        fcntl.fcntl(number, fcntl.F_SETFL, flags | os.O_ASYNC if armed else flags & ~os.O_ASYNC)  # type: ignore[attr-defined]
+        fcntl.fcntl(number, fcntl.F_SETFL, flags | os.O_ASYNC if armed else flags & ~os.O_ASYNC)

@@ -22,7 +22,7 @@ from typing import Any
 
 from hilum.judge.intervals import wilson_interval
 from hilum.judge.parts import PARTS, headline_parts
-from hilum.text import percent, range_text
+from hilum.text import percent, percent_text, range_text
 
 __all__ = ["LEAST_FILMS", "ChanceVerdict", "headline_chance", "is_above_chance", "judge_chance"]
 
@@ -69,7 +69,7 @@ def judge_chance(balanced_accuracy: Interval, auroc: Interval, counts: Sequence[
     if answers and ranks:
         return ChanceVerdict(True, "")
     told = (
-        f"balanced accuracy {percent(value)} % of {num_findings} findings (95 % interval "
+        f"balanced accuracy {percent_text(value)} of {num_findings} findings (95 % interval "
         f"{range_text(balanced_accuracy) or 'not known'}; chance {percent(chance)}), AUROC {percent(auroc['value'])} "
         f"({range_text(auroc) or 'interval not known'}; chance {percent(_AUROC_OF_CHANCE)})"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilum.text import percent
+from hilum.text import percent_text
 
 __all__ = ["Row", "count_epochs", "kept_random", "kept_row", "kept_words", "row_words", "weights_of"]
 
@@ -57,4 +57,4 @@ def kept_words(history: Sequence[Row]) -> str:
 
 
 def _right(row: Row) -> str:
-    return f"{percent(row['validation_accuracy'])} % of validation films right"
+    return f"{percent_text(row['validation_accuracy'])} of validation films right"

@@ -10,6 +10,7 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,8 +45,8 @@ class Picture:
     """A film (S, S) in [0, 1] after a method or a policy, and what the method removed from it."""
 
     title: str
-    film: NDArray
-    removed: NDArray | None = None
+    film: NDArray[Any]
+    removed: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,7 @@ def _change(change: Change | None) -> Cell:
     return replace(_difference(change.auroc), words=change.words) if change else Cell("–")
 
 
-def _jpeg(film: NDArray) -> str:
+def _jpeg(film: NDArray[Any]) -> str:
     """Return a film (S, S) in [0, 1] as a JPEG in base64."""
     grey = np.rint(np.clip(film, 0, 1) * 255).astype(np.uint8)
     return base64.b64encode(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()).decode()

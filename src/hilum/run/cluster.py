@@ -148,7 +148,7 @@ def _part(out: Path, number: int) -> Path:
 
 
 def _size(number: int, plan: Mapping[str, Any]) -> int:
-    return min(plan["shard_films"], plan["num_films"] - number * plan["shard_films"])
+    return int(min(plan["shard_films"], plan["num_films"] - number * plan["shard_films"]))
 
 
 def _agree(out: Path, plan: Mapping[str, Any]) -> None:

@@ -377,7 +377,7 @@ def _repeats(kind: str, number: int, value: int | memoryview) -> bool:
     return (
         (kind == "model" and number == _MODEL_FUNCTIONS)
         or (kind == "attribute" and number in _ATTRIBUTE_GRAPHS)
-        or (kind == "node" and number == _NODE_OPERATOR and value in _REPEATING)
+        or (kind == "node" and number == _NODE_OPERATOR and not isinstance(value, int) and bytes(value) in _REPEATING)
     )
 
 

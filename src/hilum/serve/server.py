@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
     def __init__(self, service: Service, limits: Limits) -> None:
         super().__init__(
             uvicorn.Config(
-                service.app,  # type: ignore[arg-type]
+                service.app,
                 http=_protocol(limits.header_seconds, lambda: service.draining, limits.write_seconds),
                 ws="none",
                 lifespan="on",

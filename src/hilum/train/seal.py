@@ -70,7 +70,7 @@ def serving_model(network: Network) -> keras.Model:
     return keras.Model(film, outputs, name="hilum")
 
 
-class _LinearEvidence(layers.Layer):
+class _LinearEvidence(layers.Layer):  # type: ignore[misc]
     """Feature maps (N, h, w, D) -> (N, K, h, w): each place's share of each logit under average pooling."""
 
     def __init__(self, logits: layers.Dense) -> None:
@@ -83,7 +83,7 @@ class _LinearEvidence(layers.Layer):
         return ops.transpose(ops.conv(maps, kernel), (0, 3, 1, 2))
 
 
-class _FullyConnectedEvidence(layers.Layer):
+class _FullyConnectedEvidence(layers.Layer):  # type: ignore[misc]
     """Feature maps (N, h, w, C) and hidden units (N, H) -> (N, K, h, w): map times gradient, summed over channels."""
 
     def __init__(self, hidden: layers.Dense, logits: layers.Dense) -> None:

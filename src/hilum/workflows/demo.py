@@ -9,6 +9,7 @@ from pathlib import Path
 from hilum.console import Console
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
+from hilum.text import percent_text
 from hilum.workflows.predict import PredictOptions, predict_films
 
 __all__ = ["make_folder", "run_demo"]
@@ -39,7 +40,7 @@ def run_demo(out: Path, console: Console) -> None:
     right, accuracy = round(test["accuracy"]["value"] * test["n"]), test["accuracy"]
     sys.stdout.write(
         f"\nA CNN trained from scratch on {_TRAIN_FILMS} phantoms of each finding got {right} of {test['n']} test "
-        f"phantoms right: {accuracy['value']:.1%} "
+        f"phantoms right: {percent_text(accuracy['value'])} "
         f"(95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}).\n"
         "One of them, classified as you would classify a film (hilum predict --model ... FILM --heatmaps ...):\n"
     )

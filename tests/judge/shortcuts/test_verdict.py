@@ -32,7 +32,7 @@ def cues(**limits: tuple[float, float]) -> dict[str, CueFigures]:
 def test_a_border_that_ranks_films_is_a_shortcut_whatever_is_answered() -> None:
     found = judge_cues(cues(border_only=(0.73, 0.99)), [20, 20])
     assert (found["code"], found["above_chance"]) == ("shortcut", ("border_only",))
-    assert "from the border alone (AUROC 86.0 %, 73.0–99.0)" in found["words"]
+    assert "from the border alone (AUROC 86.0\N{NO-BREAK SPACE}%, 73.0–99.0)" in found["words"]
 
 
 def test_several_ways_are_listed() -> None:
@@ -45,14 +45,14 @@ def test_none_is_found_only_where_films_can_tell() -> None:
     assert judge_cues(cues(), [20, 20])["code"] == "none-found"
     found = judge_cues(cues(lungs_hidden=(0.3, 0.75)), [20, 20])
     assert found["code"] == "too-few"
-    assert "with both lungs hidden it may be as high as 75.0 %" in found["words"]
+    assert "with both lungs hidden it may be as high as 75.0\N{NO-BREAK SPACE}%" in found["words"]
 
 
 def test_a_model_at_chance_has_no_score_to_rest_on_a_shortcut() -> None:
     assert "what one wants to see" in judge_cues(cues(), [20, 20])["words"]
     found = judge_cues(cues(whole=(0.5, 0.6)), [20, 20])
     assert (found["code"], found["above_chance"]) == ("none-found", ())
-    assert "whole films no better than chance (AUROC 55.0 %, 50.0–60.0)" in found["words"]
+    assert "whole films no better than chance (AUROC 55.0\N{NO-BREAK SPACE}%, 50.0–60.0)" in found["words"]
     assert "what one wants to see" not in found["words"]
 
 

@@ -26,6 +26,7 @@ from hilum.judge.audit.figures import Association, Telling
 from hilum.judge.audit.traits import CORNERS, SIDES, FilmTraits
 from hilum.judge.audit.trivial_scores import trivial_faults
 from hilum.judge.intervals import Interval
+from hilum.text import percent_text
 
 __all__ = ["CHECKS", "associate_traits", "association_faults", "cramers_v", "sources_of"]
 
@@ -122,9 +123,9 @@ def association_faults(associations: Sequence[Association], films: Films) -> lis
             continue
         telling, of_others = one.telling, one.telling.share_of_others
         said = one.title if one.title.startswith("JPEG") else one.title.lower()
-        others = "none of the others" if of_others == 0 else f"{100 * of_others:.0f}\u00a0% of the others"
+        others = "none of the others" if of_others == 0 else f"{percent_text(of_others, 0)} of the others"
         message = (
-            f"{one.title}: {100 * telling.share:.0f}\u00a0% of the {telling.finding} films have the {said} "
+            f"{one.title}: {percent_text(telling.share, 0)} of the {telling.finding} films have the {said} "
             f"`{telling.category}`, and {others} have it (Cramér's V {one.cramers_v.value:.2f}, 95 % interval "
             f"{one.cramers_v.low:.2f} to {one.cramers_v.high:.2f})."
         )

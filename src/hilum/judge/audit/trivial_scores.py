@@ -25,6 +25,7 @@ from hilum.judge.audit.figures import Score, TrivialScore
 from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel
 from hilum.judge.intervals import Interval, grouped_interval, proportion
 from hilum.judge.metrics import f1_columns, macro_f1, mean_f1, occurring
+from hilum.text import percent_text
 
 __all__ = ["CHECKS", "needs_trivial_models", "score_trivial_models", "severity_of", "trivial_faults"]
 
@@ -149,7 +150,7 @@ def _message(model: TrivialModel, crossed: Score, scores: Mapping[str, TrivialSc
 
 
 def _whole(fraction: float | None) -> str:
-    return f"{100 * (fraction or 0.0):.0f}\u00a0%"
+    return percent_text(fraction or 0.0, 0)
 
 
 def _folds(scan: Scan, splits: Sequence[str], num_films: int, seed: int) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -208,11 +209,11 @@ def macro_f1_difference(
     return grouped_interval(columns, groups, difference, limits=(-1, 1), seed=seed, num_resamples=_NUM_RESAMPLES)
 
 
-def _columns(values: npt.NDArray) -> npt.NDArray:
+def _columns(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values[:, np.newaxis] if values.ndim == 1 else values
 
 
-def _check_shapes(*arrays: npt.NDArray) -> None:
+def _check_shapes(*arrays: npt.NDArray[Any]) -> None:
     if any(len(one) != len(arrays[0]) for one in arrays) or len({one.shape for one in arrays if one.ndim > 1}) > 1:
         raise InputError(
             f"Expected the same films in all; received shapes {', '.join(str(one.shape) for one in arrays)}."

@@ -13,7 +13,7 @@ from hilum.figures import Figures
 from hilum.judge.audit.check import AuditData, Check, Fault
 from hilum.judge.chance import LEAST_FILMS
 from hilum.judge.shortcuts.occlusion import CueFigures
-from hilum.text import percent, range_text
+from hilum.text import percent_text, range_text
 
 __all__ = ["CHECKS", "POSSIBLE_AUROC", "CueVerdict", "judge_cues"]
 
@@ -58,7 +58,7 @@ def judge_cues(cues: Mapping[str, CueFigures], counts: Sequence[int]) -> CueVerd
         return CueVerdict("too-few", (), words)
     above = [key for key, area in areas.items() if area.low is not None and area.low > _CHANCE]
     if above:
-        told = [f"{_PLACES[key]} (AUROC {percent(areas[key].value)} %, {range_text(areas[key])})" for key in above]
+        told = [f"{_PLACES[key]} (AUROC {percent_text(areas[key].value)}, {range_text(areas[key])})" for key in above]
         listed = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
         words = (
             f"This model ranks films better than chance {listed}. So part of its score needs no sign of disease, and "
@@ -66,7 +66,7 @@ def judge_cues(cues: Mapping[str, CueFigures], counts: Sequence[int]) -> CueVerd
         )
         return CueVerdict("shortcut", tuple(above), words)
     open_still = [
-        f"{_PLACES[key]} it may be as high as {percent(area.high)} %"
+        f"{_PLACES[key]} it may be as high as {percent_text(area.high)}"
         for key, area in areas.items()
         if area.high is None or area.high >= POSSIBLE_AUROC
     ]
@@ -77,7 +77,7 @@ def judge_cues(cues: Mapping[str, CueFigures], counts: Sequence[int]) -> CueVerd
     if whole.low is None or whole.low <= _CHANCE:
         words = (
             f"These films say nothing of shortcuts: the model ranks whole films no better than chance (AUROC "
-            f"{percent(whole.value)} %, {range_text(whole) or 'interval not known'}), so it has no score that could "
+            f"{percent_text(whole.value)}, {range_text(whole) or 'interval not known'}), so it has no score that could "
             "rest on one."
         )
         return CueVerdict("none-found", (), words)
