@@ -917,7 +917,7 @@ def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_to
     process.kill()
     _, messages = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
-    assert f"Going on with the unfinished run in {out}." in messages
+    assert f"Continuing the unfinished run in {out}." in messages
     epochs = [int(line.split()[1].rstrip(":,")) for line in messages.splitlines() if line.startswith("  epoch ")]
     assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))  # it went on, and did not begin anew
     assert epochs[0] >= 1

@@ -77,7 +77,7 @@ def check_file(
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """What one command leaves in a folder, and how its folder is told from anybody else's.
+    """What one command leaves in a folder, and how hilum recognises that it made them.
 
     Attributes:
         of: Whose folder it is, as in "The audit's folder".

@@ -13,7 +13,7 @@ from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, prepare_films
-from hilum.train.trial import Crossed, cross_fit, draw_folds
+from hilum.train.trial import Crossed, FoldedFilms, cross_fit, draw_folds
 
 CONFIG = RunConfig(
     backbone="plain-cnn",
@@ -39,8 +39,7 @@ def test_every_film_but_test_is_answered_once(prepared: PreparedFilms, tmp_path:
     folds = draw_folds(prepared, num_folds=2, seed=0)
     told: list[tuple[int, int]] = []
     crossed = cross_fit(
-        prepared,
-        folds,
+        FoldedFilms(prepared, folds),
         CONFIG,
         work=tmp_path,
         after_fold=lambda num_done, so_far: told.append((num_done, len(so_far.positions))),
@@ -70,8 +69,8 @@ def test_a_finished_fold_is_not_repeated_and_its_own_films_teach_nothing(
             raise Stopped
 
     with pytest.raises(Stopped):
-        cross_fit(prepared, folds, CONFIG, work=tmp_path, answer=answer, after_fold=stop)
+        cross_fit(FoldedFilms(prepared, folds), CONFIG, work=tmp_path, answer=answer, after_fold=stop)
     assert len(seen) == 2  # validation for the temperature, then the held films
-    crossed = cross_fit(prepared, folds, CONFIG, work=tmp_path, answer=answer)
+    crossed = cross_fit(FoldedFilms(prepared, folds), CONFIG, work=tmp_path, answer=answer)
     assert len(seen) == 4
     assert (crossed.logits.argmax(axis=1) == crossed.truth).all()

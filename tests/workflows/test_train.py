@@ -29,7 +29,7 @@ from hilum.figures import to_json
 from hilum.run.classifier import Classifier
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.train.config import RunConfig, read_config
-from hilum.workflows.train import Run, history_csv, train_model
+from hilum.workflows.train import Run, audit_run, history_csv, open_run, read_films, split_films, train_model
 
 FILES = {
     *("model.onnx", "model.keras", "config.toml", "splits.csv", "history.csv", "predictions.csv"),
@@ -267,6 +267,35 @@ def test_the_history_has_a_line_an_epoch_and_only_its_own_columns() -> None:
     assert lines[1:] == ["head,0,0.5,,,,true", "backbone,1,,,,,false"]
 
 
+# --- the steps of a run, each alone ----------------------------------------------------------------------------------
+
+
+def test_films_are_split_a_folder_is_opened_and_the_data_audited_without_training(
+    tiny_data: Path, config: RunConfig, tmp_path: Path
+) -> None:
+    out, console = tmp_path / "run", Listening()
+    films = read_films(tiny_data, config, console)
+    assert len(films.prepared.records) == len(films.traits) == len(films.seen) == 51
+    assert not films.seen.any()
+
+    split = split_films(films, dataclasses.replace(config, folds=2))
+    assert np.array_equal(split.splits == "test", [one.path.startswith("test/") for one in films.prepared.records])
+    assert np.array_equal(split.folds < 0, split.splits == "test")
+    assert set(split.folds) == {-1, 0, 1}
+    assert not split.sources
+
+    assert not open_run(out, films.prepared, split, config, overwrite=False)
+    assert open_run(out, films.prepared, split, config, overwrite=False)
+    assert read_config(out / "config.toml") == config
+    (out / ".work" / "model.npz").write_bytes(b"a checkpoint")
+    with pytest.raises(InputError, match="unfinished run of other films or settings"):
+        open_run(out, films.prepared, split, dataclasses.replace(config, seed=9), overwrite=False)
+
+    faults = audit_run(out, films, split, config, console)
+    assert [fault.kind for fault in faults] == ["small-class"] * 3
+    assert strict_json(out / "audit.json")["figures"]["num_films"] == 51
+
+
 # --- folders that are left alone ------------------------------------------------------------------------------------
 
 
@@ -352,7 +381,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     assert state_of(out) == before
 
     run = train_model(tiny_data, out, config, console=console)
-    assert f"Going on with the unfinished run in {out}." in console.lines
+    assert f"Continuing the unfinished run in {out}." in console.lines
     assert [line.split()[:2] for line in console.lines if line.startswith("  epoch")] == [["epoch", "2:"]]
     kept = next(row for row in rows(out / "history.csv") if row["kept"] == "true")
     assert [line.split(",")[0] for line in console.lines if "Kept" in line] == [f"  Kept: epoch {kept['epoch']}"]
@@ -425,7 +454,7 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(
     with largest_file(100_000), pytest.raises(InputError) as caught:
         train_model(tiny_data, out, config)  # the first checkpoint is larger
     assert f"Cannot write into `{out}`: File too large." in caught.value.message
-    assert "the same command then goes on" in caught.value.fix
+    assert "The same command then continues" in caught.value.fix
     assert caught.value.exit_code == 2
     assert not (out / "metrics.json").exists()
     assert not (out / "model.onnx").exists()

@@ -1,4 +1,4 @@
-"""Which networks there are and what they start from, told without Keras: a wrong name is said before it is imported."""
+"""Which networks there are and what they start from. Nothing here imports Keras: a wrong name is reported at once."""
 
 from __future__ import annotations
 

@@ -46,11 +46,11 @@ class Films:
 
     Attributes:
         pixels: (N, S, S) float16 in [0, 1]; half precision halves the memory and is used in training only. Validation
-            films whose figures are told are float32.
+            films whose figures are reported are float32.
         labels: (N,) int, index into the findings; -1 where a film shows one of several.
-        sources: (N,) int, the hospital or public set; None where nobody asks.
+        sources: (N,) int, the hospital or public set; None where it is not needed.
         kinds: (N, K) bool, the findings one of which a film shows; None where all are stated.
-        covers: (N, 64, 8) uint8, where the lungs lie; None where nobody asks.
+        covers: (N, 64, 8) uint8, where the lungs lie; None where it is not needed.
     """
 
     pixels: np.ndarray
@@ -77,19 +77,19 @@ class Films:
             return self.kinds
         return np.eye(num_findings, dtype=bool)[self.labels]
 
-    def relabelled(self, taught: Sequence[int]) -> Films:
-        """Return the films for a network that tells only some findings apart: those that show one of these.
+    def relabelled(self, chosen: Sequence[int]) -> Films:
+        """Return the films for a network that distinguishes only some findings: those that show one of these.
 
         Args:
-            taught: The findings' numbers here, in the network's order.
+            chosen: The numbers of these findings here, in the network's order.
         """
-        targets = self.targets(int(max(*taught, self.labels.max())) + 1)
-        if list(taught) == list(range(targets.shape[1])):
+        targets = self.targets(int(max(*chosen, self.labels.max())) + 1)
+        if list(chosen) == list(range(targets.shape[1])):
             return self
-        kept = self.subset(np.flatnonzero(targets.sum(axis=1) == targets[:, taught].sum(axis=1)))
-        numbers = np.array([taught.index(label) if label in taught else -1 for label in range(targets.shape[1])])
+        kept = self.subset(np.flatnonzero(targets.sum(axis=1) == targets[:, chosen].sum(axis=1)))
+        numbers = np.array([chosen.index(label) if label in chosen else -1 for label in range(targets.shape[1])])
         labels = np.where(kept.labels >= 0, numbers[kept.labels], -1)
-        kinds = None if kept.kinds is None else kept.kinds[:, taught]
+        kinds = None if kept.kinds is None else kept.kinds[:, chosen]
         return Films(kept.pixels, labels, kept.sources, kinds, kept.covers)
 
     def joined(self, others: Films) -> Films:
@@ -159,7 +159,7 @@ def epoch_batches(
         films: N films.
         policy: How each is changed.
         batch_size: Films in a batch.
-        seed: With the epoch, decides the order and every change.
+        seed: Together with the epoch it decides the order and every change.
         epoch: Its number.
         chances: (N,) how likely each film is drawn, with replacement; without, each film comes once.
 

@@ -43,7 +43,7 @@ def calibrated(
     """Return the metadata with temperature, thresholds and conformal sets, all from the same films.
 
     Args:
-        metadata: Of the sealed file.
+        metadata: What the sealed file says of itself.
         validation: What the sealed file says of its validation films.
         groups: (n,) int, those of the validation films.
         crossed: Out-of-fold films; where there are any they are taken, since they are many more.
@@ -136,10 +136,10 @@ class OutOfFold:
 def out_of_fold(
     engine: Engine, films: Films, groups: np.ndarray, kept: Mapping[str, Any], config: RunConfig
 ) -> OutOfFold | None:
-    """Return the out-of-fold logits of the kept head; None where there are none to be had cheaply.
+    """Return the out-of-fold logits of the kept head; None where they would need another training.
 
     Args:
-        engine: Of the sealed network.
+        engine: The engine of the sealed network.
         films: Its training and validation films; those whose finding is left open take no part.
         groups: (N,) int, films of equal number stay together.
         kept: The row of the history whose weights were kept.

@@ -68,8 +68,8 @@ class FitSettings:
         batch_size: Films in a step.
         optimiser: One of `OPTIMISERS`.
         learning_rate: Highest learning rate; it warms up for one epoch.
-        schedule: How the learning rate goes on: down along a ``cosine`` or a straight line (``linear``) to 1 %
-            of the highest, or ``constant``.
+        schedule: How the learning rate changes: down along a ``cosine`` or a straight line (``linear``) to 1 % of
+            the highest, or not at all (``constant``).
         weight_decay: Decoupled weight decay.
         dropout: Share of features dropped before the last layer.
         label_smoothing: Share of the label spread over all findings.
@@ -80,8 +80,8 @@ class FitSettings:
         patience: Epochs without a better validation loss before the fitting stops.
         keep: Which weights of a pretrained network are kept: ``proven`` those of the best epoch where they beat the
             first stage by two standard errors, ``best`` where they beat it at all, ``last`` those of the last epoch.
-        ema_momentum: Of the exponential moving average of the weights, which then is validated and kept in their
-            place; 0 for none.
+        ema_momentum: The momentum of the exponential moving average of the weights, which then is validated and kept
+            in their place; 0 for none.
     """
 
     epochs: Annotated[int, Field(ge=0, le=100_000)] = 6
@@ -276,7 +276,7 @@ def _validated(values: Mapping[str, Any], base: _Settings) -> _Settings:
 
 
 def _config_error(kind: str, place: Sequence[str], values: Any, table: Any) -> ConfigError:
-    """Return the error that tells what is wrong with the setting at a place, a row of sections and a key."""
+    """Return the error that says what is wrong with a setting. Its place is a row of sections and a key."""
     if not place:
         return ConfigError("A setting holds a text that is not Unicode.")
     *sections, key = place

@@ -12,10 +12,10 @@ layer's constants are moved halfway to what suits the validation films: films of
 were, and are answered better halfway (docs/log.md).
 
 Where the weights are averaged, the average (batch-norm statistics included) stands in for them whenever films are
-validated, and is what is kept; training goes on from the weights themselves.
+validated, and is what is kept; training continues from the weights themselves.
 
 After every epoch all that decides the rest of the run is in one checkpoint file, replaced in one step; a run that is
-killed goes on from it and ends with the same weights as one that was not.
+killed continues from it and ends with the same weights as one that was not.
 
 Source: Polyak, Juditsky 1992, Acceleration of stochastic approximation by averaging.
 """

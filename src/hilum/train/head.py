@@ -29,7 +29,7 @@ class LinearHead:
     Attributes:
         kernel: (D, K) float32.
         intercepts: (K,) float32.
-        penalty: Of the weights, in the fit.
+        penalty: The penalty on the weights in the fit.
     """
 
     kernel: np.ndarray
@@ -70,7 +70,7 @@ def fit_linear(features: np.ndarray, labels: np.ndarray, film_weights: np.ndarra
         features: (N, D) of the training films.
         labels: (N,) int, their findings, every one of them present.
         film_weights: (N,) float, how much each film weighs.
-        penalty: Of the weights.
+        penalty: The penalty on the weights.
     """
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation[deviation < _LEAST_DEVIATION] = np.inf  # a feature that never changes says nothing

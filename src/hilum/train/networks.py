@@ -94,7 +94,7 @@ def build_network(name: str, *, num_findings: int, size_px: int, weights: str, d
         The network; the head is always new.
 
     Raises:
-        ConfigError: The name is unknown, or its weights are not to be had.
+        ConfigError: The name is unknown, or its weights are not available.
     """
     check_backbone(name, size_px)
     if name == "plain-cnn":

@@ -79,7 +79,7 @@ def mixed_batches(
     Args:
         batches: Films (n, S, S, 1) float32 in [0, 1] and what is known of them (n, K) float32: see fit.py's loss.
         policy: The policy.
-        seed: With the epoch and the batch's number it decides what is drawn.
+        seed: Together with the epoch and the batch's number it decides what is drawn.
         epoch: From 0.
 
     Yields:

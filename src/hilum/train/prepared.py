@@ -77,7 +77,7 @@ def prepare_films(
         preprocessing: The one definition, the same as at serving.
         with_lungs: Whether the lungs are to be found, for augmentation that shows or hides them.
         console: Where messages and progress go.
-        make_look: Given the number of films, returns what else is to be done with each film while it is at hand.
+        make_look: A function that takes the number of films and returns what else is to be done with each film read.
 
     Returns:
         The films.
@@ -140,7 +140,7 @@ def _by_label(scan: Scan, pixels: np.ndarray, covers: np.ndarray | None) -> Prep
     Args:
         scan: n films.
         pixels: (n, S, S) float16.
-        covers: (n, 64, 8) uint8, where the lungs lie; None where nobody asks.
+        covers: (n, 64, 8) uint8, where the lungs lie; None where it is not needed.
     """
     stated, partial = set_apart(scan)
     positions = np.setdiff1d(np.arange(len(scan.dataset.records)), partial.positions)

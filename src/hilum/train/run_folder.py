@@ -52,7 +52,7 @@ def check_run(data: Path, out: Path, config: RunConfig, *, overwrite: bool = Fal
 
     Raises:
         InputError: The folder or the data set cannot be used; nothing in the folder was touched.
-        ConfigError: The starting weights are not to be had.
+        ConfigError: The starting weights are not available.
     """
     check_weights(config.backbone, config.weights)
     RUN_FOLDER.check(out, overwrite=overwrite, data=data)

@@ -31,7 +31,7 @@ from hilum.train.head import LinearHead, finding_weights, fit_head, tempered_los
 from hilum.train.networks import Network, build_network
 from hilum.train.prepared import PreparedFilms, draw_validation, prepare_films
 from hilum.train.seal import seal
-from hilum.train.trial import Crossed, cross_fit
+from hilum.train.trial import Crossed, FoldedFilms, cross_fit
 
 __all__ = [
     "FrozenHeads",
@@ -197,7 +197,7 @@ def cross_variant(films: StudyFilms, config: RunConfig, folder: Path) -> Variant
     folder.mkdir(parents=True, exist_ok=True)
     answering = _Answering(films.outside, folder)
     crossed = cross_fit(
-        films.prepared, films.folds, config, work=folder, answer=answering, after_fold=answering.next_fold
+        FoldedFilms(films.prepared, films.folds), config, work=folder, answer=answering, after_fold=answering.next_fold
     )
     numbers = range(1, int(films.folds.max()) + 2)
     facts = [json.loads((folder / f"facts-{one}.json").read_text(encoding="utf-8")) for one in numbers]

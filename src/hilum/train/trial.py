@@ -21,7 +21,7 @@ from hilum.train.fit import Progress, TrainingFilms, compute_logits, fit
 from hilum.train.networks import Network, build_network
 from hilum.train.prepared import PreparedFilms, draw_validation
 
-__all__ = ["Crossed", "cross_fit", "draw_folds", "fit_network"]
+__all__ = ["Crossed", "FoldedFilms", "cross_fit", "draw_folds", "fit_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,19 @@ class Crossed:
     truth: np.ndarray
     logits: np.ndarray
     groups: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedFilms:
+    """The films of a data set with their folds.
+
+    Attributes:
+        prepared: n films, read with the preprocessing that is fitted with.
+        folds: (n,) int from draw_folds; a film of fold -1 is neither learned from nor answered.
+    """
+
+    prepared: PreparedFilms
+    folds: np.ndarray
 
 
 def fit_network(
@@ -80,8 +93,7 @@ def draw_folds(prepared: PreparedFilms, *, num_folds: int, seed: int) -> np.ndar
 
 
 def cross_fit(
-    prepared: PreparedFilms,
-    folds: np.ndarray,
+    films: FoldedFilms,
     config: RunConfig,
     *,
     work: Path,
@@ -92,16 +104,17 @@ def cross_fit(
     """Return answers on every film of the folds, each from a network that saw nothing of its group.
 
     Args:
-        prepared: The data set, read with ``config.preprocessing``.
-        folds: (n,) int from draw_folds; a film of fold -1 is neither learned from nor answered.
-        config: The settings.
+        films: The films and their folds.
+        config: The settings; the films were read with their preprocessing.
         work: An existing folder for checkpoints; a finished fold leaves its answers there, and in kept-N.json whether
             its random weights were kept; it is not repeated.
         answer: How a network answers films, (n, K) logits.
-        after_fold: Told the number of folds that are done and the answers so far; may raise to end the trial early.
+        after_fold: Is called with the number of finished folds and the answers so far. It may raise an error, which
+            ends the trial early.
         progress: Is called after every step and epoch.
     """
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    prepared, folds = films.prepared, films.folds
+    done: list[tuple[np.ndarray, np.ndarray]] = []  # the films of each finished fold, and the answers on them
     for fold in range(int(folds.max()) + 1):
         held = np.flatnonzero(folds == fold)
         kept = work / f"fold-{fold + 1}.npy"
@@ -125,13 +138,13 @@ def cross_fit(
             replace_file(work / f"kept-{fold + 1}.json", json.dumps({"kept_random": kept_random(history)}))
             replace_array(kept, answer(network, prepared.films.subset(held)) / temperature)
             checkpoint.unlink(missing_ok=True)
-        parts.append((held, np.load(kept, allow_pickle=False)))
-        so_far = _together(prepared, parts)
+        done.append((held, np.load(kept, allow_pickle=False)))
+        so_far = _together(prepared, done)
         after_fold(fold + 1, so_far)
     return so_far
 
 
-def _together(prepared: PreparedFilms, parts: list[tuple[np.ndarray, np.ndarray]]) -> Crossed:
-    positions = np.concatenate([held for held, _ in parts])
-    logits = np.concatenate([answers for _, answers in parts])
+def _together(prepared: PreparedFilms, done: list[tuple[np.ndarray, np.ndarray]]) -> Crossed:
+    positions = np.concatenate([held for held, _ in done])
+    logits = np.concatenate([answers for _, answers in done])
     return Crossed(positions, prepared.films.labels[positions], logits, prepared.scan.groups[positions])

@@ -110,9 +110,9 @@ class RunMetrics(Figures):
 
     Attributes:
         test: The figures of all test films.
-        test_clean: Of the test films without a twin or a film of the same patient among the others.
-        validation: Of the validation films.
-        cross_validation: Of the training films, by cross-validation; None without.
+        test_clean: The figures of the test films that have no twin and no film of the same patient among the others.
+        validation: The figures of the validation films.
+        cross_validation: The figures of the training films, by cross-validation; None where there was none.
         leave_one_source_out: The figures of each source held out; None for a source that could not be judged.
         left_out_sources: What else there is to say of each source held out.
     """
@@ -131,8 +131,8 @@ class JudgedRun:
 
     Attributes:
         classifier: The sealed model.
-        predictions: Of the parts test, test_clean, validation and, where there are folds, cross_validation.
-        sources: Of each source held out.
+        predictions: Those on the films of test, test_clean, validation and, where there are folds, cross_validation.
+        sources: Those on the films of each source held out.
         metrics: The figures of all of it.
     """
 
@@ -185,7 +185,7 @@ def train_model(
         films = read_films(data, config, console)
         split = split_films(films, config)
         if open_run(out, films.prepared, split, config, overwrite=overwrite):
-            console.say(f"Going on with the unfinished run in {out}.")
+            console.say(f"Continuing the unfinished run in {out}.")
         faults = audit_run(out, films, split, config, console)
         networks = RunNetworks(films.prepared, config, out, console)
         findings = films.prepared.findings
@@ -401,5 +401,5 @@ def _plain_write_errors(out: Path) -> Iterator[None]:
             raise
         raise InputError(
             f"Cannot write into `{out}`: {error.strerror or error}.",
-            fix="Free some space or choose another folder; the same command then goes on from the last checkpoint.",
+            fix="Free some space or choose another folder. The same command then continues from the last checkpoint.",
         ) from error

@@ -29,7 +29,7 @@ from hilum.train.batches import Films, load_films
 from hilum.train.config import to_toml
 from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films
-from hilum.train.trial import Crossed, cross_fit
+from hilum.train.trial import Crossed, FoldedFilms, cross_fit
 from hilum.train.tune.gain import confirmed_of, gain_of, macro_f1, mean_loss
 from hilum.train.tune.search_space import Search, search_space
 from hilum.train.tune.search_store import Claim, SearchStore
@@ -131,7 +131,7 @@ class TuneWorker:
     def crossed(self, number: int) -> Crossed:
         """Return a finished trial's answers."""
         return cross_fit(
-            self.prepared, self.folds, self.space.base, work=self.store.folder / "trials" / f"{number:04d}"
+            FoldedFilms(self.prepared, self.folds), self.space.base, work=self.store.folder / "trials" / f"{number:04d}"
         )
 
     # --- trials -----------------------------------------------------------------------------------------------------
@@ -170,8 +170,7 @@ class TuneWorker:
 
         try:
             crossed = cross_fit(
-                self._films(config.preprocessing.size_px),
-                self.folds,
+                FoldedFilms(self._films(config.preprocessing.size_px), self.folds),
                 config,
                 work=claim.folder,
                 after_fold=after_fold,
@@ -210,7 +209,7 @@ class TuneWorker:
             self._watch(f"judging {name} again ({repeat + 1}): {stage}, epoch {epoch + (row is None)} of {epochs}")
 
         films = self._films(config.preprocessing.size_px)
-        return cross_fit(films, self._draw_folds(config.seed), config, work=work, progress=progress)
+        return cross_fit(FoldedFilms(films, self._draw_folds(config.seed)), config, work=work, progress=progress)
 
     def _seed_of(self, repeat: int) -> int:
         return (self.space.base.seed + _SEED_STEP * (repeat + 1)) % 2**32
