@@ -15,8 +15,10 @@ from hilum.console import Console
 from hilum.data.fingerprint import fingerprint, training_hashes
 from hilum.data.judged import read_judged
 from hilum.errors import HilumError, InputError
+from hilum.figures import to_json
 from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph
+from hilum.judge.external.figures import TrainedOn
 from hilum.run.classifier import Classifier
 from hilum.workflows.evaluate import evaluate_model
 
@@ -61,7 +63,7 @@ def test_all_films_are_judged_where_there_is_no_test_part(
     metrics, num_unread = evaluate_model(tiny_model, films, out)
     assert (metrics["test"]["n"], metrics["test_clean"]["n"], num_unread) == (6, 6, 0)
     assert (metrics["validation"], metrics["cross_validation"]) == (None, None)
-    assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == metrics
+    assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == to_json(metrics)
     assert sorted(path.name for path in out.iterdir()) == [
         "metrics.json",
         "predictions.csv",
@@ -157,7 +159,7 @@ def test_films_that_were_trained_on_are_not_clean(
     model = write_model(tmp_path / "model.onnx", training_data=training_data)
     console = Listening()
     metrics, _ = evaluate_model(model, films, tmp_path / "out", console=console)
-    assert metrics["trained_on"] == {"n": 1, "paths": ["Normal/0 é.png"]}
+    assert metrics["trained_on"] == TrainedOn(1, ("Normal/0 é.png",))
     assert (metrics["test"]["n"], metrics["test_clean"]["n"]) == (6, 5)
     assert any(line.startswith("1 of the 6 films, or near twins of them, were trained on") for line in console.lines)
     assert read_judged(tmp_path / "out").clean == frozenset(
@@ -176,10 +178,10 @@ def test_in_house_figures_stand_beside_those_here(
 ) -> None:
     first, _ = evaluate_model(write_model(tmp_path / "a.onnx"), films, tmp_path / "first")
     shutil.rmtree(films / "Covid")
-    model = write_model(tmp_path / "b.onnx", figures=first)
+    model = write_model(tmp_path / "b.onnx", figures=to_json(first))
     metrics, _ = evaluate_model(model, films, tmp_path / "second")
     compared = metrics["in_house"]
-    assert compared["lacking"] == ["Covid-19"]
+    assert compared["lacking"] == ("Covid-19",)
     accuracy = compared["figures"]["accuracy"]
     assert accuracy["in_house"] == first["test_clean"]["accuracy"]
     assert accuracy["here"] == metrics["test_clean"]["accuracy"]
