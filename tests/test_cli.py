@@ -117,7 +117,7 @@ def test_memory_is_held_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_missing_data_folder(command: Command, tmp_path: Path) -> None:
     message = refused(command("train", tmp_path / "missing", "--out", tmp_path / "run"), tmp_path / "run")
-    assert "it does not exist. Expected a folder with one sub-folder a finding" in message
+    assert "it does not exist. Expected a folder with one sub-folder per finding" in message
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000])
@@ -175,7 +175,7 @@ def test_a_file_is_no_data_set(command: Command, films: Path, tmp_path: Path) ->
 
 
 def test_films_outside_class_folders(command: Command, films: Path, tmp_path: Path) -> None:
-    assert "lie in no class folder" in refused(command("train", films, "--out", tmp_path / "run"), tmp_path / "run")
+    assert "are not in class folders" in refused(command("train", films, "--out", tmp_path / "run"), tmp_path / "run")
 
 
 # --- auditing -------------------------------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_comparing_two_runs(
     assert sorted(path.name for path in (tmp_path / "compared").iterdir()) == ["compare.html", "compare.json"]
     result = command("compare", run, tmp_path / "nowhere")
     assert result.code == 2
-    assert "it is no folder" in one_line(result.err)
+    assert "it is not a folder" in one_line(result.err)
 
 
 def test_a_demo_does_not_replace_what_is_no_demo(command: Command, films: Path) -> None:
@@ -839,9 +839,7 @@ def test_a_public_set_without_a_network(command: Command, monkeypatch: pytest.Mo
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     result = command("data", "get", "covid19-image-dataset")
     assert (result.code, result.out) == (2, "")
-    assert "Kaggle cannot be reached from here. Download it by browser from https://www.kaggle.com" in one_line(
-        result.err
-    )
+    assert "Kaggle cannot be reached. Download it with a browser from https://www.kaggle.com" in one_line(result.err)
 
 
 def test_an_unknown_public_set(command: Command) -> None:

@@ -88,5 +88,5 @@ def test_a_kind_that_no_film_is_stated_to_show_is_an_error(scan: Scan) -> None:
     record = dataclasses.replace(scan.dataset.records[0], finding="Viral Pneumonia|Lipoid")
     records = (record, *scan.dataset.records[1:])
     odd = dataclasses.replace(scan, dataset=dataclasses.replace(scan.dataset, records=records))
-    with pytest.raises(InconsistentDataset, match="no film is stated to show Lipoid"):
+    with pytest.raises(InconsistentDataset, match="no film has Lipoid alone"):
         set_apart(odd)

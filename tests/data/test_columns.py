@@ -71,7 +71,7 @@ def test_what_the_user_says_counts() -> None:
         ),
         (("where", "finding"), "no column `path`"),
         (("path", "path", "finding"), "two columns `path`"),
-        (("a/1.png", "Normal"), "Its first line looks like a film. Write .* path,finding"),
+        (("a/1.png", "Normal"), "The first line looks like a film. Add .* path,finding"),
         ((), "its first line is empty"),
     ],
 )
@@ -93,8 +93,8 @@ def test_options() -> None:
     }
     for text, words in (
         ("pth=a", "Did you mean `path`"),
-        ("path", "Expected what it holds"),
-        ("path=", "Expected what it holds"),
+        ("path", "needs an equals sign"),
+        ("path=", "needs an equals sign"),
         ("path=a path=b", "two columns for path"),
     ):
         with pytest.raises(InputError, match=words):
@@ -112,5 +112,5 @@ def test_a_listing_is_a_path_that_remembers() -> None:
 
 
 def test_one_column_is_not_told_for_two_things() -> None:
-    with pytest.raises(InputError, match="two things"):
+    with pytest.raises(InputError, match="two roles"):
         find_columns(Path("l.csv"), ("a", "b"), {"path": "a", "finding": "a"}, needed=())

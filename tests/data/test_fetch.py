@@ -46,7 +46,7 @@ def test_an_unknown_set_is_refused_with_the_nearest_name() -> None:
 def test_without_a_network_the_way_by_browser_is_told() -> None:
     with pytest.raises(InputError) as caught:
         fetch("covid19-image-dataset")
-    assert "Kaggle cannot be reached from here" in caught.value.message
+    assert "Kaggle cannot be reached" in caught.value.message
     assert "https://www.kaggle.com/datasets/pranavraikokte/covid19-image-dataset" in caught.value.fix
     assert "`Covid19-dataset`" in caught.value.fix
     assert caught.value.exit_code == 2
@@ -83,7 +83,7 @@ def test_a_refused_download_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch)
         raise RuntimeError("403 Client Error.\n\nPlease sign in")
 
     answer(monkeypatch, download)
-    with pytest.raises(InputError, match=r"403 Client Error\. Please sign in.*Download it by browser"):
+    with pytest.raises(InputError, match=r"403 Client Error\. Please sign in.*Download it with a browser"):
         fetch("covid19-radiography-database")
 
 

@@ -104,9 +104,9 @@ def test_a_part_that_links_to_another_is_refused(tmp_path: Path) -> None:
         (["Normal/a.png"], r"has 1 finding \(Normal\); expected at least 2. Add a folder"),
         (["outer/Normal/a.png", "outer/Covid/b.png"], r"Did you mean the folder inside it, `.*outer`"),
         (["Normal/a.png", "Covid/list.csv"], r"class folder `.*Covid` holds no films"),
-        (["a.png", "b.png"], "lie in no class folder"),
-        (["notes.txt"], "holds no films. Expected a folder with one sub-folder a finding"),
-        (["train/Normal/a.png", "train/Covid/b.png", "test/Covd/c.png"], "finding `Covd`, which its train part lacks"),
+        (["a.png", "b.png"], "are not in class folders"),
+        (["notes.txt"], "holds no films. Expected a folder with one sub-folder per finding"),
+        (["train/Normal/a.png", "train/Covid/b.png", "test/Covd/c.png"], "finding `Covd`, but its train part has not"),
         (["train/Normal/a.png", "train/Covid/b.png", "tets/Covid/c.png"], "Did you mean `test`"),
     ],
 )
@@ -121,8 +121,8 @@ def test_a_missing_folder_is_told_in_one_sentence() -> None:
     with pytest.raises(InconsistentDataset) as caught:
         read_dataset(Path("no/such"))
     assert str(caught.value) == (
-        "Cannot read the data folder `no/such`: it does not exist. Expected a folder with one sub-folder a finding "
-        "(Normal/, Covid/), or train/ and test/ of such, or a CSV. Check the path."
+        "Cannot read the data folder `no/such`: it does not exist. Expected a folder with one sub-folder per finding "
+        "(Normal/, Covid/), train/ and test/ with such sub-folders, or a CSV file. Check the path."
     )
 
 
@@ -179,9 +179,9 @@ def test_a_manifest_gives_paths_findings_splits_patients_and_sources(tmp_path: P
         ("", "no column `path`.*received none"),
         ("path,finding\n", "holds no films"),
         ("path,finding\na.png,Covid\nsub/../a.png,Normal\n", "Line 3 of .* names the film `a.png`, which line 2 names"),
-        ("path,finding\na.png,Covid\n../x.png,Normal\n", "lies outside"),
-        ("path,finding\na.png,Covid\n/etc/hosts,Normal\n", "lies outside"),
-        ("path,finding\na.png,Covid\nsub/c.png,Normal\n", "1 of the 2 films .* are not there, the first `sub/c.png`"),
+        ("path,finding\na.png,Covid\n../x.png,Normal\n", "is outside"),
+        ("path,finding\na.png,Covid\n/etc/hosts,Normal\n", "is outside"),
+        ("path,finding\na.png,Covid\nsub/c.png,Normal\n", "1 of the 2 films .* do not exist; the first is `sub/c.png`"),
         ("path,finding\na.png,\n", "gives no finding for `a.png`"),
         ("path,finding\n,Covid\n", "Line 2 of .* gives no path"),
         ("path,finding,split\na.png,Covid,tets\n", "split `tets`. Did you mean `test`"),
@@ -214,7 +214,7 @@ def test_a_manifest_of_absolute_paths_may_lie_anywhere(tmp_path: Path) -> None:
     assert (dataset.root, dataset.name) == (films, "films")
     assert [film.path for film in dataset.records] == ["a.png", "sub/b.png"]
     manifest.write_text(f"path,finding\n{films / 'a.png'},Covid\n../films/sub/b.png,Normal\n", encoding="utf-8")
-    with pytest.raises(InconsistentDataset, match=r"lies outside.*make every path absolute"):
+    with pytest.raises(InconsistentDataset, match=r"is outside.*make every path absolute"):
         read_dataset(manifest)
 
 

@@ -30,7 +30,7 @@ def test_answers_are_read_back_by_part_and_path(tmp_path: Path) -> None:
     ("content", "match"),
     [
         (None, "Cannot read the answers"),
-        ("a,b\n1,2\n", "is no predictions.csv"),
+        ("a,b\n1,2\n", "is not a predictions.csv"),
         ("path,part,finding,predicted,accepted,probability_a\nx,test,a\n", "cut short"),
         ("path,part,finding,predicted,accepted,probability_a\nx,test,a,a,true,much\n", "could not convert"),
     ],
@@ -40,5 +40,5 @@ def test_folders_without_answers_are_refused(tmp_path: Path, content: str | None
         (tmp_path / "predictions.csv").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=match):
         read_judged(tmp_path)
-    with pytest.raises(InputError, match="it is no folder"):
+    with pytest.raises(InputError, match="it is not a folder"):
         read_judged(tmp_path / "nowhere")

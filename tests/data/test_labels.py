@@ -92,7 +92,7 @@ def test_case_and_gaps_never_matter(name: str) -> None:
 )
 def test_a_label_of_two_findings_is_ambiguous_whatever_stands_between(label: str) -> None:
     assert settled("Mass", "Effusion", "Normal", label)[label] == "Effusion|Mass"
-    assert "1 film names more than one finding" in messages("Mass", "Effusion", "Normal", label)
+    assert "1 film has an ambiguous label" in messages("Mass", "Effusion", "Normal", label)
 
 
 @pytest.mark.parametrize("label", ["Normal|Effusion", "Normal;Mass", "Normal, Mass", "Normal + Mass"])
@@ -101,7 +101,7 @@ def test_a_label_with_a_finding_that_no_film_shows_alone_is_left_out(label: str)
     assert set(findings.values()) == {"Normal", "Other"}
     (remark,) = remarks
     assert (remark.severity, remark.paths) == ("warning", ("c", "d"))
-    assert "2 films name more than one finding" in remark.message
+    assert "2 films have an ambiguous label" in remark.message
     assert "left out" in remark.message
 
 

@@ -79,9 +79,9 @@ def test_bare_names_are_found_in_sub_folders_where_they_are_unique(folder: Path)
         "Normal/01.png": "Normal",
         "Sick/02.png": "Mass",
     }
-    with pytest.raises(InconsistentDataset, match=r"1 of the 2 films .* are not there, the first `00.png`"):
+    with pytest.raises(InconsistentDataset, match=r"1 of the 2 films .* do not exist; the first is `00.png`"):
         films(write(folder, "path,finding\n00.png,Normal\n02.png,Mass\n"))
-    with pytest.raises(InconsistentDataset, match=r"are not there, the first `Normal/00.jpg`"):
+    with pytest.raises(InconsistentDataset, match=r"do not exist; the first is `Normal/00.jpg`"):
         films(write(folder, "path,finding\nNormal/00.jpg,Normal\nSick/02.png,Mass\n"))
 
 
@@ -106,7 +106,7 @@ def test_marks_of_no_finding_and_of_several_are_counted(folder: Path) -> None:
     }
     told = {remark.kind: remark.message for remark in dataset.remarks}
     assert told["left-out"].startswith("1 film has no 1 in the columns of findings (Normal, Mass)")
-    assert told["ambiguous-label"].startswith("1 film names more than one finding, such as `Normal|Mass`")
+    assert told["ambiguous-label"].startswith("1 film has an ambiguous label, which names more")
 
 
 def test_a_split_by_another_name_counts_where_it_says_parts(folder: Path) -> None:
@@ -137,7 +137,7 @@ def test_the_cases(cases: Path) -> None:
     assert len(films(pool / "num.csv")) == 28
     assert set(films(pool / "pipe.csv").values()) == {"Normal", "Effusion"}
     for name in ("sep", "win", "utf16"):
-        with pytest.raises(InconsistentDataset, match=r"are not there, the first `Normal/00.png`"):
+        with pytest.raises(InconsistentDataset, match=r"do not exist; the first is `Normal/00.png`"):
             films(cases / "15-messages" / f"{name}.csv")  # the films lie beside the other copies
 
 

@@ -31,7 +31,7 @@ def test_one_id_on_all_films_is_a_placeholder_and_said_once_without_the_id() -> 
     records = films((14, "Normal", "REMOVED"), (14, "Effusion", "REMOVED"))
     kept, (remark,) = drop_placeholders(records)
     assert kept == [None] * 28
-    assert remark.message.startswith("The same Patient ID stands on 28 of 28 films, of 2 findings: it is a placeholder")
+    assert remark.message.startswith("The same Patient ID is on 28 of 28 films, of 2 findings. It is a placeholder")
     assert "REMOVED" not in remark.message
     assert len(remark.paths) == 28
 
@@ -42,7 +42,7 @@ def test_ids_on_most_films_or_on_many_of_every_finding_are_placeholders() -> Non
     assert lost(films((14, "Normal", "n"), (14, "Effusion", "e"))) == {"n", "e"}
     three = films(*((5, finding, name) for finding in ("Normal", "Effusion") for name in ("a", "b", "c")))
     assert lost(three) == {"a", "b", "c"}
-    assert "3 Patient IDs stand on 30 of 30 films" in drop_placeholders(three)[1][0].message
+    assert "3 Patient IDs are on 30 of 30 films" in drop_placeholders(three)[1][0].message
 
 
 def test_a_placeholder_of_one_hospital_among_many() -> None:

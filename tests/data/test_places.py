@@ -59,7 +59,7 @@ def test_addresses_of_files_are_paths(root: Path) -> None:
 
 @pytest.mark.parametrize("cell", ["1.png", "1", "a/1.jpg", "c/1.png", "eep/3.jpeg", "D:\\x\\c\\9.png"])
 def test_a_name_that_fits_no_file_or_two_is_not_there(root: Path, cell: str) -> None:
-    with pytest.raises(InconsistentDataset, match=r"1 of the 2 films .* not there"):
+    with pytest.raises(InconsistentDataset, match=r"1 of the 2 films .* do not exist"):
         placed(root, "b/1.png", cell)
 
 
@@ -78,6 +78,6 @@ def test_names_in_windows_1252_and_names_that_are_no_utf8(root: Path) -> None:
 
 def test_what_was_done_is_told(root: Path) -> None:
     _, _, (remark,) = place_films(root / "films.csv", ["C:\\me\\a\\1.png", "C:\\me\\b\\1.png"], [2, 3])
-    assert "begin with `C:/me/`, which is not on this computer" in remark.message
+    assert "begin with `C:/me/`, which does not exist on this computer" in remark.message
     _, _, (remark,) = place_films(root / "films.csv", ["a/1", "b/1.png"], [2, 3])
     assert remark.message == "1 film was found by name: `a/1` is read as `a/1.png`."

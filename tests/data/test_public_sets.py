@@ -94,14 +94,14 @@ def test_bad_tables_and_indexes_are_refused(tmp_path: Path) -> None:
     for text, message in (
         ("set,file\n", "lacks the column finding"),
         (",".join(HEADER) + "\n", "names no films"),
-        (",".join(HEADER) + "\nA,a,b,,zz,zz\n", "holds a hash that is not one"),
+        (",".join(HEADER) + "\nA,a,b,,zz,zz\n", "has an invalid hash"),
     ):
         bad.write_text(text)
         with pytest.raises(InputError, match=message):
             write_index(bad, tmp_path / "out.npz")
     with pytest.raises(InputError, match="Cannot read"):
         write_index(tmp_path / "none.csv", tmp_path / "out.npz")
-    with pytest.raises(InputError, match="index of known films"):
+    with pytest.raises(InputError, match="index of public films"):
         recognise([seen(BASE)], index=tmp_path / "none.npz")
     bad.write_bytes(b"PK\x03\x04 no index")
     with pytest.raises(InputError, match="damaged"):

@@ -78,7 +78,7 @@ def test_no_source_is_held_out_that_the_starting_weights_were_learned_from() -> 
     seen = np.zeros(32, dtype=bool)
     seen[4:8] = True
     without_a, without_b, without_c = hold_out_sources(records, ["train"] * 32, np.arange(32), seen=seen)
-    assert without_a.reason == "the starting weights were learned from 4 of its 8 films"
+    assert without_a.reason == "the starting weights were trained on 4 of its 8 films"
     assert without_b.reason == without_c.reason == ""
 
 

@@ -82,7 +82,7 @@ def test_lines_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
     table = tmp_path / "films.csv"
     for start, number in (("", 2), ("sep=,\n", 3), ("\n\n", 4)):
         table.write_text(f"{start}path,finding\na.png,Normal\nb.png\n")
-        with pytest.raises(InconsistentDataset, match=f"Line {number + 1} of .* has 1 cell; expected 2, as many"):
+        with pytest.raises(InconsistentDataset, match=f"Line {number + 1} of .* has 1 cell; expected 2, the number"):
             read(table)
 
 
@@ -94,7 +94,7 @@ def test_a_line_of_too_few_or_too_many_cells_says_what_to_do(tmp_path: Path) -> 
     ):
         read(table)
     table.write_text("path,finding\na.png,Normal,left\n")
-    with pytest.raises(InconsistentDataset, match=r"Line 2 .* has 3 cells; expected 2.*hold a comma in quotes"):
+    with pytest.raises(InconsistentDataset, match=r"Line 2 .* has 3 cells; expected 2.*contain a comma in quotes"):
         read(table)
 
 

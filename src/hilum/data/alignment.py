@@ -1,8 +1,8 @@
-"""Whether two thumbnails show the same picture once one is laid on the other: moved, stretched a little, cut out.
+"""Aligns two thumbnails by an affine map and measures whether they show the same picture.
 
-Flat margins are taken off first, and local contrast is evened out, so that margins, gamma, a contrast stretch or an
-equalisation do not count. Then one picture is laid on the other by an affine map, and the two are correlated where they
-overlap, the finer one blurred as much as the other. Films of one patient, alike in the large, differ in the small.
+Flat margins are removed and local contrast is normalised first, so that margins, gamma, a contrast stretch or an
+equalisation do not matter. The two are correlated where they overlap, after the finer one has been blurred to the
+sharpness of the other. Two films of one patient look alike as a whole but differ in their fine details.
 
 Source: Evangelidis and Psarakis, "Parametric image alignment using enhanced correlation coefficient maximization",
 IEEE PAMI 2008.
@@ -23,16 +23,16 @@ __all__ = ["MIN_ALIGNED_CORRELATION", "MIN_FINE_CORRELATION", "Alignment", "alig
 
 MIN_ALIGNED_CORRELATION = 0.955
 MIN_FINE_CORRELATION = 0.86
-_FLAT_LEVELS = 6  # a row or column of a margin spans no more, of 255
+_FLAT_LEVELS = 6  # of 255 grey levels: the most that a row or column of a margin spans
 _MOST_MARGIN = 10  # of 64 rows or columns at a side
-_PROMISING = 0.75  # after a few steps; what is below is not followed
+_PROMISING = 0.75  # correlation after a few steps; pairs below it are given up
 _STEPS = ((3, 1e-3), (20, 1e-4))
 _EVERYWHERE = np.ones((SIDE_PX, SIDE_PX), np.uint8)
 _FINE_PX = 1.5
 _SCALES = (0.72, 1.4)
 _MAX_SHEAR = 0.08
 _PIXEL = 1 / 12  # variance of a pixel, in squares of its side
-_SPREAD = _PIXEL + 1 / 6  # and of the triangle by which it is interpolated
+_SPREAD = _PIXEL + 1 / 6  # the same, with the triangle of linear interpolation added
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Alignment:
     """How well one picture lies on another.
 
     Attributes:
-        correlation: Of the two where they overlap, contrast evened out; 0 where they cannot be laid on each other.
-        fine: The same of the finest details alone. These outlast an equalisation, and differ between two films of one
+        correlation: Correlation of the two where they overlap, local contrast normalised; 0 without an alignment.
+        fine: The same for the finest details alone, which survive an equalisation and differ between two films of one
             patient.
-        cut: The largest share that one has more than the other at any of the four sides.
+        cut: The largest share of a side that only one of the two pictures shows.
     """
 
     correlation: float
@@ -52,18 +52,14 @@ class Alignment:
 
     @property
     def agrees(self) -> bool:
-        """Return whether the two are the same picture."""
+        """Whether the two are the same picture."""
         return self.correlation >= MIN_ALIGNED_CORRELATION or self.fine >= MIN_FINE_CORRELATION
 
 
 def without_margins(thumbnail: np.ndarray) -> np.ndarray:
-    """Return a thumbnail with its flat margins cut off and brought back to its size.
+    """Return a thumbnail (64, 64) uint8 with its flat margins cut off, resized to (64, 64).
 
-    Args:
-        thumbnail: (64, 64) uint8.
-
-    Returns:
-        (64, 64) uint8; the same where there are no margins, or hardly anything else.
+    The thumbnail itself is returned where it has no margins or is nearly all margin.
     """
     rows, columns = (thumbnail.max(axis=axis).astype(np.int16) - thumbnail.min(axis=axis) for axis in (1, 0))
     ends = [_leading(spans <= _FLAT_LEVELS) for spans in (rows, rows[::-1], columns, columns[::-1])]
@@ -75,11 +71,11 @@ def without_margins(thumbnail: np.ndarray) -> np.ndarray:
 
 
 def even_contrast(picture: np.ndarray, detail_px: float = 4.0) -> np.ndarray:
-    """Return a picture without its coarse shading and with the same contrast everywhere, (H, W) float32.
+    """Return a picture without coarse shading and with the same local contrast everywhere, (H, W) float32.
 
     Args:
         picture: (H, W), 0 to 255.
-        detail_px: What is coarser than this goes; contrast is measured over twice as much.
+        detail_px: Structures larger than this are removed; contrast is measured over twice this size.
     """
     picture = picture.astype(np.float32)
     detail = picture - cv2.GaussianBlur(picture, (0, 0), detail_px, borderType=cv2.BORDER_REFLECT)
@@ -93,10 +89,10 @@ def align(
     """Return how well a window of one thumbnail agrees with another thumbnail, after the best affine map.
 
     Args:
-        whole: (64, 64) uint8, without margins; mirrored already where that is asked.
+        whole: (64, 64) uint8, without margins, already mirrored if the pair is a mirrored one.
         part: (64, 64) uint8, without margins.
-        window: Where to start: the shares cut off ``whole`` at its left, right, top and bottom.
-        evened: Both with their local contrast evened out, (64, 64) float32.
+        window: The start of the search: the shares cut off ``whole`` at its left, right, top and bottom.
+        evened: Both pictures after `even_contrast`, (64, 64) float32.
     """
     left, right, top, bottom = window
     width, height = 1 - left - right, 1 - top - bottom
@@ -110,7 +106,7 @@ def align(
             warp = np.asarray(moved)
             if value < _PROMISING:
                 return Alignment(0.0, 0.0, 0.0)
-    except cv2.error:  # no detail, or the map ran away
+    except cv2.error:  # the pictures have no detail, or the search diverged
         return Alignment(0.0, 0.0, 0.0)
     scales, shears = (warp[0, 0], warp[1, 1]), (warp[0, 1], warp[1, 0])
     if not all(_SCALES[0] <= scale <= _SCALES[1] for scale in scales) or max(map(abs, shears)) > _MAX_SHEAR:
@@ -121,10 +117,9 @@ def align(
 
 
 def _agreement(whole: np.ndarray, part: np.ndarray, warp: np.ndarray) -> tuple[float, float]:
-    """Return both correlations where the two overlap; contrast is evened out anew, over that part alone.
+    """Return both correlations where the two overlap, with local contrast normalised over the overlap alone.
 
-    Where the part was cut out of the whole, its thumbnail is the finer one: it is blurred as much as the pixels of the
-    whole are coarser, interpolation included.
+    A part that was cut out of the whole has the finer thumbnail. It is blurred to the sharpness of the whole.
     """
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     blur_x, blur_y = (math.sqrt(max(_SPREAD / scale**2 - _PIXEL, 1e-6)) for scale in (warp[0, 0], warp[1, 1]))
@@ -149,6 +144,6 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _leading(flat: np.ndarray) -> int:
-    """Return how many to cut off an end: the flat ones and the one that may be half flat, or none."""
-    num_flat = int(np.argmin(flat[: _MOST_MARGIN + 1]))  # 0 where none is flat, or more than a margin is
+    """Return how many rows to cut off: the flat ones and the next, which may be half flat; 0 without a margin."""
+    num_flat = int(np.argmin(flat[: _MOST_MARGIN + 1]))  # 0 also where more rows are flat than a margin has
     return num_flat + 1 if num_flat else 0

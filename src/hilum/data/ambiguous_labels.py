@@ -1,7 +1,7 @@
-"""Films whose finding is stated in part only: it is one of several. They may teach, but nothing is judged by them.
+"""Films with an ambiguous label, which names several findings. Models train on them but are not judged by them.
 
-A film of pneumonia whose type nobody stated is evidence for the sum of the pneumonias, and against what is none. It is
-never counted as a negative of one of them.
+A film of pneumonia of unstated type counts for the sum of all pneumonias and against all other findings. It is never
+a negative example of one type of pneumonia.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["PartlyStated", "set_apart"]
 
 @dataclass(frozen=True, eq=False)
 class PartlyStated:
-    """The films of a data set whose finding is one of several.
+    """The m films of a data set that have an ambiguous label.
 
     Attributes:
-        records: m films.
-        fingerprints: One a film.
-        groups: (m,) int, numbered with those of the films that are stated in full.
-        kinds: For each film the findings one of which it shows.
-        positions: (m,) int, where the films stood among all that were read.
+        records: The films.
+        fingerprints: One per film.
+        groups: (m,) int; the same numbers as for the films with one finding.
+        kinds: For each film the findings that its label names.
+        positions: (m,) int, the positions of the films in the scan.
     """
 
     records: tuple[FilmRecord, ...]
@@ -44,11 +44,11 @@ class PartlyStated:
         return len(self.records)
 
     def teaching(self, groups: np.ndarray, *, without_sources: Collection[str] = ()) -> np.ndarray:
-        """Return which films may be learned from (m,) bool.
+        """Return which films a model may train on, (m,) bool.
 
         Args:
-            groups: Groups of the films that are judged: no twin of theirs and no film of their patient may teach.
-            without_sources: The sources that are held out.
+            groups: Groups of the films that the model is judged on; films of these groups are left out.
+            without_sources: Sources that are held out; their films are left out.
         """
         named = np.array([record.split in (None, "train") for record in self.records], dtype=bool)
         other = np.array([record.source not in without_sources for record in self.records], dtype=bool)
@@ -56,13 +56,10 @@ class PartlyStated:
 
 
 def set_apart(scan: Scan) -> tuple[Scan, PartlyStated]:
-    """Return the films whose finding is stated, and those of which it is one of several.
-
-    Args:
-        scan: A data set that has been read.
+    """Return the scan of the films with one finding, and the films with an ambiguous label.
 
     Raises:
-        InconsistentDataset: A film may show a finding that no film is stated to show.
+        InconsistentDataset: A label names a finding that no film has as its only finding.
     """
     names = scan.dataset.findings
     kinds = [open_kinds(record.finding, names) for record in scan.dataset.records]
@@ -71,9 +68,9 @@ def set_apart(scan: Scan) -> tuple[Scan, PartlyStated]:
         for kind in open_:
             if kind not in stated:
                 raise InconsistentDataset(
-                    f"`{record.path}` shows one of {', '.join(open_)}, but no film is stated to show {kind}. "
+                    f"The label of `{record.path}` names {', '.join(open_)}, but no film has {kind} alone. "
                     f"{nearest_name(kind, sorted(stated))}",
-                    fix="Add films of it, or leave it out of the film's finding.",
+                    fix="Add films with this finding, or remove the finding from the label.",
                 )
     is_open = np.array([bool(open_) for open_ in kinds], dtype=bool)
     kept, apart = np.flatnonzero(~is_open), np.flatnonzero(is_open)

@@ -1,7 +1,7 @@
-"""The chest of a phantom: a sum of attenuations, from the chest wall to the bones, drawn with lines and outlines.
+"""Draws the chest of a phantom as a sum of attenuations, from the chest wall to the bones.
 
-Coordinates: x from -1 to 1 across the thorax (to the image's right is the patient's left), y from about -1 at the neck
-to 1 below the diaphragm, both turned, scaled and shifted a little from film to film.
+Coordinates: x runs from -1 to 1 across the thorax (the image's right is the patient's left), y from about -1 at the
+neck to 1 below the diaphragm. Each film has a slightly different rotation, scale and shift.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Frame:
     """Where the thorax lies in the image.
 
     Attributes:
-        height: In pixels.
-        width: In pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
         center: Column and row of x = y = 0.
-        scale: Pixels of one unit of x.
-        stretch: How much longer one unit of y is.
-        turn: In radians, clockwise.
+        scale: Pixels per unit of x.
+        stretch: Length of a unit of y, in units of x.
+        turn: Rotation in radians, clockwise.
     """
 
     height: int

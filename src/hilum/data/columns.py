@@ -1,7 +1,6 @@
-"""Which column of a list holds what: the names that public lists use, and those that a user gives.
+"""Finds the columns of a CSV list by the names that public lists use, or by names that the user gives.
 
-A column is known by its name without case, spaces and underscores: ``Image Index`` is a path, ``Finding
-Labels`` a finding.
+Case, spaces and underscores do not matter: ``Image Index`` is a path, ``Finding Labels`` a finding.
 """
 
 from __future__ import annotations
@@ -37,20 +36,11 @@ __all__ = [
 ]
 
 ROLES = ("path", "finding", "split", "patient", "source", "group", "age")
-_NAMES: dict[str, tuple[str, ...]] = {  # the first that is there counts
+_NAMES: dict[str, tuple[str, ...]] = {  # the first name that a list has counts
     "path": (
         *("path", "filepath", "imagepath", "imgpath", "filmpath", "fullpath", "relativepath", "relpath", "dicompath"),
-        *(
-            "dcmpath",
-            "pngpath",
-            "jpgpath",
-            "xraypath",
-            "filename",
-            "imagefilename",
-            "imagefile",
-            "imagename",
-            "imgname",
-        ),
+        *("dcmpath", "pngpath", "jpgpath", "xraypath", "filename", "imagefilename", "imagefile", "imagename"),
+        "imgname",
         *("file", "fname", "imageindex", "image", "img", "film", "xrayimagename", "dicom", "dicomfile", "imageid"),
     ),
     "finding": (
@@ -68,14 +58,11 @@ _NAMES: dict[str, tuple[str, ...]] = {  # the first that is there counts
     "age": ("age", "patientage", "ageyears"),
 }
 _ROLE_OF = {name: role for role, names in _NAMES.items() for name in names}
-_TOLD = re.compile(rf"[,\s]+(?=(?:{'|'.join(ROLES)})\s*=)", re.IGNORECASE)
+_NEXT_ROLE = re.compile(rf"[,\s]+(?=(?:{'|'.join(ROLES)})\s*=)", re.IGNORECASE)
 
 
 class Listing(_Path):
-    """The path of a list, with the names of its columns where a user has given them.
-
-    It is a path in everything; only who reads the list asks for ``columns``, {what it holds: the column's name}.
-    """
+    """The path of a list that also carries ``columns``, {role: the column's name}, as the user gave them."""
 
     columns: Mapping[str, str] = MappingProxyType({})
 
@@ -99,9 +86,9 @@ class Columns:
     """Where the columns of a list are.
 
     Attributes:
-        places: {what a column holds: its position}.
+        places: {role: position}, the role being one of ROLES.
         header: The names of all columns.
-        marks: Positions of columns of 0 and 1, one a finding, where no column holds the finding.
+        marks: Positions of the columns of 0 and 1, one per finding, in a list without a column of findings.
     """
 
     places: Mapping[str, int]
@@ -109,11 +96,11 @@ class Columns:
     marks: tuple[int, ...] = ()
 
     def cell(self, row: Sequence[str], role: str) -> str:
-        """Return what a row holds; nothing where the list has no such column."""
+        """Return the cell of a row; an empty text where the list has no such column."""
         return row[self.places[role]] if role in self.places else ""
 
-    def told(self) -> str:
-        """Return a sentence that says which columns were understood; empty where all have hilum's own names."""
+    def summary(self) -> str:
+        """Return a sentence on how the columns were read; an empty text where all have hilum's own names."""
         odd = [
             f"`{self.header[place]}` as {role}"
             for role, place in self.places.items()
@@ -127,29 +114,29 @@ class Columns:
 
 
 def is_column(name: str) -> bool:
-    """Return whether a name is one that lists use for a column that hilum reads."""
+    """Return whether lists use this name for a column that hilum reads."""
     return column_key(name) in _ROLE_OF
 
 
 def parse_columns(texts: Iterable[str]) -> dict[str, str]:
-    """Return {what a column holds: its name} of texts like ``path=Image Index`` or ``path=file,finding=dx``.
+    """Return {role: column name} from texts like ``path=Image Index`` or ``path=file,finding=dx``.
 
     Raises:
-        InputError: A text has another form, or says twice what a column holds.
+        InputError: A text has another form, or gives two columns one role.
     """
     found: dict[str, str] = {}
-    for text in (piece for one in texts for piece in _TOLD.split(one.strip())):
+    for text in (piece for one in texts for piece in _NEXT_ROLE.split(one.strip())):
         role, equals, name = (part.strip() for part in text.partition("="))
         role = role.lower()
         if role not in ROLES:
             raise InputError(
-                f"Cannot read --column `{text}`: a column does not hold `{role}`. {nearest_name(role, ROLES)}",
-                fix="For one: --column path='Image Index'",
+                f"Cannot read --column `{text}`: `{role}` is not known. {nearest_name(role, ROLES)}",
+                fix="Write it like this: --column path='Image Index'",
             )
         if not equals or not name:
             raise InputError(
-                f"Cannot read --column `{text}`. Expected what it holds, =, and the column's name.",
-                fix="For one: --column path='Image Index'",
+                f"Cannot read --column `{text}`: it needs an equals sign and the column's name.",
+                fix="Write it like this: --column path='Image Index'",
             )
         if found.setdefault(role, name) != name:
             raise InputError(f"--column names two columns for {role}: `{found[role]}` and `{name}`.", fix="Name one.")
@@ -157,32 +144,32 @@ def parse_columns(texts: Iterable[str]) -> dict[str, str]:
 
 
 def find_columns(
-    path: Path, header: tuple[str, ...], told: Mapping[str, str], *, needed: Sequence[str], what: str = "manifest"
+    path: Path, header: tuple[str, ...], given: Mapping[str, str], *, needed: Sequence[str], what: str = "manifest"
 ) -> Columns:
     """Return where the columns of a list are.
 
     Args:
         path: The list, for messages.
         header: The names of its columns.
-        told: {what a column holds: its name}, as the user says.
-        needed: What must be there.
-        what: What to call the list in messages.
+        given: {role: column name}, as the user gave them.
+        needed: The roles that the caller needs.
+        what: What messages call the list.
 
     Raises:
-        InconsistentDataset: Two columns may hold the same, what is needed is missing, or a name is nearly a known one.
-        InputError: The user names a column that is not there.
+        InconsistentDataset: Two columns may have the same role.
+        InputError: The user names a column that the list does not have.
     """
     keys = [column_key(name) for name in header]
     places: dict[str, int] = {}
-    for role, name in told.items():
+    for role, name in given.items():
         if column_key(name) not in keys:
             received = [one for one in header if one]
             raise InputError(
-                f"The {what} `{path}` has no column `{name}`. {nearest_name(name, received)}", fix="Check it."
+                f"The {what} `{path}` has no column `{name}`. {nearest_name(name, received)}", fix="Check the name."
             )
         places[role] = header.index(name) if name in header else keys.index(column_key(name))
     if len(set(places.values())) < len(places):
-        raise InputError("--column names one column for two things.", fix="Name a column of its own for each.")
+        raise InputError("--column gives one column two roles.", fix="Name a different column for each role.")
     for role in (role for role in ROLES if role not in places):
         names = [name for name in _NAMES[role] if name in keys and keys.index(name) not in places.values()]
         if not names:
@@ -202,10 +189,10 @@ def find_columns(
 
 
 def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: str = "manifest") -> None:
-    """Refuse a list that lacks what is needed, or has a column whose name is nearly a known one.
+    """Check that a list has the columns that are needed and no column with a misspelt name.
 
     Raises:
-        InconsistentDataset: It is so.
+        InconsistentDataset: A column is missing, or the name of one is nearly a known name.
     """
     header = [name for name in columns.header if name]
     absent = [role for role in ROLES if role not in columns.places]
@@ -214,7 +201,7 @@ def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: 
         if place not in taken and name and (near := near_role(name, absent)):
             raise InconsistentDataset(
                 f"The {what} `{path}` has the unknown column `{name}`. {nearest_name(near, ROLES)}",
-                fix=f"Rename or remove the column, or say what it is: --column {near}={quoted(name)}",
+                fix=f"Rename or remove the column, or name it: --column {near}={quoted(name)}",
             )
     lacking = [role for role in needed if role in absent]
     if not lacking:
@@ -224,32 +211,32 @@ def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: 
         "path": "path, filename, image, Image Index",
         "finding": "finding, label, class, diagnosis, Finding Labels",
     }
-    fix = f"Rename it, or say which it is: --column {role}=NAME"
+    fix = f"Rename the column, or name it: --column {role}=NAME"
     if looks_like_film(header):
-        fix = f"Its first line looks like a film. Write the names of the columns before it: {','.join(needed)}"
+        fix = f"The first line looks like a film. Add a line above it with the column names: {','.join(needed)}"
     raise InconsistentDataset(
-        f"The {what} `{path}` has no column `{role}`. Expected one of a name such as {examples[role]}; "
+        f"The {what} `{path}` has no column `{role}`. Expected a name such as {examples[role]}; "
         f"received {', '.join(header) or 'none: its first line is empty'}.",
         fix=fix,
     )
 
 
 def near_role(name: str, roles: Iterable[str]) -> str:
-    """Return what a column may hold whose name is nearly a known one, else nothing."""
-    known = [role for role in roles if role != "age"]  # no name is taken for a misspelt one of three letters
+    """Return the role of a column whose name is nearly that of a role, else an empty text."""
+    known = [role for role in roles if role != "age"]  # three letters are too few to recognise a misspelling
     return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75)), "")
 
 
 def looks_like_film(cells: Iterable[str]) -> bool:
-    """Return whether a line names a film where names of columns are expected."""
+    """Return whether a line that should hold column names holds the path of a film."""
     return any(re.search(r"\.(?:png|jpe?g|dcm|dicom|tiff?|bmp)$", cell, re.IGNORECASE) for cell in cells)
 
 
 def column_key(name: str) -> str:
-    """Return what all spellings of a column's name share: no case, spaces and signs."""
+    """Return a column's name in lower case, without spaces and signs."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def quoted(name: str) -> str:
-    """Return a column's name as it is written on a command line."""
+    """Return a column's name as a command line needs it, in quotes where it has spaces."""
     return f"'{name}'" if " " in name else name

@@ -1,6 +1,6 @@
-"""Public data sets, fetched through Kaggle's own client.
+"""Downloads public data sets through Kaggle's own client.
 
-hilum ships no films: each set keeps its own licence, and its own client asks for the account that the licence wants.
+hilum ships no films. Each set keeps its own licence, and Kaggle's client asks for an account where one is needed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hilum.errors import InputError, MissingExtra, nearest_name
 __all__ = ["PUBLIC_SETS", "PublicSet", "fetch"]
 
 _API = "https://api.kaggle.com"
-_TIMEOUT_SECONDS = (5, 10)  # to connect, to answer; Kaggle's client itself would wait for minutes behind a firewall
+_TIMEOUT_SECONDS = (5, 10)  # to connect, to answer; behind a firewall Kaggle's client would wait for minutes
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class PublicSet:
     Attributes:
         name: What `hilum data get` calls it.
         handle: What Kaggle calls it, owner/name.
-        title: What it holds.
-        num_films: Roughly how many films, as its page says.
-        licence: As its page says; read it there before using the films.
-        folder: The folder inside the download that hilum reads, with "/" between the parts.
+        title: Its findings and parts.
+        num_films: Approximate number of films, from its page.
+        licence: Its licence, from its page; read the page before you use the films.
+        folder: The folder inside the download that hilum reads, with "/" as separator.
     """
 
     name: str
@@ -40,7 +40,7 @@ class PublicSet:
 
     @property
     def page(self) -> str:
-        """Return the address of the set's page."""
+        """The address of the set's page."""
         return f"https://www.kaggle.com/datasets/{self.handle}"
 
 
@@ -76,9 +76,9 @@ PUBLIC_SETS: dict[str, PublicSet] = {
 
 
 def fetch(name: str) -> Path:
-    """Return the folder of a public data set, downloading it where it is not in Kaggle's cache yet.
+    """Return the folder of a public data set; download the set if it is not in Kaggle's cache.
 
-    Without a network a copy that was downloaded before is taken.
+    Without a network an earlier download is used.
 
     Args:
         name: A key of PUBLIC_SETS.
@@ -92,7 +92,7 @@ def fetch(name: str) -> Path:
     """
     if name not in PUBLIC_SETS:
         raise InputError(
-            f"There is no public set `{name}`. {nearest_name(name, PUBLIC_SETS)}", fix="List them: hilum data list"
+            f"There is no public set `{name}`. {nearest_name(name, PUBLIC_SETS)}", fix="List the sets: hilum data list"
         )
     public_set = PUBLIC_SETS[name]
     try:
@@ -102,8 +102,8 @@ def fetch(name: str) -> Path:
     except ImportError as error:
         raise MissingExtra("Downloading public sets", "kaggle") from error
     by_hand = (
-        f"Download it by browser from {public_set.page}, unpack it anywhere, and give hilum the folder "
-        f"`{public_set.folder}` in it."
+        f"Download it with a browser from {public_set.page}, unpack it, and give hilum its folder "
+        f"`{public_set.folder}`."
     )
     try:
         requests.head(_API, timeout=_TIMEOUT_SECONDS)
@@ -111,11 +111,9 @@ def fetch(name: str) -> Path:
         cached = _find_cached(Path(get_cache_folder()), public_set.handle)
         if cached is not None:
             return _data_folder(cached, public_set)
-        raise InputError(
-            f"Cannot download the public set `{name}`: Kaggle cannot be reached from here.", fix=by_hand
-        ) from error
+        raise InputError(f"Cannot download the public set `{name}`: Kaggle cannot be reached.", fix=by_hand) from error
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # its remarks are no data
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for data alone
             downloaded = Path(kagglehub.dataset_download(public_set.handle))
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The films that a person names, in order: folders, files, CSV files, a list on standard input; any number of them."""
+"""Lists the films that a user names: folders, files, CSV files, text files or standard input, any number of films."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from hilum.errors import InconsistentDataset, InputError
 __all__ = ["STANDARD_INPUT", "FilmList", "check_paths", "list_films"]
 
 STANDARD_INPUT = Path("-")
-_IN_MEMORY_BYTES = 4 * 2**20  # some 50,000 paths; a longer list waits in a temporary file
+_IN_MEMORY_BYTES = 4 * 2**20  # some 50,000 paths; a longer list is kept in a temporary file
 _PIECE_BYTES = 2**16
-_LONGEST_LINE_BYTES = 2**15  # eight times the longest path that Linux takes
+_LONGEST_LINE_BYTES = 2**15  # eight times the longest path that Linux allows
 _MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"PK\x03\x04")
 
 
 class FilmList:
-    """Paths of films, in order. The same list however often it is read, even if folders change meanwhile.
+    """Paths of films, in order. The list stays the same even if the folders change later.
 
     Args:
-        paths: Taken once.
+        paths: The paths; they are read once.
 
     Attributes:
-        num_films: How many.
-        sha256: Of all paths, each ended by NUL: two lists of the same films in the same order have the same.
-        passed_over: What folders hold beside films, in a sentence; empty where they hold nothing else.
+        num_films: Number of films.
+        sha256: SHA-256 of all paths, each followed by NUL.
+        passed_over: A sentence on the files that are not films; empty where there are none.
     """
 
     passed_over = ""
@@ -53,7 +53,7 @@ class FilmList:
         self.sha256 = digest.hexdigest()
 
     def __iter__(self) -> Iterator[Path]:
-        """Yield all paths; several readers do not disturb each other."""
+        """Yield all paths; several readers may read at the same time."""
         position, rest = 0, b""
         while True:
             self._file.seek(position)
@@ -67,35 +67,28 @@ class FilmList:
 
 
 def check_paths(paths: Iterable[Path]) -> None:
-    """Refuse what a person named where there is no such file or folder.
-
-    Raises:
-        InputError: A path does not exist.
-    """
+    """Raise InputError if a path that the user named does not exist."""
     for path in paths:
         if path != STANDARD_INPUT and not os.path.exists(path):  # noqa: PTH110 - False to every OSError
             raise InputError(f"Cannot read `{path}`: it does not exist.", fix="Check the path.")
 
 
 def list_films(paths: Iterable[Path], *, standard_input: IO[bytes] | None = None) -> FilmList:
-    """Return the list of films that paths stand for.
-
-    Whether a film can be read, and even whether it exists, is not looked at here: reading it will tell, and the films
-    after it are still done.
+    """Return the films that the user's paths stand for; whether a film exists or can be read is not checked.
 
     Args:
-        paths: Folders, read recursively; CSV files with a column of paths, relative to the CSV file, whose name a
-            `Listing` gives where it is an unusual one; .txt files with a path a line; ``-`` for a list on standard
-            input, one path a line, or each ended by NUL as `find -print0` writes them; else films.
-        standard_input: What ``-`` reads.
+        paths: Folders, read recursively; CSV files with a column of paths relative to the CSV file (a `Listing` may
+            name the column); .txt files with one path per line; ``-`` for paths on standard input, one per line or
+            separated by NUL as `find -print0` writes them; all other paths are films.
+        standard_input: The stream that ``-`` reads.
 
     Raises:
-        InputError: A folder or a list may not be read, or a list is no list; or there is no film at all.
+        InputError: A folder or list cannot be read, or no film was found.
         InconsistentDataset: A line of a CSV file names no film.
     """
     named = list(paths)
     if named.count(STANDARD_INPUT) > 1:
-        raise InputError("Standard input (`-`) is named twice and can be read once.", fix="Name it once.")
+        raise InputError("Standard input (`-`) is named twice but can be read only once.", fix="Name it once.")
     passed = PassedOver()
     films = FilmList(path for name in named for path in _films_of(name, standard_input, passed))
     films.passed_over = passed.sentence()
@@ -117,13 +110,13 @@ def _films_of(name: Path, standard_input: IO[bytes] | None, passed: PassedOver) 
 
 
 def _listed(stream: IO[bytes]) -> Iterator[Path]:
-    """Yield the paths on a stream; empty lines are left out."""
+    """Yield the paths on a stream without empty lines."""
     rest, separator, number = b"", b"", 0
     while piece := stream.read(_PIECE_BYTES):
         if not number and not rest:
             if piece.startswith(_MAGICS) or piece[128:132] == b"DICM":
                 raise InputError(
-                    "Standard input holds a file, not a list; expected one path a line.",
+                    "Standard input holds a file, not a list; expected one path per line.",
                     fix="Name the film itself: hilum predict film.png",
                 )
             piece = piece.removeprefix(b"\xef\xbb\xbf")
@@ -152,31 +145,31 @@ def _check_length(entry: bytes, number: int) -> None:
     if len(entry) > _LONGEST_LINE_BYTES:
         raise InputError(
             f"Line {number} of standard input has {_LONGEST_LINE_BYTES:,} bytes or more; expected a path.",
-            fix="Give one path a line.",
+            fix="Give one path per line.",
         )
 
 
 def _in_table(table: Path) -> Iterator[Path]:
-    """Yield the paths in the column of a list that holds them; its other columns are not looked at."""
-    told = table.columns if isinstance(table, Listing) else {}
-    told = {role: name for role, name in told.items() if role == "path"}
-    with open_table(table, is_known=lambda name: is_column(name) or name in told.values(), what="list") as opened:
-        columns = find_columns(table, opened.header, told, needed=("path",), what="list")
+    """Yield the paths of a CSV file; only its column of paths is read."""
+    given = table.columns if isinstance(table, Listing) else {}
+    given = {role: name for role, name in given.items() if role == "path"}
+    with open_table(table, is_known=lambda name: is_column(name) or name in given.values(), what="list") as opened:
+        columns = find_columns(table, opened.header, given, needed=("path",), what="list")
         if "path" not in columns.places:
             check_columns(table, columns, ("path",), what="list")
         for line, row in opened.rows:
             path = columns.cell(row, "path")
             if not path or "\0" in path:
                 raise InconsistentDataset(
-                    f"Line {line} of `{table}` names no film.", fix="Fill in its path, or remove it."
+                    f"Line {line} of `{table}` names no film.", fix="Fill in the path, or remove the line."
                 )
             yield table.parent / local_path(str(table.parent), path)
 
 
 def _in_text(text: Path) -> Iterator[Path] | None:
-    """Return the paths in a text file, one a line; None where it is no text, or a table.
+    """Return the paths in a text file, one per line, or in a table; None where the file is not text.
 
-    They are relative to the text's folder; a path that is not there, but is from the working folder on, is taken so.
+    A path is relative to the folder of the text file, or to the working folder if the film is only there.
     """
     with text.open("rb") as data:
         sample = data.read(_PIECE_BYTES)
@@ -204,6 +197,6 @@ def _lines_of(text: Path, encoding: str) -> Iterator[Path]:
                     is_start = False
                     yield here if not os.path.lexists(beside) and os.path.lexists(here) else beside
     except OSError as error:
-        raise InputError(f"Cannot read the list `{text}`: {error.strerror}.", fix="Check it.") from error
+        raise InputError(f"Cannot read the list `{text}`: {error.strerror}.", fix="Check the file.") from error
     except UnicodeError as error:
         raise InconsistentDataset(f"Cannot read the list `{text}`: {error}.", fix="Save it in UTF-8.") from error

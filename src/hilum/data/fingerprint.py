@@ -1,13 +1,12 @@
-"""Fingerprints of films, and the twins they give away: the same picture twice, byte for byte or changed a little.
+"""Fingerprints of films, and the search for twins: two files that show the same picture.
 
-A twin is the same exposure after another compression, size or contrast, mirrored, cropped by up to a tenth of its
-sides, with a narrow margin or a small mark more. Two films of one patient are no twins, nor are two films that merely
-look alike. Candidates are the nearest neighbours of every film (data.neighbours), loosely chosen; what counts is how
-well the two agree once one is laid on the other (data.alignment). Two films that agree without being moved also pass by
-two older measures, which let a small mark pass: the difference hash, whose bits compare neighbours, and the correlation
-of two thumbnails without the coarse shading that all chests share.
+A twin is the same exposure with another compression, size or contrast, mirrored, cropped by up to a tenth of its
+sides, or with a narrow margin or a small mark added. Two different films of one patient are not twins. Candidates are
+the nearest neighbours of every film (data.neighbours); a pair counts if the two agree after alignment
+(data.alignment). A pair also counts if the two agree without alignment in their difference hashes and in the
+correlation of their thumbnails; these two measures tolerate a small mark.
 
-The thresholds are measured: see "Twins" in docs/results.md.
+The thresholds were measured: see "Twins" in docs/results.md.
 """
 
 from __future__ import annotations
@@ -42,24 +41,24 @@ __all__ = [
     "training_hashes",
 ]
 
-MAX_DHASH_DISTANCE = 12  # of 256 bits, for films that agree without being moved
+MAX_DHASH_DISTANCE = 12  # of 256 bits, for films that agree without alignment
 MIN_CORRELATION = 0.91
-_CROPPED = 0.015  # a share of a side; less is no more than the grain of a thumbnail
+_CROPPED = 0.015  # share of a side; less is within the resolution of a thumbnail
 _DETAIL_PX = SIDE_PX // 2
-_CHUNK = 256  # pairs looked at by a thread at once
-_MANY_COPIES = 32  # from here on copies are paired with the first of them only, not each with each
+_CHUNK = 256  # pairs per task of a thread
+_MANY_COPIES = 32  # of more copies than this, each is paired with the first one only
 
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What is kept of a film to recognise it by.
+    """Hashes and a thumbnail by which a film is recognised.
 
     Attributes:
-        file_sha256: Of the file's bytes, 64 hex digits.
-        dhash256: (4,) uint64, whether each of 16 x 16 pixels is brighter than its left neighbour.
+        file_sha256: SHA-256 of the file's bytes, 64 hex digits.
+        dhash256: (4,) uint64, the difference hash: whether each of 16 x 16 pixels is brighter than its left neighbour.
         thumbnail: (64, 64) uint8, area-averaged.
-        pixel_sha256: Of the 8-bit grey pixels and the text "(W, H)", 64 hex digits; the same for a PNG and its
-            lossless copy.
+        pixel_sha256: SHA-256 of the 8-bit grey pixels and the text "(W, H)", 64 hex digits; a lossless copy has the
+            same.
     """
 
     file_sha256: str
@@ -73,12 +72,11 @@ class Twin:
     """Two films that show the same picture.
 
     Attributes:
-        first: The position of one film, the lower of the two.
-        second: The position of the other.
+        first: Position of one film, the lower of the two.
+        second: Position of the other.
         exact: Whether the files, or all their pixels, are the same.
-        dhash_distance: Bits that differ, of 256; large where one film is mirrored or cropped.
-        correlation: Of the two laid on each other, without their coarse shading, 1 at most; 0.85 or more where only
-            details outlasted an equalisation.
+        dhash_distance: Number of the 256 bits that differ; large where one film is mirrored or cropped.
+        correlation: Correlation after alignment, without coarse shading, at most 1.
         likeness: "identical", "near", "mirrored" (and perhaps cropped), or "cropped" (or with margins).
     """
 
@@ -95,11 +93,11 @@ def fingerprint(data: bytes, radiograph: Radiograph) -> Fingerprint:
 
     Args:
         data: The file's bytes.
-        radiograph: The same file decoded; at full or reduced scale, which moves only a few bits.
+        radiograph: The decoded film, at full or reduced scale; the scale changes only a few bits.
 
     Returns:
-        The fingerprint. Its hash is the one that indexes of public sets use: Pillow, 8-bit grey, 17 x 16 pixels by
-        LANCZOS, each pixel greater than its left neighbour, row by row, the first bit highest.
+        The fingerprint. Its hash is that of the index of public sets: Pillow, 8-bit grey, 17 x 16 pixels by LANCZOS,
+        each pixel compared with its left neighbour, row by row, the highest bit first.
     """
     grey = np.round(radiograph.pixels * 255).astype(np.uint8)
     small = np.asarray(Image.fromarray(grey).resize((17, 16), Image.Resampling.LANCZOS))
@@ -113,16 +111,10 @@ def fingerprint(data: bytes, radiograph: Radiograph) -> Fingerprint:
 
 
 def find_twins(fingerprints: Sequence[Fingerprint]) -> list[Twin]:
-    """Return the pairs of films that show the same picture.
+    """Return the pairs of films that show the same picture, sorted by first and second.
 
     The time grows with less than the power 1.7 of the number of films. Of more than 32 copies of one picture, each is
     paired with the first only; of many near copies, each is paired with a few of the nearest.
-
-    Args:
-        fingerprints: One a film.
-
-    Returns:
-        The twins, sorted by first and second.
     """
     copies: dict[str, list[int]] = {}
     for position, one in enumerate(fingerprints):
@@ -150,13 +142,13 @@ def _pairs_among(members: list[int]) -> list[tuple[int, int]]:
 def _near_pairs(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, int, float, str]]:
     """Return (first, second, distance, correlation, likeness) of the pairs that are twins."""
     trimmed = [without_margins(one.thumbnail) for one in fingerprints]
-    evened = np.zeros((len(trimmed), SIDE_PX, SIDE_PX), np.float16)  # of 100,000 films 0.8 GB
+    evened = np.zeros((len(trimmed), SIDE_PX, SIDE_PX), np.float16)  # 0.8 GB for 100,000 films
     for position, picture in enumerate(trimmed):
         evened[position] = even_contrast(picture)
     near = nearest_neighbours(evened)
     low, high = np.minimum(near.first, near.second), np.maximum(near.first, near.second)
     order = np.argsort(-near.likeness, kind="stable")
-    kept = order[np.unique((low * len(trimmed) + high)[order], return_index=True)[1]]  # of both ways the better one
+    kept = order[np.unique((low * len(trimmed) + high)[order], return_index=True)[1]]  # the better of both directions
 
     def judge(chunk: slice) -> list[tuple[int, int, int, float, str]]:
         found = []
@@ -208,7 +200,7 @@ def _details(thumbnails: list[np.ndarray]) -> np.ndarray:
     vectors = images.reshape(len(images), -1)
     vectors -= vectors.mean(axis=1, keepdims=True)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 1e-3, length, np.inf)  # a film without any detail resembles none
+    return vectors / np.where(length > 1e-3, length, np.inf)  # a film without detail correlates with no other
 
 
 def _gaussian_matrix(sigma_px: float) -> np.ndarray:
@@ -221,70 +213,57 @@ def _gaussian_matrix(sigma_px: float) -> np.ndarray:
 _BLUR = _gaussian_matrix(3.0)
 
 
-# What a model file keeps of its training films, so that they are recognised when the model is judged on them.
+# --- training-set hashes --------------------------------------------------------------------------------------------
 #
-# Each film leaves its difference hash, 32 bytes, too few to draw it from: 11 kB of text for 251 films, 290 kB for
-# 6,800. Without the thumbnail the distance alone decides, so its limit is narrower than that of the twin search. It is
-# measured: among the 23 million pairs of 6,800 films from four public sources, 48 pairs differ in at most 12 of the
-# 256 bits, and all of them are twins by the full search, which finds 55; the first other film has a distance of 14.
+# A model file keeps the difference hashes of its training films, 32 bytes each, so that these films are recognised
+# later; a film cannot be drawn from its hash. The limit was measured on 23 million pairs of 6,800 films of four public
+# sources: 48 pairs differ in at most 12 bits, all of them twins; the nearest other pair differs in 14 bits.
 
 MAX_HASH_DISTANCE = 12  # of 256 bits
 _BLOCK_PAIRS = 2_000_000
 
 
 def training_hashes(fingerprints: Sequence[Fingerprint]) -> str:
-    """Return the hashes of films as text, sorted so that they tell nothing of the films' order.
-
-    Args:
-        fingerprints: One a film.
-
-    Returns:
-        Base64 of 32 bytes a film.
-    """
+    """Return the sorted difference hashes of films as base64 text, 32 bytes per film."""
     words = sorted(tuple(one.dhash256.tolist()) for one in fingerprints)
     return base64.b64encode(np.array(words, dtype=">u8").tobytes()).decode("ascii")
 
 
 def joined_hashes(hashes: str, earlier: object) -> str:
-    """Return the hashes of all films that left one of two.
-
-    Args:
-        hashes: What `training_hashes` returned.
-        earlier: Another, or None; one that cannot be read adds nothing.
-    """
-    known = _words_of(earlier)
-    if known is None:
+    """Return two texts of `training_hashes` as one; ``earlier`` adds nothing where it is None or cannot be read."""
+    old = _words_of(earlier)
+    if old is None:
         return hashes
-    words = np.unique(np.concatenate([np.frombuffer(base64.b64decode(hashes), ">u8").reshape(-1, 4), known]), axis=0)
+    words = np.unique(np.concatenate([np.frombuffer(base64.b64decode(hashes), ">u8").reshape(-1, 4), old]), axis=0)
     return base64.b64encode(words.astype(">u8").tobytes()).decode("ascii")
 
 
 def seen_films(fingerprints: Sequence[Fingerprint], hashes: object) -> np.ndarray | None:
-    """Return which films, or near twins of them, have left an hashes.
+    """Return which films, or near twins of them, are among the training films of a model.
 
     Args:
-        fingerprints: One a film, n of them.
-        hashes: What `training_hashes` returned; model files of earlier versions hold none.
+        fingerprints: One per film, n of them.
+        hashes: The text of `training_hashes`; model files of earlier versions have none.
 
     Returns:
-        (n,) bool; None where there is no hashes, or none that can be read.
+        (n,) bool; None where there are no hashes or they cannot be read.
     """
-    known = _words_of(hashes)
-    if known is None:
+    trained = _words_of(hashes)
+    if trained is None:
         return None
     seen = np.zeros(len(fingerprints), dtype=bool)
-    rows = max(1, _BLOCK_PAIRS // max(1, len(known)))
+    rows = max(1, _BLOCK_PAIRS // max(1, len(trained)))
     for start in range(0, len(fingerprints), rows):
         words = np.stack([one.dhash256 for one in fingerprints[start : start + rows]])  # (r, 4)
-        distance = np.zeros((len(words), len(known)), dtype=np.uint16)
+        distance = np.zeros((len(words), len(trained)), dtype=np.uint16)
         for column in range(4):
-            distance += np.bitwise_count(words[:, None, column] ^ known[None, :, column])
+            distance += np.bitwise_count(words[:, None, column] ^ trained[None, :, column])
         seen[start : start + rows] = (distance <= MAX_HASH_DISTANCE).any(axis=1)
     return seen
 
 
 def _words_of(hashes: object) -> np.ndarray | None:
-    """Return the hashes (m, 4) uint64 behind an hashes; None where it cannot be read."""
+    """Return the hashes (m, 4) uint64 of a text; None where it cannot be read."""
     if not isinstance(hashes, str) or not hashes:
         return None
     try:

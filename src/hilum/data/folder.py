@@ -1,6 +1,6 @@
-"""Data sets as they lie on disk: class folders, train/ and test/ of class folders, sources of such, or a CSV manifest.
+"""Reads a data set: class folders, train/ and test/ with class folders, sources with class folders, or a CSV manifest.
 
-Nothing is opened here but the CSV: whether a file is a film, its bytes tell later.
+Films are not opened here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from hilum.text import printable
 
 __all__ = ["Dataset", "FilmRecord", "film_paths", "read_dataset"]
 
-_LAYOUT = "Expected a folder with one sub-folder a finding (Normal/, Covid/), or train/ and test/ of such, or a CSV."
+_LAYOUT = (
+    "Expected a folder with one sub-folder per finding (Normal/, Covid/), train/ and test/ with such sub-folders, or a "
+    "CSV file."
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Dataset:
         root: The folder that every record's path is relative to.
         name: The folder's name, or the manifest's without its suffix.
         records: The films, sorted by path.
-        remarks: What to tell of how it was read: what was passed over, which names were read as one, and the like.
+        remarks: Remarks on how it was read, such as the files that were passed over.
     """
 
     root: Path
@@ -44,17 +47,17 @@ class Dataset:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Return the distinct findings in hilum's one order."""
+        """The distinct findings, in hilum's order."""
         return sorted_findings(record.finding for record in self.records)
 
     @property
     def has_test(self) -> bool:
-        """Return whether the data set names a test part of its own."""
+        """Whether the data set has a test part of its own."""
         return any(record.split == "test" for record in self.records)
 
     @property
     def folder_names(self) -> dict[str, tuple[str, ...]]:
-        """Return for each finding the names that folders or the manifest use for it."""
+        """For each finding the names that folders or the manifest use for it."""
         return {
             finding: tuple(sorted({name for known, name in self._names if known == finding}))
             for finding in self.findings
@@ -64,23 +67,22 @@ class Dataset:
 def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
     """Return the data set that a folder or a CSV manifest describes.
 
-    Names that stand for the same finding (Covid/ and COVID-19/, Effusion/ and effusion/) are one. Folders that hold the
-    same class folders are parts or sources by their names, or refused. Class folders are read with all that
-    lies below them; a folder `masks` beside a folder `images` holds no films and is left out. A link to a folder
-    outside is followed once, one to a folder inside never: a loop cannot hang the reading.
+    Names of the same finding (Covid/ and COVID-19/, Effusion/ and effusion/) are read as one. Folders that hold the
+    same class folders are parts or sources, depending on their names; other names are an error. Class folders are read
+    recursively, except for a folder `masks` next to a folder `images`. Links to folders outside the data set are
+    followed once; links to folders inside it are not followed.
 
     Args:
-        data: A folder of class folders, one with train/ and test/ (val/) of class folders, or a CSV with the columns
-            path and finding and optionally split, patient, source, group, age; other columns are left alone. Its
-            paths are relative to the CSV's folder, or all absolute.
-        min_findings: The fewest findings that make sense for the caller; judging a model can do with one.
+        data: A folder, or a CSV with the columns path and finding and optionally split, patient, source, group and
+            age. Its paths are relative to the CSV's folder, or all absolute.
+        min_findings: The smallest number of findings that the caller accepts.
 
     Returns:
         The data set, with its records sorted by path.
 
     Raises:
-        InconsistentDataset: The data set is missing, empty, of one finding only, or does not hold together.
-        InputError: A folder in it may not be read.
+        InconsistentDataset: The data set is missing, empty or contradictory, or has too few findings.
+        InputError: A folder in it cannot be read.
     """
     data = data if isinstance(data, Path) else Path(data)
     if not os.path.exists(data):  # noqa: PTH110 - unlike Path.exists it answers False to every OSError
@@ -102,7 +104,7 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
 
 
 def _settled(dataset: Dataset) -> Dataset:
-    """Return a data set whose labels, so far as they were found, are findings; films of no use are left out."""
+    """Return the data set with labels turned into findings, without films whose label cannot be used."""
     labels: defaultdict[str, list[str]] = defaultdict(list)
     for record in dataset.records:
         labels[record.finding].append(record.path)
@@ -120,11 +122,9 @@ def _settled(dataset: Dataset) -> Dataset:
 
 
 def _check(data: Path, dataset: Dataset, min_findings: int) -> None:
-    told = " ".join(remark.message for remark in dataset.remarks if remark.severity == "warning")
+    warnings = "".join(f" {remark.message}" for remark in dataset.remarks if remark.severity == "warning")
     if not dataset.records:
-        raise InconsistentDataset(
-            f"The data set `{data}` holds no films. {_LAYOUT}{f' {told}' if told else ''}", fix="Check the path."
-        )
+        raise InconsistentDataset(f"The data set `{data}` holds no films. {_LAYOUT}{warnings}", fix="Check the path.")
     for name in (part for finding in dataset.findings for part in finding.split("|")):
         if fault := name_fault(name):
             raise InconsistentDataset(
@@ -140,19 +140,19 @@ def _check(data: Path, dataset: Dataset, min_findings: int) -> None:
             fix = f"Did you mean the folder inside it, `{inner}`?"
         named = f"{len(findings)} finding ({', '.join(findings)})" if findings else "no finding"
         raise InconsistentDataset(
-            f"The data set `{data}` has {named}; expected at least {min_findings}.{f' {told}' if told else ''}", fix=fix
+            f"The data set `{data}` has {named}; expected at least {min_findings}.{warnings}", fix=fix
         )
     learnt = {record.finding for record in dataset.records if record.split in ("train", None)}
     if not learnt:
-        return  # a test part alone: for judging a model, not for making one
+        return  # the data set is a test part alone, for evaluating a model
     for part in ("test", "validation"):
         extra = sorted_findings({record.finding for record in dataset.records if record.split == part} - learnt)
         extra = tuple(name for name in extra if name in findings)
         if extra:
             raise InconsistentDataset(
-                f"The {part} part of `{data}` has the finding `{extra[0]}`, which its train part lacks. "
+                f"The {part} part of `{data}` has the finding `{extra[0]}`, but its train part has not. "
                 f"{nearest_name(extra[0], sorted_findings(learnt))}",
-                fix="Give it the same name in both parts, or leave it out.",
+                fix="Use the same name in both parts, or remove the finding.",
             )
 
 
@@ -175,7 +175,7 @@ def _read_folders(root: Path) -> tuple[list[FilmRecord], list[Remark]]:
         if not num_found:
             raise InconsistentDataset(
                 f"The class folder `{folder}` holds no films.{f' {passed.sentence(str(root))}' if passed else ''}",
-                fix="Put films into it, or remove it.",
+                fix="Put films into it, or remove the folder.",
             )
         layout.passed.join(passed)
     if layout.passed:
@@ -183,6 +183,7 @@ def _read_folders(root: Path) -> tuple[list[FilmRecord], list[Remark]]:
         layout.remarks.append(Remark("passed-over", layout.passed.sentence(str(root)), severity=severity))
     if not records and layout.passed.num_outside:
         raise InconsistentDataset(
-            f"The films in `{root}` lie in no class folder. {_LAYOUT}", fix="Move each film into its finding's folder."
+            f"The films in `{root}` are not in class folders. {_LAYOUT}",
+            fix="Move each film into the folder of its finding.",
         )
     return records, layout.remarks

@@ -1,4 +1,4 @@
-"""Reading back the answers of one model that `hilum train` or `hilum evaluate` left in a folder."""
+"""Reads the predictions of one model from a folder of `hilum train` or `hilum evaluate`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hilum.text import plain_cell, plain_path
 
 __all__ = ["PROBABILITY", "Judged", "read_judged"]
 
-PROBABILITY = "probability_"  # what a column of predictions.csv begins with; a finding follows
+PROBABILITY = "probability_"  # prefix of the columns of predictions.csv that hold the probability of a finding
 _WHOLE_PARTS = ("test", "validation", "cross_validation")  # in these, every film has a probability of every finding
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a folder of `train` or `evaluate` holds of the answers of one model.
+    """The predictions of one model in a folder of `train` or `evaluate`.
 
     Attributes:
         name: The folder's name.
         findings: The model's findings.
-        parts: Part ("test", "validation", "cross_validation") to path to line of predictions.csv.
-        groups: Path to group, from splits.csv; empty where there is none.
-        clean: Paths of the test films that are clean for this model; None where the folder does not tell.
+        parts: {part: {path: line of predictions.csv}}; parts are "test", "validation" and "cross_validation".
+        groups: {path: group} from splits.csv; empty where there is no such file.
+        clean: Paths of the clean test films of this model; None where they are not known.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Judged:
 
 
 def read_judged(folder: Path) -> Judged:
-    """Return the answers that `hilum train` or `hilum evaluate` left in a folder.
+    """Return the predictions in a folder of `hilum train` or `hilum evaluate`.
 
     Raises:
-        InputError: There is no such folder, or it holds no answers of hilum's.
+        InputError: The folder does not exist or has no valid predictions.csv.
     """
     if not folder.is_dir():
         raise InputError(
-            f"Cannot compare `{folder}`: it is no folder. Expected one that `hilum train` or `hilum evaluate` left.",
+            f"Cannot compare `{folder}`: it is not a folder. Expected a folder of `hilum train` or `hilum evaluate`.",
             fix="Check the path.",
         )
     path = folder / "predictions.csv"
@@ -56,7 +56,7 @@ def read_judged(folder: Path) -> Judged:
             reader = csv.DictReader(lines, strict=True)
             header = tuple(reader.fieldnames or ())
             if header[:4] != ("path", "part", "finding", "predicted"):
-                raise InputError(f"`{path}` is no predictions.csv of hilum's.", fix=fix)
+                raise InputError(f"`{path}` is not a predictions.csv of hilum.", fix=fix)
             findings = tuple(name.removeprefix(PROBABILITY) for name in header if name.startswith(PROBABILITY))
             for row in reader:
                 if None in row or None in row.values():
@@ -67,7 +67,9 @@ def read_judged(folder: Path) -> Judged:
                 row["finding"], row["predicted"] = plain_cell(row["finding"]), plain_cell(row["predicted"])
                 parts.setdefault(row["part"], {})[row["path"]] = row
     except OSError as error:
-        raise InputError(f"Cannot read the answers in `{folder}`: {path.name}: {error.strerror}.", fix=fix) from error
+        raise InputError(
+            f"Cannot read the predictions in `{folder}`: {path.name}: {error.strerror}.", fix=fix
+        ) from error
     except (csv.Error, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -82,12 +84,13 @@ def _clean_films(folder: Path) -> tuple[dict[str, int], frozenset[str] | None]:
         return {}, None
     rows = read_splits(folder / "splits.csv")
     groups = {row.path: row.group for row in rows}
-    known = {row.group for row in rows if row.split != "test"}
+    trained = {row.group for row in rows if row.split != "test"}
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        known |= {groups[path] for path in (metrics.get("trained_on") or {}).get("paths", ()) if path in groups}
+        trained |= {groups[path] for path in (metrics.get("trained_on") or {}).get("paths", ()) if path in groups}
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(
-            f"Cannot read the figures in `{folder}`: metrics.json: {error}.", fix="Repeat the command that made it."
+            f"Cannot read the figures in `{folder}`: metrics.json: {error}.",
+            fix="Run the command that wrote the folder again.",
         ) from error
-    return groups, frozenset(row.path for row in rows if row.split == "test" and row.group not in known)
+    return groups, frozenset(row.path for row in rows if row.split == "test" and row.group not in trained)

@@ -1,7 +1,7 @@
-"""What the labels of a data set mean: spellings of one finding become one, a label of two findings becomes ambiguous.
+"""Turns the labels of a data set into findings: unites spellings and recognises labels of several findings.
 
-Labels are written by people: ``Effusion``, ``EFFUSION `` and ``effusion`` are one finding, and ``Normal|Effusion`` is
-none of its own. Signs that may carry meaning are kept apart: ``TB+`` and ``TB-``, ``<5 mm`` and ``>5 mm``.
+``Effusion``, ``EFFUSION `` and ``effusion`` are one finding; ``Normal|Effusion`` is an ambiguous label of two findings.
+Labels stay separate if a sign may matter: ``TB+`` and ``TB-``, ``<5 mm`` and ``>5 mm``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hilum.text import folded
 
 __all__ = ["Remark", "and_list", "settle_labels", "spelling_key"]
 
-_ALWAYS = re.compile(r"[|;\n\\\uff5c\uff1b\u3001]")  # no finding's name holds one of these
+_ALWAYS = re.compile(r"[|;\n\\\uff5c\uff1b\u3001]")  # these never occur in the name of a finding
 _WHERE_ONE_PART_IS_KNOWN = re.compile(r"\s*[,+&\uff0c\uff0b\uff06]\s*")
 _WHERE_ALL_PARTS_ARE_KNOWN = (
     re.compile(r"\s*[/\uff0f]\s*|\s+(?:and|und|et|y|e|with|mit|plus)\s+|\s+[-_:]\s+", re.IGNORECASE),
@@ -28,12 +28,12 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True)
 class Remark:
-    """Something that a reader of a data set should know of how it was read.
+    """A remark on how a data set was read.
 
     Attributes:
         kind: One word for programs.
-        message: For people.
-        paths: The films it is about, where it is about some.
+        message: A text for people.
+        paths: The films that it is about, if any.
         severity: ``warning`` where films may be missing or misread, else ``note``.
     """
 
@@ -44,7 +44,7 @@ class Remark:
 
 
 def spelling_key(name: str) -> str:
-    """Return what all spellings of a name share: no case, spaces, underscores, hyphens or full stop at the end.
+    """Return a name without case, spaces, underscores, hyphens and final full stop, the same for all its spellings.
 
     Example:
         >>> spelling_key("Pleural_effusion ") == spelling_key("PLEURAL-EFFUSION.")
@@ -64,14 +64,14 @@ def spelling_key(name: str) -> str:
 
 
 def settle_labels(labels: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], list[Remark]]:
-    """Return the finding that each label of a data set stands for, and what to tell of it.
+    """Return the finding of each label of a data set, and remarks.
 
     Args:
-        labels: Each label as found, with the paths of its films.
+        labels: {label as found: paths of its films}.
 
     Returns:
-        {label: finding}; the finding of a label that names several is all of them with ``|`` between. Labels are left
-        out whose films cannot be used, since they name a finding that no film shows by itself.
+        {label: finding}; a label of several findings gives all of them, separated by ``|``. A label is left out if it
+        names a finding that no film has alone.
     """
     known_alone = {spelling_key(label) for label in labels}
     parts_of = {label: _parts(label, known_alone) for label in labels}
@@ -91,7 +91,7 @@ def settle_labels(labels: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], 
 
 
 def and_list(names: Iterable[str], *, most: int = _MOST_NAMED) -> str:
-    """Return names in code quotes as a sentence has them, the last after "and".
+    """Return names in code quotes for a sentence, with "and" before the last.
 
     Example:
         >>> and_list(["A", "B", "C"])
@@ -133,7 +133,7 @@ def _tidy(name: str) -> str:
 
 
 def _chosen(spellings: Counter[str]) -> str:
-    """Return the commonest spelling; of equally common ones that which looks most like a name."""
+    """Return the commonest spelling; among equals the one that looks most like a name."""
 
     def rank(name: str) -> tuple[int, bool, bool, str]:
         return -spellings[name], name.isupper() and len(name) > 4, not name[:1].isupper(), name
@@ -153,8 +153,7 @@ def _spelling_remarks(settled: Mapping[str, str], labels: Mapping[str, Sequence[
     return [
         Remark(
             "same-finding",
-            f"{and_list(sorted(found))} are read as one finding, {finding}: they differ in case, spaces, hyphens or "
-            "the like, or are names of the same finding.",
+            f"{and_list(sorted(found))} are read as one finding, {finding}: they are spellings or other names of it.",
             tuple(sorted(path for label in found for path in labels[label])),
         )
         for finding, found in same.items()
@@ -177,8 +176,8 @@ def _ambiguous_remarks(
         remarks.append(
             Remark(
                 "ambiguous-label",
-                f"{_films(len(paths))} more than one finding, such as {and_list(kept, most=2)}: an ambiguous "
-                "label, and no class of its own. Training learns from such films; nothing is judged by them.",
+                f"{_films(len(paths))} an ambiguous label, which names more than one finding, such as "
+                f"{and_list(kept, most=2)}. The model trains on these films but is not evaluated on them.",
                 paths,
             )
         )
@@ -188,8 +187,8 @@ def _ambiguous_remarks(
         remarks.append(
             Remark(
                 "ambiguous-label",
-                f"{_films(len(paths))} more than one finding, such as {and_list(dropped, most=2)}, of which "
-                f"no film shows {and_list(names)} alone: their label is ambiguous, and they are left out.",
+                f"{_films(len(paths))} an ambiguous label, which names more than one finding, such as "
+                f"{and_list(dropped, most=2)}. They are left out, because no film shows {and_list(names)} alone.",
                 paths,
                 "warning",
             )
@@ -198,4 +197,4 @@ def _ambiguous_remarks(
 
 
 def _films(number: int) -> str:
-    return "1 film names" if number == 1 else f"{number:,} films name"
+    return "1 film has" if number == 1 else f"{number:,} films have"

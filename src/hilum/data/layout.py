@@ -1,7 +1,7 @@
-"""What the folders of a data set stand for: findings, parts (train, test), sources (hospitals), folds.
+"""Recognises which folders of a data set are findings, parts (train, test), sources (hospitals) or folds.
 
-Folders that hold the same class folders are no findings. Their names say whether they are parts or sources; where
-names say neither, the data set is refused, since a guess would train a model on the names of hospitals.
+Folders that hold the same class folders are parts, sources or folds, depending on their names. Other names are an
+error, because a wrong guess would train a model on the names of hospitals.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from hilum.errors import InconsistentDataset
 
 __all__ = ["ClassFolder", "Layout", "find_class_folders"]
 
-_MOST_CLASSES = 20  # of folders that many others have, too: more are patients or days, not findings
-_LEAST_SHARED = 0.5  # of all names in such folders, those that every one of them has
+_MOST_CLASSES = 20  # class folders in a part or source; more folders are patients or days
+_LEAST_SHARED = 0.5  # share of the class folders' names that all parts or sources must have
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class ClassFolder:
     """A folder whose films have one finding.
 
     Attributes:
-        folder: Relative to the data set's root, with "/" between the parts.
-        label: The finding, as the folder's name says it.
-        split: The part that it lies in, or None.
-        source: The hospital or set that it lies in, or None.
+        folder: Path relative to the data set's root, with "/" as separator.
+        label: The finding, as the folder is named.
+        split: The part that the folder belongs to, or None.
+        source: The hospital or set that the folder belongs to, or None.
     """
 
     folder: str
@@ -45,7 +45,7 @@ class ClassFolder:
 
 @dataclass
 class Layout:
-    """The class folders of a data set, and what to tell of how they were found."""
+    """The class folders of a data set, the remarks on them, and the files that were passed over."""
 
     classes: list[ClassFolder] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
@@ -56,8 +56,8 @@ def find_class_folders(root: Path) -> Layout:
     """Return the class folders below a folder.
 
     Raises:
-        InconsistentDataset: Folders contradict each other, or what they are cannot be told.
-        InputError: A folder may not be read.
+        InconsistentDataset: Folders contradict each other, or their meaning is not clear.
+        InputError: A folder cannot be read.
     """
     finder = _Finder(root)
     finder.level("", None, None)
@@ -71,20 +71,20 @@ class _Finder:
         self.part_names: dict[str, str] = {}
         self.sources: dict[str, str] = {}
         self.folds: dict[str, str] = {}
-        self.inside: dict[str, tuple[str, ...]] = {}  # class folder: its folders that are read as one
+        self.inside: dict[str, tuple[str, ...]] = {}  # {class folder: its sub-folders}
 
     # --- one level of folders ---------------------------------------------------------------------------------------
 
     def level(self, folder: str, split: str | None, source: str | None) -> None:
-        """Find the class folders in a folder that is none itself."""
+        """Find the class folders below a folder that is not a class folder."""
         names = folders_in(self.root / folder, self.root)
         self._pass_over(folder)
         parts = parts_in(names)
         if parts and split is not None:
             raise InconsistentDataset(
-                f"The folder `{self.root / folder}` is the {split} part of the data set, but holds {and_list(parts)}, "
-                f"which {'is a part' if len(parts) == 1 else 'are parts'} as well.",
-                fix="Move or rename one of them.",
+                f"The folder `{self.root / folder}` is the {split} part of the data set, but it also contains "
+                f"the part{'s' if len(parts) > 1 else ''} {and_list(parts)}.",
+                fix="Move or rename one of these folders.",
             )
         if parts:
             self._parts(folder, names, parts, source)
@@ -111,17 +111,17 @@ class _Finder:
         for name in others:
             if near := near_part(name, parts.values()):
                 raise InconsistentDataset(
-                    f"The folder `{name}` in `{where}` stands beside {', '.join(sorted(parts))}, but is no part "
-                    f"of a data set. {near}",
-                    fix="Rename it or move it away.",
+                    f"The folder `{name}` in `{where}` is next to {', '.join(sorted(parts))}, but its name is not "
+                    f"that of a part. {near}",
+                    fix="Rename the folder or move it away.",
                 )
         inner = {spelling_key(one) for part in parts for one in self._look(folder, part).folders}
         classes = [name for name in others if spelling_key(name) in inner]
         if classes:
             raise InconsistentDataset(
-                f"The folders {and_list(classes)} in `{where}` stand beside {and_list(sorted(parts))}, where there are "
-                "such folders, too. To which part their films belong cannot be told.",
-                fix=f"Move them into a folder `train`, or {MANIFEST_WAY} path,finding,split",
+                f"The folders {and_list(classes)} in `{where}` are next to {and_list(sorted(parts))}, which contains "
+                "folders with the same names. It is not clear to which part their films belong.",
+                fix=f"Move the folders into a folder `train`, or {MANIFEST_WAY} path,finding,split",
             )
         for name in others:
             number = sum(1 for _ in walk(str(where / name), os.path.realpath(self.root), set()))
@@ -129,8 +129,8 @@ class _Finder:
                 self.layout.remarks.append(
                     Remark(
                         "folder-not-read",
-                        f"Not read: the folder `{_join(folder, name)}` ({_num_films(number)}). It stands beside "
-                        f"{and_list(sorted(parts))}, and its name is no part of a data set. To read it, rename it to "
+                        f"The folder `{_join(folder, name)}` ({_num_films(number)}) was not read, because its name is "
+                        f"not that of a part and it is next to {and_list(sorted(parts))}. To read it, rename it to "
                         "train, validation or test.",
                         severity="warning",
                     )
@@ -139,12 +139,12 @@ class _Finder:
             self.part_names[_join(folder, name)] = part
             look = self._look(folder, name)
             if not look.folders and not look.has_films:
-                text = f"The folder `{_join(folder, name)}` is empty: the data set has no film in it for {part}."
+                text = f"The folder `{_join(folder, name)}` is empty, so it adds no films to the {part} part."
                 self.layout.remarks.append(Remark("folder-not-read", text, severity="warning"))
             self.level(_join(folder, name), part, source)
 
     def _joined(self, folder: str, joined: dict[str, tuple[str, str]], source: str | None) -> None:
-        """Add class folders whose names say the part as well: Normal_train, Normal_test."""
+        """Add class folders whose names also give the part: Normal_train, Normal_test."""
         for name, (part, label) in joined.items():
             self._class_folder(_join(folder, name), label, part, source)
         self.layout.remarks.append(joined_remark(joined))
@@ -160,25 +160,25 @@ class _Finder:
         lower = [one for classes in nested.values() for one in classes]
         if any(is_known_finding(one) for one in lower):
             return True
-        said = sum(is_source(name) or is_fold(name) for name in looks)
+        num_named = sum(is_source(name) or is_fold(name) for name in looks)
         if all(is_source(one) for one in lower):
             return False  # hospitals in class folders
         keys = [{spelling_key(one) for one in classes} for classes in nested.values()]
         shared = set.intersection(*keys) if len(keys) > 1 else set()
         alike = len(shared) >= _LEAST_SHARED * len(set.union(*keys)) and max(map(len, keys)) <= _MOST_CLASSES
-        return (bool(shared) and alike) or (2 * said >= len(looks) and len(nested) == len(looks))
+        return (bool(shared) and alike) or (2 * num_named >= len(looks) and len(nested) == len(looks))
 
     def _checked_groups(self, folder: str, looks: dict[str, Look], source: str | None) -> list[str]:
-        """Return the folders to read as sources or folds; refuse those whose names do not say what they are."""
+        """Return the folders to read as sources or folds; raise InconsistentDataset where names do not decide."""
         below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
         bare = [name for name, classes in below.items() if not classes]
         groups = [name for name in looks if name not in bare]
         where = self.root / folder
         if bare and any(looks[name].has_films or looks[name].folders for name in bare):
             raise InconsistentDataset(
-                f"The folders {and_list(groups)} in `{where}` hold class folders ({_listed(below)}), but "
-                f"{and_list(bare)} beside them {'holds' if len(bare) == 1 else 'hold'} none.",
-                fix="Move it away, or put its films into class folders.",
+                f"The folders {and_list(groups)} in `{where}` contain class folders ({_listed(below)}), but "
+                f"{and_list(bare)} next to them {'does' if len(bare) == 1 else 'do'} not.",
+                fix=f"Move {and_list(bare)} away, or put the films into class folders.",
             )
         folds = [name for name in groups if is_fold(name)]
         sources = [name for name in groups if is_source(name)]
@@ -190,44 +190,44 @@ class _Finder:
             return groups
         if len(groups) == 1:
             raise InconsistentDataset(
-                f"The folder `{where}` holds one folder, `{groups[0]}`, which holds class folders: {_listed(below)}.",
+                f"The folder `{where}` contains only the folder `{groups[0]}`, with class folders: {_listed(below)}.",
                 fix=f"Did you mean the folder inside it, `{where / groups[0]}`?",
             )
         first = f"{_join(folder, groups[0])}/{below[groups[0]][0]}/1.png,{below[groups[0]][0]},{groups[0]}"
         raise InconsistentDataset(
-            f"Cannot tell what the folders {and_list(groups)} in `{where}` are. They hold the same class folders: "
-            f"{_listed(below)}; so they are no findings. Their names say neither a part of a data set (train, "
-            "validation, test) nor a source (HospitalA, site-1).",
-            fix=f"Rename them so, or {MANIFEST_WAY} path,finding,source (or split) with lines such as {first}",
+            f"It is not clear what the folders {and_list(groups)} in `{where}` are. They contain the same class "
+            f"folders ({_listed(below)}), so they are not findings. Their names are neither those of parts (train, "
+            "validation, test) nor those of sources (HospitalA, site-1).",
+            fix=f"Rename the folders, or {MANIFEST_WAY} path,finding,source (or split), with lines such as {first}",
         )
 
     def _check_mixture(self, folder: str, looks: dict[str, Look]) -> None:
-        """Refuse class folders beside folders of class folders."""
+        """Raise InconsistentDataset for class folders next to folders of class folders."""
         keys = {spelling_key(name) for name in looks}
         for name, look in looks.items():
             inner = [one for one in look.classes if spelling_key(one) in keys - {spelling_key(name)}]
-            said = is_source(name) or is_fold(name)
+            is_group = is_source(name) or is_fold(name)
             findings = [one for one in look.classes if is_known_finding(one)]
-            if (inner and not is_known_finding(name)) or (said and findings):
+            if (inner and not is_known_finding(name)) or (is_group and findings):
                 others = [one for one in looks if one != name]
                 raise InconsistentDataset(
-                    f"The folder `{name}` in `{self.root / folder}` holds class folders ({_names(inner or findings)}) "
-                    f"and stands beside class folders ({_names(others)}).",
-                    fix=f"Move it away, or {MANIFEST_WAY} path,finding,source",
+                    f"The folder `{name}` in `{self.root / folder}` contains class folders "
+                    f"({_names(inner or findings)}) and is next to class folders ({_names(others)}).",
+                    fix=f"Move the folder away, or {MANIFEST_WAY} path,finding,source",
                 )
 
     # --- class folders ----------------------------------------------------------------------------------------------
 
     def _class_folder(self, folder: str, label: str, split: str | None, source: str | None) -> None:
-        """Add a class folder, or the parts and sources that it is divided into."""
+        """Add a class folder, or the parts or sources inside it."""
         look = self._look("", folder)
         if look.parts and split is None:
             others = [name for name in look.folders if name not in look.parts and not is_neutral(name)]
             if look.has_films or others:
                 raise InconsistentDataset(
-                    f"The class folder `{self.root / folder}` is divided into {and_list(look.parts)}, but films lie "
-                    f"beside them{f', in {and_list(others)}' if others else ''}.",
-                    fix="Move them into one of the parts.",
+                    f"The class folder `{self.root / folder}` is divided into {and_list(look.parts)}, but some films "
+                    f"are outside them{f', in {and_list(others)}' if others else ''}.",
+                    fix="Move these films into one of the parts.",
                 )
             for name, part in look.parts.items():
                 self.part_names[_join(folder, name)] = part
@@ -241,7 +241,7 @@ class _Finder:
             self.layout.classes.append(ClassFolder(folder, unicodedata.normalize("NFC", label), split, source))
 
     def _check_halves(self, folder: str, names: list[str]) -> None:
-        """Refuse class folders of which some are divided into parts and others are not."""
+        """Raise InconsistentDataset where only some class folders are divided into parts."""
         divided = {}
         for name in names:
             start = _join(folder, name)
@@ -252,7 +252,7 @@ class _Finder:
             raise InconsistentDataset(
                 f"Some class folders in `{self.root / folder}` are divided into parts (train, test), but "
                 f"{and_list(whole)} {'is' if len(whole) == 1 else 'are'} not.",
-                fix="Divide all of them, or none.",
+                fix="Divide all class folders into parts, or none.",
             )
 
     # --- helpers ----------------------------------------------------------------------------------------------------
@@ -262,14 +262,14 @@ class _Finder:
         return Look(tuple(one for one in names if one in folders), len(names) > len(folders))
 
     def _classes_below(self, folder: str, name: str, look: Look) -> tuple[str, ...]:
-        """Return the class folders that a folder would hold if it were a source, or a source of parts."""
+        """Return the class folders of a folder read as a source, with or without parts."""
         if not look.parts:
             return look.classes
         inside = [self._look(_join(folder, name), part) for part in look.parts]
         return tuple(dict.fromkeys(one for part in inside for one in part.classes))
 
     def _pass_over(self, folder: str) -> None:
-        """Count the files of a folder that holds no films itself."""
+        """Count the files that are directly in a folder that is not a class folder."""
         where = str(self.root / folder)
         names, folders, _ = list_folder(where, self.layout.passed)
         for name in names:

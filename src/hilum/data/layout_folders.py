@@ -1,4 +1,4 @@
-"""The folders in a folder of a data set, each once, and what the first look into one shows."""
+"""Lists the folders inside a folder of a data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Look", "folders_in"]
 
 @dataclass(frozen=True)
 class Look:
-    """One folder, looked into: its folders, and whether files that may be films lie in it directly."""
+    """The folders inside one folder, and whether it directly holds files that may be films."""
 
     folders: tuple[str, ...]
     has_films: bool
@@ -26,12 +26,12 @@ class Look:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The folders that may be class folders by their names."""
+        """The folders whose names allow them to be class folders."""
         return tuple(name for name in self.folders if name not in self.parts and not is_neutral(name))
 
 
 def folders_in(folder: Path, root: Path | None = None) -> list[str]:
-    """Return the sorted names of a folder's sub-folders; with a root, without loops and with no film counted twice."""
+    """Return the sorted names of a folder's sub-folders; with a root, links into the data set are an error."""
     names, folders, links = list_folder(str(folder))
     if root is None:
         return [name for name in names if name in folders]
@@ -42,7 +42,7 @@ def folders_in(folder: Path, root: Path | None = None) -> list[str]:
             continue  # a link to the data set itself or above it
         if target and is_inside(target, real_root):
             raise InconsistentDataset(
-                f"The folder `{folder / name}` is a link into the same data set: its films would count twice.",
+                f"The folder `{folder / name}` is a link into the same data set, so its films would count twice.",
                 fix="Remove the link.",
             )
         found.append(name)

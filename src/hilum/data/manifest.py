@@ -1,4 +1,4 @@
-"""A data set as a list: a CSV, in the forms that people save it, whose lines name films and findings."""
+"""Reads a data set from a CSV manifest whose lines name films and findings."""
 
 from __future__ import annotations
 
@@ -38,13 +38,11 @@ __all__ = [
     "refuse_single_mark",
 ]
 
-# Columns of 0 and 1 that stand for one finding each, in lists that have no column of findings.
-
-_MOST_VALUES = 12  # of a column; more tell films apart, not groups
+_MOST_VALUES = 12  # values in a column that defines groups
 _ONES = {"1", "1.0", "true", "yes", "t", "y", "x"}
 _ZEROS = {"0", "0.0", "false", "no", "f", "n", "", "nan", "na", "none", "null"}
 _OPEN = {"-1", "-1.0"}
-_NO_MARKS = re.compile(  # columns of 0 and 1 that are no findings
+_NO_MARKS = re.compile(  # columns of 0 and 1 that are not findings
     r"sex|gender|(?:is)?(?:fe)?male|man|woman|(?:is)?(?:pa|ap|frontal|lateral|portable|view)|id|no|nr|number|index"
     r"|unnamed\d*|(?:current)?smok(?:er|ing)|icu|intubated|died|death|dead|deceased|survival|mortality|outcome|inpatient"
     r"|(?:is)?(?:train|test|val|valid|validation|training|testing|holdout)(?:set)?|fold|split|set|view|laterality"
@@ -52,25 +50,21 @@ _NO_MARKS = re.compile(  # columns of 0 and 1 that are no findings
 
 
 def find_marks(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
-    """Return the columns with those of 0 and 1 that stand for one finding each; as they are where there are no two."""
+    """Return the columns with ``marks`` set, if the list has two or more columns of 0 and 1."""
     marks = _marks_in(columns, rows)
     return replace(columns, marks=marks) if len(marks) > 1 else columns
 
 
 def refuse_single_mark(path: Path, columns: Columns, rows: Sequence[Sequence[str]]) -> None:
-    """Refuse a list whose findings are one column of 0 and 1: what its 0 means would be a guess.
-
-    Raises:
-        InconsistentDataset: It is so.
-    """
+    """Raise InconsistentDataset if the findings are a single column of 0 and 1, since the meaning of 0 is unknown."""
     marks = _marks_in(columns, rows)
     if len(marks) == 1:
         name = columns.header[marks[0]]
         raise InconsistentDataset(
-            f"The manifest `{path}` has one column of 0 and 1, `{name}`, and none of findings: it does not say what "
-            "the films with 0 show.",
-            fix=f"For the classes 0 and 1 add --column finding={quoted(name)}, or name the second finding in a column "
-            f"of its own: path,{name},Normal",
+            f"The manifest `{path}` has one column of 0 and 1, `{name}`, and no column of findings. It does not say "
+            "what the films with 0 show.",
+            fix=f"To use 0 and 1 as the findings, add --column finding={quoted(name)}. Or add a column for the second "
+            f"finding: path,{name},Normal",
         )
 
 
@@ -91,9 +85,9 @@ def _marks_in(columns: Columns, rows: Sequence[Sequence[str]]) -> tuple[int, ...
 
 
 def marked_finding(columns: Columns, row: Sequence[str]) -> str:
-    """Return the label of a row of 0 and 1: the name of its column, several with ``|`` between, nothing without a 1.
+    """Return the label of a row of 0 and 1: the names of the columns with a 1, separated by ``|``.
 
-    A -1 (CheXpert's word for "uncertain") leaves its finding open.
+    The label is empty without a 1. Beside a 1, a -1 ("uncertain" in CheXpert) adds its finding to the label.
     """
     cells = [(columns.header[place], row[place].lower()) for place in columns.marks]
     if not any(cell in _ONES for _, cell in cells):
@@ -111,7 +105,7 @@ _NEEDED = ("path", "finding")
 
 @dataclass(frozen=True)
 class _Rows:
-    """What a list holds: the cells of its lines, and where its films lie."""
+    """The lines of a list, and the places of its films below ``root``."""
 
     columns: Columns
     lines: list[int]
@@ -127,14 +121,14 @@ def is_manifest(path: Path) -> bool:
 
 
 def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]:
-    """Return the folder that films are relative to, the films with the labels as found, and what to tell.
+    """Return the folder that films are relative to, the films with their labels as found, and remarks.
 
     Args:
-        manifest: The list; a `Listing` says which column holds what.
+        manifest: The list; a `Listing` names its columns.
 
     Raises:
-        InconsistentDataset: It does not hold together.
-        InputError: It cannot be read, or lacks a column that the user names.
+        InconsistentDataset: Lines or columns are missing or contradict each other.
+        InputError: The list cannot be read, or lacks a column that the user named.
     """
     found = _read(manifest)
     columns = found.columns
@@ -146,7 +140,7 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
         if place in lines_of:
             raise InconsistentDataset(
                 f"{where} names the film `{place}`, which line {lines_of[place]} names already.",
-                fix="Keep one of the two.",
+                fix="Keep one of the two lines.",
             )
         lines_of[place] = line
         label = unicodedata.normalize("NFC", _label(columns, row))
@@ -154,11 +148,14 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
             without.append(place)
             continue
         if not label:
-            raise InconsistentDataset(f"{where} gives no finding for `{place}`.", fix="Fill it in, or remove the line.")
+            raise InconsistentDataset(
+                f"{where} gives no finding for `{place}`.", fix="Fill in the finding, or remove the line."
+            )
         part = columns.cell(row, "split")
         if part and part_named(part) is None:
             raise InconsistentDataset(
-                f"{where} has the split `{part}`. {nearest_name(part, PARTS)}", fix="Correct it, or leave it empty."
+                f"{where} has the split `{part}`. {nearest_name(part, PARTS)}",
+                fix="Correct the split, or leave it empty.",
             )
         patient = columns.cell(row, "patient")
         records.append(
@@ -176,16 +173,16 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
     if without:
         marks = ", ".join(columns.header[place] for place in columns.marks[:6])
         number = f"{len(without):,} films have" if len(without) > 1 else "1 film has"
-        message = f"{number} no 1 in the columns of findings ({marks}): no finding is stated, and they are left out."
+        message = f"{number} no 1 in the columns of findings ({marks}). Without a finding, films are left out."
         remarks.append(Remark("left-out", message, tuple(sorted(without)), "warning"))
     own = os.path.abspath(manifest.parent)  # noqa: PTH100
     return manifest.parent if found.root == own else Path(found.root), records, remarks
 
 
 def further_columns(manifest: Path) -> dict[str, dict[str, str]]:
-    """Return {absolute path: {column: cell}} of the columns that may make groups, their names in lower case.
+    """Return {absolute path: {column: cell}} of the columns that may define groups, their names in lower case.
 
-    Left out are those with what is read already, and the patient's key, which is nobody's business.
+    Columns that hilum reads already and the column of patients are left out.
     """
     found = _read(manifest)
     taken = set(found.columns.marks)
@@ -198,9 +195,9 @@ def further_columns(manifest: Path) -> dict[str, dict[str, str]]:
 
 
 def group_columns(data: Path) -> dict[str, dict[str, str]]:
-    """Return absolute path -> {column: value} for the further columns of a CSV manifest that make groups; else nothing.
+    """Return {absolute path: {column: value}} of the columns of a CSV manifest that define groups, if any.
 
-    Columns with one value or with more than 12 are left out, and so is every patient's key.
+    Only columns with 2 to 12 values are returned, and never the column of patients.
     """
     if not data.is_file():
         return {}
@@ -218,35 +215,31 @@ def film_key(root: Path, path: str) -> str:
     return os.path.normcase(os.path.abspath(root / path))  # noqa: PTH100
 
 
-def _told(manifest: Path) -> Mapping[str, str]:
-    return manifest.columns if isinstance(manifest, Listing) else {}
-
-
 def _read(manifest: Path) -> _Rows:
-    told = _told(manifest)
-    with open_table(manifest, is_known=lambda name: is_column(name) or name.strip() in told.values()) as table:
-        columns = find_columns(manifest, table.header, told, needed=_NEEDED)
+    given: Mapping[str, str] = manifest.columns if isinstance(manifest, Listing) else {}
+    with open_table(manifest, is_known=lambda name: is_column(name) or name.strip() in given.values()) as table:
+        columns = find_columns(manifest, table.header, given, needed=_NEEDED)
         if "path" not in columns.places:
             _refuse_bare_list(manifest, table.header)
             check_columns(manifest, columns, _NEEDED)
         numbered = list(table.rows)
     lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
-    if "split" not in told:
+    if "split" not in given:
         columns = _without_other_split(columns, rows)
     if "finding" not in columns.places:
         columns = find_marks(columns, rows)
         if not columns.marks:
-            check_columns(manifest, columns, ("path",))  # a finding's name that is nearly right comes first
+            check_columns(manifest, columns, ("path",))  # first report a misspelt column name
             refuse_single_mark(manifest, columns, rows)
     check_columns(manifest, columns, ("path",) if columns.marks else _NEEDED)
     root, places, remarks = place_films(manifest, [columns.cell(row, "path") for row in rows], lines)
-    if told_columns := columns.told():
-        remarks.insert(0, Remark("columns", told_columns))
+    if summary := columns.summary():
+        remarks.insert(0, Remark("columns", summary))
     return _Rows(columns, lines, [[plain_cell(cell_text(cell)) for cell in row] for row in rows], root, places, remarks)
 
 
 def _without_other_split(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
-    """Return the columns without one that is read as split by another name, such as `set`, and names no parts."""
+    """Return the columns without a split column of another name, such as `set`, whose cells are not parts."""
     if "split" not in columns.places or columns.header[columns.places["split"]].lower() == "split":
         return columns
     cells = {columns.cell(row, "split") for row in rows} - {""}
@@ -258,9 +251,9 @@ def _without_other_split(columns: Columns, rows: Sequence[Sequence[str]]) -> Col
 def _refuse_bare_list(manifest: Path, header: Sequence[str]) -> None:
     if len(header) == 1 and (looks_like_film(header) or manifest.suffix.lower() == ".txt"):
         raise InconsistentDataset(
-            f"`{manifest}` is a list of paths: it does not say what the films show. `hilum predict` takes such a list; "
-            "here a CSV with the columns path and finding is expected.",
-            fix=f"Write a first line path,finding, then a line a film such as {header[0]},Normal",
+            f"`{manifest}` is a list of paths without findings. `hilum predict` takes such a list; here a CSV with the "
+            "columns path and finding is expected.",
+            fix=f"Write path,finding as the first line, then one line per film, such as {header[0]},Normal",
         )
 
 
@@ -269,7 +262,7 @@ def _label(columns: Columns, row: Sequence[str]) -> str:
 
 
 def _stated(cell: str) -> str:
-    """Return a finding, or nothing for the words by which programs write that a cell is empty."""
+    """Return a finding, or an empty text for a word that means an empty cell, such as NaN."""
     return "" if cell.upper() in _NO_FINDING else cell
 
 

@@ -1,4 +1,4 @@
-"""What the name of a folder or a cell says: a part of a data set, a fold, a source, a known finding, or nothing."""
+"""Recognises from the name of a folder or a cell whether it is a part, a fold, a source or a known finding."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _NEUTRAL = re.compile(
 
 
 def part_named(name: str) -> str | None:
-    """Return "train", "validation" or "test" where a name says one of them, else None.
+    """Return "train", "validation" or "test" where a name means one of them, else None.
 
     Example:
         >>> [part_named(name) for name in ("training_set", "Testing", "dev", "valid", "HoldOut", "contest")]
@@ -70,7 +70,7 @@ def part_named(name: str) -> str | None:
 
 
 def parts_in(names: Sequence[str]) -> dict[str, str]:
-    """Return {name: part} of the names that say a part, alone or beside each other: X_train and X_test.
+    """Return {name: part} of the names that mean a part, alone or as a pair such as X_train and X_test.
 
     Example:
         >>> parts_in(["train", "test", "docs"]), parts_in(["X_train", "X_test"]), parts_in(["tr", "te"])
@@ -87,9 +87,9 @@ def parts_in(names: Sequence[str]) -> dict[str, str]:
 
 
 def joined_names(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return {name: (part, the rest of the name)} where each of the names holds the word of a part, else nothing.
+    """Return {name: (part, the rest of the name)} if every name contains the word of a part, else an empty dict.
 
-    One part alone says nothing: PCR_test_positive and PCR_test_negative are findings.
+    At least two different parts are needed: PCR_test_positive and PCR_test_negative are findings.
 
     Example:
         >>> joined_names(["Normal_train", "Normal_test"])
@@ -109,19 +109,19 @@ def joined_names(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def near_part(name: str, found: Iterable[str]) -> str:
-    """Return a suggestion for a name that looks like a part that is missing, else nothing."""
+    """Return a suggestion if a name looks like a misspelt, missing part, else an empty text."""
     missing = [plain for plain, part in _PLAIN_NAMES.items() if part not in set(found)]
     is_near = difflib.get_close_matches(name.lower(), missing, n=1, cutoff=0.75)
     return nearest_name(name, missing) if is_near else ""
 
 
 def is_fold(name: str) -> bool:
-    """Return whether a folder is one of the numbered shares of a data set: fold0, split_1, part-b."""
+    """Return whether a name is that of a numbered fold: fold0, split_1, part-b."""
     return bool(_FOLD.fullmatch(re.sub(r"[\W_]+", "", name.casefold())))
 
 
 def is_source(name: str) -> bool:
-    """Return whether a name says a hospital or a public set: HospitalA, site-2, siteB, NIH.
+    """Return whether a name is that of a hospital or a public set: HospitalA, site-2, siteB, NIH.
 
     Example:
         >>> [is_source(name) for name in ("HospitalA", "siteB", "Klinik_Nord", "Kermany", "Opposite", "A")]
@@ -135,12 +135,12 @@ def is_source(name: str) -> bool:
 
 
 def is_known_finding(name: str) -> bool:
-    """Return whether a name is a finding that hilum knows by name, or another common one of chest films."""
+    """Return whether a name is a finding of hilum's vocabulary or another common finding of chest films."""
     return finding_named(name) is not None or bool(_MORE_FINDINGS.fullmatch(re.sub(r"[\W_]+", "", folded(name))))
 
 
 def is_neutral(name: str) -> bool:
-    """Return whether a folder's name says how films are kept, not what they show: images, masks, PA, 2020, patient7."""
+    """Return whether a folder's name cannot be a finding: images, masks, PA, 2020, patient7."""
     return bool(_NEUTRAL.fullmatch(re.sub(r"[\W_]+", "", name.casefold())))
 
 

@@ -1,9 +1,9 @@
-"""Candidates for twins: of each film the few others that one of its cut-outs, mirrored or not, resembles most.
+"""Finds candidates for twins: for each film the few others that resemble it, or a crop of it, mirrored or not.
 
-Each film is described by a coarse picture, whitened on the films themselves, for what all chests share must not count.
-It asks with 98 of them: seven windows along each side, upright and mirrored. Descriptions lie in cells of alike ones,
-and a question looks into the nearest cells only, so that the time grows with the power 1.5 of the number of films at
-most. Cells are cut into equal halves: a crowd of near-identical films fills many small cells and not a huge one.
+Each film is described by a coarse picture, whitened over all films so that the common shape of the chest does not
+count. Each film is searched for with 98 queries: 49 crop windows, upright and mirrored. Descriptions are sorted into
+cells by similarity and a query searches the nearest cells only, so that the time grows at most with the power 1.5 of
+the number of films. Cells are split into equal halves, so that many near-identical films fill many small cells.
 
 Source: whitening after Jégou and Chum, "Negative evidences and co-occurences in image retrieval", ECCV 2012; search in
 cells after Sivic and Zisserman, "Video Google", ICCV 2003.
@@ -20,39 +20,31 @@ import numpy as np
 __all__ = ["SIDE_PX", "WINDOWS", "Neighbours", "nearest_neighbours"]
 
 SIDE_PX = 64  # of the pictures compared
-_CUTS = (  # off the two ends of a side
-    (0.0, 0.0),
-    (0.05, 0.0),
-    (0.0, 0.05),
-    (0.09, 0.0),
-    (0.0, 0.09),
-    (0.04, 0.04),
-    (0.09, 0.09),
-)
+_CUTS = ((0.0, 0.0), (0.05, 0.0), (0.0, 0.05), (0.09, 0.0), (0.0, 0.09), (0.04, 0.04), (0.09, 0.09))  # of a side's ends
 WINDOWS = tuple((left, right, top, bottom) for top, bottom in _CUTS for left, right in _CUTS)
 _COARSE_PX = 32
 _GRID = 16
 _DIMENSIONS = 64
-_FEW = 512  # so few films do not show what all share: then plain pictures, none too unlike
+_FEW = 512  # fewer films are compared without whitening and without thresholds
 _MIN_SIMILARITY = 0.55
-_MIN_LIKENESS = 0.5  # of the best window; one copy of a film in a thousand is less like it
-_MEAN_SHARE = 0.9  # of the films' mean is taken off: what is left holds copies together if all are copies of one film
-_MIN_VARIANCE = 1e-3  # share of the mean square, from which a direction counts as more than noise
+_MIN_LIKENESS = 0.5  # correlation in the best window; one copy of a film in a thousand has less
+_MEAN_SHARE = 0.9  # share of the mean film that is subtracted; the rest serves sets of copies of one film
+_MIN_VARIANCE = 1e-3  # of the mean square; directions with less variance are noise
 _MIN_CELL = 128
 _NUM_PROBES = 20
-_BLOCK = 128  # films that ask at once: about 100 MB
+_BLOCK = 128  # films searched for at once, about 100 MB
 _SAMPLE = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Pairs of films worth a closer look.
+    """m pairs of films that may be twins.
 
     Attributes:
-        first: (m,) int64, the film of which a cut-out was taken.
-        second: (m,) int64, the film that it resembles; a pair may occur both ways.
-        window: (m,) int64, which of WINDOWS was cut out: shares taken off at the left, right, top and bottom.
-        mirrored: (m,) bool, whether the cut-out was then mirrored.
+        first: (m,) int64, the film that was cropped.
+        second: (m,) int64, the film that the crop resembles; a pair may occur in both orders.
+        window: (m,) int64, the position in WINDOWS: shares cut off at the left, right, top and bottom.
+        mirrored: (m,) bool, whether the crop was mirrored.
         likeness: (m,) float32, the correlation of the two, at most 1.
     """
 
@@ -64,14 +56,11 @@ class Neighbours:
 
 
 def nearest_neighbours(pictures: np.ndarray, *, num_neighbours: int = 20) -> Neighbours:
-    """Return for each film the others it may be a twin of, found among all in less than quadratic time.
+    """Return the pairs of films that may be twins, sorted by the first film, the most similar pair first.
 
     Args:
-        pictures: (n, 64, 64) float16 or float32, with the local contrast evened out.
-        num_neighbours: At most so many a film.
-
-    Returns:
-        The pairs, by the first film and then the most similar first.
+        pictures: (n, 64, 64) float16 or float32, local contrast normalised.
+        num_neighbours: The most pairs per film.
     """
     num_films = len(pictures)
     if num_films < 2:
@@ -95,7 +84,7 @@ def nearest_neighbours(pictures: np.ndarray, *, num_neighbours: int = 20) -> Nei
 
 
 class _Index(NamedTuple):
-    """What is searched: the films' descriptions (n, d), the numbers of those in each cell, and the cells' centres."""
+    """The films' descriptions (n, d), the films of each cell, and the centres of the cells."""
 
     base: np.ndarray
     cells: list[np.ndarray]
@@ -104,7 +93,7 @@ class _Index(NamedTuple):
 
 
 def _ask(questions: np.ndarray, index: _Index, start: int, kept: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (first, second) of the best answers to a block of films, the first of which is number start."""
+    """Return (first, second) of the best pairs of a block of films that begins with film ``start``."""
     base, cells, centres, threshold = index
     num_variants = 2 * len(WINDOWS)
     num_probes = min(_NUM_PROBES, len(cells))
@@ -131,17 +120,17 @@ def _ask(questions: np.ndarray, index: _Index, start: int, kept: int) -> tuple[n
 
 
 def _best_windows(pictures: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return which window of each first film, and which way round, is most like the second, and how much so.
+    """Return the window of each first film that resembles the second most, mirrored or not, and their correlation.
 
-    Twice as fine as the questions and not whitened: what finds a neighbour does not yet say how the two lie.
+    The pictures are twice as fine as those of the search, and not whitened.
 
     Args:
         pictures: (n, 64, 64).
-        first: (m,) int64, rising.
+        first: (m,) int64, sorted.
         second: (m,) int64.
 
     Returns:
-        The windows, (m,) int64; whether mirrored, (m,) bool; the correlation, (m,) float32.
+        The windows (m,) int64, whether mirrored (m,) bool, and the correlations (m,) float32.
     """
     along = np.stack([_window_matrix(*cut, from_px=SIDE_PX, to_px=_COARSE_PX, blur_px=0) for cut in _CUTS])
     best, highest = np.zeros(len(first), dtype=np.int64), np.zeros(len(first), dtype=np.float32)
@@ -165,10 +154,7 @@ def _best_windows(pictures: np.ndarray, first: np.ndarray, second: np.ndarray) -
 
 
 def _projections(coarse: np.ndarray, learnt: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return matrices from coarse pictures to questions, (1024, 98 * d), an offset, (d,), and one to descriptions.
-
-    All that is done to a picture before its length is set to 1 is linear, and so is one matrix.
-    """
+    """Return the matrix from coarse pictures to queries (1024, 98 * d), an offset (d,), and that to descriptions."""
     along = [_window_matrix(*cut) for cut in _CUTS]  # each (16, 32)
     whole = np.kron(along[0], along[0]).T  # (1024, 256)
     matrix = np.eye(_GRID * _GRID, dtype=np.float32)
@@ -221,7 +207,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _cells(base: np.ndarray, most: int) -> list[np.ndarray]:
-    """Return the films in cells of at most so many, cut at the median along the direction of the widest spread."""
+    """Return the films in cells of at most ``most``, split at the median along the direction of largest variance."""
     waiting, cells = [np.arange(len(base))], []
     while waiting:
         cell = waiting.pop()

@@ -1,9 +1,8 @@
-"""Phantoms: drawn chest films for the demo and the tests, with the word PHANTOM burnt into every one.
+"""Draws phantoms: synthetic chest films for the demo and the tests, with the word PHANTOM burnt into every film.
 
-A phantom is a sum of attenuations (chest wall, air, blood, bone, opacities) through which a film is exposed. Anatomy,
-exposure and grain come from one stream of random numbers, the opacities from another: the same seed with another
-finding gives the same chest, so nothing but the opacities can tell the findings apart. They are drawings, good for
-showing that the machinery works; no figure measured on them says anything about patients.
+A film is exposed through a sum of attenuations (chest wall, air, blood, bone, opacities). Anatomy, exposure and grain
+use one stream of random numbers and the opacities another, so the same seed with another finding gives the same chest:
+findings differ in their opacities alone. Figures measured on phantoms say nothing about patients.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ def draw_phantom(finding: str, rng: np.random.Generator, *, size_px: int = 256) 
         finding: One of PHANTOM_FINDINGS. Normal has no opacity; Covid-19 has patches of ground glass, on both sides,
             peripheral and low; Viral Pneumonia streaks and a net around both hila; Bacterial Pneumonia one dense
             consolidation of a lobe.
-        rng: Where the random numbers come from; the same state gives the same film.
+        rng: The random generator; the same state gives the same film.
         size_px: The longer side of the film.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        InputError: No phantom can be drawn of this finding.
+        InputError: The finding is not one of PHANTOM_FINDINGS.
     """
     if finding not in _OPACITIES:
         raise InputError(
             f"No phantom can be drawn of the finding `{finding}`. {nearest_name(finding, PHANTOM_FINDINGS)}",
-            fix="Use one of these.",
+            fix=f"Use one of: {', '.join(PHANTOM_FINDINGS)}.",
         )
     anatomy_seed, opacity_seed = rng.integers(2**63, size=2)
     anatomy = np.random.default_rng(anatomy_seed)
@@ -84,11 +83,11 @@ def write_phantoms(
     Raises:
         InputError: No phantom can be drawn of a finding, or the folder cannot be written to.
     """
-    known = PHANTOM_FINDINGS if findings is None else findings
+    drawn = PHANTOM_FINDINGS if findings is None else findings
     wanted = [
         (part, position, finding, number)
         for part, num_films in (("train", num_per_finding), ("test", num_test_per_finding))
-        for position, finding in enumerate(known)
+        for position, finding in enumerate(drawn)
         for number in range(num_films)
     ]
     films = [_draw_file(one, seed=seed, size_px=size_px) for one in wanted]
@@ -97,7 +96,7 @@ def write_phantoms(
         alike = {twin.second for twin in find_twins(prints)}
         if not alike:
             break
-        for index in alike:  # by chance two drawings are as like as twins, and a clean set has none
+        for index in alike:  # draw films again that happen to look like twins
             films[index] = _draw_file(wanted[index], seed=seed, size_px=size_px, attempt=attempt)
             prints[index] = _fingerprint_of(films[index][1])
     try:
@@ -115,10 +114,10 @@ def _draw_file(wanted: tuple[str, int, str, int], *, seed: int, size_px: int, at
     """Return a phantom's suffix and bytes.
 
     Args:
-        wanted: Its part of the data set, the position of its finding, the finding, and its number.
-        seed: Of the data set.
-        size_px: About the film's side.
-        attempt: Another attempt is another drawing.
+        wanted: Part of the data set, position of the finding, finding, and number of the film.
+        seed: The seed of the data set.
+        size_px: The approximate side of the film.
+        attempt: Each attempt gives another drawing.
     """
     part, position, finding, number = wanted
     rng = np.random.default_rng([seed, part == "test", position, number, *([attempt] if attempt else [])])
@@ -142,7 +141,7 @@ def _expose(chest: Chest, rng: np.random.Generator) -> np.ndarray:
     pixels = np.clip(film * 255, 0, 255).astype(np.uint8)
     size = max(film.shape) / 256
     place, thick = (round(4 * size), round(11 * size)), max(1, round(0.8 * size))
-    for value, extra in ((0, round(2 * size)), (235, 0)):  # a dark rim keeps the word readable on bright ground
+    for value, extra in ((0, round(2 * size)), (235, 0)):  # a dark outline keeps the word readable
         cv2.putText(pixels, "PHANTOM", place, cv2.FONT_HERSHEY_SIMPLEX, 0.32 * size, value, thick + extra, cv2.LINE_AA)
     return pixels
 

@@ -1,8 +1,8 @@
-"""Where the films of a list lie: paths as other computers write them are found again beside the list.
+"""Finds the films of a list, also when its paths were written on another computer.
 
-Addresses such as ``file:///data/x.png`` are paths. Backslashes are separators where no file has them in its name.
-Absolute paths of another computer are read from the folder on that the list lies in. A name without its folder or
-suffix, or in another case, stands for the one file that it fits; where it fits two, it is not there.
+Addresses such as ``file:///data/x.png`` are paths. Backslashes are separators unless a file has them in its name. The
+common beginning of absolute paths from another computer is replaced by the list's own folder. A name without folder or
+suffix, or in another case, is accepted if exactly one file matches it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _ADDRESS = re.compile(r"file:(?://(?P<host>[^/\\]*)(?=[/\\]))?(?P<path>.+)", re.
 
 
 def local_path(folder: str, cell: str) -> str:
-    """Return a path of a list with "/" between its parts and in the encoding of the file that is there.
+    """Return a path of a list with "/" as separator and in the encoding of the existing file.
 
     Args:
-        folder: What it is relative to.
-        cell: As it stands in the list.
+        folder: The folder that the path is relative to.
+        cell: The path as written in the list.
     """
     cell = without_scheme(cell)
     variants = [cell]
@@ -44,7 +44,7 @@ def local_path(folder: str, cell: str) -> str:
 
 
 def without_scheme(cell: str) -> str:
-    """Return the path that an address of a file means; any other text as it is.
+    """Return the path in a ``file:`` address; any other text unchanged.
 
     Example:
         >>> without_scheme("file:///data/my%20film.png"), without_scheme("file:///C:/x.png"), without_scheme("x.png")
@@ -64,15 +64,15 @@ def without_scheme(cell: str) -> str:
 
 
 def place_films(manifest: Path, cells: Sequence[str], lines: Sequence[int]) -> tuple[str, list[str], list[Remark]]:
-    """Return the folder that films are relative to, their places in it with "/" between the parts, and what to tell.
+    """Return the folder that films are relative to, their paths in it with "/" as separator, and remarks.
 
     Args:
         manifest: The list.
-        cells: The path of each film as it stands there.
-        lines: The line of each.
+        cells: The path of each film as written in the list.
+        lines: The line number of each film.
 
     Raises:
-        InconsistentDataset: A film lies outside, or is not there.
+        InconsistentDataset: A film does not exist or is outside the folder.
     """
     root = os.path.abspath(manifest.parent)  # noqa: PTH100 - lexical, as links may lead out of the folder
     named = [local_path(root, cell) for cell in cells]
@@ -86,8 +86,8 @@ def place_films(manifest: Path, cells: Sequence[str], lines: Sequence[int]) -> t
             remarks.append(
                 Remark(
                     "columns",
-                    f"The list's paths begin with `{start}`, which is not on this computer: they are read from the "
-                    "list's own folder on.",
+                    f"The paths in the list begin with `{start}`, which does not exist on this computer. The "
+                    "list's own folder is used instead.",
                 )
             )
     places = [_place_in(root, cell, f"Line {line} of `{manifest}`") for cell, line in zip(named, lines, strict=True)]
@@ -97,9 +97,9 @@ def place_films(manifest: Path, cells: Sequence[str], lines: Sequence[int]) -> t
         lost = [place for place in missing if place not in found]
         if lost:
             raise InconsistentDataset(
-                f"{len(lost)} of the {len(places)} films that `{manifest}` names are not there, the first "
-                f"`{lost[0]}`. Expected paths relative to `{root}`.",
-                fix="Correct the paths, or move the manifest beside the films.",
+                f"{len(lost)} of the {len(places)} films in `{manifest}` do not exist; the first is `{lost[0]}`. "
+                f"Expected paths relative to `{root}`.",
+                fix="Correct the paths, or move the manifest to the folder of the films.",
             )
         places = [found.get(place, place) for place in places]
         remarks.append(
@@ -117,7 +117,7 @@ def _is_absolute(path: str) -> bool:
 
 
 def _from_elsewhere(root: str, named: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Return the beginning that all paths have in common and what follows it, where that lies in the list's folder."""
+    """Return the common beginning of all paths and what follows it, if a film exists there in the list's folder."""
     parts = [path.split("/") for path in named]
     for number in range(1, min(map(len, parts))):
         start = parts[0][:number]
@@ -130,18 +130,18 @@ def _from_elsewhere(root: str, named: Sequence[str]) -> tuple[str, list[str]] | 
 
 def _place_in(root: str, cell: str, where: str) -> str:
     if not cell or "\0" in cell:
-        raise InconsistentDataset(f"{where} gives no path.", fix="Fill it in, or remove the line.")
+        raise InconsistentDataset(f"{where} gives no path.", fix="Fill in the path, or remove the line.")
     path = os.path.normpath(os.path.join(root, cell))  # noqa: PTH118
     if path == root or not is_inside(path, root):
         raise InconsistentDataset(
-            f"{where} names the film `{cell}`, which lies outside the manifest's folder.",
+            f"{where} names the film `{cell}`, which is outside the manifest's folder.",
             fix="Move the manifest to a folder that holds all films, or make every path absolute.",
         )
     return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _found_by_name(root: str, missing: Sequence[str]) -> dict[str, str]:
-    """Return {place: file} of the films that fit just one file by their names."""
+    """Return {path in the list: file} of the films whose name matches exactly one file."""
     wanted = {_bare(place) for place in missing}
     files: defaultdict[str, list[str]] = defaultdict(list)
     for folder, _, names in os.walk(root):
@@ -161,16 +161,16 @@ def _found_by_name(root: str, missing: Sequence[str]) -> dict[str, str]:
 
 
 def _bare(place: str) -> str:
-    """Return a file's name in lower case without its suffix, if it has one that a film may have."""
+    """Return a file's name in lower case without the suffix of a film."""
     name = place.rpartition("/")[2].lower()
     return re.sub(r"\.(?:png|jpe?g|dcm|dicom)$", "", name)
 
 
 def _fits(place: str, file: str, *, with_suffix: bool) -> bool:
-    """Return whether a file's path ends like a place in any case; without suffix only where the place has none."""
+    """Return whether a file's path ends with ``place``, ignoring case (and the suffix, if ``place`` has none)."""
     wanted, there = place.lower(), file.lower()
     if not with_suffix:
         if _bare(wanted) != wanted.rpartition("/")[2]:
-            return False  # another suffix than the one that is named is another file
+            return False  # a file with another suffix is another film
         there = there.rpartition("/")[0] + "/" + _bare(there) if "/" in there else _bare(there)
     return there == wanted or there.endswith(f"/{wanted}")

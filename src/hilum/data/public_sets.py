@@ -1,13 +1,12 @@
-"""Films of public sets, recognised by their fingerprints, and what those sets say about them.
+"""Recognises films of public sets by their fingerprints and returns the finding that the public set states.
 
-A folder of films from the web is often a mixture of public sets: the same films under other names, sometimes under
-another finding. The index shipped with hilum names 23,553 films of eight sets: two short hashes, file, finding and
-patient of each; no pictures.
+Folders of films from the web often mix public sets: the same films with other names and sometimes other findings. The
+index in hilum lists 23,553 films of eight sets with two short hashes, file, finding and patient each, but no pictures.
 
-A film is taken for a known one where at most 14 of the 256 bits of the difference hash differ. In the index the nearest
-films of different findings in one set are 18 bits apart, and a re-encoded film is at most 8 bits from itself (972 films
-of the pool). Sets that collect films of others (``COLLECTIONS``) have their findings from them: where a film's first
-home is known, only that is believed. Where first homes disagree, nothing is claimed.
+A film is recognised if at most 14 of the 256 bits of its difference hash differ. In the index, the nearest films with
+different findings in one set differ in 18 bits; a re-encoded film differs from itself in at most 8 bits (972 films).
+``COLLECTIONS`` are sets that took films from other sets: if the original set is in the index, its finding counts. If
+original sets disagree, the finding is ambiguous.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ COLLECTIONS = (
 )
 COLUMNS = ("set", "file", "finding", "patient", "gray_sha256_16", "dhash256")
 PATIENT_COLUMNS = ("set", "file", "patient")
-_MARGIN = 4  # bits; a candidate that much farther than the nearest has no say
+_MARGIN = 4  # bits; candidates farther than this behind the nearest are ignored
 _BLOCK_PAIRS = 4_000_000
 _UNSTATED = {"", "todo", "unlabelled", "unknown"}
 _ANY_PNEUMONIA = "Pneumonia (type not stated)"
@@ -53,16 +52,16 @@ _COMPARABLE = {*_PNEUMONIAS, _ANY_PNEUMONIA, "Normal", "Tuberculosis", "ARDS"}
 
 @dataclass(frozen=True)
 class Known:
-    """A film of a public set that a film was recognised as.
+    """The film of a public set that a film was recognised as.
 
     Attributes:
-        set: The public set; where several hold the film, the one it came from first, as far as is known.
-        file: Its file there.
-        finding: What that set says it shows, in the index's words; empty where it does not say.
-        patient: That set's key of the patient, prefixed with the set, or None.
+        set: The public set; if several contain the film, the original set where it is known.
+        file: Its file in that set.
+        finding: Its finding in that set, in the words of the index; empty where the set states none.
+        patient: The set's key of the patient, prefixed with the set, or None.
         exact: Whether every pixel is the same.
         dhash_distance: Bits that differ, 0 to 14 of 256.
-        ambiguous: Whether equally good sources name different findings; ``finding`` must then not be relied on.
+        ambiguous: Whether equally good matches have different findings, so that ``finding`` is not reliable.
     """
 
     set: str
@@ -85,11 +84,11 @@ class _Index:
 
 
 def recognise(fingerprints: Sequence[Fingerprint], *, index: Path | None = None) -> tuple[Known | None, ...]:
-    """Return for each film the public film that it is, or None.
+    """Return for each film the film of a public set that it is, or None.
 
     Args:
-        fingerprints: One a film.
-        index: Another index than the one shipped, from write_index.
+        fingerprints: One per film.
+        index: An index from write_index; None for the index in hilum.
 
     Raises:
         InputError: The index cannot be read.
@@ -115,27 +114,26 @@ def recognise(fingerprints: Sequence[Fingerprint], *, index: Path | None = None)
 
 
 def compare_findings(filed: str, source: str) -> str:
-    """Return how a film's finding here agrees with its finding at its source.
+    """Return how a film's finding in a data set agrees with its finding in a public set.
 
-    Viral Pneumonia means another virus than that of Covid-19 in every known set (Kermany's films are older than it; the
-    ieee8023 set lists SARS, MERS, influenza and others under it), so the two disagree. ARDS, pneumocystis and lipoid
-    pneumonia are findings of their own.
+    Viral Pneumonia and Covid-19 disagree: in all indexed sets Viral Pneumonia means another virus (Kermany's films are
+    older than Covid-19; the ieee8023 set lists SARS, MERS, influenza and others under it).
 
     Args:
-        filed: The finding here.
-        source: The finding there.
+        filed: The finding in the data set.
+        source: The finding in the public set.
 
     Returns:
-        "agrees", as a finding left open does where it may be the source's; "disagrees"; "less specific" where the
-        source says pneumonia but not of which type; "unstated" where it says nothing, or where one of the two is not
-        in the vocabulary.
+        "agrees" (also for an ambiguous label that includes the source's finding); "disagrees"; "less specific" where
+        the source states pneumonia without a type; "unstated" where the source states nothing, or one of the two is
+        not in the vocabulary.
 
     Example:
         >>> compare_findings("Viral Pneumonia", "Bacterial Pneumonia"), compare_findings("Covid", "Pneumonia")
         ('disagrees', 'less specific')
     """
     here, there = standard_name(filed), standard_name(source)
-    if kinds := open_kinds(here, ()):  # filed as one of several: as the best of them
+    if kinds := open_kinds(here, ()):  # an ambiguous label: the best of its findings
         return min((compare_findings(kind, there) for kind in kinds), key=_RELATIONS.index)
     if there.casefold() in _UNSTATED or here not in _COMPARABLE or there not in _COMPARABLE:
         return "unstated"
@@ -149,17 +147,17 @@ def _is_index(path: Path) -> bool:
 
 
 def write_index(table: Path, out: Path, *, patients: Path | None = None, overwrite: bool = False) -> int:
-    """Write an index of known films and return how many it names.
+    """Write an index of films and return the number of films.
 
     Args:
-        table: A CSV, or one compressed with gzip, with the columns set, file, finding, patient, gray_sha256_16 and
+        table: A CSV, may be gzip-compressed, with the columns set, file, finding, patient, gray_sha256_16 and
             dhash256; the hashes are those of Fingerprint, in hex digits.
-        out: The file, .npz; the same table gives the same contents.
-        patients: A CSV with the columns set, file and patient, for films whose patient the table does not name.
+        out: The .npz file to write; the same table gives the same contents.
+        patients: A CSV with the columns set, file and patient, for films without a patient in the table.
         overwrite: Whether an earlier index may be replaced.
 
     Raises:
-        InputError: A file cannot be read or written, or a line does not hold together.
+        InputError: A file cannot be read or written, or a line is not valid.
     """
     reads = [table] if patients is None else [table, patients]
     check_file(out, made_by="hilum data index", is_own=_is_index, may_replace=overwrite, reads=reads)
@@ -172,8 +170,8 @@ def write_index(table: Path, out: Path, *, patients: Path | None = None, overwri
         grey = np.array([int(row["gray_sha256_16"], 16) for row in rows], np.uint64)
     except ValueError as error:
         raise InputError(
-            f"The table `{table}` holds a hash that is not one: {error}. Expected 16 and 64 hex digits.",
-            fix="Write the table anew.",
+            f"The table `{table}` has an invalid hash: {error}. Expected 16 and 64 hex digits.",
+            fix="Write the table again.",
         ) from error
     sets = sorted({row["set"] for row in rows})
     findings = sorted({row["finding"] for row in rows})
@@ -214,7 +212,7 @@ def _choose(index: _Index, one: Fingerprint, candidates: list[int], distances: l
         if other[0] == collected and (other[2] <= distance + _MARGIN if differs else not other[1])
     ]
     stated = {standard_name(index.findings[other]) for other in equals} - {"", "todo"}
-    if not index.findings[row] and stated:  # another set of the same rank may say what this one does not
+    if not index.findings[row] and stated:  # an equally good match may state a finding
         row = next(other for other in equals if index.findings[other])
     findings = {
         index.findings[other]
@@ -248,10 +246,10 @@ def _read_index(path: Path) -> _Index:
         return _parse_index(path.read_bytes())
     except OSError as error:
         reason, fix = error.strerror or "it is damaged", "Make it with `hilum data index`."
-        raise InputError(f"Cannot read the index of known films `{path}`: {reason}.", fix=fix) from error
+        raise InputError(f"Cannot read the index of public films `{path}`: {reason}.", fix=fix) from error
     except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        fix = "Make it anew with `hilum data index`."
-        raise InputError(f"The index of known films `{path}` is damaged: {error}.", fix=fix) from error
+        fix = "Make it again with `hilum data index`."
+        raise InputError(f"The index of public films `{path}` is damaged: {error}.", fix=fix) from error
 
 
 @cache
@@ -262,7 +260,7 @@ def _shipped_index() -> _Index:
 
 def _parse_index(data: bytes) -> _Index:
     if data[:2] != b"PK":
-        raise ValueError("it is no .npz file")
+        raise ValueError("it is not an .npz file")
     with np.load(io.BytesIO(data), allow_pickle=False) as parts:
         sets, findings = _unpacked(parts["sets"]), _unpacked(parts["findings"])
         index = _Index(

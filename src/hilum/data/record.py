@@ -1,4 +1,4 @@
-"""One film of a data set, as its folder or its line in a list describes it."""
+"""The record of one film in a data set."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class FilmRecord:
     """One film of a data set.
 
     Attributes:
-        path: Where it lies, relative to the data set's root, with "/" between the parts.
-        finding: Its reference standard, under the standard name where findings.py knows one.
-        split: "train", "validation" or "test" where the data set says so, else None.
-        patient: The manifest's key of the patient; kept out of every message and of repr.
-        source: The hospital or public set that the film came from, where the manifest says so.
-        group: Films of one group must stay on one side of a split, where the manifest says so.
-        age_years: The patient's age, where the manifest says so.
+        path: Path relative to the data set's root, with "/" as separator.
+        finding: The reference standard, by its standard name where findings.py has one.
+        split: "train", "validation" or "test" where the data set states it, else None.
+        patient: The key of the patient; it appears in no message and not in repr.
+        source: The hospital or public set that the film came from, if stated.
+        group: Films of one group stay on one side of a split, if stated.
+        age_years: The patient's age in years, if stated.
     """
 
     path: str

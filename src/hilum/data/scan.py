@@ -1,4 +1,4 @@
-"""Reads every film of a data set once: which can be read, their fingerprints, twins and groups."""
+"""Reads every film of a data set once and finds unreadable films, fingerprints, twins and groups."""
 
 from __future__ import annotations
 
@@ -22,19 +22,11 @@ from hilum.film.radiograph import Radiograph
 
 __all__ = ["FINGERPRINT_SIDE_PX", "Scan", "drop_placeholders", "scan_films"]
 
-# Patient IDs that stand for no patient: what anonymisers and scanners write on every film alike.
-#
-# Films of one patient must stay together in a split, so a placeholder would tie a whole data set into one group. A real
-# patient may have many films, and of several findings, so that neither alone says anything. An ID is a placeholder
-# where
-#
-# - it stands on at least 8 films (fewer tie too little together to do harm), and
-# - on at least 20 % of all films: in public sets of follow-up films the patient with the most films has 2 % of them,
-# and a set of less than five patients can be neither split nor judged, and - on films of every finding, or on more
-# than half of the films of one finding.
-#
-# An ID is also one where it stands on at least 20 films and on more than half of the films of one source that have an
-# ID. Whoever knows better says so by a column ``group``, which always holds.
+# Placeholder patient IDs, which anonymisers and scanners write on all films. They would put a whole data set into one
+# group. An ID is a placeholder if it is on at least 8 films and 20 % of all films, and on films of every finding or on
+# more than half of the films of one finding; or if it is on at least 20 films and more than half of the films of one
+# source. In public sets of follow-up films, the patient with the most films has 2 % of them. A column ``group`` always
+# counts.
 
 LEAST_FILMS = 8
 LEAST_SHARE = 0.2
@@ -42,11 +34,7 @@ LEAST_FILMS_OF_SOURCE = 20
 
 
 def drop_placeholders(records: Sequence[FilmRecord]) -> tuple[list[str | None], list[Remark]]:
-    """Return the patient of each film without IDs that are placeholders, and what to tell of them; never the ID itself.
-
-    Args:
-        records: The films, with their patients, findings and sources.
-    """
+    """Return the patient of each film without placeholder IDs, and a remark on these; it never contains the ID."""
     patients = [record.patient for record in records]
     of_patient: defaultdict[str, list[int]] = defaultdict(list)
     in_source: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
@@ -81,15 +69,15 @@ def drop_placeholders(records: Sequence[FilmRecord]) -> tuple[list[str | None], 
 def _message(num_ids: int, films: Sequence[FilmRecord], num_films: int) -> str:
     findings = len({film.finding for film in films})
     on = f"on {len(films):,} of {num_films:,} films, of {findings} finding{'s' if findings > 1 else ''}"
-    way_out = "give a CSV with a column `group`."
+    fix = "give a CSV with a column `group`."
     if num_ids == 1:
         return (
-            f"The same Patient ID stands {on}: it is a placeholder, not a patient, and films are not grouped by it. "
-            f"If it is a patient, {way_out}"
+            f"The same Patient ID is {on}. It is a placeholder, so films are not grouped by it. "
+            f"If it is a real patient, {fix}"
         )
     return (
-        f"{num_ids} Patient IDs stand {on}: they are placeholders, not patients, and films are not grouped by them. "
-        f"If they are patients, {way_out}"
+        f"{num_ids} Patient IDs are {on}. They are placeholders, so films are not grouped by them. "
+        f"If they are real patients, {fix}"
     )
 
 
@@ -101,13 +89,13 @@ class Scan:
     """A data set whose films have all been read once.
 
     Attributes:
-        dataset: The films that can be read, with patients filled in where the manifest has none: from DICOM,
-            else from the public set that a film is surely of; without IDs that are placeholders.
-        fingerprints: One a film.
-        twins: Pairs of films that are the same picture.
+        dataset: The n films that can be read. Patients that the manifest lacks come from DICOM or from the public set
+            of the film; placeholder IDs are removed.
+        fingerprints: One per film.
+        twins: Pairs of films that show the same picture.
         groups: (n,) int; films of one group must not be on two sides of a split.
-        unread: Path and error of the films that cannot be read or, as their header or colour says, are refused.
-        known: For each film the one of a public set that it is, or None.
+        unread: Path and error of each film that cannot be read or is refused.
+        known: For each film the film of a public set that it is, or None.
     """
 
     dataset: Dataset
@@ -119,12 +107,12 @@ class Scan:
 
     @property
     def num_refused(self) -> int:
-        """Return how many of the films in ``unread`` can be read, but show what hilum does not judge."""
+        """The number of films in ``unread`` that were refused, such as films of another body part."""
         return sum(isinstance(error, RefusedFilm) for _, error in self.unread)
 
     @property
     def num_unread(self) -> int:
-        """Return how many films cannot be read."""
+        """The number of films that cannot be read."""
         return len(self.unread) - self.num_refused
 
 
@@ -140,13 +128,13 @@ def scan_films(
 
     Args:
         dataset: The films.
-        min_side_px: For ``visit``, large JPEGs are decoded at reduced scale, no side below this.
-        visit: Called in a thread with the position in ``dataset.records`` and the film, for those that can be read.
-        look: Called in a thread with the position, the file's bytes and the film as its fingerprint is taken.
-        done: Called after each film with the share of all films it makes up.
+        min_side_px: The shortest side of films for ``visit``; large films are decoded at reduced scale.
+        visit: Called in a thread with the position in ``dataset.records`` and the film, if it can be read.
+        look: Called in a thread with the position, the file's bytes and the film at the scale of the fingerprint.
+        done: Called after each film with its share of all films.
 
     Returns:
-        The scan; films that cannot be read are in ``unread`` and nowhere else.
+        The scan; films that cannot be read are only in ``unread``.
     """
 
     def read(position: int) -> tuple[Fingerprint, str | None] | HilumError:

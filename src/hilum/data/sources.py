@@ -1,7 +1,7 @@
-"""Which films a model is trained on, and which it is judged on, when one source of a data set is held out.
+"""Holds out one source (a hospital or a public set) of a data set for evaluation and trains on the others.
 
-A source is a hospital or a public set. Cross-validation inside a mix of sources rewards whatever tells the sources
-apart; a source held out whole is the nearest thing to another hospital that a data set holds.
+Cross-validation within a mixture of sources rewards a model that recognises the source. A source that is held out
+completely is the best substitute for films of another hospital.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hilum.findings import sorted_findings
 
 __all__ = ["HeldSource", "hold_out_sources"]
 
-MIN_GROUPS = 5  # of a finding, for it to be taught: it must be in train and in validation
+MIN_GROUPS = 5  # groups that a finding needs, so that train and validation both have it
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,11 @@ class HeldSource:
 
     Attributes:
         source: Its name.
-        rest: (n,) bool, films of the other sources to train and validate on.
-        held: (n,) bool, the films to judge: all of the source but those of the test part.
-        findings: What the other sources teach.
-        untaught: Findings of the held films that they do not.
-        reason: Why no model can be made; empty where one can.
+        rest: (n,) bool, films of the other sources, to train and validate on.
+        held: (n,) bool, films of the source outside the test part, to evaluate on.
+        findings: The findings that a model can learn from the other sources.
+        untaught: The findings of the held films that it cannot learn.
+        reason: The reason why no model can be trained; empty where one can.
     """
 
     source: str
@@ -44,25 +44,25 @@ class HeldSource:
 def hold_out_sources(
     records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray, *, seen: np.ndarray | None = None
 ) -> list[HeldSource]:
-    """Return for each source the films to train on and to judge without it, in the order of their names.
+    """Return for each source, by name, the films to train on and those to evaluate on.
 
-    Films of the test part are in neither. A film whose twin is in the held source is not trained on.
+    Films of the test part are in neither. Twins of films of the held source are not trained on.
 
     Args:
         records: The films.
         splits: The split of each film.
         groups: (n,) int, from group_films.
-        seen: (n,) bool, the films that the starting weights were learned from, if any: their sources are not held out.
+        seen: (n,) bool, the films that the starting weights were trained on, if any; their sources are not held out.
 
     Raises:
-        InconsistentDataset: Films have no source, or all have the same.
+        InconsistentDataset: Films have no source, or all have the same one.
     """
     open_films = np.asarray(splits, dtype=object) != "test"
     nameless = sum(record.source is None for record in records)
     if nameless:
         raise InconsistentDataset(
-            f"{nameless} of {len(records)} films have no source, so that no source can be held out.",
-            fix="Give a CSV manifest with a column `source`, or leave --by-source out.",
+            f"{nameless} of {len(records)} films have no source, so no source can be held out.",
+            fix="Give a CSV manifest with a column `source`, or omit --by-source.",
         )
     source_of = np.array([record.source for record in records], dtype=object)
     finding_of = np.array([record.finding for record in records], dtype=object)
@@ -70,7 +70,7 @@ def hold_out_sources(
     if len(names) < 2:
         raise InconsistentDataset(
             f"All films to train on come from one source ({', '.join(names)}); expected at least two.",
-            fix="Add films of another source, or leave --by-source out.",
+            fix="Add films of another source, or omit --by-source.",
         )
     parts = []
     for name in names:
@@ -85,10 +85,10 @@ def hold_out_sources(
         untaught = sorted_findings(set(finding_of[held].tolist()) - set(taught))
         reason = ""
         if len(taught) < 2:
-            reason = f"the other sources teach {taught[0] if taught else 'no finding'} only"
+            reason = f"the other sources have enough films of {f'{taught[0]} only' if taught else 'no finding'}"
         elif seen is not None and (held & seen).any():
-            reason = f"the starting weights were learned from {(held & seen).sum()} of its {held.sum()} films"
+            reason = f"the starting weights were trained on {(held & seen).sum()} of its {held.sum()} films"
         elif not np.isin(finding_of[held], taught).any():
-            reason = f"the other sources teach none of its findings ({', '.join(untaught)})"
+            reason = f"the other sources have too few films of its findings ({', '.join(untaught)})"
         parts.append(HeldSource(name, rest, held, taught, untaught, reason))
     return parts

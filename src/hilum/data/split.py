@@ -1,7 +1,6 @@
-"""Splits in which twins and patients never cross, and folds made the same way.
+"""Splits a data set into parts and folds; twins and films of one patient form a group and stay together.
 
-Films that must stay together form a group: twins (the same picture twice) and films of one patient. A test part that
-the data set names itself is kept as given, even where it leaks: clean_test then says which of its films are honest.
+A test part that the data set states is kept, even if it leaks; clean_test then returns its clean films.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ __all__ = [
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("path", "finding", "split", "group")
-_NUM_ATTEMPTS = 10  # seeds tried for each number of folds before a data set counts as too small
+_NUM_ATTEMPTS = 10  # draws for each number of folds
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,10 @@ class SplitRow:
     """One line of splits.csv.
 
     Attributes:
-        path: The film's path, relative to the data set's root, with "/" between the parts.
+        path: The film's path relative to the data set's root, with "/" as separator.
         finding: Its reference standard.
         split: "train", "validation" or "test".
-        group: The number shared by films that must stay together.
+        group: The number of its group.
     """
 
     path: str
@@ -60,23 +59,23 @@ class SplitRow:
 
 
 def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndarray:
-    """Return the group of each film: films with the same number must never be on two sides of a split.
+    """Return the group of each film: films of one group must never be on two sides of a split.
 
-    Twins share a group, and so do films of one patient of one source, and films that a manifest puts into one group;
-    all carry over, so a twin of a patient's film joins that patient's group.
+    A group holds twins, films of one patient of one source, and films that a manifest puts into one group, combined
+    transitively.
 
     Args:
         records: The films.
         twins: Pairs of positions in records, from fingerprint.find_twins.
 
     Returns:
-        (n,) int64, numbered 0, 1, ... in the order in which the groups first appear.
+        (n,) int64, numbered 0, 1, ... in order of first appearance.
     """
     parents = list(range(len(records)))
 
     def root_of(film: int) -> int:
         while parents[film] != film:
-            parents[film] = parents[parents[film]]  # halves the way for the next one
+            parents[film] = parents[parents[film]]  # path halving
             film = parents[film]
         return film
 
@@ -103,30 +102,31 @@ def assign_splits(
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> tuple[str, ...]:
-    """Return the split of each film: what the data set says is kept, the rest is drawn by groups and stratified.
+    """Return the split of each film: parts of the data set are kept, missing ones are drawn, grouped and stratified.
 
-    A test part is drawn only where the data set names none, a validation part likewise, and always from train.
-    Twins and patients never cross between parts drawn here. They may cross between train and a test part that was
-    given: its nominal figure stays comparable, and clean_test tells the honest one.
+    A missing test or validation part is drawn from train. No group crosses between parts that are drawn. A group may
+    cross between train and a test part of the data set; clean_test returns the films without such a leak.
 
     Args:
-        dataset: The films.
+        dataset: The n films.
         groups: (n,) int, from group_films.
-        validation_fraction: The share of the train films to validate on, between 0 and 0.5.
-        test_fraction: The share of all films to test on, between 0 and 0.5; unused where a test part is given.
+        validation_fraction: Share of the train films for validation, above 0 and at most 0.5.
+        test_fraction: Share of all films for the test, above 0 and at most 0.5; unused if a test part is given.
         seed: The same seed gives the same split on every machine.
 
     Returns:
-        n words out of "train", "validation", "test".
+        For each film "train", "validation" or "test".
 
     Raises:
-        InconsistentDataset: A finding has too few films that are not twins or of one patient.
+        InconsistentDataset: A finding has too few groups.
         ConfigError: A fraction is out of range.
         MissingExtra: scikit-learn is not installed.
     """
     for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
         if not 0 < fraction <= 0.5:
-            raise ConfigError(f"{name} is {fraction}; expected more than 0 and at most 0.5.", fix="Take 0.2, for one.")
+            raise ConfigError(
+                f"{name} is {fraction}; expected more than 0 and at most 0.5.", fix="A usual value is 0.2."
+            )
     _check_lengths(dataset, groups)
     splits = np.array([record.split or "train" for record in dataset.records], dtype=object)
     labels = _labels(dataset)
@@ -138,7 +138,7 @@ def assign_splits(
     for position, (part, fraction) in enumerate(draws):
         given = groups[splits == "validation"] if part == "test" else groups[:0]
         pool = np.flatnonzero((splits == "train") & ~np.isin(groups, given))
-        num_parts = len(draws) - position + 1  # this one, those still to be drawn, and train
+        num_parts = len(draws) - position + 1  # this part, the parts that follow, and train
         _check_group_counts(dataset, labels[pool], groups[pool], num_parts)
         held = _hold_out(labels[pool], groups[pool], fraction, num_parts, np.random.default_rng([seed, position]))
         splits[pool[held]] = part
@@ -147,13 +147,11 @@ def assign_splits(
 
 
 def check_counts(dataset: Dataset, *, num_parts: int | None = None) -> None:
-    """Refuse a data set with too few films of a finding to be divided; no film need have been read.
-
-    Films of one patient, twins and damaged films can only make them fewer: assign_splits looks again when all is known.
+    """Check before films are read that each finding has enough films; assign_splits checks again with groups.
 
     Args:
-        dataset: What read_dataset returns.
-        num_parts: Into how many parts its training films are divided; by default those that assign_splits draws.
+        dataset: The data set of read_dataset.
+        num_parts: The number of parts for its training films; by default those that assign_splits draws.
 
     Raises:
         InconsistentDataset: A finding has fewer films than parts.
@@ -169,25 +167,25 @@ def check_counts(dataset: Dataset, *, num_parts: int | None = None) -> None:
 def assign_folds(
     dataset: Dataset, splits: Sequence[str], groups: np.ndarray, *, num_folds: int = 5, seed: int = 0
 ) -> np.ndarray:
-    """Return the cross-validation fold of each film: grouped, stratified, over train and validation; never over test.
+    """Return the cross-validation fold of each film in train and validation, grouped and stratified.
 
     Args:
-        dataset: The films.
+        dataset: The n films.
         splits: The split of each film, from assign_splits.
         groups: (n,) int, from group_films.
-        num_folds: How many folds, at least 2.
+        num_folds: Number of folds, at least 2.
         seed: The same seed gives the same folds on every machine.
 
     Returns:
         (n,) int64: 0 to num_folds - 1, and -1 for the films of the test part.
 
     Raises:
-        InconsistentDataset: A finding has too few films that are not twins or of one patient.
+        InconsistentDataset: A finding has too few groups.
         ConfigError: num_folds is below 2.
         MissingExtra: scikit-learn is not installed.
     """
     if num_folds < 2:
-        raise ConfigError(f"The number of folds is {num_folds}; expected at least 2.", fix="Take 5, for one.")
+        raise ConfigError(f"The number of folds is {num_folds}; expected at least 2.", fix="A usual value is 5.")
     _check_lengths(dataset, groups)
     pool = np.flatnonzero(np.asarray(splits, dtype=object) != "test")
     labels = _labels(dataset)[pool]
@@ -196,7 +194,7 @@ def assign_folds(
         raise InconsistentDataset(
             f"The data set `{dataset.root}` is too small for {num_folds} folds: {len(pool)} films in "
             f"{len(np.unique(groups[pool]))} groups, {np.bincount(labels).max()} films of the commonest finding.",
-            fix="Ask for fewer folds.",
+            fix="Use fewer folds.",
         )
     rng = np.random.default_rng([seed, num_folds])
     folds = np.full(len(dataset.records), -1, dtype=np.int64)
@@ -206,17 +204,14 @@ def assign_folds(
             folds[pool] = drawn
             return folds
     raise InconsistentDataset(
-        f"Cannot make {num_folds} folds of `{dataset.root}`: in each trial a fold held no film, or all of a finding.",
-        fix="Ask for fewer folds, or add films of the rarest finding.",
+        f"Cannot make {num_folds} folds of `{dataset.root}`: in each attempt, a fold had no film or all films of one "
+        "finding.",
+        fix="Use fewer folds, or add films of the rarest finding.",
     )
 
 
 def clean_test(records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> np.ndarray:
-    """Return which films are honest test films: no twin of theirs, and no film of their patient, is in train.
-
-    Returns:
-        (n,) bool: True for the films of the test part whose group has no film in train or validation.
-    """
+    """Return which films are clean test films, (n,) bool: no film of their group is in train or validation."""
     if not len(records) == len(splits) == len(groups):
         raise ValueError(f"Expected one split and one group a film; got {len(records)}, {len(splits)}, {len(groups)}.")
     is_test = np.asarray(splits, dtype=object) == "test"
@@ -224,20 +219,20 @@ def clean_test(records: Sequence[FilmRecord], splits: Sequence[str], groups: np.
 
 
 def write_splits(path: Path, records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> None:
-    """Write splits.csv: path, finding, split, group. Laid beside the films it reads as a manifest of the same split."""
+    """Write splits.csv with path, finding, split and group; it can be used as a manifest of the same split."""
     text = io.StringIO()
     rows = zip(records, splits, groups, strict=True)
     write_csv(text, COLUMNS, [(record.path, record.finding, split, int(group)) for record, split, group in rows])
-    replace_file(path, text.getvalue().encode("utf-8", "surrogateescape"))  # names that are no UTF-8 keep their bytes
+    replace_file(path, text.getvalue().encode("utf-8", "surrogateescape"))  # names that are not UTF-8 keep their bytes
 
 
 def read_splits(path: Path) -> tuple[SplitRow, ...]:
     """Return the lines of a splits.csv, in its order.
 
     Raises:
-        InputError: The file is missing, or not what write_splits wrote.
+        InputError: The file is missing or is not a file of write_splits.
     """
-    fix = "Give the splits.csv of a run of hilum."
+    fix = "Give the splits.csv of a finished `hilum train` run."
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
@@ -279,7 +274,7 @@ def _draw_folds(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.
     splitter = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=int(rng.integers(2**31)))
     folds = np.empty(len(labels), dtype=np.int64)
     with warnings.catch_warnings():
-        # a finding with fewer films than folds is checked by the callers: what counts is that train never lacks it
+        # callers check that train has every finding
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         for fold, (_, held) in enumerate(splitter.split(labels, labels, groups)):
             folds[held] = fold
@@ -289,7 +284,7 @@ def _draw_folds(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.
 def _hold_out(
     labels: np.ndarray, groups: np.ndarray, fraction: float, num_parts: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return which films to hold out, (n,) bool: about the fraction of each finding, and some of each on both sides."""
+    """Return which films to hold out, (n,) bool: about ``fraction`` of each finding, with each on both sides."""
     most = int(min(len(np.unique(groups)), np.bincount(labels).max()))
     share = Fraction(fraction).limit_denominator(max(2, min(20, most)))
     share = share if share > 0 else Fraction(1, max(2, min(20, most)))
@@ -312,8 +307,8 @@ def _hold_out(
         if best is not None:
             return best
     raise InconsistentDataset(
-        f"Cannot split {len(labels)} films in {len(np.unique(groups))} groups so that every part has every finding: "
-        "twins and patients must stay together.",
+        f"Cannot split {len(labels)} films in {len(np.unique(groups))} groups so that every part has every finding. "
+        "Twins and films of one patient must stay together.",
         fix="Add films of the rarest finding.",
     )
 
@@ -341,7 +336,7 @@ def _check_lengths(dataset: Dataset, groups: np.ndarray) -> None:
 
 
 def _check_group_counts(dataset: Dataset, labels: np.ndarray, groups: np.ndarray, num_parts: int) -> None:
-    """Refuse a finding with fewer groups than parts; labels and groups are those of the films to be divided."""
+    """Raise InconsistentDataset for a finding with fewer groups than parts, or where there are no films."""
     if not len(labels):
         raise InconsistentDataset(
             f"The data set `{dataset.root}` has no films to train on.", fix="Put class folders into its train/ folder."
@@ -350,11 +345,11 @@ def _check_group_counts(dataset: Dataset, labels: np.ndarray, groups: np.ndarray
         num_films = int(np.sum(labels == label))
         num_groups = len(np.unique(groups[labels == label]))
         if num_groups < num_parts:
-            twins = f", {num_films} counting twins and films of one patient" if num_films > num_groups else ""
+            twins = f" ({num_films} with twins and films of one patient)" if num_films > num_groups else ""
             raise InconsistentDataset(
                 f"The finding `{dataset.findings[label]}` of `{dataset.root}` has {num_groups} "
-                f"film{'s' if num_groups > 1 else ''} to divide{twins}; expected at least {num_parts}, one a part.",
-                fix="Add films, or leave the finding out.",
+                f"film{'s' if num_groups > 1 else ''} to divide{twins}; expected at least {num_parts}, one per part.",
+                fix="Add films, or remove the finding.",
             )
 
 
@@ -366,17 +361,15 @@ def _check_parts(dataset: Dataset, splits: np.ndarray) -> None:
         part = "validation" if lacking in learnt else "train"
         raise InconsistentDataset(
             f"The {part} part of `{dataset.root}` has no film with the finding `{lacking}`.",
-            fix="Add some, or remove the validation part: hilum then takes one from train.",
+            fix="Add such films, or remove the validation part, so that hilum draws one from train.",
         )
 
-
-# Folds of films whose findings and groups are all that is known: grouped, so that twins and patients stay together.
 
 _NUM_FOLDS = 5
 
 
 def grouped_folds(truth: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> Iterator[npt.NDArray[np.bool_]]:
-    """Yield which films are held out, (n,) bool, of each of 5 grouped and stratified folds (fewer of few groups).
+    """Yield the held-out films, (n,) bool, of each of 5 grouped and stratified folds; fewer if groups are few.
 
     Raises:
         MissingExtra: scikit-learn is not installed.

@@ -1,7 +1,7 @@
-"""Tables as people save them: CSV of any usual encoding and separator, from Excel, R, pandas or by hand.
+"""Reads CSV tables of any usual encoding and separator, as Excel, R, pandas or people write them.
 
-The first line that is not empty names the columns. Before it may stand Excel's ``sep=;`` and comments, which begin with
-``#``. Lines come out one by one, so that a list of a million films costs no memory.
+The first line that is not empty names the columns. Excel's ``sep=;`` and comments, which begin with ``#``, may come
+before it. Lines are read one by one, so that a list of a million films needs little memory.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Table:
     """An open table.
 
     Attributes:
-        path: Where it lies.
+        path: The file.
         header: The names of its columns, without spaces around them.
-        rows: Number of the line and the cells, as many as the header has, of each line that is not empty.
+        rows: (line number, cells) of each line that is not empty, with as many cells as the header.
     """
 
     path: Path
@@ -50,17 +50,16 @@ class Table:
 
 @contextmanager
 def open_table(path: Path, *, is_known: Callable[[str], bool], what: str = "manifest") -> Iterator[Table]:
-    """Open a table, whatever its encoding and its separator.
+    """Open a table and find its encoding and separator.
 
     Args:
-        path: A file.
-        is_known: Says of a column's name whether it is one that may be expected. Of several separators that
-            part the first line, that one counts which parts it into the most of these.
-        what: What to call the file in messages.
+        path: The file.
+        is_known: Whether a column name is an expected one; the separator that gives the most of these is used.
+        what: What messages call the file.
 
     Raises:
         InputError: The file cannot be read.
-        InconsistentDataset: It is no table, or lines are no lines of it; also while its rows are read.
+        InconsistentDataset: The file is not a table, or a line does not match the header; also raised by ``rows``.
     """
     try:
         with path.open("rb") as data:
@@ -83,7 +82,7 @@ def open_table(path: Path, *, is_known: Callable[[str], bool], what: str = "mani
 
 
 def encoding_of(sample: bytes) -> str:
-    """Return the encoding of a text by its first bytes: UTF-8 unless it says or shows that it is UTF-16 or UTF-32."""
+    """Return the encoding of a text from its first bytes: UTF-8, UTF-16 or UTF-32."""
     for mark, encoding in _BOMS:
         if sample.startswith(mark):
             return encoding
@@ -97,7 +96,7 @@ def encoding_of(sample: bytes) -> str:
 
 
 def is_text(sample: bytes) -> bool:
-    """Return whether the first bytes of a file are a text, in any of the encodings that are read."""
+    """Return whether the first bytes of a file are text in one of these encodings."""
     if sample.startswith(_BINARY) or sample[128:132] == b"DICM":
         return False
     return encoding_of(sample) != "utf-8-sig" or b"\0" not in sample
@@ -109,7 +108,7 @@ def is_comment(line: str) -> bool:
 
 
 def cell_text(cell: str) -> str:
-    """Return a cell in NFC-neutral text: bytes that are no UTF-8 are taken for Windows-1252, as Excel writes it."""
+    """Return a cell as text; bytes that are not UTF-8 are read as Windows-1252, as Excel writes it."""
     try:
         cell.encode()
     except UnicodeEncodeError:
@@ -122,8 +121,8 @@ def cell_text(cell: str) -> str:
 
 
 def _table(path: Path, lines: TextIO, is_known: Callable[[str], bool], what: str) -> Table:
-    start, told, skipped = _start(lines, is_known)
-    separator = _separator(start[0], is_known, told)[0] if start else told or ","
+    start, stated, skipped = _start(lines, is_known)
+    separator = _separator(start[0], is_known, stated)[0] if start else stated or ","
     reader = csv.reader(chain(start, lines), delimiter=separator, strict=True, skipinitialspace=True)
     header = next((row for row in reader if any(cell.strip() for cell in row)), [])
     while header and not header[-1].strip():  # Excel writes empty columns at the end
@@ -133,24 +132,24 @@ def _table(path: Path, lines: TextIO, is_known: Callable[[str], bool], what: str
 
 
 def _start(lines: TextIO, is_known: Callable[[str], bool]) -> tuple[list[str], str, int]:
-    """Return the lines from that of the columns on that were read, the separator that is told, and the lines before.
+    """Return the lines read from the header on, the separator that ``sep=`` states, and the number of lines before.
 
-    A line that begins with ``#`` names the columns where more of them are known than in the line behind it.
+    A line that begins with ``#`` is the header if it has more expected column names than the next line.
     """
-    told, skipped, comment, known = "", 0, "", 0
+    stated, skipped, comment, known = "", 0, "", 0
     for line in lines:
         if not line.strip():
             skipped += 1
         elif found := _SEP_LINE.fullmatch(line.rstrip("\r\n")):
-            told, skipped = "\t" if found[1] == "\\t" else found[1], skipped + 1
+            stated, skipped = "\t" if found[1] == "\\t" else found[1], skipped + 1
         else:
-            here = _separator(line, is_known, told)[1]
+            here = _separator(line, is_known, stated)[1]
             if known > here:
-                return [comment, line], told, skipped - 1
+                return [comment, line], stated, skipped - 1
             if not is_comment(line):
-                return [line], told, skipped
+                return [line], stated, skipped
             comment, known, skipped = line, here, skipped + 1
-    return ([comment], told, skipped - 1) if known else ([], told, skipped)
+    return ([comment], stated, skipped - 1) if known else ([], stated, skipped)
 
 
 def _rows(
@@ -167,28 +166,28 @@ def _rows(
         if len(row) < width or any(cell.strip() for cell in row[width:]):
             sign = {",": "comma", ";": "semicolon", "\t": "tab"}.get(separator, f"`{separator}`")
             raise InconsistentDataset(
-                f"Line {line} of `{path}` has {len(row)} cell{'s' * (len(row) != 1)}; expected {width}, as many as "
-                "there are names of columns.",
-                fix=f"Fill in what is missing; an empty cell needs its {sign} too."
+                f"Line {line} of `{path}` has {len(row)} cell{'s' * (len(row) != 1)}; expected {width}, the "
+                "number of column names.",
+                fix=f"Add the missing cells; an empty cell needs its {sign} too."
                 if len(row) < width
-                else f"Put cells that hold a {sign} in quotes.",
+                else f"Put cells that contain a {sign} in quotes.",
             )
         yield line, [cell.strip() for cell in row[:width]]
 
 
-def _separator(line: str, is_known: Callable[[str], bool], told: str) -> tuple[str, int]:
-    """Return the sign that parts a line into the most columns with known names, and how many have such.
+def _separator(line: str, is_known: Callable[[str], bool], stated: str) -> tuple[str, int]:
+    """Return the separator that gives the most expected column names, and their number.
 
-    Of several, the one that is told counts where it parts the line, then that which makes the most columns.
+    Among equals, the separator that the file states is preferred, then the one that gives the most columns.
     """
-    best, most = told or ",", (0, False, False, 1)
-    for separator in dict.fromkeys((*filter(None, [told]), *_SEPARATORS)):
+    best, most = stated or ",", (0, False, False, 1)
+    for separator in dict.fromkeys((*filter(None, [stated]), *_SEPARATORS)):
         try:
             names = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
         except csv.Error:
             continue
-        is_parted = len(names) > 1
-        found = (sum(map(is_known, names)) if is_parted else 0, is_parted, is_parted and separator == told, len(names))
+        splits = len(names) > 1
+        found = (sum(map(is_known, names)) if splits else 0, splits, splits and separator == stated, len(names))
         if found > most:
             best, most = separator, found
     return best, most[0] or int(is_known(line))

@@ -1,8 +1,7 @@
-"""The files below a folder, in sorted order, lazily, each folder once: links and loops cannot hang it.
+"""Walks the files below a folder in sorted order, each folder once, so that links and loops do no harm.
 
-Nothing is opened: whether a file is a film, its bytes tell later. What is skipped by its name: hidden files, leftovers
-of operating systems, and suffixes that no film has. The last are counted by kind, since a folder of .dcm.gz that is
-passed over in silence is a data set that nobody misses.
+Files are not opened. Hidden files, files of operating systems and files with suffixes that no film has are skipped by
+their names. Files with such suffixes are counted by kind and reported, since .dcm.gz files may be films.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _LEFTOVER_FOLDERS = {"__macosx", "__pycache__", "@eadir", "$recycle.bin", "syste
 
 
 class PassedOver:
-    """How many files were passed over by their names, by kind; hidden files and leftovers of systems do not count.
+    """Counts the files that were passed over, by kind, without hidden files and files of operating systems.
 
     Example:
         >>> passed = PassedOver()
@@ -50,7 +49,7 @@ class PassedOver:
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str, str, int]] = {}  # kind: files, first folder, last folder, folders
-        self.num_outside = 0  # of files that may be films, but lie where none is read
+        self.num_outside = 0  # files that may be films, outside the class folders
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -59,9 +58,9 @@ class PassedOver:
         """Count one file.
 
         Args:
-            folder: The folder that it lies in. The files of one folder come one after another.
+            folder: Its folder. The files of one folder must come one after another.
             name: Its name.
-            place: What to say of a file that may be a film but lies where none is read.
+            place: For a file that may be a film, words on why it was not read.
         """
         if not place and _is_leftover(name):
             return
@@ -72,11 +71,11 @@ class PassedOver:
 
     @property
     def may_hold_films(self) -> bool:
-        """Return whether some files may be films: packed ones, and those that lie where none is read."""
+        """Whether some files may be films: compressed files and files outside the class folders."""
         return bool(self.num_outside) or any(_hint(kind) for kind in self._found)
 
     def join(self, other: PassedOver) -> None:
-        """Count what another has counted, too."""
+        """Add the counts of another."""
         for kind, (number, first, last, folders) in other._found.items():
             own = self._found.get(kind)
             self._found[kind] = (
@@ -85,10 +84,10 @@ class PassedOver:
         self.num_outside += other.num_outside
 
     def sentence(self, root: str = "") -> str:
-        """Return what was passed over, most files first, with what can be done; nothing where nothing was.
+        """Return a sentence on the files passed over, the commonest kind first; empty where there are none.
 
         Args:
-            root: Folders below it are named from there on.
+            root: Folders are named relative to this one.
         """
         if not self._found:
             return ""
@@ -106,13 +105,13 @@ class PassedOver:
 
 
 def _hint(kind: str) -> str:
-    """Return what can be done about files of a kind: volumes, packed or not, are no films."""
+    """Return a hint for files of a kind, such as how to unpack them; else an empty text."""
     suffixes = re.findall(r"\.\w+", kind.partition(" ")[0])
     return next((_HINTS[suffix] for suffix in suffixes if suffix in _HINTS), "")
 
 
 def _kind_of(name: str) -> str:
-    """Return the suffix by which people call a file, .dcm.gz with both its parts; the name where it has none."""
+    """Return a file's suffix, with both parts for .dcm.gz; its name for files such as README."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122
     inner = os.path.splitext(stem)[1]  # noqa: PTH122
     if not suffix:
@@ -126,20 +125,15 @@ def _is_leftover(name: str) -> bool:
 
 
 def film_paths(paths: Iterable[Path], passed: PassedOver | None = None) -> Iterator[Path]:
-    """Yield the films to judge: a file named by the caller as it stands, a folder's films in sorted order.
-
-    Lazy: of a folder only the names at its own level are held, so a million films cost no memory of their own.
+    """Yield files as given, and the films below folders in sorted order.
 
     Args:
-        paths: Files and folders. A file named here comes out whatever its name, and even where it does not exist:
-            reading it then says what is wrong, and the films after it are still done.
-        passed: Counts what is passed over.
-
-    Yields:
-        The path of each film, beginning with the path as it was given.
+        paths: Files and folders. A file is yielded whatever its name and even if it does not exist, so that reading it
+            reports the error.
+        passed: Counts the files that are passed over.
 
     Raises:
-        InputError: A folder may not be read.
+        InputError: A folder cannot be read.
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it answers False to every OSError
@@ -160,12 +154,12 @@ def walk(
     """Yield (path, real path) of the files below a folder, in sorted order, each folder once.
 
     Args:
-        folder: Where to begin.
-        inside: A real path; links to folders below it are not followed, as they are read at their own place, nor are
-            links to it or above it, as they are loops.
-        visited: The identities of folders already read; added to.
-        skip_masks: Leave out a folder `masks` beside a folder `images`.
-        passed: Counts what is passed over.
+        folder: The folder to begin with.
+        inside: A real path. Links to folders below it are not followed, because these are read in their own place;
+            links to it or above it are loops and are not followed either.
+        visited: Identities of the folders read already; new ones are added.
+        skip_masks: Whether to leave out a folder `masks` next to a folder `images`.
+        passed: Counts the files that are passed over.
     """
     stack: list[tuple[str, str, Iterator[str], set[str], set[str]]] = []
 
@@ -198,7 +192,7 @@ def _is_loop(target: str, inside: str) -> bool:
 
 
 def list_folder(folder: str, passed: PassedOver | None = None) -> tuple[list[str], set[str], set[str]]:
-    """Return the sorted names in a folder that may be films or hold some, and which are folders, and which links."""
+    """Return the sorted names of possible films and folders in a folder, those of the folders, and of the links."""
     names: list[str] = []
     folders: set[str] = set()
     links: set[str] = set()
@@ -212,7 +206,7 @@ def list_folder(folder: str, passed: PassedOver | None = None) -> tuple[list[str
                         passed.add(folder, entry.name)
                     continue
                 if not is_folder and not os.path.isfile(entry.path) and os.path.exists(entry.path):  # noqa: PTH113, PTH110
-                    continue  # a pipe or a device: opening it could wait for ever
+                    continue  # a pipe or a device; reading it could block forever
                 names.append(entry.name)
                 if is_folder:
                     folders.add(entry.name)
@@ -221,14 +215,14 @@ def list_folder(folder: str, passed: PassedOver | None = None) -> tuple[list[str
     except OSError as error:
         raise InputError(
             f"Cannot read the folder `{folder}`: {error.strerror or error}.",
-            fix="Give yourself the right to read it, or move it away.",
+            fix="Change the folder's permissions, or move it away.",
         ) from error
     names.sort()
     return names, folders, links
 
 
 def is_skipped(name: str, *, is_folder: bool) -> bool:
-    """Return whether a name alone says that there is no film here."""
+    """Return whether a file or folder is skipped because of its name."""
     lower = name.lower()
     if lower.startswith("."):
         return True
@@ -238,14 +232,16 @@ def is_skipped(name: str, *, is_folder: bool) -> bool:
 
 
 def identity(folder: str) -> tuple[int, int]:
-    """Return what is the same for all paths to one folder: device and inode."""
+    """Return device and inode, which are the same for all paths to one folder."""
     try:
         stat = os.stat(folder)  # noqa: PTH116
     except OSError as error:
-        raise InputError(f"Cannot read the folder `{folder}`: {error.strerror or error}.", fix="Check it.") from error
+        raise InputError(
+            f"Cannot read the folder `{folder}`: {error.strerror or error}.", fix="Check the folder."
+        ) from error
     return stat.st_dev, stat.st_ino
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Return whether a path is the folder or lies below it, judged by the words alone."""
+    """Return whether a path is the folder or is below it; links are not resolved."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
