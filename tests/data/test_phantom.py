@@ -124,6 +124,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
         write_phantoms(tmp_path / "file", num_per_finding=1, num_test_per_finding=0)
 
 
+@pytest.mark.slow
 def test_a_set_of_phantoms_holds_no_twins(tmp_path: Path) -> None:
     write_phantoms(tmp_path, num_per_finding=60, num_test_per_finding=15, seed=0)
     assert scan_films(read_dataset(tmp_path)).twins == ()

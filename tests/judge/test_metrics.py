@@ -98,6 +98,7 @@ def test_every_figure_agrees_with_scikit_learn(num_films: int, seed: int) -> Non
     assert figures["auroc_macro"]["value"] == (pytest.approx(np.mean(aurocs)) if aurocs else None)
 
 
+@pytest.mark.slow
 def test_bootstrap_is_the_plain_one_of_scikit_learn_on_resampled_films() -> None:
     truth, probabilities = films(120, 1, decimals=2)
     groups = np.arange(120) // 2
