@@ -64,3 +64,9 @@ def test_names_of_networks_alike_are_not_written_over_each_other() -> None:
     tops = sorted(float(y) for y in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>(?:tuned|frozen|other)<', svg))
     assert len(tops) == 3
     assert min(b - a for a, b in itertools.pairwise(tops)) >= 12
+
+
+def test_an_interval_that_begins_at_nothing_stays_in_the_plot() -> None:
+    svg = cost_plot([CostPoint("one", 4.7, {"value": 0.4, "low": 0.0, "high": 0.8})], "ms", "AUROC", "Costs.")
+    (whisker,) = re.findall(r'class="whisker" points="([^"]+)"', svg)
+    assert all(float(pair.split(",")[1]) <= 290 for pair in whisker.split())  # the floor of the plot

@@ -139,7 +139,7 @@ DEMANDS: Mapping[str, tuple[str, str]] = {  # what is demanded; what is said of 
     ),
     "helps": (
         "At one dose or more it makes answers to noisy films better here, and no worse on other sources.",
-        "it does not clearly help noisy films",
+        "it does not clearly help noisy films here without harm on other sources",
     ),
     "never harms": ("At no dose does it make answers to noisy films worse.", "it makes answers to noisy films worse"),
     "edges": ("It keeps nine tenths of a clean film's edges.", "it blurs edges of clean films"),

@@ -114,7 +114,7 @@ def cost_plot(points: Sequence[CostPoint], cost: str, figure: str, description: 
     floor_decade, top_decade = math.floor(math.log10(low_cost) * 2) / 2, math.ceil(math.log10(high_cost) * 2 + 0.2) / 2
     marks = [factor * 10.0**power for power in range(-3, 7) for factor in (1, 2, 5)]
     x_ticks = [(math.log10(mark), f"{mark:g}") for mark in marks if floor_decade <= math.log10(mark) <= top_decade]
-    lowest = min(float(one.figure["low"] or one.figure["value"] or 0.0) for one in shown)
+    lowest = min(value for one in shown for value in (one.figure["low"], one.figure["value"]) if value is not None)
     floor = max(0.0, math.floor(lowest * 10) / 10)
     step = 0.1 if floor < 0.75 else 0.05
     y_ticks = [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]

@@ -98,6 +98,7 @@ class _Study:
         self.request, self.console, self.variants = request, console, variants_of(request)
         self.work = request.out / ".work"
         self._read: tuple[Preprocessing, StudyFilms] | None = None
+        self._outside: tuple[np.ndarray, np.ndarray] | None = None  # labels and groups, alike at every size
 
     def films(self, preprocessing: Preprocessing) -> StudyFilms:
         """Return the films read with a preprocessing; the folder is begun when the first ones are read."""
@@ -110,6 +111,7 @@ class _Study:
             films = StudyFilms(prepared, folds, outside)
             if self._read is None:
                 self._begin(films)
+                self._outside = (outside.films.labels, outside.groups) if outside else None
             self._read = preprocessing, films
         return self._read[1]
 
@@ -142,13 +144,13 @@ class _Study:
             replace_file(path, json.dumps(measure_cost(config, films.prepared, self.work)))
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
-    def change(self, variant: Variant, first: VariantAnswers, second: VariantAnswers) -> Changes:
+    def change(self, first: VariantAnswers, second: VariantAnswers) -> Changes:
         """Return the changes from a first variant's answers to a second's; none from answers to themselves."""
         if first is second:
             return Changes()
-        outside, other = self.films(variant.config.preprocessing).outside, None
-        if outside is not None and first.outside is not None and second.outside is not None:
-            other = change_of(outside.films.labels, first.outside, second.outside, outside.groups)
+        other = None
+        if self._outside is not None and first.outside is not None and second.outside is not None:
+            other = change_of(self._outside[0], first.outside, second.outside, self._outside[1])
         return Changes(change_of(first.truth, first.probabilities, second.probabilities, first.groups), other)
 
     def figures(self, variant: Variant, answers: VariantAnswers) -> tuple[StudyFigures, StudyFigures | None]:
@@ -279,8 +281,8 @@ def _policy_group(study: _Study, variants: list[Variant], answers: Mapping[str, 
                 in_house=here,
                 external=other,
                 **_effort(one),  # type: ignore[arg-type]
-                against_none=study.change(variant, answers["none"], one),
-                against_default=study.change(variant, answers[default.name], one),
+                against_none=study.change(answers["none"], one),
+                against_default=study.change(answers[default.name], one),
             )
         )
     candidates = {row.name: policy_candidate(row) for row in rows}
@@ -292,7 +294,7 @@ def _policy_group(study: _Study, variants: list[Variant], answers: Mapping[str, 
         usual = default_config(default.config.backbone)
         then = _train_line(replace(usual, augmentation=chosen.config.augmentation))
     if {"no-flip", "full"} <= set(answers):
-        flip = {"flip": (changes := study.change(default, answers["no-flip"], answers["full"]))}
+        flip = {"flip": (changes := study.change(answers["no-flip"], answers["full"]))}
         places = (("here", changes.in_house), ("on other sources", changes.external))
         more = " ".join(flip_words(change, where) for where, change in places if change)
     config = default.config
@@ -333,7 +335,7 @@ def _backbones(study: _Study, done: Callable[[float], None]) -> tuple[StudyResul
     best = mark_frontier(rows)
     for at, row in enumerate(rows):
         if not row.reason:
-            changes = study.change(variants[row.name], answers[leading.name], answers[row.name])
+            changes = study.change(answers[leading.name], answers[row.name])
             rows[at] = replace(row, against_best=changes.in_house, against_best_external=changes.external)
         rows[at] = replace(rows[at], best=best[at])
     judged = [row for row in rows if not row.reason]
