@@ -253,7 +253,7 @@ def test_an_audit_that_cannot_be_written_is_refused_before_a_film_is_read(
     command: Command, classes: Path, tmp_path: Path
 ) -> None:
     message = one_line(command("audit", classes, "--out", classes / "audit").err)
-    assert "lies in the data set" in message
+    assert "lies in the data folder" in message
     message = one_line(command("audit", classes, "--repair", tmp_path / "mended.txt").err)
     assert "ends in .csv" in message
     assert not (tmp_path / "mended.txt").exists()
@@ -308,7 +308,7 @@ def test_an_out_folder_of_somebody_else(command: Command, classes: Path, tmp_pat
     for more in ([], ["--overwrite"]):
         result = command("train", classes, "--out", out, *more)
         assert result.code == 2
-        assert "holds no run of hilum's; nothing in it was touched" in one_line(result.err)
+        assert "holds no run made by hilum. Nothing in it was changed" in one_line(result.err)
     assert sorted(out.rglob("*")) == before
     assert (out / "model.onnx").read_text() == "precious"
 
@@ -351,7 +351,7 @@ def test_earlier_results_are_not_evaluated_over(
     for more in ([], ["--overwrite"]):
         result = command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out", *more)
         assert result.code == 2
-        assert "holds no evaluation of hilum's; nothing in it was touched" in one_line(result.err)
+        assert "holds no evaluation made by hilum. Nothing in it was changed" in one_line(result.err)
         assert (tmp_path / "out" / name).read_text() == "precious"
 
 
@@ -536,11 +536,11 @@ def test_a_very_long_thin_film_gets_its_heat_map(command: Command, tiny_model: P
 @pytest.fixture(
     params=[
         (None, "No such file"),
-        (b"no model", "is no ONNX file, or it is cut short"),
-        (b"", "is no ONNX file, or it is cut short"),
-        ("cut", "is no ONNX file, or it is cut short"),
+        (b"no model", "is not an ONNX file, or it is cut short"),
+        (b"", "is not an ONNX file, or it is cut short"),
+        ("cut", "is not an ONNX file, or it is cut short"),
         ("newer", "has format version 99; this hilum reads up to 2. Update hilum"),
-        ("external", "points at data outside itself"),
+        ("external", "refers to data outside itself"),
     ],
     ids=["missing", "text", "empty", "cut short", "newer", "external data"],
 )

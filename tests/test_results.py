@@ -38,7 +38,7 @@ def test_a_file_is_replaced_only_where_the_command_made_it_and_was_asked(tmp_pat
     refuse(Path("x" * 300), "Cannot write")
     for content in (b"", b"precious"):
         out.write_bytes(content)
-        refuse(out, "was not made by `hilum predict`; it was not touched")
+        refuse(out, "was not made by `hilum predict`. It was not changed")
     out.write_bytes(b"own")
     refuse(out, "Add --overwrite", may_replace=False)
     check_file(out, made_by="hilum predict", is_own=own, may_replace=True)
@@ -53,8 +53,8 @@ def test_no_link_device_or_file_that_is_read_is_written(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     refuse(link, "it is a link")
     refuse(tmp_path / "nowhere", "it is a link")
-    refuse(pipe, "no regular file")
-    refuse(Path("/dev/null"), "no regular file")
+    refuse(pipe, "not a regular file")
+    refuse(Path("/dev/null"), "not a regular file")
     for read in (real, hard, link, tmp_path / ".." / tmp_path.name / "real"):
         refuse(real, "this command reads it", reads=(read,))
 
@@ -67,7 +67,7 @@ def test_a_folder_of_the_user_is_refused_whatever_was_asked(tmp_path: Path) -> N
     KIND.check(out, overwrite=False)  # nothing there would be written over
     for name, content in (("report.html", "mine"), ("audit.json", "{}"), ("audit.json", "[["), ("audit.json", "")):
         (out / name).write_text(content)
-        with pytest.raises(InputError, match="which no earlier audit of hilum's made; it was not touched"):
+        with pytest.raises(InputError, match=r"which was not made by an earlier audit\. It was not changed"):
             KIND.check(out, overwrite=True)
         (out / name).unlink()
     (out / "audit.json").write_text(json.dumps({"faults": [], "figures": {}}))
@@ -96,7 +96,7 @@ def test_a_folder_in_the_data_is_refused(tmp_path: Path, place: str) -> None:
     data.mkdir()
     (tmp_path / "link").symlink_to(data)
     assert is_in_folder(data / place, data)
-    with pytest.raises(InputError, match=r"The audit's folder .* lies in the data set"):
+    with pytest.raises(InputError, match=r"The audit's folder .* lies in the data folder"):
         KIND.check(data / place, overwrite=True, data=data)
 
 

@@ -1,4 +1,4 @@
-"""What people see while hilum works: messages and progress bars, on standard error only."""
+"""Messages and progress bars, on standard error."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Console:
 
     @contextmanager
     def bar(self, label: str, total: float) -> Iterator[Callable[[float], None]]:
-        """Show a progress bar; the function yielded takes how much more is done."""
+        """Show a progress bar; call the yielded function with the amount of work done since the last call."""
         yield lambda _: None
 
     @contextmanager
     def films(self, label: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Show the progress of counted films; the function yielded takes how many more are done."""
+        """Show the progress of films; call the yielded function with the number of films done since the last call."""
         yield lambda _: None
 
 
 class TerminalConsole(Console):
-    """A console on standard error, with bars where that is a terminal."""
+    """A console on standard error, with progress bars if it is a terminal."""
 
-    line_seconds = 30.0  # between two lines of progress, where there is no terminal
+    line_seconds = 30.0  # time between two lines of progress without a terminal
 
     def __init__(self) -> None:
         import rich.console
@@ -53,7 +53,7 @@ class TerminalConsole(Console):
 
     @contextmanager
     def bar(self, label: str, total: float) -> Iterator[Callable[[float], None]]:
-        """Show a progress bar with the time left; the function yielded takes how much more is done."""
+        """Show a progress bar with the time left; without a terminal only its label."""
         if not sys.stderr.isatty():
             self.say(label)
             yield lambda _: None
@@ -65,12 +65,12 @@ class TerminalConsole(Console):
 
     @contextmanager
     def films(self, label: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Show films done, films a second and the time left: a bar, or a line now and then where that is no terminal.
+        """Show films done, films a second and the time left: a bar, or every 30 s a line without a terminal.
 
         Args:
-            label: What is done with them.
-            total: How many there are.
-            done: How many of them an earlier run did; they do not count in the speed.
+            label: What is done with the films.
+            total: Number of films.
+            done: Films that an earlier run finished; they do not count in the speed.
         """
         if not sys.stderr.isatty():
             with self._lines_of_films(label, total, done) as advance:
@@ -83,15 +83,15 @@ class TerminalConsole(Console):
     @contextmanager
     def _lines_of_films(self, label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
         self.say(label)
-        start = told = time.monotonic()
+        start = last_line = time.monotonic()
         at_start = done
 
         def advance(number: int) -> None:
-            nonlocal done, told
+            nonlocal done, last_line
             done += number
             now = time.monotonic()
-            if now - told >= self.line_seconds and done < total:
-                told = now
+            if now - last_line >= self.line_seconds and done < total:
+                last_line = now
                 speed = (done - at_start) / (now - start)
                 left = (total - done) / speed
                 times = f"{in_words(now - start)} so far, about {in_words(left)} to go"
@@ -110,7 +110,7 @@ def count_of(number: int, what: str) -> str:
 
 
 def in_words(seconds: float) -> str:
-    """Return a time as one reads it: "9 s", "2 min 40 s", "1 h 5 min".
+    """Return a time in words: "9 s", "2 min 40 s", "1 h 5 min".
 
     Example:
         >>> in_words(160)
@@ -125,11 +125,11 @@ def in_words(seconds: float) -> str:
 
 
 def _progress(console: RichConsole) -> Progress:
-    """Return a bar that says how long it took so far and still takes, and ends with a tick."""
+    """Return a progress bar with the time so far and the time left."""
     from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
     from rich.text import Text
 
-    class Told(ProgressColumn):
+    class WorkAndTime(ProgressColumn):
         def render(self, task: Task) -> Text:
             so_far = in_words(task.finished_time if task.finished_time is not None else task.elapsed or 0)
             left = task.time_remaining
@@ -144,7 +144,7 @@ def _progress(console: RichConsole) -> Progress:
         SpinnerColumn("line", finished_text=tick),
         TextColumn("{task.description}", markup=False),
         *bar,
-        Told(),
+        WorkAndTime(),
         console=console,
     )
 
@@ -155,19 +155,19 @@ def _percent(task: Task, _: bool) -> str:
 
 def _films(task: Task, is_wide: bool) -> str:
     done = f"{int(task.completed):,} of {int(task.total or 0):,}"
-    speed = task.finished_speed or task.speed  # none is known before the second step, nor of a single film
+    speed = task.finished_speed or task.speed  # None before the second film
     return f"{done}  {speed:.1f} films/s" if is_wide and speed else done
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep off the terminal what native libraries write to standard error past Python; errors still raise.
+    """Discard what native libraries write to standard error; exceptions are still raised.
 
-    TensorFlow greets with lines that no setting stops, since it writes them before it reads its settings.
+    TensorFlow writes lines before it reads its settings, so no setting stops them.
     """
     try:
         terminal = os.dup(2)
-    except OSError:  # no standard error at all
+    except OSError:  # there is no standard error
         yield
         return
     sys.stderr.flush()

@@ -1,17 +1,17 @@
-"""Every error hilum raises on purpose.
+"""The errors that hilum raises on purpose.
 
     HilumError
     ├── InputError (ValueError)        exit 2   HTTP 400   something given to hilum is wrong
     │   ├── UndecodableFilm            exit 1   HTTP 422   one film's bytes cannot be read
-    │   ├── UnsupportedFilm            exit 1   HTTP 415   of a format, size or kind that hilum does not read
-    │   │   └── RefusedFilm            exit 1   HTTP 415   readable, but no film hilum may judge
-    │   └── InconsistentDataset        exit 2   HTTP 400   a data folder or manifest does not hold together
+    │   ├── UnsupportedFilm            exit 1   HTTP 415   a format, size or kind that hilum does not read
+    │   │   └── RefusedFilm            exit 1   HTTP 415   readable, but not a film that hilum may judge
+    │   └── InconsistentDataset        exit 2   HTTP 400   a data folder or manifest is incomplete or contradictory
     ├── ConfigError (ValueError)       exit 2   HTTP 400   a setting is unknown or out of range
-    ├── ModelFileError (RuntimeError)  exit 3   HTTP 500   the model file is broken, foreign or too new
+    ├── ModelFileError (RuntimeError)  exit 3   HTTP 500   the model file is broken, not hilum's, or too new
     └── MissingExtra (ImportError)     exit 4   HTTP 501   an optional dependency is not installed
 
-A message says what happened to which thing, what was expected and what was received; ``fix`` says what to do.
-No message ever holds a patient's name or identifier.
+A message says what happened, to which thing, what was expected and what was received; ``fix`` says what to do.
+No message holds a patient's name or identifier.
 """
 
 from __future__ import annotations
@@ -38,12 +38,7 @@ __all__ = [
 
 
 class HilumError(Exception):
-    """The root: catch it to catch every error that hilum raises on purpose.
-
-    Args:
-        message: What happened, to which thing, what was expected and what was received.
-        fix: What the reader can do about it, in one sentence; may be empty.
-    """
+    """The base class of all errors that hilum raises on purpose."""
 
     exit_code: ClassVar[int] = 2
     http_status: ClassVar[int] = 500
@@ -51,17 +46,17 @@ class HilumError(Exception):
 
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(printable(message))
-        self.message = printable(message)  # names in it may come from anybody
+        self.message = printable(message)  # it may quote names from outside
         self.fix = printable(fix)
 
     def __str__(self) -> str:
         return f"{self.message} {self.fix}".rstrip()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.fix)  # keyword-only fix survives a process boundary
+        return _rebuild, (type(self), self.message, self.fix)  # pickle cannot pass keyword-only arguments
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the one JSON shape of an error: type, message, fix."""
+        """Return the JSON object of the error: type, message, fix."""
         return {"type": type(self).__name__, "message": self.message, "fix": self.fix}
 
 
@@ -76,14 +71,14 @@ class InputError(HilumError, ValueError):
 
 
 class UndecodableFilm(InputError):
-    """The bytes of one film cannot be read: truncated, empty, not an image at all."""
+    """The bytes of one film cannot be read: truncated, empty, or not an image."""
 
     exit_code = 1
     http_status = 422
 
 
 class UnsupportedFilm(InputError):
-    """The bytes are no film that hilum reads or may judge: PDF, an odd size of samples, a hip."""
+    """hilum does not read this kind of file: PDF, an unusual sample size, a hip."""
 
     exit_code = 1
     http_status = 415
@@ -97,12 +92,12 @@ class RefusedFilm(UnsupportedFilm):
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the one JSON shape of an error, and that the film is refused."""
+        """Return the JSON object of the error, with ``refused``."""
         return super().to_dict() | {"type": UnsupportedFilm.__name__, "refused": True}
 
 
 class InconsistentDataset(InputError):
-    """A data folder or manifest does not hold together: missing, empty, one finding only."""
+    """A data folder or manifest cannot be used: missing, empty, contradictory, or with one finding only."""
 
 
 class ConfigError(HilumError, ValueError):
@@ -112,7 +107,7 @@ class ConfigError(HilumError, ValueError):
 
 
 class ModelFileError(HilumError, RuntimeError):
-    """A model file is broken, not hilum's, too new, or not the one that was promised."""
+    """A model file is broken, not made by hilum, too new, or changed."""
 
     exit_code = 3
 
@@ -121,8 +116,8 @@ class MissingExtra(HilumError, ImportError):
     """An optional dependency is not installed.
 
     Args:
-        feature: What was asked for, as the sentence's subject ("Training", "Parquet output").
-        extra: The extra that brings it; the message has the line that installs it.
+        feature: What the user asked for, as the subject of a sentence ("Training", "Parquet output").
+        extra: The extra to install.
     """
 
     exit_code = 4
@@ -141,7 +136,7 @@ class MissingExtra(HilumError, ImportError):
 
 
 def nearest_name(unknown: str, known: Iterable[str]) -> str:
-    """Return a suggestion for a name that is not known, ready to stand in a message.
+    """Return a suggestion for an unknown name, for use in a message.
 
     Example:
         >>> nearest_name("epoch", ["epochs", "seed"])

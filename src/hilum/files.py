@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or the next run, never meets half of one."""
+"""Writing files in one step, so that no reader and no later run finds an incomplete file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from hilum.errors import InputError
 
 __all__ = ["replace_array", "replace_file", "replace_files", "replacing"]
 
-_LONGEST_NAME = 200  # bytes; the name of the file under way is longer, and file systems allow 255
+_LONGEST_NAME = 200  # bytes; the temporary name is longer, and file systems allow 255
 
 
 @contextmanager
 def replacing(path: Path, *, wait: bool = True) -> Iterator[Path]:
-    """Yield the path of a new, empty file beside another; it takes the other's name when all went well.
+    """Yield the path of a new temporary file. When the block ends without an error, it replaces the file at ``path``.
 
-    The old content stays until the new one is whole. A full disk, Ctrl-C or SIGTERM leaves it as it was and no other
-    file beside it. A link is replaced, never written through.
+    After a full disk, Ctrl-C or SIGTERM the old file is unchanged and the temporary file is removed. A link is
+    replaced, never followed.
 
     Args:
         path: The file; its folder must exist.
-        wait: Until the content is safe on disk. Without it a loss of power may cost the file, but never half of it.
+        wait: Wait until the content is safe on disk. Otherwise a power failure may lose the file.
     """
-    prefix = f".{path.name}-" if len(os.fsencode(path.name)) <= _LONGEST_NAME else ".hilum-"  # walks pass over both
+    prefix = f".{path.name}-" if len(os.fsencode(path.name)) <= _LONGEST_NAME else ".hilum-"  # hidden from film lists
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     partial = Path(name)
     try:
@@ -46,53 +46,45 @@ def replacing(path: Path, *, wait: bool = True) -> Iterator[Path]:
 
 
 def replace_file(path: Path, content: str | bytes, *, wait: bool = True) -> None:
-    """Write a file in one step: the old content stays until the new one is safe on disk.
+    """Write a file in one step; see `replacing`.
 
     Args:
         path: The file; its folder must exist.
-        content: Text is written as UTF-8; file names in it that are no text come out as escapes.
-        wait: As `replacing`.
+        content: Bytes, or text that is written as UTF-8. Bytes of file names that are not UTF-8 become escapes.
+        wait: As in `replacing`.
 
     Raises:
-        InputError: The disk is full or the folder cannot be written to; the old file is untouched.
+        InputError: The disk is full or the folder cannot be written to. The old file is unchanged.
     """
     replace_files({path: content}, wait=wait)
 
 
 def replace_files(contents: Mapping[Path, str | bytes], *, wait: bool = True) -> None:
-    """Write files that belong together: none takes its name before all of them are whole.
+    """Write several files. Each replaces the old one, in this order, only after all are written.
 
     Args:
-        contents: What each file will hold; names are taken in this order.
-        wait: As `replacing`.
+        contents: Path to content.
+        wait: As in `replacing`.
 
     Raises:
-        InputError: As replace_file; no file was touched.
+        InputError: As in `replace_file`. No file was changed.
     """
     path = Path()
     try:
         with ExitStack() as stack:
-            for path in reversed(list(contents)):  # the last that was opened is the first to take its name
+            for path in reversed(list(contents)):  # ExitStack closes the last one first
                 content = contents[path]
                 data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
                 stack.enter_context(replacing(path, wait=wait)).write_bytes(data)
     except OSError as error:
         raise InputError(
             f"Cannot write `{path}`: {error.strerror}.",
-            fix="Free some space or choose another folder; nothing was lost.",
+            fix="Free some space or choose another folder. The old file is unchanged.",
         ) from error
 
 
 def replace_array(path: Path, values: np.ndarray) -> None:
-    """Write an array as .npy in one step.
-
-    Args:
-        path: The file; its folder must exist.
-        values: Of numbers.
-
-    Raises:
-        InputError: As replace_file.
-    """
+    """Write an array of numbers as .npy in one step; errors as in `replace_file`."""
     content = io.BytesIO()
     np.save(content, values, allow_pickle=False)
     replace_file(path, content.getvalue())

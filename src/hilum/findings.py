@@ -1,6 +1,6 @@
-"""The vocabulary of findings: standard names, the names folders use for them, and their SNOMED CT codes.
+"""The vocabulary of findings: standard names, names of folders, and SNOMED CT codes.
 
-Folder names are free: those listed here get their standard name, any other name is kept as it stands.
+A folder may have any name. A name that is listed here becomes the standard name; any other name is kept.
 
 Source of the codes: SNOMED CT, international edition.
 """
@@ -36,7 +36,7 @@ class Finding:
         name: The standard name, used in every output.
         snomed_ct: The SNOMED CT concept identifier.
         meaning: The concept's name in SNOMED CT.
-        aliases: Other names that data sets give to the folder; compared without case, spaces and punctuation.
+        aliases: Other folder names; compared without case, spaces and punctuation.
     """
 
     name: str
@@ -84,7 +84,7 @@ def _key(name: str) -> str:
     return re.sub(r"[\W_]+", "", folded(name))
 
 
-_EITHER = "|"  # between the findings of which a film shows one
+_EITHER = "|"  # separates findings of which the film shows one
 _ANY_PNEUMONIA = "Pneumonia (type not stated)"
 _PNEUMONIAS = ("Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
 _BY_KEY = {_key(alias): finding for finding in FINDINGS for alias in (finding.name, *finding.aliases)}
@@ -92,19 +92,19 @@ _ORDER = {finding.name: position for position, finding in enumerate(FINDINGS)}
 
 
 def finding_named(name: str) -> Finding | None:
-    """Return the known finding that a folder's or column's name stands for, or None; TB- is no tuberculosis."""
+    """Return the finding for a folder's or column's name, or None. "TB-" means no tuberculosis and gives None."""
     if name.rstrip().endswith(("-", "\N{MINUS SIGN}")):
         return None
     return _BY_KEY.get(_key(name))
 
 
 def standard_name(name: str) -> str:
-    """Return the standard name for a folder's or column's name; an unknown name comes back as it stands.
+    """Return the standard name for a folder's or column's name; an unknown name is returned unchanged.
 
     Example:
         >>> standard_name("COVID"), standard_name("No_finding"), standard_name("Pleural effusion")
         ('Covid-19', 'Normal', 'Pleural effusion')
-        >>> standard_name("bacterial | viral")  # one of the two, it is not known which
+        >>> standard_name("bacterial | viral")  # one of the two, not known which
         'Viral Pneumonia|Bacterial Pneumonia'
     """
     if _EITHER in name:
@@ -114,9 +114,9 @@ def standard_name(name: str) -> str:
 
 
 def name_fault(name: str) -> str | None:
-    """Return what is wrong with a finding's name, as the end of a sentence; None where nothing is.
+    """Return what is wrong with a finding's name, as the end of a sentence; None if it is valid.
 
-    A name is shown in terminals, pages and DICOM objects, whose codes take 64 characters (LO, PS3.5 6.2).
+    A DICOM code meaning has at most 64 characters (LO, PS3.5 6.2).
     """
     if not name.strip() or len(name) > LONGEST_NAME:
         return f"has {len(name)} characters; expected 1 to {LONGEST_NAME}"
@@ -124,15 +124,15 @@ def name_fault(name: str) -> str | None:
 
 
 def sorted_findings(names: Iterable[str]) -> tuple[str, ...]:
-    """Return distinct finding names in the one order used everywhere: the vocabulary's, then the alphabet's."""
+    """Return distinct names in the order used everywhere: first that of the vocabulary, then alphabetical."""
     return tuple(sorted(set(names), key=lambda name: (_ORDER.get(name, len(_ORDER)), name)))
 
 
 def open_kinds(name: str, findings: Iterable[str]) -> tuple[str, ...]:
-    """Return the findings one of which a film shows whose finding leaves it open; nothing where it is stated.
+    """Return the possible findings of an ambiguous label; empty for a label that is not ambiguous.
 
-    ``Viral Pneumonia|Bacterial Pneumonia`` leaves open which of the two. Pneumonia whose type is not stated does so in
-    a data set that tells viral from bacterial pneumonia; elsewhere it is a finding like others.
+    ``Viral Pneumonia|Bacterial Pneumonia`` is ambiguous. "Pneumonia (type not stated)" is ambiguous in a data set that
+    also has viral and bacterial pneumonia; in others it is a finding of its own.
 
     Args:
         name: A standard name.
@@ -147,10 +147,10 @@ def open_kinds(name: str, findings: Iterable[str]) -> tuple[str, ...]:
 
 
 def common_kinds(names: Iterable[str], findings: Iterable[str]) -> tuple[str, ...]:
-    """Return the findings that all of some films may show; nothing where they contradict each other.
+    """Return the findings that fit all given labels; empty if the labels contradict each other.
 
     Args:
-        names: Standard names, stated or left open, at least one.
+        names: One or more standard names; they may be ambiguous.
         findings: All findings of the data set.
     """
     known = tuple(findings)

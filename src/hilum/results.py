@@ -1,9 +1,7 @@
-"""One rule for every option that writes: nothing of the user's is ever written over.
+"""Output files and folders: hilum never overwrites a file of the user.
 
-A file that is there already is replaced only where an earlier run of the same command made it, which its own content
-says, and where the user asked for it. What is a link, a device, a film, a model, or anybody else's file is refused
-before the first film is read. New files appear under their name in one step (`hilum.files`), so that half of one is
-never seen.
+An existing file is replaced only if its content shows that an earlier run of the same command made it, and if the user
+asked for this. Links, devices, films, models and other files are refused before the first film is read.
 """
 
 from __future__ import annotations
@@ -33,14 +31,14 @@ def check_file(
     reads: Iterable[Path] = (),
     resumes: bool = False,
 ) -> None:
-    """Refuse the name of a file that may not be written; touch nothing.
+    """Check that an output file may be written; change nothing.
 
     Args:
-        out: The file to be written; it need not exist.
-        made_by: The command whose earlier file may be replaced, as in "hilum predict".
-        is_own: Whether the content of a file says that this command made it.
-        may_replace: Whether the user asked for such a file to be replaced.
-        reads: What this run reads: never written, whatever it holds.
+        out: The file; it need not exist.
+        made_by: The command whose earlier file may be replaced, such as "hilum predict".
+        is_own: Returns whether this command made a file, from its content.
+        may_replace: Whether the user asked to replace such a file.
+        reads: Files that this run reads; they are never replaced.
         resumes: Whether the command has --resume, for the message.
 
     Raises:
@@ -60,37 +58,36 @@ def check_file(
     if stat.S_ISDIR(mode):
         raise InputError(f"Cannot write `{out}`: it is a folder.", fix="Name a file.")
     if stat.S_ISLNK(mode):
-        raise InputError(f"Cannot write `{out}`: it is a link, and hilum writes through none.", fix=fix)
+        raise InputError(f"Cannot write `{out}`: it is a link, and hilum does not follow links.", fix=fix)
     if not stat.S_ISREG(mode):
-        raise InputError(f"Cannot write `{out}`: it is no regular file.", fix=fix)
+        raise InputError(f"Cannot write `{out}`: it is not a regular file.", fix=fix)
     if any(is_same_file(out, read) for read in reads):
         raise InputError(f"Cannot write `{out}`: this command reads it.", fix=fix)
     if not _holds(out, is_own):
-        raise InputError(f"`{out}` is there and was not made by `{made_by}`; it was not touched.", fix=fix)
+        raise InputError(f"`{out}` exists and was not made by `{made_by}`. It was not changed.", fix=fix)
     if not may_replace:
         raise InputError(
-            f"`{out}` was finished by an earlier `{made_by}`; it was not touched.",
+            f"`{out}` was finished by an earlier `{made_by}`. It was not changed.",
             fix="Add --overwrite to replace it, "
-            f"{'--resume where the same command was repeated, ' if resumes else ''}or name another file.",
+            f"{'--resume if this is the same command, ' if resumes else ''}or name another file.",
         )
 
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """What one command leaves in a folder, and how hilum recognises that it made them.
+    """The output folder of a command: which files it may hold, and how hilum recognises it.
 
     Attributes:
-        of: Whose folder it is, as in "The audit's folder".
-        finished: What it holds when it is finished, as in "an earlier audit; it was".
-        files: The names that the command may write, folders included.
-        marks: Files of which one says, by its keys, that the command made what is in the folder.
-        last: Its presence says that results are finished; any of `files` does where it is empty.
-        others: What other commands leave: a folder that holds one of them is refused, whatever was asked.
+        of: The result, as in "The audit's folder".
+        finished: What a finished folder holds, as in "an earlier audit; it was".
+        files: The names of files and folders that the command may write.
+        marks: JSON file to its keys; one such file shows that the command made the folder.
+        last: The file that is written last. If it is empty, any of `files` means that the results are finished.
+        others: Files of other commands; a folder that holds one is always refused.
         is_alone: Whether the folder must hold nothing else when the command begins.
-        shared: Of the folders in `files`, those in which the user may keep files too, each with a pattern that the
-            command's own files there have.
+        shared: Folder in `files` in which the user may keep other files -> pattern of the command's own files.
         costly: Patterns of files that took long to make. Unfinished work of other films or settings is replaced
-            without --overwrite where it has none of them; without any pattern it never is.
+            without --overwrite only if `costly` is given and no file matches.
     """
 
     of: str
@@ -104,13 +101,13 @@ class ResultFolder:
     costly: tuple[str, ...] = ()
 
     def check(self, out: Path, *, overwrite: bool, data: Path | None = None, reads: Iterable[Path] = ()) -> None:
-        """Refuse a folder that may not be written into; touch nothing.
+        """Check that a folder may be written into; change nothing.
 
         Args:
             out: The folder; it need not exist.
             overwrite: Whether finished results of this command may be replaced.
-            data: The data set, a folder or a list: it must not hold the folder, nor be written over.
-            reads: Other files and folders that this run reads: never written, whatever they hold.
+            data: The data set, a folder or a list. It must not hold the output folder.
+            reads: Other files and folders that this run reads; they are never replaced.
 
         Raises:
             InputError: The folder may not be used.
@@ -121,8 +118,8 @@ class ResultFolder:
         for read in (*([] if data is None else [data]), *reads):
             if is_in_folder(out, read):
                 raise InputError(
-                    f"The {self.of}'s folder `{out}` lies in the data folder `{read}`; what lies in the data set would "
-                    "be read with it.",
+                    f"The {self.of}'s folder `{out}` lies in the data folder `{read}`, so its files would be read as "
+                    "data.",
                     fix="Choose another folder for --out.",
                 )
             for name in self.present(out, self.files):
@@ -130,7 +127,7 @@ class ResultFolder:
                     raise InputError(f"Cannot write `{out / name}`: this command reads it.", fix=fix)
         if self.present(out, self.others):
             raise InputError(
-                f"`{out}` holds a run or an evaluation, or another command's results; it was not touched.", fix=fix
+                f"`{out}` holds a run, an evaluation or results of another command. It was not changed.", fix=fix
             )
         self._check_content(out, overwrite=overwrite)
 
@@ -140,7 +137,7 @@ class ResultFolder:
         is_own = self.is_own(out)
         if self.is_alone and not is_own and os.path.isdir(out) and any(one != out / ".work" for one in out.rglob("*")):  # noqa: PTH112
             raise InputError(
-                f"`{out}` is not empty and holds no {self.of} of hilum's; nothing in it was touched.", fix=fix
+                f"`{out}` is not empty and holds no {self.of} made by hilum. Nothing in it was changed.", fix=fix
             )
         if not overwrite and there and (not self.last or self.last in there):
             raise InputError(
@@ -148,18 +145,20 @@ class ResultFolder:
             )
         for name in there:
             if (out / name).is_symlink():
-                raise InputError(f"Cannot write `{out / name}`: it is a link, and hilum writes through none.", fix=fix)
+                raise InputError(
+                    f"Cannot write `{out / name}`: it is a link, and hilum does not follow links.", fix=fix
+                )
         if there and not is_own:
             raise InputError(
-                f"`{out}` holds `{there[0]}`, which no earlier {self.of} of hilum's made; it was not touched.", fix=fix
+                f"`{out}` holds `{there[0]}`, which was not made by an earlier {self.of}. It was not changed.", fix=fix
             )
 
     def begin(self, out: Path, identity: Mapping[str, object], *, overwrite: bool) -> bool:
-        """Start the work of a command in its folder, or continue the unfinished work of the same command.
+        """Start the work of a command in its folder, or continue unfinished work. Call `check` before.
 
         Args:
-            out: The folder, which `check` has let pass; it is made where it does not exist.
-            identity: All that decides the results, as JSON. It holds the keys of the mark in `.work`.
+            out: The folder; it is made if it does not exist.
+            identity: All films and settings that decide the results, as JSON, with the keys of the mark in `.work`.
             overwrite: Whether unfinished work is replaced.
 
         Returns:
@@ -185,11 +184,11 @@ class ResultFolder:
         return False
 
     def finish(self, out: Path) -> None:
-        """Remove what only a command that continues its work needs: the folder `.work`."""
+        """Remove the folder `.work`, which is only needed to continue unfinished work."""
         shutil.rmtree(out / ".work")
 
     def remove(self, out: Path) -> None:
-        """Remove what the command left in a folder, and nothing else; what says that the command made it goes last."""
+        """Remove the command's own files from a folder, the marks last."""
         marks = {name.partition("/")[0] for name in self.marks}
         for name in sorted(self.files, key=lambda name: name in marks):
             path = out / name
@@ -204,17 +203,17 @@ class ResultFolder:
                 path.unlink(missing_ok=True)
 
     def is_own(self, out: Path) -> bool:
-        """Return whether an earlier run of the command made what is in a folder, finished or not."""
+        """Return whether a folder holds results of this command, finished or not."""
         return any(json_with(out / name, keys) for name, keys in self.marks.items())
 
     @staticmethod
     def present(out: Path, names: Iterable[str]) -> list[str]:
-        """Return which names there are in a folder, links that lead nowhere included."""
+        """Return which of the names exist in a folder, broken links included."""
         return [name for name in names if os.path.lexists(out / name)]
 
 
 def json_with(path: Path, keys: Iterable[str]) -> bool:
-    """Return whether a file holds a JSON object with some keys."""
+    """Return whether a file holds a JSON object with these keys."""
     try:
         if path.is_symlink() or path.stat().st_size > _LARGEST_JSON:
             return False
@@ -225,15 +224,15 @@ def json_with(path: Path, keys: Iterable[str]) -> bool:
 
 
 def is_same_file(one: Path, two: Path) -> bool:
-    """Return whether two paths lead to one file: by links, hard links, another spelling, or the same name."""
+    """Return whether two paths lead to the same file, also by links or another spelling."""
     try:
-        return one.samefile(two)  # by device and inode
+        return one.samefile(two)
     except (OSError, ValueError):
         return False
 
 
 def is_in_folder(path: Path, folder: Path) -> bool:
-    """Return whether a path, there or not, is a folder or lies in it, whatever links and spellings lead there."""
+    """Return whether a path is a folder or lies in it, also by links or another spelling. It need not exist."""
     if not os.path.isdir(folder):  # noqa: PTH112
         return False
     real = Path(os.path.realpath(path))

@@ -1,8 +1,8 @@
-"""Words from outside, made harmless: file names, names of findings and models, and whatever a library says of a file.
+"""Texts: make text from outside (such as file names) harmless, and format numbers.
 
-A terminal obeys control characters, a page shows text in the order that bidirectional characters tell, and a
-spreadsheet runs a cell that begins like a formula. `printable` is for what people read, `csv_path` and `csv_cell` are
-for cells of CSV files. Parquet and JSON keep the very text.
+A terminal obeys control characters, bidirectional characters change the order of text on a page, and a spreadsheet runs
+a cell that begins like a formula. Use `printable` for terminals and pages, `csv_path` and `csv_cell` for CSV files.
+Parquet and JSON keep the text unchanged.
 
 Source: https://owasp.org/www-community/attacks/CSV_Injection; Unicode Technical Report 36, 2.5.
 """
@@ -47,11 +47,11 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""Return text for a terminal or a page: control and bidirectional characters come out as escapes.
+    r"""Return text for a terminal or a page; control and bidirectional characters become escapes.
 
     Args:
-        text: Any text; bytes of a file name that are no UTF-8 come out as escapes too.
-        lines: Whether the text's own line ends stay.
+        text: Any text; bytes of a file name that are not UTF-8 become escapes too.
+        lines: Whether line breaks are kept.
 
     Example:
         >>> printable("film\x1b[2J.png")
@@ -61,9 +61,7 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a name without case and other differences of writing alone: full width, ligatures, Turkish I.
-
-    Two names are one where these are equal; nobody reads them.
+    """Return a key to compare names with: without case, full width, ligatures and Turkish I.
 
     Example:
         >>> folded("İNFİLTRAT") == folded("infiltrat"), folded("Œdème") == folded("OEDÈME"), folded("Maß")
@@ -74,17 +72,17 @@ def folded(name: str) -> str:
 
 
 def escape(text: str, quote: bool = True) -> str:
-    """Return text for a page: as `html.escape`, and without control and bidirectional characters."""
+    """Return text for HTML, without control and bidirectional characters."""
     return html.escape(printable(text, lines=True), quote)
 
 
 def json_text(text: str) -> str:
-    """Return JSON in which what JSON leaves raw is escaped too: the same values, harmless on a terminal."""
+    """Return JSON with the same values that is harmless on a terminal."""
     return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def csv_path(path: str) -> str:
-    """Return a path for a cell: `./` stands before one that begins like a formula, and it still leads there.
+    """Return a path for a CSV cell; one that begins like a formula gets `./` in front.
 
     Example:
         >>> csv_path("=1+1.png")
@@ -94,7 +92,7 @@ def csv_path(path: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Return a cell: `'` stands before text that begins like a formula; numbers, also as text, stay as they are.
+    """Return a CSV cell; a text that begins like a formula gets `'` in front. Numbers, also as text, stay unchanged.
 
     Example:
         >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell(-0.5)
@@ -106,17 +104,17 @@ def csv_cell(value: object) -> object:
 
 
 def plain_path(cell: str) -> str:
-    """Return the path that `csv_path` made a cell of."""
+    """Return the path from a cell that `csv_path` made."""
     return cell[2:] if cell.startswith("./") and _FORMULA.match(cell[2:]) else cell
 
 
 def plain_cell(cell: str) -> str:
-    """Return the text that `csv_cell` made a cell of."""
+    """Return the text from a cell that `csv_cell` made."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def csv_row(row: Iterable[object], paths: Iterable[int] = ()) -> list[object]:
-    """Return the cells of a line, harmless; those at the positions `paths` are paths."""
+    """Return the harmless cells of a line; `paths` are the positions of paths."""
     places = set(paths)
     return [
         csv_path(value) if place in places and isinstance(value, str) else csv_cell(value)
@@ -130,9 +128,9 @@ def write_csv(
     """Write a table as CSV; every cell is harmless in a spreadsheet.
 
     Args:
-        stream: Where it goes.
-        columns: Their names, the first line.
-        rows: The cells of each line; None makes an empty one.
+        stream: The output.
+        columns: The names in the first line.
+        rows: The cells of each line; None gives an empty cell.
         paths: Names of the columns that hold paths.
     """
     lines = CsvLines(stream)
@@ -143,9 +141,9 @@ def write_csv(
 
 
 class CsvLines:
-    """Writes lines of CSV that end in a line feed; every cell that holds a line break of any kind is put in quotes.
+    """Writes lines of CSV that end in a line feed, and quotes cells with a line feed or a carriage return.
 
-    csv.writer quotes only what its own lines end in, and readers take a carriage return for the end of a line.
+    csv.writer with "\\n" would not quote a carriage return, which readers take for the end of a line.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -166,7 +164,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction as the page writes it: 0.9697 -> "97.0"; an undefined one is a dash."""
+    """Return a fraction in per cent: 0.9697 -> "97.0"; None gives a dash."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 
@@ -183,7 +181,7 @@ def percent_text(value: float | None, decimals: int = 1) -> str:
 
 
 def range_text(interval: Mapping[str, float | None]) -> str:
-    """Return an interval's limits as the page writes them: "89.6–99.2"; empty where it has none."""
+    """Return the limits of an interval in per cent: "89.6–99.2"; empty if it has none."""
     if interval["low"] is None or interval["high"] is None:
         return ""
     return f"{percent(interval['low'])}–{percent(interval['high'])}"
@@ -196,12 +194,12 @@ def figure_text(interval: Mapping[str, float | None]) -> str:
 
 
 def points(value: float | None) -> str:
-    """Return a difference in per cent points with its sign: 0.123 -> "+12.3"; an undefined one is a dash."""
-    return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no minus nought
+    """Return a difference in percentage points with its sign: 0.123 -> "+12.3"; None gives a dash."""
+    return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0 avoids "-0.0"
 
 
 def points_range(interval: Mapping[str, float | None]) -> str:
-    """Return the limits of a difference: "+5.4 to +25.9"; empty where it has none."""
+    """Return the limits of a difference: "+5.4 to +25.9"; empty if it has none."""
     if interval["low"] is None or interval["high"] is None:
         return ""
     return f"{points(interval['low'])} to {points(interval['high'])}"

@@ -14,8 +14,8 @@ from hilum.extras import install_line
 
 def test_bad_settings_end_before_anything_starts(command: Callable[..., Any], tiny_model: Path, tmp_path: Path) -> None:
     for options, message in (
-        (["--ae-title", "SEVENTEEN_LETTERS", "--port", 0], "is no AE title"),
-        (["--ae-title", "HILUM", "--port", 70000], "is no port"),
+        (["--ae-title", "SEVENTEEN_LETTERS", "--port", 0], "is not an AE title"),
+        (["--ae-title", "HILUM", "--port", 70000], "received 70000"),
         (["--ae-title", "HILUM", "--port", 0, "--send-to", "nowhere"], "expected AE@HOST:PORT"),
         (["--ae-title", "HILUM", "--port", 0, "--accept-from", "CR@a:104"], "expected AE or AE@HOST"),
         (["--ae-title", "HILUM", "--port", 0, "--spool", tiny_model], "Cannot use the spool folder"),

@@ -188,7 +188,7 @@ def test_mistakes_in_folders_and_films_are_said_at_once(
         ["ensemble", *alone, *out, "--method", "stack"],
     )
     expected = [
-        "is not empty and holds no run of hilum's",
+        "is not empty and holds no run made by hilum",
         "lies in the data folder",
         "it does not exist",
         "The finding `Covid-19` of",

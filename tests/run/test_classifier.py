@@ -94,7 +94,7 @@ def test_a_model_of_an_earlier_reading_answers_and_says_so_once(
     assert hilum.load(path).predict(film).finding == hilum.load(path).predict(film).finding
     told = [record.getMessage() for record in caplog.records if record.name == "hilum"]
     assert len(told) == 1
-    assert "`of old` were measured with an earlier reading" in told[0]
+    assert "`of old` were measured with film decoder 1" in told[0]
 
 
 def test_the_answer_is_what_the_metadata_make_of_the_logits(

@@ -177,7 +177,7 @@ def test_a_folder_of_another_run_is_refused(
     with pytest.raises(InputError, match="it is damaged"):
         predict_on_cluster(list_films([folder]), **words)
     (tmp_path / "out" / "_plan.json").unlink()
-    with pytest.raises(InputError, match="holds Parquet files and no plan"):
+    with pytest.raises(InputError, match="holds Parquet files, but no plan"):
         predict_on_cluster(list_films([folder]), **words)
 
 

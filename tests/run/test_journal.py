@@ -75,10 +75,10 @@ def test_a_damaged_line_and_all_behind_it_are_judged_again(out: Path, damage: by
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("model", "another model file; model then `abababababab`, now `changed`"),
+        ("model", "another model file (model: earlier `abababababab`, now `changed`"),
         ("films", "another list of films"),
-        ("heatmaps", "another folder for heat maps; heatmaps then none, now `changed`"),
-        ("lungs", "another folder for lungs; lungs then none, now `changed`"),
+        ("heatmaps", "another folder for heat maps (heatmaps: earlier none, now `changed`"),
+        ("lungs", "another folder for lungs (lungs: earlier none, now `changed`"),
         ("hilum", "another version of hilum"),
     ],
 )
@@ -87,7 +87,7 @@ def test_another_run_is_refused_and_nothing_is_lost(out: Path, key: str, words: 
     with pytest.raises(InputError) as caught:
         opened(out, run=RUN | {key: "changed"})
     assert words in str(caught.value)
-    assert "leave out --resume" in caught.value.fix
+    assert "replace --resume by --overwrite" in caught.value.fix
     assert journal_path(out).read_bytes() == before
 
 
@@ -103,7 +103,7 @@ def test_without_resume_or_without_a_journal_it_begins_anew(out: Path, tmp_path:
 
 
 def test_a_file_of_anybody_else_is_no_journal_and_no_link_is_followed(out: Path, tmp_path: Path) -> None:
-    words = "it is no journal of hilum's"
+    words = "this file is not a journal of hilum"
     precious = tmp_path / "precious"
     journal_path(out).unlink()
     for content in (b"precious", b"\x89PNG\r\n\x1a\n", b"[]"):

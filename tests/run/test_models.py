@@ -51,7 +51,7 @@ def test_the_small_networks_are_held_to_their_hashes(tmp_path: Path, monkeypatch
         (tmp_path / file).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     (tmp_path / "gate.onnx").unlink()
     monkeypatch.setattr(models, "files", lambda _: tmp_path)
-    for file, words in (("lungs.onnx", "is not the one that ships"), ("gate.onnx", "Cannot read hilum's own file")):
+    for file, words in (("lungs.onnx", "was changed"), ("gate.onnx", "Cannot read hilum's own file")):
         with pytest.raises(ModelFileError, match=words):
             helper_bytes(file)
 
@@ -69,7 +69,7 @@ def test_a_file_with_another_hash_is_refused(tmp_path: Path, tiny_model: Path, m
     assert hilum.load("small").findings == hilum.load(tiny_model).findings
     with (tmp_path / "small.onnx").open("ab") as file:
         file.write(b"\0")
-    with pytest.raises(ModelFileError, match="is not the one that hilum shipped") as caught:
+    with pytest.raises(ModelFileError, match="was changed") as caught:
         hilum.load("small")
     assert caught.value.exit_code == 3
 
@@ -90,9 +90,9 @@ def test_a_keras_model_is_told_apart(tmp_path: Path) -> None:
     keras = tmp_path / "model.keras"
     with zipfile.ZipFile(keras, "w") as archive:
         archive.writestr("config.json", "{}")
-    with pytest.raises(ModelFileError, match="is a Keras model, for going on training") as caught:
+    with pytest.raises(ModelFileError, match="is a Keras model, which is only for further training") as caught:
         read_model_file(keras)
-    assert caught.value.fix == "Give the model.onnx that lay beside it."
+    assert caught.value.fix == "Give the model.onnx that was made with it."
     (tmp_path / "model.onnx").touch()
     with pytest.raises(ModelFileError) as caught:
         read_model_file(keras)

@@ -157,8 +157,8 @@ def test_other_pixels_under_one_identifier_are_judged_by_themselves(
     assert len(reports) == 3
     assert len({pydicom.dcmread(path).SOPInstanceUID for path in reports}) == 3
     assert len({str(probabilities(path)) for path in reports}) == 3
-    assert sum("another content under an identifier" in line for line in running.heard.lines) == 2
-    assert sum("it was judged before" in line for line in running.heard.lines) == 2
+    assert sum("another film with an identifier" in line for line in running.heard.lines) == 2
+    assert sum("that was judged before" in line for line in running.heard.lines) == 2
 
 
 def test_what_cannot_be_filed_is_refused(running: Running, tmp_path: Path, write_dicom: WriteDicom) -> None:
@@ -492,7 +492,7 @@ def test_the_route_of_the_docs(  # noqa: PLR0917 - fixtures
     assert len(orthanc.objects(study)) == 3
     code, said = running.end(signal.SIGTERM)
     assert code == 0
-    assert "not taken" not in said
+    assert "not accepted" not in said
 
 
 def test_a_node_that_is_killed_loses_no_film(

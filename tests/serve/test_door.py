@@ -57,7 +57,7 @@ def test_more_than_ten_at_a_time_and_no_more_than_the_bound(start: Callable[...,
     assert crowded.is_rejected
     assert crowded.acceptor.primitive is not None
     assert crowded.acceptor.primitive.result == 2  # for now
-    assert any("too many at present" in line for line in running.heard.lines)
+    assert any("there are too many" in line for line in running.heard.lines)
     for one in opened:
         one.release()
     time.sleep(0.5)
@@ -81,7 +81,7 @@ def test_idle_ones_are_let_go(start: Callable[..., Running], until: Until) -> No
     running = start(idle_seconds=0.5)
     idle = associate(running.port)
     until(lambda: idle.is_aborted, seconds=10)
-    assert any("nothing came for too long" in line for line in running.heard.lines)
+    assert any("the peer sent nothing for too long" in line for line in running.heard.lines)
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x01", struct.pack(">BBI", 1, 0, 200), struct.pack(">BBI", 4, 0, 200) + b"x"])

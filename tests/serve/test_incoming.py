@@ -129,7 +129,7 @@ def test_one_address_has_a_bound_over_all_its_associations(running: Running, unt
         assert peer.command()
         for _ in range(19):
             peer.piece(DATA, bytes(10_000))
-    until(lambda: any("under way from one address" in line for line in running.heard.lines))
+    until(lambda: any("at the same time from one address" in line for line in running.heard.lines))
     until(lambda: not peers[1].association.is_established)  # the one whose bytes were too many
     for peer in peers:
         peer.association.abort()

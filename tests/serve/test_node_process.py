@@ -34,7 +34,7 @@ def test_it_ends_on_sigterm_and_goes_on_later(
     assert send(first.port, *films) == [SUCCESS] * 4
     code, said = first.end(signal.SIGTERM)
     assert code == 0, said
-    assert "finishing what is under way" in said
+    assert "finishing the current work" in said
     assert not list(spool.glob("*/.part-*"))
     assert len(list((spool / "incoming").glob("*.dcm"))) + len(list((spool / "outgoing").iterdir())) == 4
     second = Process(tiny_model, spool)
@@ -42,7 +42,7 @@ def test_it_ends_on_sigterm_and_goes_on_later(
     refused = Process(tiny_model, spool)
     code, said = refused.end(0)
     assert code == 2
-    assert "Another node works in the spool folder" in refused.first_line + said
+    assert "Another node uses the spool folder" in refused.first_line + said
     second.end(signal.SIGKILL)
 
 
@@ -77,10 +77,10 @@ def test_its_log_has_time_level_and_numbers_and_no_identifier(
         assert word.upper() not in text
     lines = [json.loads(line) for line in (node.first_line + said).splitlines()]
     assert all(set(line) == {"time", "level", "association", "study", "film", "message"} for line in lines)
-    taken, judged = ([line for line in lines if line["message"].startswith(word)] for word in ("Taken", "Judged"))
+    taken, judged = ([line for line in lines if line["message"].startswith(word)] for word in ("Received", "Judged"))
     assert [line["association"] for line in taken] == [1, 1]
     assert (judged[0]["study"], judged[0]["film"]) == (taken[0]["study"], taken[0]["film"])
     assert len({line["study"] for line in taken}) == 2
-    (aside,) = (line for line in lines if line["message"].startswith("Set aside"))
+    (aside,) = (line for line in lines if line["message"].startswith("Moved to quarantine"))
     assert (aside["level"], aside["association"], aside["study"]) == ("WARNING", 1, taken[1]["study"])
     assert [path.name[:12] for path in (spool / "quarantine").iterdir()] == [aside["film"]] * 2

@@ -39,7 +39,7 @@ def test_who_is_meant(text: str, peer: Peer) -> None:
     ],
 )
 def test_what_names_nobody(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"expected AE or AE@HOST|is no AE title"):
+    with pytest.raises(ConfigError, match=r"expected AE or AE@HOST|is not an AE title"):
         parse_peer(text)
 
 

@@ -44,7 +44,7 @@ def test_what_is_no_archive(text: str) -> None:
 
 @pytest.mark.parametrize("title", ["", "   ", "SEVENTEEN_LETTERS", "BACK\\SLASH", "UMLÄUT", "TAB\tTAB"])
 def test_what_is_no_title(title: str) -> None:
-    with pytest.raises(ConfigError, match="is no AE title"):
+    with pytest.raises(ConfigError, match="is not an AE title"):
         checked_ae_title(title)
 
 

@@ -34,7 +34,7 @@ def test_finished_runs_and_foreign_folders_are_refused(tmp_path: Path) -> None:
     RUN_FOLDER.check(run, overwrite=True, data=data)
     for folder, words in (
         (run, "finished run"),
-        (foreign, "no run of hilum's"),
+        (foreign, "no run made by hilum"),
         (data / "run", "lies in the data folder"),
     ):
         with pytest.raises(InputError, match=words):
@@ -45,7 +45,7 @@ def test_a_folder_with_names_of_a_run_is_not_a_run(tmp_path: Path) -> None:
     (tmp_path / ".work").mkdir()
     for name in ("config.toml", "splits.csv", "model.onnx", "metrics.json", ".work/run.json"):
         (tmp_path / name).write_text("precious")
-    with pytest.raises(InputError, match="no run of hilum's"):
+    with pytest.raises(InputError, match="no run made by hilum"):
         RUN_FOLDER.check(tmp_path, overwrite=True, data=tmp_path / "data")
 
 

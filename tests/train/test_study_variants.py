@@ -28,11 +28,11 @@ def request(films: Path, out: Path, kind: str = "noise", **more: Any) -> StudyRe
 
 
 def test_folders_that_hold_something_else_are_left_alone(films: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="lies in the data set"):
+    with pytest.raises(InputError, match="lies in the data folder"):
         check_study(request(films, films / "out"))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match="was not touched"):
+    with pytest.raises(InputError, match="was not changed"):
         check_study(request(films, tmp_path / "run", overwrite=True))
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="it is a file"):

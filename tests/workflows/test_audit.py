@@ -38,21 +38,21 @@ def test_an_audit_leaves_two_files(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["metrics.json", "config.toml"])
 def test_a_run_is_never_written_over(data: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match="holds a run or an evaluation"):
+    with pytest.raises(InputError, match="holds a run, an evaluation"):
         check_audit_folder(tmp_path, data, overwrite=True)
 
 
 @pytest.mark.parametrize("name", ["audit.json", "report.html"])
 def test_a_file_of_the_users_is_never_written_over(data: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious", encoding="utf-8")
-    with pytest.raises(InputError, match="which no earlier audit of hilum's made; it was not touched"):
+    with pytest.raises(InputError, match=r"which was not made by an earlier audit\. It was not changed"):
         check_audit_folder(tmp_path, data, overwrite=True)
     assert (tmp_path / name).read_text(encoding="utf-8") == "precious"
 
 
 def test_the_data_set_is_no_place_for_results(data: Path, tmp_path: Path) -> None:
     for place in (data, data / "audit"):
-        with pytest.raises(InputError, match="lies in the data set"):
+        with pytest.raises(InputError, match="lies in the data folder"):
             check_audit_folder(place, data, overwrite=True)
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="it is a file"):

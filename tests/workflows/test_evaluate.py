@@ -218,7 +218,7 @@ def test_a_folder_of_somebody_else_is_not_written_into(tiny_model: Path, films: 
     (tmp_path / "mine" / "deep" / "notes.txt").write_text("precious")
     for overwrite in (False, True):
         with pytest.raises(
-            InputError, match="is not empty and holds no evaluation of hilum's; nothing in it was touched"
+            InputError, match=r"is not empty and holds no evaluation made by hilum\. Nothing in it was changed"
         ):
             evaluate_model(tiny_model, films, tmp_path / "mine", overwrite=overwrite)
     assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["deep", "notes.txt"]

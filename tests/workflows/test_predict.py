@@ -121,7 +121,7 @@ def test_a_process_that_is_killed_goes_on(tiny_model: Path, folder: Path, tmp_pa
     assert 200 < num_done < 1200
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert f"{num_done:,} of 1,200 films were judged by an earlier run." in done.stderr
+    assert f"An earlier run judged {num_done:,} of 1,200 films." in done.stderr
     assert content(out) == content(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, out.name])
 
@@ -247,9 +247,9 @@ def test_pictures_never_take_the_place_of_films(
         more = more | {"out": tmp_path / "answers.csv", "output_format": "csv"}
     (tmp_path / "link").symlink_to(own)
     for folder in (own, own / "maps", tmp_path / "link", own / ".." / "own"):
-        refuse("whose films are read", [own], tiny_model, **{option: folder}, **more)
+        refuse("lies in the film folder", [own], tiny_model, **{option: folder}, **more)
     for folder in (own, tmp_path / "link"):
-        refuse("is no picture that hilum drew", [own / "a.png"], tiny_model, **{option: folder}, **more)
+        refuse("is not a picture made by hilum", [own / "a.png"], tiny_model, **{option: folder}, **more)
     refuse("it is a file", [own], tiny_model, **{option: own / "a.png"}, **more)
 
 
@@ -272,10 +272,10 @@ def test_a_link_or_hard_link_in_the_folder_of_pictures_is_left_alone(
     precious.write_bytes(b"mine")
     for link in ((maps / "a.png").symlink_to, (maps / "a.png").hardlink_to):
         link(precious)
-        refuse("is no picture that hilum drew", [own], tiny_model, heatmaps=maps, overwrite=True)
+        refuse("is not a picture made by hilum", [own], tiny_model, heatmaps=maps, overwrite=True)
         (maps / "a.png").unlink()
     (maps / "a.png").symlink_to(tmp_path / "nowhere")
-    refuse("is no picture that hilum drew", [own], tiny_model, lungs=maps, overwrite=True)
+    refuse("is not a picture made by hilum", [own], tiny_model, lungs=maps, overwrite=True)
 
 
 def test_pictures_of_an_earlier_run_are_replaced_where_that_is_asked(
@@ -284,7 +284,7 @@ def test_pictures_of_an_earlier_run_are_replaced_where_that_is_asked(
     maps = tmp_path / "maps"
     predict_films([own], model=tiny_model, heatmaps=maps)
     (maps / "notes.txt").write_text("mine")
-    refuse("is a picture of an earlier run; it was not touched. Add --overwrite", [own], tiny_model, heatmaps=maps)
+    refuse("is a picture of an earlier run. It was not changed. Add --overwrite", [own], tiny_model, heatmaps=maps)
     before = (maps / "a.png").stat().st_mtime_ns
     predict_films([own], model=tiny_model, heatmaps=maps, overwrite=True)
     assert (maps / "a.png").stat().st_mtime_ns > before
@@ -305,9 +305,9 @@ def test_no_film_model_list_or_file_of_anybody_else_becomes_an_output(
                 "this command reads it|was not made by `hilum predict`", [table], tiny_model, out=out, **words, **more
             )
         refuse("it is a link", [own], tiny_model, out=link, **words, **more)
-        refuse("no regular file", [own], tiny_model, out=Path("/dev/null"), **words, **more)
+        refuse("not a regular file", [own], tiny_model, out=Path("/dev/null"), **words, **more)
     (tmp_path / ".answers.csv.partial").write_bytes(b"mine")
-    refuse("no journal of hilum's", [own], tiny_model, out=tmp_path / "answers.csv", overwrite=True, **words)
+    refuse("not a journal of hilum", [own], tiny_model, out=tmp_path / "answers.csv", overwrite=True, **words)
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
@@ -341,7 +341,7 @@ def test_an_unfinished_run_is_not_lost_without_a_word(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         stop_after(patch, 7)
         predict_films([folder], **words)
-    refuse("begun by an earlier run, which did not finish; 7 films are judged", [folder], **words)
+    refuse("did not finish; 7 films are judged", [folder], **words)
     judged = stop_after(monkeypatch, 1000)
     predict_films([folder], **words, overwrite=True)
     assert len(judged) == 300

@@ -205,8 +205,8 @@ def test_names_that_no_csv_can_hold_are_dropped_and_told(data: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("set/train/mended.csv", "lies in the data set"),
-        ("set/mended.csv", "lies in the data set"),
+        ("set/train/mended.csv", "lies in the data folder"),
+        ("set/mended.csv", "lies in the data folder"),
         ("mended.txt", r"ends in \.csv"),
         ("missing/mended.csv", "Cannot write"),
     ],
@@ -232,7 +232,7 @@ def test_only_an_earlier_repair_is_replaced_and_only_where_that_is_asked(data: P
     for place in (out, dropped_path(out)):
         place.write_text("path,finding\na.png,Normal\n")
         for overwrite in (False, True):
-            with pytest.raises(InputError, match="was not made by `hilum audit --repair`; it was not touched"):
+            with pytest.raises(InputError, match=r"was not made by `hilum audit --repair`\. It was not changed"):
                 write_repair(audit, out, data, overwrite=overwrite)
         assert place.read_text() == "path,finding\na.png,Normal\n"
         place.unlink()

@@ -339,7 +339,7 @@ def test_a_foreign_folder_is_refused_untouched(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("precious")
     before = state_of(tmp_path)
-    with pytest.raises(InputError, match="nothing in it was touched"):
+    with pytest.raises(InputError, match="Nothing in it was changed"):
         train_model(tiny_data, tmp_path, config, overwrite=overwrite)
     assert state_of(tmp_path) == before
 

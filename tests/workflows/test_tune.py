@@ -104,7 +104,7 @@ def test_a_search_whose_defaults_end_their_process_says_so(phantoms: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("file", "it is a file"), ("foreign", "nothing in it was touched"), ("inside", "data folder")],
+    [("file", "it is a file"), ("foreign", "Nothing in it was changed"), ("inside", "data folder")],
 )
 def test_a_folder_that_is_no_search_is_left_alone(phantoms: Path, tmp_path: Path, kind: str, message: str) -> None:
     out = phantoms / "search" if kind == "inside" else tmp_path / "out"

@@ -1,4 +1,4 @@
-"""What hilum says of one film: the one shape behind the table, JSON, CSV, Parquet and every service."""
+"""The answer for one film. The table, JSON, CSV, Parquet and all services are written from it."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ class Reason:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the model says of one film.
+    """What the model says about one film.
 
     Attributes:
-        file: The path as found, or the name the film was given.
+        file: The path, or the name the film was given.
         probabilities: Finding to calibrated probability; they sum to 1.
-        set: The findings that the film may show, so that the truth is among them with the model's coverage. It
-            always holds the likeliest, given or not: an answer must not name what it rules out.
+        set: The findings that cannot be ruled out. The true finding is among them with the model's coverage. The
+            likeliest finding is added if it is missing.
         above_threshold: The findings whose probability reaches their operating threshold.
-        reasons: Why the film is refused; empty where it is accepted.
+        reasons: Why the film is refused; empty if it is accepted.
         model: Name and SHA-256 of the model file.
         logits: (K,) float32, before calibration.
-        activation: (K, h, w) float32, what speaks for each finding and where on the film.
+        activation: (K, h, w) float32, the evidence for each finding by place on the film.
         heatmap: Path of the heat map that was written, or None.
-        disagreement: Of an ensemble, how far its members are apart, in [0, 1] (see `disagreement`); else None.
+        disagreement: For an ensemble, how much its members differ, in [0, 1] (see `disagreement`); else None.
     """
 
     file: str
@@ -109,7 +109,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class UnreadFilm:
-    """A film that could not be read; the others still come out."""
+    """A film that could not be read. Other films are still judged."""
 
     file: str
     error: HilumError
@@ -120,11 +120,9 @@ class UnreadFilm:
 
 
 def outcome(answer: Mapping[str, Any]) -> str:
-    """Return how a film came out: ``answered``, ``refused`` or ``unread``.
+    """Return ``answered``, ``refused`` or ``unread`` for the JSON object of an `Answer` or `UnreadFilm`.
 
-    Args:
-        answer: The JSON object of an `Answer` or `UnreadFilm`; a film whose header says that it is no chest film is
-            refused, though no network has seen it.
+    A film whose header says that it is not a chest film counts as refused.
     """
     if "error" in answer:
         return "refused" if answer["error"].get("refused") else "unread"
@@ -132,10 +130,7 @@ def outcome(answer: Mapping[str, Any]) -> str:
 
 
 def in_words(answer: Mapping[str, Any]) -> str:
-    """Return what an answer says, in one phrase: the finding, several that cannot be told apart, or that there is none.
-
-    Args:
-        answer: The JSON object of an `Answer` or `UnreadFilm`.
+    """Return the answer in one phrase, from the JSON object of an `Answer` or `UnreadFilm`.
 
     Example:
         >>> in_words({"finding": "B", "set": ["A", "B"], "probabilities": {"A": 0.4, "B": 0.6}})
@@ -149,11 +144,11 @@ def in_words(answer: Mapping[str, Any]) -> str:
 
 
 def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.float64]:
-    """Return the probabilities that logits stand for, after division by the temperature.
+    """Return the softmax of logits divided by the temperature.
 
     Args:
         logits: (..., K), any real dtype.
-        temperature: Above 0; 1 leaves the logits as they are, larger values make the answer less sure.
+        temperature: Above 0. A larger value makes the answer less sure.
 
     Returns:
         (..., K) float64 in [0, 1], summing to 1 over the last axis.
@@ -169,12 +164,12 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.f
 
 
 def conformal_limits(conformal: Mapping[str, Mapping[str, Any]], findings: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Return the thresholds (K,) of a model file's findings; one without a threshold can never be ruled out."""
+    """Return the conformal thresholds (K,) of the findings. A finding without a threshold is never ruled out."""
     return np.array([conformal.get(name, {"threshold": 1.0})["threshold"] for name in findings], dtype=np.float64)
 
 
 def reached(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return which findings reach their conformal threshold, (..., K); none of a film that fits no finding.
+    """Return which findings reach their conformal threshold, (..., K). For an unknown disease this may be none.
 
     Args:
         probabilities: (..., K) calibrated.
@@ -186,8 +181,7 @@ def reached(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDAr
 def conformal_sets(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Return which findings cannot be ruled out, (..., K): those that reach their threshold, and always the likeliest.
 
-    This is the one definition, for what is served and for what is measured. With the likeliest in it a set covers the
-    truth no less often than its thresholds promise.
+    Serving and measuring both use this function. Adding the likeliest finding can only raise the coverage.
 
     Args:
         probabilities: (..., K) calibrated; of equally likely findings the first counts as the likeliest.
@@ -201,15 +195,14 @@ def conformal_sets(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> n
 
 
 def conformal_set(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[int]:
-    """Return the indices of the findings (K,) that one film's probabilities cannot rule out; see `conformal_sets`."""
+    """Return the indices of the findings that cannot be ruled out on one film, from its probabilities (K,)."""
     return np.flatnonzero(conformal_sets(probabilities, thresholds)).tolist()
 
 
 def disagreement(members: npt.ArrayLike) -> float:
-    """Return how far the members of an ensemble are apart on one film: 0 where all say the same.
+    """Return how much the members of an ensemble differ on one film, from 0 (not at all) to 1.
 
-    It is the largest difference between two members in the probability of one finding, so it has a unit that readers
-    know, and 1 says that one member is sure of what another rules out.
+    It is the largest difference between two members in the probability of one finding.
 
     Args:
         members: (M, K) probabilities of each member.

@@ -1,4 +1,4 @@
-"""The classifier: a model file and its engine, from film to answer. Every door goes through it."""
+"""The classifier: from a film to its answer. The command line, the services and Python all use it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from hilum.text import printable
 __all__ = ["Classifier", "judge_films"]
 
 DISPLAY_PX = 512
-_LOG = logging.getLogger("hilum")  # nobody has to listen: Python shows warnings on standard error
+_LOG = logging.getLogger("hilum")  # without a handler, Python shows its warnings on standard error
 _UNFAMILIAR = Reason(
-    "unfamiliar", "The film is unlike those that this model learned from, or shows nothing that it knows."
+    "unfamiliar", "The film is unlike the films that this model learned from, or it shows none of their findings."
 )
 _NO_FINDING_FITS = Reason(
     "no-finding-fits",
-    "No finding fits the film: each is less likely here than on nearly all films that show it. The film may show "
-    "something that this model does not know.",
+    "No finding fits the film. The probability of each finding is lower than on nearly all films that show it. The "
+    "film may show a disease that this model does not know.",
 )
 
 
@@ -44,10 +44,10 @@ class Classifier:
 
     Args:
         path: The model file.
-        num_threads: Threads of the engine; all cores when not given.
+        num_threads: Threads of the engine; all cores by default.
 
     Raises:
-        ModelFileError: The file cannot be used; the message says why.
+        ModelFileError: The file cannot be used.
 
     Example:
         >>> classifier = hilum.load("model.onnx")  # doctest: +SKIP
@@ -69,7 +69,7 @@ class Classifier:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """The findings the model tells apart, in the order of its logits."""
+        """The model's findings, in the order of its logits."""
         return self.metadata.findings
 
     def __repr__(self) -> str:
@@ -77,24 +77,16 @@ class Classifier:
         return f"<Classifier {printable(metadata.name)}: {', '.join(metadata.findings)}; sha256 {sha256[:12]}>"
 
     def read(self, film: Film) -> Radiograph:
-        """Return a film decoded as this model's films are.
-
-        Args:
-            film: See `predict`.
-
-        Raises:
-            UndecodableFilm, UnsupportedFilm: The film cannot be read.
-            InputError: It is nothing that a film can be read from.
-        """
+        """Return a film decoded for this model; see `predict` for what a film may be and for the errors."""
         return given_film(film, min_side_px=self.metadata.preprocessing.decoded_px)
 
     @staticmethod
     def read_for_display(path: Path) -> Radiograph:
-        """Return a film with enough pixels to look at; the network sees fewer."""
+        """Return a film with at least `DISPLAY_PX` pixels a side, for people to look at."""
         return read_film(path, min_side_px=DISPLAY_PX)
 
     def decode(self, data: bytes, name: str) -> Radiograph:
-        """Return a film decoded from bytes as this model's films are, in another process: they may be anybody's."""
+        """Return a film decoded for this model from bytes, in a separate process: the bytes may be hostile."""
         return decode(data, name=name, min_side_px=self.metadata.preprocessing.decoded_px, apart=True)
 
     def preprocess(self, radiograph: Radiograph) -> np.ndarray:
@@ -109,11 +101,11 @@ class Classifier:
                 uint16 or float from 0 to 1; a PIL image; or a film that is already decoded.
 
         Returns:
-            The answer; a refused film has ``finding`` None and says why.
+            The answer. For a refused film ``finding`` is None and ``reasons`` say why.
 
         Raises:
             UndecodableFilm, UnsupportedFilm: The film cannot be read.
-            InputError: It is nothing that a film can be read from.
+            InputError: The argument has another type or shape.
         """
         radiograph, name = self.read(film), film_name(film)
         outputs = self.engine.run(self.preprocess(radiograph)[np.newaxis])  # (1, 1, S, S)
@@ -139,7 +131,7 @@ class Classifier:
     def _reasons(
         self, radiograph: Radiograph, features: np.ndarray, logits: np.ndarray, probabilities: np.ndarray
     ) -> tuple[Reason, ...]:
-        """Return why a film is not judged: its look, else its out-of-distribution score, else that no finding fits."""
+        """Return why a film is refused: the gate's reasons, else an outlier, else no finding that fits."""
         if reasons := refusals(radiograph):
             return reasons
         if self._detector is not None:
@@ -154,7 +146,7 @@ def _warn_once(notice: str) -> None:
     _LOG.warning(notice)
 
 
-# Many films: several at a time from file to answer, answered in the order they came, in flat memory.
+# --- many films -----------------------------------------------------------------------------------------------------
 
 _LEAST_AHEAD = 16
 
@@ -162,19 +154,16 @@ _LEAST_AHEAD = 16
 def judge_films(
     classifier: Classifier, paths: Iterable[Path], *, num_threads: int | None = None
 ) -> Iterator[Answer | UnreadFilm]:
-    """Judge films in order.
-
-    A film that cannot be read comes out as `UnreadFilm` at its place; the others are not touched by it. Paths are
-    taken as they are needed, so a generator over a million files is fine.
+    """Judge films in order, several at a time. Memory does not grow with the number of films.
 
     Args:
         classifier: The model.
-        paths: Files.
-        num_threads: How many films are worked on at once, each from its file to its answer; one a core, and one to
-            wait for the disk, when not given. A thread sleeps while the engine computes, so the two do not compete.
+        paths: Files. They are taken when they are needed, so a generator over a million files is fine.
+        num_threads: How many films are processed at the same time; by default one more than there are cores, because
+            one thread usually waits for the disk.
 
     Yields:
-        One answer a path.
+        One answer for each path; `UnreadFilm` for a film that cannot be read.
     """
     num_threads = num_threads or (os.cpu_count() or 1) + 1
     remaining = iter(paths)

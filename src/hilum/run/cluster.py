@@ -1,11 +1,10 @@
-"""Judging films on many computers: shards of the list of films, spread by Ray, each a Parquet file in a folder.
+"""Judging films on many computers with Ray. The list of films is cut into shards; each becomes a Parquet file.
 
-    DIR/_plan.json            which model and which films; readers of Parquet folders leave out names with an underscore
+    DIR/_plan.json            the model and the films; Parquet readers ignore names that begin with an underscore
     DIR/part-00000.parquet    the answers of the first shard, in the order of the films
 
-A shard's file appears in one step when all of it is on the disk, and what is there is not computed again. So a run
-that was ended goes on, with as many workers as there are then. Workers read films and model by their paths, and write
-to DIR: all computers must see these under the same names.
+A shard's file appears only when it is complete, and a later run does not compute it again. So a stopped run can be
+continued, with any number of workers. All computers must see the films, the model and DIR under the same paths.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ from hilum.version import __version__
 __all__ = ["LOCAL", "SHARD_FILMS", "Cluster", "connect", "predict_on_cluster"]
 
 LOCAL = "local"
-SHARD_FILMS = 256  # a minute's work of one core, so that a kill costs little and a worker is seldom idle at the end
+SHARD_FILMS = 256  # one core needs about a minute, so a kill costs little and workers finish at about the same time
 _LEAST_SHARD_FILMS, _USUAL_SHARDS = 16, 64
 _PLAN = "_plan.json"
 _STARTS = 3
-_WORKER_THREADS = 2  # one decodes while the other waits for the engine, which has one more
-_LOCAL_STORE_BYTES = 128 * 2**20  # paths and counts are all that Ray carries
+_WORKER_THREADS = 2  # one decodes while the other waits for the engine
+_LOCAL_STORE_BYTES = 128 * 2**20  # Ray carries only paths and counts
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Cluster:
 
     Attributes:
         address: ``local`` for processes on this computer, or the address of a Ray cluster.
-        num_workers: How many workers judge at once; one a core of the cluster when None.
+        num_workers: Number of workers; one for each core of the cluster by default.
     """
 
     address: str
@@ -70,17 +69,17 @@ def predict_on_cluster(
     overwrite: bool = False,
     console: Console | None = None,
 ) -> int:
-    """Judge films on a cluster; write the answers as Parquet files, those that are missing.
+    """Judge films on a cluster and write the Parquet files that are still missing.
 
     Args:
         films: The films.
         model: The model file; every worker must see it under this path.
-        out: The folder for the Parquet files, made where it does not exist.
-        cluster: Where.
-        shard_films: How many films make a file; not to be changed between runs. When not given, as many as make 64
-            files, but 16 at least and `SHARD_FILMS` at most: no worker is idle for long at the end.
-        overwrite: Replace what an earlier run on a cluster left in the folder, whatever its films and model.
-        console: Where progress goes; nowhere by default.
+        out: The folder for the Parquet files. It is made if it does not exist.
+        cluster: Where to judge.
+        shard_films: Films in a file; must stay the same between runs. By default the films are cut into 64 files, of
+            16 to `SHARD_FILMS` films each.
+        overwrite: Replace the files of an earlier run on a cluster, also of other films or another model.
+        console: Where progress is shown.
 
     Returns:
         How many of all films could not be read.
@@ -112,7 +111,7 @@ def predict_on_cluster(
     if missing:
         num_done = sum(_size(number, plan) for number in set(range(num_shards)) - missing)
         task = {
-            "model": str(model if shipped_model(model) else model.absolute()),  # a name is a name everywhere
+            "model": str(model if shipped_model(model) else model.absolute()),
             "sha256": str(plan["model"]),
             "out": str(out.absolute()),
             "hilum": __version__,
@@ -129,7 +128,7 @@ def _judge_shards(
     done_of: tuple[int, int],
     console: Console | None,
 ) -> None:
-    """Let the workers judge what is missing; ``done_of`` is how many films are done, and how many there are."""
+    """Let the workers judge the missing shards; ``done_of`` is how many films are done, and how many there are."""
     ray, console = _ray(cluster), console or Console()
     num_done, num_films = done_of
     console.say(f"Starting Ray ({cluster.address}).")
@@ -152,13 +151,13 @@ def _size(number: int, plan: Mapping[str, Any]) -> int:
 
 
 def _agree(out: Path, plan: Mapping[str, Any]) -> None:
-    """Leave the plan in the folder; refuse a folder of another one."""
+    """Write the plan into the folder; refuse a folder with another plan."""
     try:
         earlier = json.loads((out / _PLAN).read_text(encoding="utf-8"))
     except FileNotFoundError:
         if next(out.glob("part-*.parquet"), None) is not None:
             raise InputError(
-                f"`{out}` holds Parquet files and no plan: nobody knows of which films.", fix="Give an empty folder."
+                f"`{out}` holds Parquet files, but no plan that says of which films.", fix="Give an empty folder."
             ) from None
         replace_file(out / _PLAN, json.dumps(plan, indent=2) + "\n")
         return
@@ -173,13 +172,13 @@ def _agree(out: Path, plan: Mapping[str, Any]) -> None:
     for key, other in words.items():
         if not isinstance(earlier, dict) or earlier.get(key) != plan[key]:
             raise InputError(
-                f"Cannot go on in `{out}`: the earlier run had another {other}.",
+                f"Cannot continue in `{out}`: the earlier run had another {other}.",
                 fix="Repeat the earlier command, or give an empty folder.",
             )
 
 
 def _clear(out: Path) -> None:
-    """Remove the files of an earlier run, which its plan tells; anything else stays."""
+    """Remove the files of an earlier run if its plan is there; other files stay."""
     plan = out / _PLAN
     if not json_with(plan, ("model", "films", "num_films", "shard_films", "hilum")):
         return
@@ -190,7 +189,7 @@ def _clear(out: Path) -> None:
 
 
 def _shards(films: FilmList, shard_films: int, missing: set[int]) -> list[dict[str, Any]]:
-    """Return number and paths of the shards that are missing; relative paths keep their names and get their folder."""
+    """Return number and paths of the missing shards."""
     paths = iter(films)
     found: list[dict[str, Any]] = []
     number = 0
@@ -219,16 +218,16 @@ class _ShardJudge:
         self._classifier: Classifier | None = None
 
     def ready(self) -> None:
-        """Load the model, so that the first shard need not wait for it; what goes wrong the first shard says."""
+        """Load the model before the first shard comes. If this fails, the first shard reports the error."""
         with suppress(HilumError, OSError):
             self._classifier = self._load()
 
     def judge(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Do what a call does; Ray calls by name."""
+        """Judge a shard; Ray calls methods by name."""
         return self(row)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Judge a shard and write its file; return how many films it has, or what went wrong."""
+        """Judge a shard and write its file; return its number of films, or the error."""
         try:
             paths = [Path(os.fsdecode(entry)) for entry in row["paths"].split(b"\0")]
             self._write(_part(self._out, row["shard"]), paths)
@@ -240,13 +239,16 @@ class _ShardJudge:
         import cv2
 
         if __version__ != self._hilum:
-            raise InputError(f"A worker has hilum {__version__}, the command {self._hilum}.", fix="Install one.")
-        os.chdir(self._folder)  # paths are as the command got them
+            raise InputError(
+                f"A worker has hilum {__version__}, but the command has hilum {self._hilum}.",
+                fix="Install the same version on all computers.",
+            )
+        os.chdir(self._folder)  # relative paths start from the folder of the command
         cv2.setNumThreads(1)
         keep_memory_flat()
         classifier = Classifier(Path(self._model), num_threads=1)
         if classifier.identity["sha256"] != self._sha256:
-            raise ModelFileError(f"A worker sees another model file under `{self._model}`.")
+            raise ModelFileError(f"A worker finds another model file at `{self._model}`.")
         return classifier
 
     def _write(self, part: Path, paths: list[Path]) -> None:
@@ -267,8 +269,8 @@ def connect(cluster: Cluster, environment: Mapping[str, str]) -> tuple[Any, int]
     """Start or join a cluster; return the module `ray` and the number of workers.
 
     Args:
-        cluster: Where.
-        environment: Variables that its workers get.
+        cluster: Where to connect.
+        environment: Environment variables of the workers.
 
     Raises:
         InputError: The cluster cannot be reached.
@@ -279,7 +281,7 @@ def connect(cluster: Cluster, environment: Mapping[str, str]) -> tuple[Any, int]
 
 
 def _check(row: Mapping[str, Any]) -> None:
-    """Refuse to go on where a worker failed."""
+    """Raise the error of a worker."""
     if row["error"]:
         raise InputError(
             f"A worker of the cluster failed: {row['error']}",
@@ -288,12 +290,12 @@ def _check(row: Mapping[str, Any]) -> None:
 
 
 def _ray(cluster: Cluster) -> Any:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning at each start
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own words go to its own files
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray sends no usage report
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # avoids a warning at each start
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
-    if cluster.address == LOCAL:  # Ray looks at it when it is imported
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # one computer: it listens on 127.0.0.1, as it does there
+    if cluster.address == LOCAL:  # Ray reads this when it is imported
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # makes Ray listen on 127.0.0.1 only
     return _import_ray()
 
 
@@ -313,9 +315,9 @@ def _connect(ray: Any, cluster: Cluster, **words: Any) -> int:
             "num_cpus": cluster.num_workers or os.cpu_count() or 1,
             "object_store_memory": _LOCAL_STORE_BYTES,
         }
-    for attempt in range(_STARTS if cluster.address == LOCAL else 1):  # it waits 30 s, too little on a busy computer
+    for attempt in range(_STARTS if cluster.address == LOCAL else 1):  # Ray gives up after 30 s on a busy computer
         try:
-            with hushed():  # Ray says that it was told to be quiet
+            with hushed():
                 ray.init(address=cluster.address, **words)
             return cluster.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         except Exception as error:  # noqa: BLE001 - Ray raises plain exceptions too
@@ -331,15 +333,14 @@ def _connect(ray: Any, cluster: Cluster, **words: Any) -> int:
 def _results(
     ray: Any, shards: list[dict[str, Any]], task: Mapping[str, str], num_workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield what came of each shard, as it comes. A worker gets its next shard when it is done with one.
+    """Yield the result of each shard when it is ready. A worker that finishes a shard gets the next one.
 
-    One that dies is started again, and its shard is judged again. Actors and nothing more: Ray Data would keep a core
-    busy with planning, which on one computer is a core that judges.
+    Ray restarts a worker that dies and repeats its shard. Ray Data is not used: its planning keeps a core busy.
     """
     options = {"num_cpus": 1, "max_restarts": _STARTS, "max_task_retries": _STARTS}
     worker = ray.remote(**options)(_ShardJudge)
     judges = [worker.remote(**task) for _ in range(min(num_workers, len(shards)))]
-    running = {judge.ready.remote(): judge for judge in judges}  # one for whom there is no core yet gets no shard
+    running = {judge.ready.remote(): judge for judge in judges}  # a worker gets a shard only when it has a core
     waiting, num_left = deque(shards), len(shards)
     try:
         while num_left:
@@ -354,5 +355,5 @@ def _results(
     except ray.exceptions.RayError as error:
         raise InputError(
             f"A worker of the cluster died {_STARTS + 1} times: {type(error).__name__}.",
-            fix="Repeat the command: what is done stays. Give the workers more memory, or take fewer of them.",
+            fix="Repeat the command; finished files are kept. Give the workers more memory, or use fewer workers.",
         ) from error

@@ -1,7 +1,7 @@
-"""The engine: runs the graph of a model file with OpenVINO, on any number of films at a time.
+"""The engine: runs the graph of a model file with OpenVINO.
 
-Each core computes a film of its own, from the first layer to the last. That is faster than a batch on all cores, since
-a film's maps stay in the cache of one core, and it gives a film the same answer alone and among others.
+Each core computes one film, from the first layer to the last. This is faster than one batch on all cores, because the
+data of a film stay in the cache of one core. It also makes the answer independent of the other films.
 """
 
 from __future__ import annotations
@@ -22,32 +22,29 @@ from hilum.run.out_of_distribution import OutOfDistributionDetector
 
 __all__ = ["Engine", "Outputs", "PendingOutputs", "openvino_core"]
 
-# The one OpenVINO core of a process.
-#
-# It is never let go. Its CPU plugin gives the thread that first compiles a network a stack of its own for signals, and
-# takes it back when the last core and network are gone; where another thread dropped those, the first one is left with
-# a stack that is no more, and its next signal, such as Ctrl-C, ends Python with a segmentation fault (OpenVINO 2026.4).
+_FILM_SECONDS = 120.0  # longest time for a film; a network of hilum needs a thousandth of it
+_PRECISIONS = {"f32": "f32", "bf16": "bf16"}
 
 
 @functools.cache
 def openvino_core() -> openvino.Core:
-    """Return the core by which every network is read and compiled; several threads may use it."""
+    """Return the one OpenVINO core of this process; several threads may use it.
+
+    It must live as long as the process. If another thread frees the last core, the thread that first compiled a
+    network loses its signal stack, and Ctrl-C then ends Python with a segmentation fault (OpenVINO 2026.4).
+    """
     return openvino.Core()
-
-
-_FILM_SECONDS = 120.0  # a film at most: a thousand times what a network of hilum takes
-_PRECISIONS = {"f32": "f32", "bf16": "bf16"}
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What the graph says of N films.
+    """The outputs of the graph for N films.
 
     Attributes:
         logits: (N, K) float32.
         features: (N, D) float32, the layer before the logits.
-        activation: (N, K, h, w) float32, what speaks for each finding and where.
-        members: (N, M, K) float32, of an ensemble the probabilities of each member; else None.
+        activation: (N, K, h, w) float32, the evidence for each finding by place.
+        members: (N, M, K) float32, the probabilities of each member of an ensemble; else None.
     """
 
     logits: np.ndarray
@@ -60,9 +57,9 @@ class PendingOutputs:
     """Outputs that are being computed.
 
     Args:
-        requests: One a film, all begun.
-        has_members: Whether the graph is an ensemble's.
-        seconds: How long to wait for them all at most; as long as it takes when not given.
+        requests: One started request for each film.
+        has_members: Whether the graph is an ensemble.
+        seconds: Longest time to wait for all of them; no limit by default.
     """
 
     def __init__(
@@ -71,10 +68,10 @@ class PendingOutputs:
         self._requests, self._has_members, self._seconds = requests, has_members, seconds
 
     def wait(self) -> Outputs:
-        """Return the outputs when they are there.
+        """Return the outputs when they are ready.
 
         Raises:
-            ModelFileError: They take too long, as no model of hilum does; what is left of them is given up.
+            ModelFileError: They take too long. The other requests are cancelled.
         """
         begin = time.monotonic()
         for request in self._requests:
@@ -86,7 +83,7 @@ class PendingOutputs:
                 films = count_of(len(self._requests), "film")
                 raise ModelFileError(
                     f"The model has not answered for {films} within {self._seconds:.0f} s.",
-                    fix="Give a smaller model, or a computer with more to spare.",
+                    fix="Use a smaller model or a faster computer.",
                 )
         names = ("logits", "features", "activation", *(("members",) if self._has_members else ()))
         return Outputs(
@@ -98,13 +95,12 @@ class Engine:
     """A compiled graph, safe to use from several threads.
 
     Args:
-        model: The model file; its precision is the one that was measured, so no caller chooses another.
-        num_threads: Threads of the engine; all cores when not given.
-        alter: Called with the graph before it is compiled, to judge another network than the file's; a model that
-            answers for films is never altered.
+        model: The model file. The engine uses the file's precision, with which the model was measured.
+        num_threads: Threads of the engine; all cores by default.
+        alter: Changes the graph before it is compiled. Only experiments use it; a model that serves is never changed.
 
     Attributes:
-        has_members: Whether the graph is an ensemble's, which also returns the probabilities of each member.
+        has_members: Whether the graph is an ensemble and also returns the probabilities of each member.
 
     Raises:
         ModelFileError: The engine cannot compile the graph, or the graph has other inputs and outputs.
@@ -120,7 +116,7 @@ class Engine:
         precision = _PRECISIONS.get(model.metadata.precision)
         if precision is None:
             raise ModelFileError(
-                f"The model file asks for the precision `{model.metadata.precision}`; known: f32, bf16."
+                f"The model file asks for the precision `{model.metadata.precision}`; expected f32 or bf16."
             )
         num_threads = self._num_streams = num_threads or os.cpu_count() or 1
         settings = {
@@ -137,7 +133,7 @@ class Engine:
             self.has_members = any("members" in port.names for port in graph.outputs)
             if alter is not None:
                 alter(graph)
-            graph.reshape({"film": [1, 1, size, size]})  # a known number of films computes faster than any number
+            graph.reshape({"film": [1, 1, size, size]})  # a fixed shape computes faster
             self._compiled = core.compile_model(graph, "CPU", settings)
         except RuntimeError as error:
             if isinstance(error, ModelFileError):
@@ -146,7 +142,7 @@ class Engine:
 
     @staticmethod
     def _check(graph: openvino.Model, model: ModelFile) -> None:
-        """Refuse a graph of other inputs and outputs."""
+        """Refuse a graph with other inputs and outputs."""
         inputs = {name for port in graph.inputs for name in port.names}
         outputs = {name for port in graph.outputs for name in port.names}
         if "film" not in inputs or not {"logits", "features", "activation"} <= outputs:
@@ -158,7 +154,7 @@ class Engine:
 
     @staticmethod
     def _check_shapes(graph: openvino.Model, model: ModelFile) -> None:
-        """Refuse metadata that speak of other findings or another film size than the graph does."""
+        """Refuse a graph whose shapes do not fit the findings and the film size of the metadata."""
         size, num_findings = model.metadata.preprocessing.size_px, len(model.metadata.findings)
         expected = {"film": [-1, 1, size, size], "logits": [-1, num_findings], "activation": [-1, num_findings, -1, -1]}
         if model.metadata.gate:
@@ -174,7 +170,7 @@ class Engine:
                 )
 
     def start(self, films: np.ndarray) -> PendingOutputs:
-        """Begin to compute; the caller may go on decoding.
+        """Begin to compute and return at once.
 
         Args:
             films: (N, 1, S, S) float32 in [0, 1].
@@ -190,5 +186,5 @@ class Engine:
         return PendingOutputs(requests, has_members=self.has_members, seconds=seconds)
 
     def run(self, films: np.ndarray) -> Outputs:
-        """Return what the graph says of (N, 1, S, S) float32 films."""
+        """Return the outputs for films (N, 1, S, S) float32 in [0, 1]."""
         return self.start(films).wait()

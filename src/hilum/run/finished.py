@@ -1,4 +1,4 @@
-"""Outputs that `predict` has finished: whether a file is one, and what it says, so that nothing is judged twice."""
+"""Finished outputs of `predict`: recognise them and read how many films could not be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = ("file", "heatmap", "model_sha256", "error", "accepted")
 
 
 def is_own_output(path: Path) -> bool:
-    """Return whether `predict` wrote a file, in whichever format.
+    """Return whether `predict` wrote a file, in any of its formats.
 
     Raises:
         OSError: The file cannot be read.
@@ -92,26 +92,27 @@ _READERS = {"parquet": _parquet_rows, "jsonl": _json_rows, "csv": _csv_rows}
 def num_unread_in(
     out: Path, films: Iterable[Path], *, format_: str, model_sha256: str, heatmaps: Path | None
 ) -> int | None:
-    """Return how many films a finished output could not read, where it is of these very films and this model.
+    """Return how many films of a finished output could not be read, after checking that it is of these films.
 
     Args:
         out: The output.
         films: The paths of all films, in order.
-        format_: The format that is asked for.
-        model_sha256: Of the model file.
+        format_: The format that the user asks for.
+        model_sha256: SHA-256 of the model file.
         heatmaps: The folder for heat maps; None for none.
 
     Returns:
-        The number; None of a table, which does not tell.
+        The number, or None for a table, which does not hold it.
 
     Raises:
-        InputError: The output is of other films, another model, or without the heat maps; or it is damaged.
+        InputError: The output has other films, another model or other heat maps; or it is damaged.
     """
-    fix = "Add --overwrite in place of --resume to judge all films anew, or name another file."
+    fix = "To judge all films again, replace --resume by --overwrite. Or name another file."
     other, num_unread = "another list of films", 0
     try:
         if output_format(out) != format_:
-            raise InputError(f"Cannot go on with `{out}`: it is finished, in the format {output_format(out)}.", fix=fix)
+            found = output_format(out)
+            raise InputError(f"Cannot continue `{out}`: it is finished, in the format {found}.", fix=fix)
         if format_ not in _READERS:
             return None
         rows = _READERS[format_](out)
@@ -133,5 +134,5 @@ def num_unread_in(
     except (OSError, ValueError, KeyError, csv.Error) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"Cannot go on with `{out}`: it is damaged.", fix=fix) from error
-    raise InputError(f"Cannot go on with `{out}`: it is finished, and the earlier run had {other}.", fix=fix)
+        raise InputError(f"Cannot continue `{out}`: it is damaged.", fix=fix) from error
+    raise InputError(f"Cannot continue `{out}`: it is finished, and the earlier run had {other}.", fix=fix)

@@ -1,14 +1,12 @@
-"""The gate: reasons not to judge a film, found before or beside the network's answer.
+"""The gate: decides whether a film may be judged, and gives the reasons if not.
 
-What a film says of itself and what its grey values say are checked by rule. What it shows is told by a small network
-that ships with hilum: it has seen chest films upright, turned, inverted, cut off and badly exposed, and pictures that
-are no chest film, photographed and drawn (recipes/gate_films.py). A film is let through where the network holds it
-for an upright chest film; else the likeliest of the other kinds is the reason. Whether a film is cut off is a matter
-of degree, and children's films are framed more tightly than adults': that reason takes more evidence than the others.
-On a film that passes both lungs must be found (run/lungs.py).
+Rules check the film's size, its DICOM view and its contrast. A small network then recognises what the picture shows.
+It was trained on chest films (upright, turned, inverted, cut off, badly exposed) and on other pictures
+(recipes/gate_films.py). Only an upright chest film passes; otherwise the likeliest other kind is the reason. "Cut off"
+needs more evidence than the other kinds, because children's films are framed more tightly. Last, both lungs must be
+found on the film (run/lungs.py).
 
-Grey values are judged between two percentiles, as preprocessing shows them to a network: where in its range a file puts
-the film, and what one hot pixel or a burnt-in mark does to the rest, says nothing about the film.
+Contrast is measured between two percentiles, so that a hot pixel or a burnt-in mark does not change the result.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ __all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_v
 
 MIN_SIDE_PX = 64
 VIEW_PX = 64
-GATE_KEY = "hilum-gate"  # where the network's file keeps its threshold
+GATE_KEY = "hilum-gate"  # the metadata key for the thresholds in the network's file
 KINDS = (
     "chest",
     "rotated-90",
@@ -46,9 +44,9 @@ KINDS = (
     "not-chest",
 )
 _CUT_OFF = KINDS.index("cut-off")
-_LEAST_LEVELS = 5  # of the file's own grey levels; fewer are noise on a film without anything on it
+_LEAST_LEVELS = 5  # grey levels of the file; a smaller range is noise on an empty film
 _EDGE_PERCENTILE = 1.0
-_VIEWS = {  # of DICOM's View Position, those that are not judged
+_VIEWS = {  # values of DICOM's View Position that are not judged
     **dict.fromkeys(("LATERAL", "LL", "RL"), "a lateral view"),
     **dict.fromkeys(("LLO", "RLO"), "a lateral oblique view"),
     **dict.fromkeys(("LLD", "RLD"), "a lateral decubitus film, of a patient lying on one side"),
@@ -58,36 +56,32 @@ _REASONS = {
     "rotated-90": Reason("rotated", _TURNED.format("90") + " Its top lies at the right."),
     "rotated-180": Reason("rotated", _TURNED.format("180")),
     "rotated-270": Reason("rotated", _TURNED.format("270") + " Its top lies at the left."),
-    "inverted": Reason("inverted", "The film looks like a negative: bone dark, air bright; invert its grey values."),
-    "cut-off": Reason("cut-off", "The film shows a part of the chest only; both lungs must lie on it."),
-    "no-lungs": Reason("no-lungs", "Two lungs cannot be found on the film; both must lie on it and hold some air."),
-    "overexposed": Reason(
-        "overexposed", "Most of the film is black, as by too much radiation; the lungs cannot be seen."
-    ),
-    "underexposed": Reason(
-        "underexposed", "Most of the film is white, as by too little radiation; the lungs cannot be seen."
-    ),
+    "inverted": Reason("inverted", "The film looks inverted: bone is dark and air is bright. Invert its grey values."),
+    "cut-off": Reason("cut-off", "The film shows only a part of the chest. Both lungs must be on it."),
+    "no-lungs": Reason("no-lungs", "Two lungs cannot be found on the film. Both must be on it and hold some air."),
+    "overexposed": Reason("overexposed", "The film looks overexposed: most of it is black and hides the lungs."),
+    "underexposed": Reason("underexposed", "The film looks underexposed: most of it is white and hides the lungs."),
     "lateral": Reason("lateral", "The film looks like a lateral view; only frontal films are judged."),
     "not-chest": Reason("not-chest", "The picture does not look like a frontal chest film."),
 }
 
 
 def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
-    """Return why a film must not be judged; empty where nothing speaks against it."""
+    """Return why a film must not be judged; empty if it may be judged."""
     reasons = []
     height, width = radiograph.original_size_px
     if min(height, width) < MIN_SIDE_PX:
         reasons.append(
-            Reason("too-small", f"The film has {width}x{height} pixels; at least {MIN_SIDE_PX} a side are needed.")
+            Reason("too-small", f"The film has {width}x{height} pixels; each side needs at least {MIN_SIDE_PX}.")
         )
     if view := _VIEWS.get((radiograph.view_position or "").upper()):
         reasons.append(Reason("lateral", f"The file says that this is {view}; only frontal films are judged."))
-    pixels = reduced(radiograph.pixels, LUNGS_PREPROCESSING.decoded_px)  # alike from a JPEG and from a film in full
+    pixels = reduced(radiograph.pixels, LUNGS_PREPROCESSING.decoded_px)  # a JPEG may already be decoded at this size
     radiograph = dataclasses.replace(radiograph, pixels=pixels)
     small = _shrink(pixels)
     low, high = _edges(small)
     if high - low < max(LEAST_CONTRAST, _LEAST_LEVELS / (2**radiograph.bit_depth - 1)):
-        reasons.append(Reason("constant", "The film shows next to no contrast."))
+        reasons.append(Reason("constant", "The film has almost no contrast."))
     elif not reasons:
         reason = load_gate().reason(_window(small, low, high))
         if reason is None and not both_lungs(lung_scores(radiograph)).any():
@@ -97,13 +91,9 @@ def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
 
 
 def gate_view(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a film as the gate's network sees it.
+    """Return the input of the gate's network: pixels (H, W) float32 in [0, 1] -> (1, 64, 64) float32 in [0, 1].
 
-    Args:
-        pixels: (H, W) float32 in [0, 1].
-
-    Returns:
-        (1, 64, 64) float32 in [0, 1]: stretched to a square, its grey values stretched between two percentiles.
+    The film is stretched to a square, and its grey values are stretched between two percentiles.
     """
     small = _shrink(pixels)
     return _window(small, *_edges(small))
@@ -116,7 +106,7 @@ def _shrink(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _edges(small: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the grey values that one per cent of the film lies below and above."""
+    """Return the grey values at the first and the 99th percentile."""
     values = small.ravel()
     rank = int(values.size * _EDGE_PERCENTILE / 100)
     values = np.partition(values, (rank, values.size - 1 - rank))
@@ -133,10 +123,9 @@ class GateNetwork:
     """The gate's network, safe to use from several threads.
 
     Attributes:
-        least_chest: A film is refused where it is less likely than this to be an upright chest film, being cut off
-            apart.
-        most_cut_off: A film is refused where it is more likely than this to be cut off.
-        network: What tells the kinds apart.
+        least_chest: Lowest accepted probability of an upright chest film, given that the film is not cut off.
+        most_cut_off: Highest accepted probability that the film is cut off.
+        network: Gives the probabilities of the kinds.
     """
 
     least_chest: float
@@ -144,11 +133,11 @@ class GateNetwork:
     network: HelperNetwork
 
     def probabilities(self, view: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return how likely a film is of each of KINDS, (10,), from its view (1, 64, 64)."""
+        """Return the probabilities of KINDS, (10,), from the gate's view of a film (1, 64, 64)."""
         return softmax(self.network.ask(view))
 
     def reason(self, view: NDArray[np.float32]) -> Reason | None:
-        """Return why a film is refused by its look, or None."""
+        """Return why the network refuses a film, or None."""
         probabilities = self.probabilities(view)
         cut_off = float(probabilities[_CUT_OFF])
         if cut_off > self.most_cut_off:
@@ -163,8 +152,8 @@ def load_gate(data: bytes | None = None, precision: str = "bf16") -> GateNetwork
     """Return the gate's network, loaded once.
 
     Args:
-        data: The bytes of a gate's file; by default the one that ships with hilum.
-        precision: See HelperNetwork.
+        data: The bytes of its ONNX file; by default the file that ships with hilum.
+        precision: See `HelperNetwork`.
 
     Raises:
         ModelFileError: It cannot be used.

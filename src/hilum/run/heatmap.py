@@ -1,4 +1,4 @@
-"""Heat maps: where on the film the evidence for a finding lies. Where, not why.
+"""Heat maps: they show where on the film the evidence for a finding is, but not why.
 
 Source: class activation maps, Zhou et al. 2016; for a linear head on pooled features they equal Grad-CAM.
 """
@@ -23,7 +23,7 @@ __all__ = ["free_path", "heat", "is_own_picture", "overlay", "write_png"]
 _PNG_HEAD_BYTES = 33  # the signature and the chunk IHDR
 _WORDS = b"tEXtSoftware\0hilum"
 _SIGNATURE = (len(_WORDS) - 4).to_bytes(4, "big") + _WORDS + zlib.crc32(_WORDS).to_bytes(4, "big")
-_LONGEST_STEM = 230  # bytes; file systems allow names of 255, and a number and the suffix come behind it
+_LONGEST_STEM = 230  # bytes; a file name may have 255, and a number and the suffix follow
 
 
 def heat(activation: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
@@ -34,7 +34,7 @@ def heat(activation: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
         size_px: Height and width of the film.
 
     Returns:
-        (H, W) float32 in [0, 1]; evidence against the finding counts as none, the strongest point is 1.
+        (H, W) float32 in [0, 1]; the strongest point is 1, evidence against the finding is 0.
     """
     positive = np.maximum(activation, 0).astype(np.float32)
     peak = float(positive.max())
@@ -68,13 +68,10 @@ def overlay(radiograph: Radiograph, activation: np.ndarray, *, max_side_px: int 
 
 
 def free_path(folder: Path, film: str, taken: set[str]) -> Path:
-    """Return where a film's picture goes: FILE-STEM.png, or FILE-STEM-2.png where that name is already taken.
-
-    Numbers are looked for by doubling, so that a hundred thousand films of one stem take no longer than as many of
-    different stems. Names that a file system without upper case takes for one are one.
+    """Return the path of a film's picture: STEM.png, or STEM-2.png if that name is taken. Case is ignored.
 
     Args:
-        folder: Of the pictures.
+        folder: The folder for pictures.
         film: The path of the film.
         taken: The names of this run so far; the new one is added.
     """
@@ -83,7 +80,7 @@ def free_path(folder: Path, film: str, taken: set[str]) -> Path:
     base = unicodedata.normalize("NFC", stem).casefold()
     name = stem
     if base in taken:
-        least, most = 1, 2  # the first number is taken; the second need not be
+        least, most = 1, 2  # doubling, then bisection: fast also for 100,000 films with the same stem
         while f"{base}-{most}" in taken:
             least, most = most, 2 * most
         while most - least > 1:
@@ -95,10 +92,10 @@ def free_path(folder: Path, film: str, taken: set[str]) -> Path:
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write (H, W) or (H, W, 3) uint8 pixels, red-green-blue, as a PNG file that says hilum drew it.
+    """Write (H, W) or (H, W, 3) uint8 pixels, red-green-blue, as a PNG file marked as drawn by hilum.
 
     Raises:
-        InputError: The file cannot be written; what was there before still is.
+        InputError: The file cannot be written. An earlier file stays.
     """
     ordered = pixels if pixels.ndim == 2 else pixels[..., ::-1]
     encoded, data = cv2.imencode(".png", ordered)

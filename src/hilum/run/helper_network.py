@@ -1,8 +1,7 @@
-"""The small networks that ship beside the classifiers: one grey square in, one array out, one film at a time.
+"""The small networks that ship beside the classifiers: they take one grey square and return one array.
 
-They need no batches and no threads of their own: whoever judges a film asks them in the thread that decoded it. They
-are served in bf16 where the processor has it: that halves their time and changed no decision
-(docs/log.md).
+They run in the thread that decoded the film. If the processor has bf16, they use it: that halves their time and
+changed no decision (docs/log.md).
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ class HelperNetwork:
 
     Args:
         data: The bytes of its ONNX file.
-        key: Where in the file stands what the network says of itself.
-        side_px: The side of the films it sees.
-        precision: ``bf16``, where the processor has it, or ``f32``, in which it must agree with Keras.
+        key: The metadata key under which the file describes the network.
+        side_px: Side of the input, in pixels.
+        precision: ``bf16`` (if the processor has it) or ``f32``, in which the network must agree with Keras.
 
     Attributes:
-        facts: What the network says of itself.
+        facts: The description in the file.
 
     Raises:
         RuntimeError, ValueError: The file cannot be used; see ``usable``.
@@ -47,12 +46,12 @@ class HelperNetwork:
         self.facts: dict[str, Any] = json.loads(graph.get_rt_info(["framework", key]).astype(str))
         graph.reshape([1, 1, side_px, side_px])
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            precision = "f32"  # else bf16 is imitated, slowly
+            precision = "f32"  # emulated bf16 is slow
         self._compiled = core.compile_model(graph, "CPU", {**_SETTINGS, "INFERENCE_PRECISION_HINT": precision})
         self._requests = threading.local()
 
     def ask(self, view: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network says of a film (1, S, S) float32 in [0, 1]."""
+        """Return the network's output for a film (1, S, S) float32 in [0, 1]."""
         request = getattr(self._requests, "request", None)
         if request is None:
             request = self._requests.request = self._compiled.create_infer_request()
@@ -63,15 +62,8 @@ class HelperNetwork:
 
 @contextmanager
 def usable(name: str) -> Iterator[None]:
-    """Turn what goes wrong while a small network is loaded into one error.
-
-    Args:
-        name: What it is called in the message.
-
-    Raises:
-        ModelFileError: The network cannot be used.
-    """
+    """Raise ModelFileError, with the network's name, if a small network cannot be loaded."""
     try:
         yield
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"The {name}'s network cannot be used.", fix="Install hilum anew.") from error
+        raise ModelFileError(f"The {name}'s network cannot be used.", fix="Install hilum again.") from error

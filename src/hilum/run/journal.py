@@ -1,8 +1,8 @@
-"""The journal of a run: its answers so far, kept so that a run that was killed goes on where it stood.
+"""The journal of a run: its answers so far, so that a stopped run can be continued.
 
-It lies beside the output file, as `.NAME.partial`, whatever the output's format: a first line that says which model
-and which films the run is about, then the JSON object of each film, a line each. Only when all films are in it the
-output is written from it, at once; so a finished file is always whole, and a kill costs the films under way.
+The journal lies beside the output file as `.NAME.partial`. Its first line names the model and the films; each further
+line is the JSON object of a film. The output is written from it when all films are done, so an output file is always
+complete, and a kill costs only the films in work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hilum.run.answer import outcome
 __all__ = ["Journal", "journal_path", "num_answers"]
 
 _FORMAT = 1
-_STARTS = (b'{"journal":', b'{"file":')  # of the first line; of a journal that lost it, of the next
+_STARTS = (b'{"journal":', b'{"file":')  # start of the first line; of a journal whose first line is lost
 
 
 def journal_path(out: Path) -> Path:
@@ -31,10 +31,10 @@ def journal_path(out: Path) -> Path:
 
 
 def num_answers(out: Path, *, most: int = 2**62) -> int:
-    """Return how many answers an unfinished run with an output file left; counting ends at the most.
+    """Return how many answers are in the journal of an unfinished run; counting stops at ``most``.
 
     Raises:
-        InputError: What lies in the journal's place is no journal.
+        InputError: The file in the journal's place is not a journal.
     """
     if not os.path.lexists(journal_path(out)):
         return 0
@@ -43,14 +43,14 @@ def num_answers(out: Path, *, most: int = 2**62) -> int:
 
 
 class Journal:
-    """The answers of one run, open for more; locked as long as it is open.
+    """The answers of one run. The journal is locked while it is open.
 
     Args:
-        out: The output file that it stands for.
-        run: What must be the same for answers to belong together: ``model`` and ``films`` are SHA-256 sums,
-            ``heatmaps`` a folder or None, ``hilum`` the version.
+        out: The output file.
+        run: What must be the same to continue a run: ``model`` and ``films`` are SHA-256 sums, ``heatmaps`` and
+            ``lungs`` a folder or None, ``hilum`` the version.
         films: The paths of all films, in order.
-        resume: Keep the answers of an earlier run; else they are dropped.
+        resume: Keep the answers of an earlier run; otherwise they are deleted.
         pass_by: Called with the JSON object of each film that is kept.
 
     Attributes:
@@ -58,7 +58,8 @@ class Journal:
         outcomes: How many of them were ``answered``, ``refused`` or ``unread``.
 
     Raises:
-        InputError: The earlier run had another model or other films, or still goes on; or the file cannot be written.
+        InputError: The earlier run had another model or other films, or is still running; or the file cannot be
+            written.
     """
 
     def __init__(
@@ -93,23 +94,23 @@ class Journal:
         self.close()
 
     def add(self, answer: Mapping[str, Any]) -> None:
-        """Add the JSON object of the next film. It outlives this process at once."""
+        """Add the JSON object of the next film. It survives the end of this process."""
         self._append(answer)
         self.num_done += 1
         self.outcomes[outcome(answer)] += 1
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """Yield the JSON objects of all films in it; add none meanwhile."""
+        """Yield the JSON objects of all films. Do not call `add` meanwhile."""
         self._file.seek(self._start)
         for line in self._file:
             yield json.loads(line)
 
     def close(self) -> None:
-        """Close it; it stays until it is removed."""
+        """Close the journal; its file stays."""
         self._file.close()
 
     def remove(self) -> None:
-        """Close and remove it: the output is written."""
+        """Close the journal and remove its file."""
         self.path.unlink(missing_ok=True)
         self.close()
 
@@ -118,7 +119,7 @@ class Journal:
         self._file.flush()
 
     def _read_header(self, out: Path, run: Mapping[str, Any]) -> int:
-        """Return where the answers begin; 0 where there is no earlier run to go on with."""
+        """Return where the answers begin; 0 if there is no earlier run."""
         self._file.seek(0)
         earlier = _object(self._file.readline())
         if earlier is None or earlier.get("journal") != _FORMAT:
@@ -133,14 +134,14 @@ class Journal:
         for key, other in words.items():
             if earlier.get(key) != run[key]:
                 raise InputError(
-                    f"Cannot go on with `{out}`: the earlier run had {other}; {key} then {_shown(earlier.get(key))}, "
-                    f"now {_shown(run[key])}.",
-                    fix="Repeat the earlier command, or leave out --resume and add --overwrite to begin anew.",
+                    f"Cannot continue `{out}`: the earlier run had {other} ({key}: earlier "
+                    f"{_shown(earlier.get(key))}, now {_shown(run[key])}).",
+                    fix="Repeat the earlier command, or replace --resume by --overwrite to start again.",
                 )
         return self._file.tell()
 
     def _read_answers(self, films: Iterable[Path], pass_by: Callable[[dict[str, Any]], None]) -> int:
-        """Count the films that are done; return where their lines end. What follows, half a line too, is dropped."""
+        """Count the films that are done; return where their complete lines end."""
         end = self._start
         for path, line in zip(films, self._file, strict=False):
             answer = _object(line)
@@ -154,8 +155,8 @@ class Journal:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """Open a journal, or make an empty one. Anybody else's file in its place is refused, and no link is followed."""
-    refusal = f"Cannot keep the answers in `{path}` until they are all there: it is no journal of hilum's."
+    """Open a journal, or make an empty one. Another file in its place is refused, and no link is followed."""
+    refusal = f"Cannot keep the answers in `{path}` during the run: this file is not a journal of hilum."
     fix = "Move it away, or give another --out."
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     if path.is_symlink():
@@ -177,7 +178,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a line, None where it was cut off or is damaged."""
+    """Return the JSON object in a line; None if the line is incomplete or damaged."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -192,7 +193,7 @@ def _shown(value: Any) -> str:
 
 
 def _lock(handle: int, out: Path) -> None:
-    """Lock the journal until this process ends, so that two runs do not write one; systems without flock do without."""
+    """Lock the journal against a second run until this process ends; does nothing on systems without flock."""
     try:
         import fcntl
     except ImportError:
@@ -203,5 +204,5 @@ def _lock(handle: int, out: Path) -> None:
         raise InputError(
             f"Another run is writing `{out}`.", fix="Wait until it ends, or give another --out."
         ) from error
-    except OSError:  # a network folder without locks
+    except OSError:  # a network folder that has no locks
         return

@@ -1,9 +1,8 @@
-"""Where the lungs lie on a frontal film, told by a small network that ships with hilum.
+"""Lung segmentation on a frontal film, with a small network that ships with hilum.
 
-The network has learned from manual outlines of one hospital's films, from drawn chests and from pictures without lungs
-(train/lungs/films.py); it sees films through hilum's own preprocessing, 128 pixels a side. Lungs are what the gate asks
-for, what is hidden when a score is tested, and where heat maps are expected to point. A lung that is white all over
-may be missed: ask for the convex hull where nothing of it may stay in view (judge/shortcuts/occlusion.py).
+The network was trained on manual outlines of one hospital's films, on drawn chests and on pictures without lungs. Its
+input has 128 pixels a side. The gate requires both lungs, the shortcut tests hide them, and heat maps should point at
+them. A lung that is white all over may be missed; the convex hull of the mask then covers more of it.
 
 Source: films and masks are the Shenzhen set of the US National Library of Medicine, judged on its Montgomery set:
     Jaeger, Candemir, Antani, Wang, Lu, Thoma 2014, Two public chest X-ray datasets for computer-aided screening of
@@ -36,28 +35,28 @@ __all__ = [
 ]
 
 LUNGS_PX = 128
-LUNGS_KEY = "hilum-lungs"  # where the network's file says what it learned from
-LUNGS_PREPROCESSING = Preprocessing(size_px=LUNGS_PX)  # its own, so that the mask does not depend on a model
-_FEWEST_PIXELS = 0.01  # of the film: smaller regions are no lung
-_LEAST_APART = 0.2  # of the width: between the centres of two lungs
-_LEVELS = (0.0, -2.0)  # of the scores: where the second lung is white it is less sure
+LUNGS_KEY = "hilum-lungs"  # the metadata key for the description in the network's file
+LUNGS_PREPROCESSING = Preprocessing(size_px=LUNGS_PX)  # the same for all models
+_FEWEST_PIXELS = 0.01  # share of the film; a smaller region is not a lung
+_LEAST_APART = 0.2  # distance between the centres of two lungs, as a share of the width
+_LEVELS = (0.0, -2.0)  # thresholds for the scores; the lower one finds a second lung that is white
 
 
 class LungNetwork(HelperNetwork):
-    """The segmenter's network, safe to use from several threads; ``facts`` say what it learned from."""
+    """The segmentation network, safe to use from several threads."""
 
     def scores(self, view: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits (128, 128) of lung, from a preprocessed film (1, 128, 128)."""
+        """Return lung logits (128, 128) of a preprocessed film (1, 128, 128)."""
         return self.ask(view)[0]
 
 
 @functools.cache
 def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwork:
-    """Return the segmenter's network, loaded once.
+    """Return the segmentation network, loaded once.
 
     Args:
-        data: The bytes of a segmenter's file; by default the one that ships with hilum.
-        precision: See HelperNetwork.
+        data: The bytes of its ONNX file; by default the file that ships with hilum.
+        precision: See `HelperNetwork`.
 
     Raises:
         ModelFileError: It cannot be used.
@@ -71,59 +70,51 @@ def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwor
 
 
 def lung_scores(radiograph: Radiograph) -> NDArray[np.float32]:
-    """Return logits of lung, (128, 128) float32, over the film stretched to a square."""
+    """Return lung logits (128, 128) float32 of the film stretched to a square."""
     return load_lungs().scores(preprocess(radiograph, LUNGS_PREPROCESSING))
 
 
 def lung_mask(radiograph: Radiograph) -> NDArray[np.bool_]:
-    """Return where the lungs lie on a frontal chest film.
-
-    Args:
-        radiograph: A film of any size.
-
-    Returns:
-        (H, W) bool, as large as the film; may be empty where nothing on it looks like a lung.
-    """
+    """Return the mask of the lungs on a frontal film, (H, W) bool; all False if there is no lung."""
     height, width = radiograph.pixels.shape
     return outline(lung_scores(radiograph), (height, width))
 
 
 def outline(scores: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask that scores draw on a film.
+    """Return the lung mask from scores.
 
     Args:
         scores: (h, w) float32, above 0 where lung is likelier than not.
         size_px: Height and width of the film.
 
     Returns:
-        (H, W) bool: the two largest regions, without holes and without specks.
+        (H, W) bool: the two largest regions, without holes and without small regions.
     """
     large = cv2.resize(_two_regions(scores), size_px[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(large > 0)
 
 
 def _two_regions(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the scores with the two largest regions above 0 kept and their holes filled; the rest speaks against."""
+    """Return the scores with only the two largest regions above 0, their holes filled."""
     num, labels, stats, _ = cv2.connectedComponentsWithStats((scores > 0).astype(np.uint8), connectivity=4)
     largest = sorted(range(1, num), key=lambda label: -stats[label, cv2.CC_STAT_AREA])[:2]
     kept = [label for label in largest if stats[label, cv2.CC_STAT_AREA] >= _FEWEST_PIXELS * scores.size]
     inside = np.isin(labels, kept).astype(np.uint8)
     outside = np.pad(1 - inside, 1, constant_values=1)
-    cv2.floodFill(outside, None, (0, 0), 0)  # what is left of the outside now is a hole
+    cv2.floodFill(outside, None, (0, 0), 0)  # only holes remain
     holes = outside[1:-1, 1:-1].astype(bool)
     kept_scores = np.where(inside.astype(bool), scores, np.minimum(scores, -1))
     return np.asarray(np.where(holes, np.maximum(scores, 1), kept_scores), np.float32)
 
 
 def both_lungs(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return where two lungs lie, one beside the other, with all that belongs to them less surely: a white lung does.
+    """Return the mask of both lungs, including less certain parts such as a white lung.
 
     Args:
         scores: (128, 128) float32.
 
     Returns:
-        (128, 128) bool; empty where the two largest regions are no pair of lungs: too small, or one above the other as
-        the parts of one lung are.
+        (128, 128) bool; all False if the two largest regions are too small or do not lie side by side.
     """
     _, loose = cv2.connectedComponents((scores > _LEVELS[-1]).astype(np.uint8), connectivity=4)
     for level in _LEVELS:

@@ -1,4 +1,4 @@
-"""Memory as the C library keeps it: flat where films of many sizes are decoded for hours, held where networks train."""
+"""Memory settings of the C library: flat memory for serving, reused blocks for training."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _NEVER = 2**31 - 1
 
 
 def keep_memory_flat() -> None:
-    """Ask the C library to give large blocks back to the system when they are freed; glibc only, else nothing happens.
+    """Let the C library return freed large blocks to the system. Does nothing without glibc.
 
-    By default it learns from each large block that is freed to keep the next one, in an arena for each thread: a
-    process that decodes films of many sizes then grows for hours towards several times what it needs.
+    By default glibc keeps ever larger blocks in an arena for each thread. A process that decodes films of many sizes
+    then grows for hours to several times what it needs.
     """
     _ask({_M_ARENA_MAX: 2, _M_MMAP_THRESHOLD: 256 * 1024, _M_TRIM_THRESHOLD: 1024 * 1024})
 
 
 def hold_memory() -> None:
-    """Ask the C library to keep large blocks for the next of their size; glibc only, else nothing happens.
+    """Let the C library keep freed large blocks for reuse. Does nothing without glibc.
 
-    By default it gives every block of more than 32 MiB back to the system when it is freed. A training step frees and
-    asks for dozens of such, and the system clears them page by page anew. To be called before threads have arenas of
-    their own, so before TensorFlow is imported.
+    By default glibc returns blocks above 32 MiB to the system. A training step frees and allocates dozens of them, and
+    the system has to clear each page again. Call this before threads get arenas of their own, so before TensorFlow is
+    imported.
     """
     _ask({_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _NEVER})
 

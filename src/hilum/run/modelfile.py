@@ -1,7 +1,7 @@
-"""The model file: one ONNX graph whose metadata (JSON under the key ``hilum``) is all that serving needs to know.
+"""The model file: an ONNX graph with metadata (JSON under the key ``hilum``) that hold all that serving needs.
 
-The file is walked as protocol-buffer bytes before any engine sees it: a file that is cut short, that is not hilum's,
-that was made by a newer format, or whose tensors point outside the file, is refused with the reason.
+The bytes of the file are checked before the engine reads them. A file that is cut short, not made by hilum, of a newer
+format, or with data outside the file is refused with the reason.
 
 Source: onnx.proto (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto field numbers).
 """
@@ -28,20 +28,20 @@ from hilum.text import printable
 
 __all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "check_names", "check_texts", "read_model_file"]
 
-# What the texts in a stranger's model file may hold: they are shown in terminals, pages and DICOM objects.
+# --- texts in a model file of unknown origin: terminals, pages and DICOM objects show them ----------------------------
 
-_OF_LINES = ("model_card",)  # may have more than one
+_OF_LINES = ("model_card",)  # may have several lines
 
 
 def check_texts(values: Any, key: str = "") -> None:
     """Refuse texts with control or bidirectional characters, which could make a terminal or page show something else.
 
     Args:
-        values: JSON values, their keys included.
-        key: Where they stand, for the message.
+        values: JSON values; their keys are checked too.
+        key: The key of the values, for the message.
 
     Raises:
-        ValueError: A text holds such a character; the message names its place and not the text.
+        ValueError: A text holds such a character. The message names its key, not the text.
     """
     pending: list[tuple[str, Any]] = [(key, values)]
     while pending:
@@ -56,11 +56,7 @@ def check_texts(values: Any, key: str = "") -> None:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse names of findings that nothing could show in full.
-
-    Raises:
-        ValueError: A name is empty, too long, or holds such a character.
-    """
+    """Raise ValueError for a finding's name that is empty, too long, or holds a control character."""
     for name in names:
         if fault := name_fault(name):
             raise ValueError(f"a finding's name {fault}")
@@ -68,13 +64,13 @@ def check_names(names: Iterable[str]) -> None:
 
 FORMAT_VERSION = 2
 METADATA_KEY = "hilum"
-_ZIP, _KERAS_PART = b"PK\x03\x04", b"config.json"  # what a .keras file is, and holds
+_ZIP, _KERAS_PART = b"PK\x03\x04", b"config.json"  # signs of a .keras file
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 MAX_NODES = 100_000
 
 _LENGTH_DELIMITED = 2
-# Message type -> field number -> message type of that field; only what can lead to a tensor is walked.
+# Message type -> field number -> message type of that field; only fields that can hold a tensor are read.
 _PATHS_TO_TENSORS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -88,37 +84,36 @@ _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _MODEL_FUNCTIONS = 25
 _NODE_OPERATOR = 4
 _ATTRIBUTE_GRAPHS = (6, 11)
-_REPEATING = (b"Loop", b"If", b"Scan", b"SequenceMap")  # operators that hold graphs: how long they take nobody can tell
+_REPEATING = (b"Loop", b"If", b"Scan", b"SequenceMap")  # operators that hold graphs and may run without an end
 _MODEL_METADATA = 14
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a model file says of itself.
+    """The metadata of a model file.
 
     Attributes:
-        name: The model's name, as it is shown with every answer.
+        name: The model's name, shown with every answer.
         findings: K standard names, in the order of the logits.
         preprocessing: How a film becomes the graph's input.
         temperature: Logits are divided by it before the softmax.
-        operating_thresholds: Per finding, the probability from which it counts as present.
-        conformal: Per finding, ``threshold`` (largest 1 - p with which it is in the set), ``n`` films behind it, and
-            ``method`` "cross" where those are training films scored by a model that had not seen them; where findings
-            share a threshold, ``shared`` names them and ``shared_n`` counts the films of them all.
-        coverage: The share of films whose set holds the truth, that the conformal thresholds were made for.
-        calibration: Which films temperature, thresholds and sets come from (``method``, ``n``), and the ``temperature``
-            that was fitted, whether it was ``kept``, and the losses that decided.
-        snomed_ct: Per finding, its SNOMED CT code where it has one.
-        gate: Statistics of the films it knows, for refusing what is strange to it (see run/out_of_distribution.py);
-            empty: no film is refused for that.
-        training_data: Name, number of films and fingerprint of the films the model learned from.
-        figures: The metrics measured through this file.
+        operating_thresholds: Finding to the probability from which it counts as present.
+        conformal: Finding to ``threshold`` (largest 1 - p with which it is in the set), ``n`` films used for it, and
+            ``method``: "cross" if these are training films scored by a model that had not seen them. Findings that
+            share a threshold are listed in ``shared``; ``shared_n`` counts their films.
+        coverage: The share of films whose set should hold the true finding.
+        calibration: The films used for temperature, thresholds and sets (``method``, ``n``), the fitted
+            ``temperature``, whether it was ``kept``, and the losses that decided.
+        snomed_ct: Finding to its SNOMED CT code, if it has one.
+        gate: Statistics of the out-of-distribution detector; empty if the model has none.
+        training_data: Name, number and fingerprint of the training films.
+        figures: The metrics measured with this file.
         precision: Arithmetic of the engine: ``f32``.
-        agreement: Largest difference in logits between engine and Keras at sealing, and the number of films.
-        ensemble: Of an ensemble, its method, its members and how it was calibrated; else empty.
+        agreement: Largest difference in logits between engine and Keras, and the number of films compared.
+        ensemble: For an ensemble, its method, members and calibration; else empty.
         model_card: The model card, as Markdown.
         hilum_version: The version that made the file.
-        decoder_version: The decoder that read the films on which the model was calibrated and judged.
+        decoder_version: The decoder that read the films for calibration and testing.
         format_version: The version of this structure.
     """
 
@@ -144,17 +139,17 @@ class Metadata:
 
     @property
     def notice(self) -> str | None:
-        """What people should know before they rely on the figures: an earlier hilum read the films; None where not."""
+        """A warning if the model was measured with an earlier film decoder; else None."""
         if self.decoder_version == DECODER_VERSION:
             return None
         return (
-            f"The figures and thresholds of the model `{self.name}` were measured with an earlier reading of films "
-            f"(decoder {self.decoder_version}; this hilum has {DECODER_VERSION}), so answers may differ a little from "
-            "them. `hilum evaluate` measures it anew."
+            f"The figures and thresholds of the model `{self.name}` were measured with film decoder "
+            f"{self.decoder_version}. This hilum has film decoder {DECODER_VERSION}, so answers may differ a little. "
+            "Use `hilum evaluate` to measure the model again."
         )
 
     def to_json(self) -> str:
-        """Return the JSON that stands in the model file."""
+        """Return the JSON for the model file."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         values["preprocessing"] = self.preprocessing.to_dict()
         values["model_card"] = printable(self.model_card, lines=True)  # it may name files of the training data
@@ -169,7 +164,7 @@ class Metadata:
         """Return the metadata that `to_json` wrote.
 
         Raises:
-            ModelFileError: It is no such JSON, or of a newer format.
+            ModelFileError: The JSON is damaged, or of a format that this hilum does not read.
         """
         try:
             values = json.loads(text)
@@ -178,13 +173,13 @@ class Metadata:
             if version > FORMAT_VERSION:
                 raise ModelFileError(
                     f"The model file has format version {version}; this hilum reads up to {FORMAT_VERSION}.",
-                    fix="Update hilum, as it was installed here.",
+                    fix="Update hilum.",
                 )
             if version < FORMAT_VERSION and values.get("gate"):
                 raise ModelFileError(
-                    f"The model file has format version {version}, of an earlier hilum: what it says of films "
-                    "that are unfamiliar is of another kind.",
-                    fix="Train anew, or use the hilum version that made the file.",
+                    f"The model file has format version {version}, made by an earlier hilum. This hilum cannot use its "
+                    "detector of unfamiliar films.",
+                    fix="Train the model again, or use the hilum version that made the file.",
                 )
             decoder = values["decoder_version"]
             if isinstance(decoder, bool) or not isinstance(decoder, int) or decoder < 0:
@@ -193,7 +188,7 @@ class Metadata:
                 raise ModelFileError(
                     f"The model was made with film decoder {decoder}; this hilum reads films with decoder "
                     f"{DECODER_VERSION}.",
-                    fix="Update hilum, as it was installed here.",
+                    fix="Update hilum.",
                 )
             if values["preprocessing"].get("lung_crop") is True:
                 raise ModelFileError(
@@ -203,32 +198,32 @@ class Metadata:
                 )
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
             if not isinstance(values["findings"], list):
-                raise TypeError("findings is no list")
+                raise TypeError("`findings` is not a list")
             values["findings"] = tuple(values["findings"])
             metadata = Metadata(**values)
             _check_values(metadata)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError, RecursionError) as error:
-            raise ModelFileError(f"The model file's metadata do not hold together: {error}.") from error
+            raise ModelFileError(f"The model file's metadata cannot be used: {error}.") from error
         return metadata
 
 
 def _check_values(metadata: Metadata) -> None:
-    """Raise ValueError where a value that serving reckons with is of no use; the rest is for people to read."""
+    """Raise ValueError if serving cannot use a value."""
     names, conformal = metadata.findings, metadata.conformal
     if not all(isinstance(name, str) for name in (*names, metadata.name, metadata.precision, metadata.model_card)):
-        raise ValueError("a name is no text")
+        raise ValueError("a name is not a text")
     check_names(names)
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"expected two findings or more, each once, received {list(names)}")
     if not (_is_number(metadata.temperature) and metadata.temperature > 0):
         raise ValueError(f"the temperature must be a positive number, received {metadata.temperature!r}")
     if not isinstance(metadata.operating_thresholds, dict) or not isinstance(conformal, dict):
-        raise ValueError("thresholds are no table")
+        raise ValueError("the thresholds are not a table")
     limits = [*metadata.operating_thresholds.values(), *(limit["threshold"] for limit in conformal.values())]
     if not all(_is_number(limit) for limit in limits):
-        raise ValueError("a threshold is no number")
+        raise ValueError("a threshold is not a number")
     if not isinstance(metadata.gate, dict):
-        raise ValueError("the gate's statistics are no table")
+        raise ValueError("the statistics under `gate` are not a table")
     if metadata.gate:
         OutOfDistributionDetector.from_dict(metadata.gate)
 
@@ -239,14 +234,7 @@ def _is_number(value: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
-    """A model file that has been read and found sound.
-
-    Attributes:
-        path: Where it was read from.
-        data: Its bytes.
-        sha256: Their SHA-256, hexadecimal.
-        metadata: What it says of itself.
-    """
+    """A model file that was read and checked; ``sha256`` is hexadecimal."""
 
     path: Path
     data: bytes
@@ -255,14 +243,14 @@ class ModelFile:
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Read a model file and check it before any engine does.
+    """Read a model file and check it before the engine does.
 
     Args:
         path: The file, the folder of a run that holds it, or the name of a model that ships with hilum.
 
     Raises:
-        ModelFileError: It cannot be read, is cut short, is no ONNX file or not hilum's, is too new or too large,
-            points at data outside itself, or is not the file that shipped under its name.
+        ModelFileError: The file cannot be read, is damaged, too large or too new, was not made by hilum, has data
+            outside itself, or is not the file that shipped under its name.
     """
     shipped = shipped_model(path)
     path = shipped.path if shipped else file_of(path)
@@ -276,32 +264,32 @@ def read_model_file(path: Path) -> ModelFile:
         ) from error
     if shipped and hashlib.sha256(data).hexdigest() != shipped.sha256:
         raise ModelFileError(
-            f"The file of the model `{shipped.name}`, `{path}`, is not the one that hilum shipped: another hash.",
-            fix="Install hilum anew, or give a model file by its path.",
+            f"The file `{path}` of the model `{shipped.name}` was changed: its SHA-256 is another than shipped.",
+            fix="Install hilum again, or give the path of a model file.",
         )
     if data.startswith(_ZIP) and _KERAS_PART in data:
         beside = path.with_name("model.onnx")
         raise ModelFileError(
-            f"`{path}` is a Keras model, for going on training; hilum answers with the model.onnx of its run.",
-            fix=f"Give `{beside}`." if beside.is_file() else "Give the model.onnx that lay beside it.",
+            f"`{path}` is a Keras model, which is only for further training. hilum needs the model.onnx of that run.",
+            fix=f"Give `{beside}`." if beside.is_file() else "Give the model.onnx that was made with it.",
         )
     try:
         _refuse_unsafe_graph(memoryview(data))
         text = _metadata_text(memoryview(data))
     except _BrokenMessage as error:
         raise ModelFileError(
-            f"`{path}` is no ONNX file, or it is cut short ({error}).", fix="Copy the file anew, or give another."
+            f"`{path}` is not an ONNX file, or it is cut short ({error}).", fix="Copy it again, or give another file."
         ) from error
     if text is None:
         raise ModelFileError(
-            f"`{path}` is an ONNX file, but not one of hilum's: it holds no metadata under `{METADATA_KEY}`.",
+            f"`{path}` is an ONNX file, but hilum did not make it: it has no metadata under `{METADATA_KEY}`.",
             fix="Give a model.onnx made by `hilum train`.",
         )
     return ModelFile(path, data, hashlib.sha256(data).hexdigest(), Metadata.from_json(text))
 
 
 class _BrokenMessage(ValueError):
-    """The bytes are no well-formed protocol-buffer message."""
+    """The bytes are not a well-formed protocol-buffer message."""
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -342,7 +330,7 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
 
 
 def _refuse_unsafe_graph(data: memoryview) -> None:
-    """Walk every message that can hold a tensor; a loop rather than recursion, so that no file nests too deep."""
+    """Check every message that can hold a tensor, in a loop: a hostile file could nest too deep for recursion."""
     pending: list[tuple[str, memoryview]] = [("model", data)]
     num_nodes, has_graph, repeats = 0, False, False
     while pending:
@@ -357,8 +345,8 @@ def _refuse_unsafe_graph(data: memoryview) -> None:
                 number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
             ):
                 raise ModelFileError(
-                    "The model file points at data outside itself; a hilum model is one file.",
-                    fix="Do not use it unless you made it; export it with its weights inside.",
+                    "The model file refers to data outside itself. A hilum model is one file.",
+                    fix="Use it only if you made it; then export it with its weights inside.",
                 )
             repeats |= _repeats(kind, number, value)
             if number in children and isinstance(value, memoryview):
@@ -367,8 +355,8 @@ def _refuse_unsafe_graph(data: memoryview) -> None:
         raise _BrokenMessage("it holds no graph")
     if repeats:
         raise ModelFileError(
-            "The model file's graph holds a loop, a branch or a function; hilum's graphs have none.",
-            fix="Do not use it unless you made it; give a model.onnx made by `hilum train`.",
+            "The model file's graph holds a loop, a branch or a function. A model made by hilum has none.",
+            fix="Give a model.onnx made by `hilum train`.",
         )
 
 
@@ -387,12 +375,12 @@ def _metadata_text(data: memoryview) -> str | None:
             if len(value) > MAX_METADATA_BYTES:
                 raise ModelFileError(
                     f"The model file's metadata are larger than {MAX_METADATA_BYTES // 2**20} MB.",
-                    fix="Do not use it unless you made it; give a model.onnx made by `hilum train`.",
+                    fix="Give a model.onnx made by `hilum train`.",
                 )
             entry = {key: bytes(part) for key, part in _fields(value) if isinstance(part, memoryview)}
             if entry.get(1) == METADATA_KEY.encode():
                 try:
                     return entry.get(2, b"").decode()
                 except UnicodeDecodeError as error:
-                    raise _BrokenMessage("its metadata are no text") from error
+                    raise _BrokenMessage("its metadata are not text") from error
     return None

@@ -1,7 +1,7 @@
-"""The models that ship with hilum, by name: `--model chest` needs no training and no download.
+"""The models that ship with hilum: `--model chest` needs no training and no download.
 
-A name stands for a file of the package with a known hash, whatever lies in the working folder; anything else is a path.
-The small networks beside the models, which have no name to be asked for by, are held to their hashes too.
+The name of a shipped model always means the file in the package, also if the working folder holds a file of that name.
+The hashes of shipped models and helper networks are checked.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class ShippedModel:
     """A model file of the package.
 
     Attributes:
-        name: What it is asked for by.
+        name: Its name on the command line.
         file: Its file in the package `hilum.run`.
-        sha256: Of that file; another file under its name is refused.
-        summary: What it tells apart, in a line; the model card in the file says the rest.
+        sha256: SHA-256 of that file; a changed file is refused.
+        summary: Its findings, in one line.
     """
 
     name: str
@@ -55,35 +55,32 @@ SHIPPED: Mapping[str, ShippedModel] = {
 }
 
 
-HELPER_FILES: Mapping[str, str] = {  # files of the package `hilum.run`, and the SHA-256 of each
+HELPER_FILES: Mapping[str, str] = {  # file of the package `hilum.run` -> its SHA-256
     "gate.onnx": "f22448d0d3ae19d6d33b547626b8d603ebc59f278c990a5ec76681241c74676d",
     "lungs.onnx": "90c494c2a19c54a75b28faabf5679e8e396e6b3b40c64be11e9b8d66129fa4dc",
 }
 
 
 def helper_bytes(file: str) -> bytes:
-    """Return the bytes of a small network that ships.
-
-    Args:
-        file: One of HELPER_FILES.
+    """Return the bytes of one of HELPER_FILES.
 
     Raises:
-        ModelFileError: It is not the file that ships.
+        ModelFileError: The file cannot be read, or it was changed.
     """
     try:
         data = (files("hilum.run") / file).read_bytes()
     except OSError as error:
-        raise ModelFileError(f"Cannot read hilum's own file `{file}`: {error}.", fix="Install hilum anew.") from error
+        raise ModelFileError(f"Cannot read hilum's own file `{file}`: {error}.", fix="Install hilum again.") from error
     if hashlib.sha256(data).hexdigest() != HELPER_FILES[file]:
-        raise ModelFileError(f"hilum's own file `{file}` is not the one that ships.", fix="Install hilum anew.")
+        raise ModelFileError(f"hilum's own file `{file}` was changed.", fix="Install hilum again.")
     return data
 
 
 def file_of(model: Path) -> Path:
-    """Return the model file that a path stands for: itself, or ``model.onnx`` in the folder of a run.
+    """Return the path itself, or ``model.onnx`` in it if it is a folder.
 
     Raises:
-        ModelFileError: It is a folder without one.
+        ModelFileError: The folder has no ``model.onnx``.
     """
     if not model.is_dir():
         return model
@@ -96,13 +93,10 @@ def file_of(model: Path) -> Path:
 
 
 def shipped_model(model: str | Path) -> ShippedModel | None:
-    """Return the shipped model that a word names, or None where it is the path of a file.
-
-    Args:
-        model: A name or a path.
+    """Return the shipped model with this name, or None if the argument is a path.
 
     Raises:
-        ModelFileError: It is neither a file nor the name of a shipped model, though it looks like a name.
+        ModelFileError: It looks like a name, but no model has this name and there is no such file.
     """
     path = Path(model)
     word = str(model)

@@ -1,10 +1,10 @@
-"""How strange a film is to a model: statistics of the films it learned from, in the model file.
+"""Out-of-distribution detection: a score for how much a film differs from the training films.
 
-Three signs are added, each in units of its deviation over validation films: how far the film's features lie, by their
-direction, from the fifth nearest of some training films; how little the logits speak for any finding (the energy); and
-the doubt, one minus the highest probability. The first finds films of another make, the others other diseases. What is
-less strange than usual counts as usual: a picture of another kind may have large logits, which must not make up for its
-distance. See "Films with none of the findings" in docs/results.md.
+The score is the sum of three parts, each in units of its standard deviation over validation films: the cosine distance
+of the film's features to the fifth nearest training film; the energy of the logits; and the doubt, one minus the
+highest probability. The distance finds other kinds of films, energy and doubt find other diseases. A part below its
+mean counts as 0, because large logits must not make up for a large distance. See "Films with none of the findings" in
+docs/results.md.
 
 Source: Sun, Ming, Zhu, Li 2022, Out-of-distribution detection with deep nearest neighbors; Liu, Wang, Owens, Li 2020,
     Energy-based out-of-distribution detection; Hendrycks, Gimpel 2017, A baseline for detecting misclassified and
@@ -39,16 +39,16 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class OutOfDistributionDetector:
-    """Statistics of the films that a model knows.
+    """Statistics of the training and validation films of a model.
 
     Attributes:
-        bank: (M, D) directions of training films' features, each of length 1.
-        distance: Mean and deviation, over validation films, of the distance to the fifth nearest of them, in [0, 2].
-        energy: Mean and deviation of minus the log-sum-exp of the logits.
-        doubt: Mean and deviation of one minus the highest probability, at a temperature of 1.
-        threshold: A film stranger than this is unfamiliar.
-        refused_fraction: Share of films like the validation films that are stranger, as far as n of them can tell.
-        n: Validation films that all this was measured on.
+        bank: (M, D) features of training films, each row of length 1.
+        distance: Mean and standard deviation of validation films' distance to the fifth nearest of them, in [0, 2].
+        energy: Mean and standard deviation of minus the log-sum-exp of the logits.
+        doubt: Mean and standard deviation of one minus the highest probability, at a temperature of 1.
+        threshold: A film with a higher score is refused as unfamiliar.
+        refused_fraction: Expected share of films like the validation films above the threshold.
+        n: Number of validation films.
     """
 
     bank: FloatArray
@@ -60,7 +60,7 @@ class OutOfDistributionDetector:
     n: int
 
     def outlier_score(self, features: npt.ArrayLike, logits: npt.ArrayLike) -> NDArray[np.float64]:
-        """Return how strange films are, (N,), at least 0, from their features (N, D) and logits (N, K)."""
+        """Return the scores (N,), at least 0, of films with features (N, D) and logits (N, K)."""
         signs = (
             _deviation(_distances(self.bank, features), self.distance),
             _deviation(_energies(logits), self.energy),
@@ -69,7 +69,7 @@ class OutOfDistributionDetector:
         return np.sum(np.maximum(signs, 0), axis=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the statistics as they stand in the model file; directions as base64 of int8."""
+        """Return the statistics for the model file; the bank as base64 of int8."""
         largest = np.maximum(np.abs(self.bank).max(axis=1, keepdims=True), 1e-12)
         levels = np.rint(self.bank / largest * _LEVELS).astype(np.int8)
         return {
@@ -87,16 +87,16 @@ class OutOfDistributionDetector:
         """Return the statistics that `to_dict` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: They do not hold together.
+            ValueError, TypeError, KeyError: They are damaged.
         """
         packed = values["bank"]
         levels = np.frombuffer(base64.b64decode(packed["int8"], validate=True), np.int8).reshape(packed["shape"])
         if levels.ndim != 2 or not levels.size:
-            raise ValueError("the statistics of films it knows have other dimensions")
+            raise ValueError("the statistics of the training films have wrong dimensions")
         distance, energy, doubt = (_pair(values[name]) for name in ("distance", "energy", "doubt"))
         threshold, fraction = float(values["threshold"]), float(values["refused_fraction"])
         if not math.isfinite(threshold) or not math.isfinite(fraction):
-            raise ValueError("the statistics of films it knows hold no number")
+            raise ValueError("a statistic of the training films is not a number")
         return cls(_directions(levels), distance, energy, doubt, threshold, fraction, int(values["n"]))
 
 
@@ -108,15 +108,16 @@ def fit_detector(
     num_known: int | None = None,
     refused_fraction: float = 0.01,
 ) -> OutOfDistributionDetector | None:
-    """Return the statistics of the films a model knows, or None where they are too few to tell what is usual.
+    """Return the detector of a model, or None if there are too few films.
 
     Args:
-        features: (M, D) of training films, drawn by chance; `BANK_FILMS` are enough.
-        held_out: (n, D) of films that the features were not learned from.
+        features: (M, D) of a random sample of training films; `BANK_FILMS` are enough.
+        held_out: (n, D) of films that were not used for training.
         held_out_logits: (n, K) of the same films.
-        num_known: Training films that the M were drawn from; M when not given.
-        refused_fraction: Share of films like the held-out ones that may be refused. With few of them (fewer than 99 at
-            0.01) the threshold lies beyond the strangest, by a quarter of its distance from the median.
+        num_known: Number of training films from which the M were drawn; M by default.
+        refused_fraction: Share of films like the held-out ones that may be refused. If they are too few for this share
+            (fewer than 99 at 0.01), the threshold is above the highest score, by a quarter of its distance from the
+            median.
     """
     others, known = np.asarray(held_out, np.float32), np.asarray(features, np.float32)
     if (len(known) if num_known is None else num_known) < LEAST_TRAINING_FILMS or len(others) < LEAST_HELD_OUT_FILMS:
@@ -144,16 +145,16 @@ def fit_detector(
 
 
 def _directions(features: npt.ArrayLike) -> FloatArray:
-    """Return rows brought to length 1; what has no length stays 0."""
+    """Return rows scaled to length 1; a row of zeros stays 0."""
     rows = np.asarray(features, np.float32)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def _distances(bank: FloatArray, features: npt.ArrayLike) -> NDArray[np.float64]:
-    """Return one minus the cosine to the fifth nearest direction, (N,)."""
-    likeness = _directions(features) @ bank.T  # (N, M)
-    place = min(_NEIGHBOUR, likeness.shape[1])
-    return np.asarray(1 - np.partition(likeness, -place, axis=1)[:, -place], np.float64)
+    """Return one minus the cosine to the fifth nearest row of the bank, (N,)."""
+    cosines = _directions(features) @ bank.T  # (N, M)
+    place = min(_NEIGHBOUR, cosines.shape[1])
+    return np.asarray(1 - np.partition(cosines, -place, axis=1)[:, -place], np.float64)
 
 
 def _energies(logits: npt.ArrayLike) -> NDArray[np.float64]:
@@ -167,15 +168,15 @@ def _doubts(logits: npt.ArrayLike) -> NDArray[np.float64]:
 
 
 def _pair(values: Any) -> tuple[float, float]:
-    """Return a mean and a deviation as they stand in the file."""
+    """Return a mean and a standard deviation from the file."""
     mean, deviation = (float(number) for number in values)
     if not (math.isfinite(mean) and math.isfinite(deviation) and deviation > 0):
-        raise ValueError("the statistics of films it knows hold no number")
+        raise ValueError("a statistic of the training films is not a number")
     return mean, deviation
 
 
 def _usual(values: NDArray[np.float64], least: float) -> tuple[float, float]:
-    """Return mean and deviation; a deviation that is next to nothing would make anything strange."""
+    """Return mean and standard deviation, the latter at least ``least``: with a tiny one every film is an outlier."""
     return float(values.mean()), float(max(values.std(), least))
 
 

@@ -1,4 +1,4 @@
-"""Pictures that `predict` leaves beside its answers, each under a name of its own."""
+"""The pictures of `predict`: heat maps and lung masks, each with a name of its own."""
 
 from __future__ import annotations
 
@@ -30,20 +30,18 @@ def check_pictures(
     may_replace: bool,
     answers: Path | None = None,
 ) -> None:
-    """Refuse a folder in which a picture would take the place of anything but a picture that may be replaced.
-
-    Costs a look at each film's picture where the folder has any files; nothing is kept of them.
+    """Refuse a folder in which a picture would replace another file. Nothing is written.
 
     Args:
-        folder: For the pictures; it need not exist.
+        folder: The folder for pictures; it need not exist.
         films: All films of the run.
-        read_folders: Folders that the run reads: pictures in them would be films to the next run.
-        option: What names the folder on the command line.
+        read_folders: Folders that the run reads; the next run would read pictures in them as films.
+        option: The command-line option for the folder.
         may_replace: Whether pictures of an earlier run may be replaced.
-        answers: The file that the answers go to; None where there is none.
+        answers: The file for the answers, if any.
 
     Raises:
-        InputError: The folder may not be used; nothing in it was touched.
+        InputError: The folder may not be used.
     """
     fix = f"Name another folder: {option} DIR"
     if os.path.lexists(folder) and not folder.is_dir():
@@ -53,8 +51,8 @@ def check_pictures(
     for read in read_folders:
         if is_in_folder(folder, read):
             raise InputError(
-                f"Cannot write pictures into `{folder}`: it lies in `{read}`, whose films are read; pictures would be "
-                "taken for films.",
+                f"Cannot write pictures into `{folder}`: it lies in the film folder `{read}`, and the next run would "
+                "read the pictures as films.",
                 fix=fix,
             )
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -69,21 +67,21 @@ def check_pictures(
         except OSError:
             is_own = False
         if not is_own:
-            raise InputError(f"`{path}` is there and is no picture that hilum drew; it was not touched.", fix=fix)
+            raise InputError(f"`{path}` exists and is not a picture made by hilum. It was not changed.", fix=fix)
         if not may_replace:
             raise InputError(
-                f"`{path}` is a picture of an earlier run; it was not touched.",
+                f"`{path}` is a picture of an earlier run. It was not changed.",
                 fix=f"Add --overwrite to replace pictures, or name another folder: {option} DIR",
             )
 
 
 class Pictures:
-    """The pictures of one run. Names follow from the films in their order, so that a run that goes on repeats none.
+    """The pictures of one run. Their names depend only on the films and their order.
 
     Args:
         classifier: The model.
-        heatmaps: The folder for heat maps, made where it does not exist; None for none.
-        lungs: The folder for masks of the lungs, as large as the films; likewise.
+        heatmaps: The folder for heat maps, made if it does not exist; None for no heat maps.
+        lungs: The folder for lung masks, which are as large as the films; None for no masks.
 
     Raises:
         InputError: Both are the same folder.
@@ -92,7 +90,7 @@ class Pictures:
 
     def __init__(self, classifier: Classifier, heatmaps: Path | None, lungs: Path | None = None) -> None:
         if heatmaps is not None and lungs is not None and heatmaps.resolve() == lungs.resolve():
-            raise InputError(f"Heat maps and lungs cannot both go to `{lungs}`.", fix="Name two folders.")
+            raise InputError(f"Heat maps and lung masks cannot both go to `{lungs}`.", fix="Name two folders.")
         self._classifier, self._heatmaps, self._lungs = classifier, heatmaps, lungs
         self._taken, self._taken_masks = set[str](), set[str]()
         for folder in (heatmaps, lungs):
@@ -100,7 +98,7 @@ class Pictures:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def pass_by(self, answer: Mapping[str, Any]) -> None:
-        """Take the names of a film whose pictures an earlier run has written; its JSON object is given."""
+        """Reserve the picture names of a film that an earlier run has judged, from its JSON object."""
         for folder, taken in ((self._heatmaps, self._taken), (self._lungs, self._taken_masks)):
             if folder is not None and "error" not in answer:
                 free_path(folder, answer["file"], taken)
@@ -113,7 +111,7 @@ class Pictures:
         """
         film = Path(answer.file)
         if self._lungs is not None:
-            mask = lung_mask(read_film(film)).astype(np.uint8)  # (H, W) of the film in full
+            mask = lung_mask(read_film(film)).astype(np.uint8)  # (H, W) of the full film
             write_png(free_path(self._lungs, answer.file, self._taken_masks), mask * 255)
         if self._heatmaps is None:
             return answer

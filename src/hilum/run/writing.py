@@ -1,4 +1,4 @@
-"""Answers as people and programs read them: table, JSON Lines, CSV, Parquet. Each takes one answer at a time."""
+"""Writers of answers as table, JSON Lines, CSV or Parquet. Each takes one answer at a time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from hilum.text import CsvLines, csv_row, json_text, printable
 
 __all__ = ["FORMATS", "AnswerWriter", "TableWriter", "check_format", "encodable", "open_writer"]
 
-# Answers for people: a table, or on a terminal that is too narrow for it, a block of lines for each film.
-#
-# Where the output is no terminal every film is one line, however long. A legend says what the words mean.
+# --- table ----------------------------------------------------------------------------------------------------------
 
 _MOST_ROWS = 500  # a table needs all its rows to know its widths
-_FILE_WIDTH, _REMARKS_WIDTH = 32, 30  # characters that a table's columns get at least, if needed
+_FILE_WIDTH, _REMARKS_WIDTH = 32, 30  # smallest widths of these columns if their text needs them
 _SHARE_WIDTH = len("100.0 %")
 _LEAST_BAR, _MOST_BAR = 8, 50
 _GAP = 3  # between two columns
@@ -30,18 +28,21 @@ _INDENT = "  "
 
 
 class TableWriter:
-    """Writes answers as tables of at most 500 films, or as blocks.
+    """Writes answers for people, as tables of at most 500 films with a legend.
+
+    On a terminal that is too narrow for a table, each film is a block of lines. Without a terminal each film is one
+    line, however long.
 
     Args:
         stream: Where the text goes.
         findings: The model's findings, in its order.
-        has_members: Whether the model is an ensemble, whose members may be apart.
+        has_members: Whether the model is an ensemble, whose members may differ.
     """
 
     def __init__(self, stream: IO[str], findings: Sequence[str], has_members: bool) -> None:
         self._stream, self._findings, self._has_members = stream, findings, has_members
         self._answers: list[Mapping[str, Any]] = []
-        self._terms: dict[str, None] = {}  # those that the legend explains, in order
+        self._terms: dict[str, None] = {}  # the terms that the legend explains, in order
         self._is_shown = False
 
     def write(self, answer: Mapping[str, Any]) -> None:
@@ -51,7 +52,7 @@ class TableWriter:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left, and the legend."""
+        """Write the remaining films and the legend."""
         if self._answers or not self._is_shown:
             self._flush()
         width = _width_of(self._stream)
@@ -78,7 +79,7 @@ class TableWriter:
         self._stream.flush()
 
     def _table(self, width: int | None) -> list[str] | None:
-        """Return the lines of a table as wide as the terminal, or as all its cells; None where it does not fit."""
+        """Return the lines of a table as wide as the terminal; None if it does not fit."""
         rows = [[printable(cell) for cell in self._cells(answer)] for answer in self._answers]
         heads = ["file", "finding", *map(printable, self._findings), *(["apart"] if self._has_members else [])]
         heads += ["may be", "remarks"]
@@ -100,7 +101,7 @@ class TableWriter:
         return _rendered(heads, rows, least)
 
     def _cells(self, answer: Mapping[str, Any]) -> list[str]:
-        """Return one film's cells, as many as the table has columns."""
+        """Return the cells of one film, one for each column."""
         if "error" in answer:
             sentence = _fault(answer)
             empty = [""] * (len(self._findings) + self._has_members + 1)
@@ -121,7 +122,7 @@ class TableWriter:
         names = {name: printable(name) for name in self._findings}
         name_width = max(map(cell_len, names.values()))
         room = width - name_width - _SHARE_WIDTH - 3 * len(_INDENT)
-        is_narrow = room < _LEAST_BAR  # a name so long stands alone on its line
+        is_narrow = room < _LEAST_BAR  # the name then has a line of its own
         bar_width = min(_MOST_BAR, width - _SHARE_WIDTH - 3 * len(_INDENT) if is_narrow else room)
         sign = _bar_sign(self._stream)
         for name, shown in names.items():
@@ -138,14 +139,14 @@ class TableWriter:
 
 _LEGEND = {
     "may be": "all findings that cannot be ruled out.",
-    "apart": "how far the members of the ensemble are from one another.",
-    "refused": "hilum does not judge this film; the remark says why, and its percentages do not count.",
-    "undecided": "more than one finding cannot be ruled out; the likeliest stands first.",
+    "apart": "how much the members of the ensemble differ.",
+    "refused": "hilum does not judge this film. The remark says why. Do not use its percentages.",
+    "undecided": "more than one finding cannot be ruled out; the likeliest is first.",
 }
 
 
 def _rendered(heads: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
-    """Return a table's lines, each column as wide as it is told; what is longer goes on beneath."""
+    """Return the lines of a table with columns of the given widths; longer texts continue on the next line."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -172,12 +173,12 @@ def _remarks(answer: Mapping[str, Any]) -> str:
 
 
 def _fault(answer: Mapping[str, Any]) -> str:
-    """Return why a film was not judged; the table says beside it that it could not be read, and which film it is."""
+    """Return why a film was not judged, without its name, which the table shows beside it."""
     return str(answer["error"]["message"]).removeprefix(printable(f"Cannot read the film `{answer['file']}`: "))
 
 
 def _width_of(stream: IO[str]) -> int | None:
-    """Return the width of the terminal behind a stream; None where it is none."""
+    """Return the width of the terminal; None if the stream is not a terminal."""
     if not stream.isatty():
         return None
     from rich.console import Console
@@ -193,13 +194,15 @@ def _bar_sign(stream: IO[str]) -> str:
     return "█"
 
 
+# --- all formats ----------------------------------------------------------------------------------------------------
+
 FORMATS = ("table", "jsonl", "csv", "parquet")
 _PARQUET_ROWS = 4096
 _NO_FILM = {"file": "", "error": {"type": "", "message": "", "fix": ""}}  # for the columns
 
 
 class AnswerWriter(Protocol):
-    """Takes answers in order; `close` finishes the output."""
+    """Takes answers in order."""
 
     def write(self, answer: Mapping[str, Any]) -> None:
         """Add one film: the JSON object of an `Answer` or `UnreadFilm`."""
@@ -209,7 +212,7 @@ class AnswerWriter(Protocol):
 
 
 def check_format(output_format: str, out: Path | None) -> None:
-    """Refuse, before any film is judged, an output that cannot be written in a format.
+    """Check, before any film is judged, that the output can be written in a format.
 
     Raises:
         InputError: Parquet without a file to write to.
@@ -218,7 +221,7 @@ def check_format(output_format: str, out: Path | None) -> None:
     if output_format != "parquet":
         return
     if out is None:
-        raise InputError("Parquet is no text and does not go to standard output.", fix="Name a file: --out FILE")
+        raise InputError("Parquet cannot be written to standard output.", fix="Name a file: --out FILE")
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
@@ -233,9 +236,9 @@ def open_writer(
     Args:
         output_format: One of `FORMATS`.
         stream: Where text goes.
-        path: The file behind the stream; Parquet is written there and needs it.
+        path: The file of the stream; Parquet needs it.
         findings: The model's findings, for the columns.
-        has_members: Whether the model is an ensemble: one more column then says how far its members are apart.
+        has_members: Whether the model is an ensemble; it gets a column for the disagreement of its members.
 
     Raises:
         InputError: Parquet without a file to write to.
@@ -252,7 +255,7 @@ def open_writer(
 
 
 def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool) -> dict[str, Any]:
-    """Return one film as one row; what an unread film does not have is None."""
+    """Return one film as one row; missing values are None."""
     error, judged = answer.get("error"), "error" not in answer
     row: dict[str, Any] = {
         "file": answer["file"],
@@ -274,7 +277,7 @@ def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool)
 
 
 def encodable(text: str) -> str:
-    """Return text that any encoding of Unicode can carry; file names are bytes and need not be UTF-8."""
+    """Return text that can be written as UTF-8; bytes of a file name that are not UTF-8 become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -296,7 +299,7 @@ class _CsvWriter:
         self._stream, self._findings, self._has_members = stream, findings, has_members
         columns = list(_flat(_NO_FILM, findings, has_members))
         self._paths = [columns.index(name) for name in ("file", "heatmap")]
-        self._is_shown = stream.isatty()  # a terminal obeys control characters; a file keeps its very names
+        self._is_shown = stream.isatty()  # a terminal obeys control characters, so they are escaped there
         self._lines = CsvLines(stream)
         self._put(columns)
 

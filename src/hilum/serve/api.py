@@ -1,4 +1,4 @@
-"""The REST service: films in, answers out, the same that the command line gives."""
+"""The REST service. It gives the same answers as the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from hilum.version import __version__
 
 __all__ = ["PageFile", "Service", "page_files"]
 
-# The page for people: three files of the package, read once; no outside asset, no build.
+# --- the page: files of the package, nothing is loaded from elsewhere -------------------------------------------------
 
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -45,13 +45,7 @@ _FILES = {
 
 @dataclass(frozen=True)
 class PageFile:
-    """A file of the page.
-
-    Attributes:
-        content: Its bytes.
-        media_type: What they are.
-        etag: Changes with them, so that a browser asks but need not load again.
-    """
+    """A file of the page; ``etag`` changes with its content."""
 
     content: bytes
     media_type: str
@@ -68,10 +62,10 @@ def page_files() -> dict[str, PageFile]:
 
 
 _JSON = "application/json"
-_CLIENT_LEFT = 499  # nobody reads it; the figures show it
+_CLIENT_LEFT = 499  # for the metrics only; the client has left
 _KINDS = {404: "NotFound", 405: "MethodNotAllowed"}
 _DESCRIPTION = (
-    "Says what chest radiographs show, with calibrated probabilities and reasons where a film is refused. "
+    "Judges chest radiographs: gives a calibrated probability for each finding, or the reason why a film is refused. "
     "Research software, not a medical device."
 )
 _BODY = {
@@ -86,7 +80,7 @@ _BODY = {
                         "type": "array",
                         "minItems": 1,
                         "items": {"type": "string", "format": "binary"},
-                        "description": "Films: PNG, JPEG or DICOM, told by their content.",
+                        "description": "Films: PNG, JPEG or DICOM. The type is detected from the content.",
                     }
                 },
             }
@@ -100,11 +94,11 @@ class Service:
 
     Args:
         classifier: The model.
-        token: What callers must know; None where only this computer can call.
-        limits: How much the server takes on.
+        token: The token that clients must send; None if only this computer can reach the server.
+        limits: The limits of the server.
 
     Raises:
-        ModelFileError: The model's figures are no JSON.
+        ModelFileError: The model's figures are not valid JSON.
     """
 
     def __init__(self, classifier: Classifier, *, token: str | None = None, limits: Limits | None = None) -> None:
@@ -136,7 +130,7 @@ class Service:
             title="hilum",
             version=__version__,
             description=_DESCRIPTION,
-            docs_url=None,  # both would load their scripts from elsewhere
+            docs_url=None,  # both would load scripts from the internet
             redoc_url=None,
             redirect_slashes=False,
             lifespan=lifespan,
@@ -161,7 +155,7 @@ class Service:
             methods=["POST"],
             summary="Judge one film or many",
             response_model=None,
-            responses={200: {"model": Predictions, "description": "One object a film, in the body's order."}, **errors},
+            responses={200: {"model": Predictions, "description": "One object for each film, in order."}, **errors},
             openapi_extra={"requestBody": _BODY},
         )
         api.add_api_route(
@@ -173,8 +167,8 @@ class Service:
             responses={200: {"model": ModelCard}, **every},
         )
         for path, method, summary in (
-            ("/healthz", self._healthz, "Whether the process lives"),
-            ("/readyz", self._readyz, "Whether it takes films: 503 while it shuts down"),
+            ("/healthz", self._healthz, "Whether the server is running"),
+            ("/readyz", self._readyz, "Whether the server accepts films; 503 while it shuts down"),
         ):
             api.add_api_route(
                 path,
@@ -223,7 +217,7 @@ class Service:
         return _HeldResponse(content, self.bodies)
 
     async def _answers(self, futures: list[Future[JudgedFilm]], receive: Receive) -> list[JudgedFilm]:
-        """Wait for the answers as long as somebody waits for them."""
+        """Wait for the answers until the client leaves or the time is over."""
 
         async def client_leaves() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -239,10 +233,10 @@ class Service:
             raise ClientLeft if leaving.done() else self.queue.busy()
         finally:
             leaving.cancel()
-            answers.cancel()  # cancels the films that have not been begun
+            answers.cancel()  # cancels the films that have not been started
 
     def _none_read(self, unread: list[UnreadFilm]) -> Response:
-        """Return the error that stands for all films, and each film's own beside it."""
+        """Return one error for all films, and the error of each film under `predictions`."""
         error = unread[0].error
         if len(unread) > 1:
             same = len({(error_status(film.error), film.error.to_dict()["type"]) for film in unread}) == 1
@@ -286,9 +280,9 @@ class Service:
         kind = _KINDS.get(error.status_code, "InvalidRequest")
         message = {
             "NotFound": "There is nothing at this path.",
-            "MethodNotAllowed": "This path does not know this method.",
+            "MethodNotAllowed": "This path does not allow this method.",
         }.get(kind, "The request is not well-formed.")
-        fix = "See /openapi.json for what there is."
+        fix = "See /openapi.json for all paths and methods."
         return await self._on_error(
             request, HttpError(error.status_code, kind, message, fix=fix, headers=error.headers)
         )
@@ -305,18 +299,18 @@ class Service:
 _ERRORS = {
     400: "The body is broken.",
     401: "The token is missing or wrong.",
-    403: "The request comes from elsewhere.",
+    403: "The request names another host or comes from another site.",
     408: "The body took too long.",
     413: "The body is too large, or holds too many films.",
-    415: "No multipart body, or no film of a kind that can be judged.",
-    422: "No film in the body, none that can be read, or a wrong parameter.",
+    415: "The body is not multipart, or no film is of a kind that can be judged.",
+    422: "The body has no film, no film can be read, or a parameter is wrong.",
     500: "The server failed.",
-    503: "The queue is full; Retry-After says when to come back.",
+    503: "The queue is full. Retry-After says when to try again.",
 }
 
 
 class _HeldResponse(Response):
-    """An answer whose bytes count among those that are held, until its client has read them."""
+    """A response whose bytes count against the memory limit until the client has read them."""
 
     def __init__(self, content: bytes, bodies: Bodies) -> None:
         super().__init__(content, media_type=_JSON)
@@ -376,5 +370,7 @@ def _model_card(classifier: Classifier, limits: Limits) -> bytes:
     }
     try:
         return _to_json(card)
-    except ValueError as error:  # NaN, which Python reads and JSON has not
-        raise ModelFileError("The figures in the model file are no JSON numbers.", fix="Train it anew.") from error
+    except ValueError as error:  # NaN or infinity, which JSON does not have
+        raise ModelFileError(
+            "The figures in the model file are not valid JSON numbers.", fix="Train the model again."
+        ) from error

@@ -1,9 +1,8 @@
-"""The DICOM node: a Storage SCP that keeps films, judges them, and sends what it found to an archive.
+"""The DICOM node: a Storage SCP that stores films, judges them, and sends results to an archive.
 
-A film is on the disk before its sender is told so; what comes after (judging, sending) goes on from the disk after any
-end of the process. Three kinds of threads share the spool: one an association that keeps films, one that judges them,
-one that sends results. door.py and incoming.py hold the bounds of
-associations and messages.
+The node confirms a film only when it is on the disk. After a crash, judging and sending continue from the disk. Three
+kinds of threads use the spool: one for each association (receives films), one that judges, one that sends. The limits
+of associations and messages are in door.py and incoming.py.
 
 Source: DICOM PS3.4 annex B (Storage), B.2.3 (statuses); PS3.7 annex C.
 """
@@ -49,10 +48,10 @@ FILM_CLASSES = (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,  # film scanners send these; hilum's own are told apart
+    SecondaryCaptureImageStorage,  # film scanners send these; hilum's own captures are refused
 )
 _SUCCESS, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
-_MOST_ATTEMPTS = 30  # by then it is the film that ends the process, and not somebody who restarts it
+_MOST_ATTEMPTS = 30  # after so many ends of the process, the film must be the cause
 _DISK_PAUSE_SECONDS = 5.0
 _GRACE_SECONDS = 20.0
 _MOST_REMEMBERED = 10_000
@@ -61,15 +60,15 @@ _NOTICE = "Research software, not a medical device."
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """How a node is reached and where it sends to.
+    """The addresses and limits of a node.
 
     Attributes:
-        ae_title: Its own title; an association that calls another is rejected.
-        port: Where it listens; 0 for any free one.
-        host: The address it listens on; this machine alone by default.
-        archive: Where results go; they stay in the spool where it is None.
-        accept_from: Who may send films; everybody who reaches the port where it is empty.
-        log_as_json: One JSON object a line of the log, for programs.
+        ae_title: The node's AE title; an association for another title is rejected.
+        port: The port it listens on; 0 for any free port.
+        host: The address it listens on; by default only this computer can reach it.
+        archive: The archive for results; without one they stay in the spool.
+        accept_from: The peers that may send films; everyone if empty.
+        log_as_json: Write each line of the log as a JSON object.
         limits: What a peer may send.
     """
 
@@ -87,13 +86,13 @@ class Node:
 
     Args:
         classifier: The model.
-        spool: Where films and results wait.
-        settings: Titles and addresses.
-        console: Where the log goes; no word of it is about a patient.
+        spool: The folder for waiting films and results.
+        settings: Addresses and limits.
+        console: Where the log goes. It never names a patient.
 
     Raises:
-        ConfigError: The title is none.
-        InputError: Nobody can listen at this address.
+        ConfigError: The AE title is not valid.
+        InputError: The node cannot listen at this address.
     """
 
     def __init__(
@@ -132,7 +131,7 @@ class Node:
             self._sender.start()
 
     def stop(self) -> None:
-        """Take no more films, finish what is under way, and end; what waits stays in the spool."""
+        """Accept no more films, finish the current work, and end. Waiting films and results stay in the spool."""
         self._stopping.set()
         self._news.set()
         with decoders_end_after(_GRACE_SECONDS):
@@ -151,21 +150,21 @@ class Node:
         about = About(association=number)
         try:
             if self._stopping.is_set():
-                return _answer(_OUT_OF_RESOURCES, "the node is ending")
+                return _answer(_OUT_OF_RESOURCES, "the node is shutting down")
             if not isinstance(film, IncomingFilm) or (film.arrival is None and film.failure is None):
                 raise UndecodableFilm("The film `film` has no data set.")
             if film.failure is not None:
                 raise film.failure
             self._keep(film, str(getattr(event.request, "AffectedSOPInstanceUID", "")), number)
         except HilumError as error:
-            self._log.warning(f"A film was not taken: {error.message}", about)
+            self._log.warning(f"A film was not accepted: {error.message}", about)
             return _answer(error.dicom_status, error.message)
         except OSError as error:
             reason = f"the spool cannot be written to ({error.strerror})"
-            self._log.error(f"A film was not taken: {reason}.", about)
+            self._log.error(f"A film was not accepted: {reason}.", about)
             return _answer(_OUT_OF_RESOURCES, f"cannot store: {error.strerror}")
-        except Exception as error:  # noqa: BLE001 - whatever broken bytes bring about
-            self._log.warning(f"A film was not taken ({type(error).__name__}).", about)
+        except Exception as error:  # noqa: BLE001 - broken bytes may raise anything
+            self._log.warning(f"A film was not accepted ({type(error).__name__}).", about)
             return _answer(_CANNOT_UNDERSTAND, type(error).__name__)
         finally:
             if isinstance(film, IncomingFilm):
@@ -174,27 +173,27 @@ class Node:
         return _answer(_SUCCESS)
 
     def _keep(self, film: IncomingFilm, requested_uid: str, number: int | None) -> None:
-        """Put a film that came in whole into the spool."""
+        """Put a complete film into the spool."""
         arrival = film.arrival
         if arrival is None:
             return
         arrival.flush()
-        with self._reading, pydicom_kept_quiet():  # one at a time: a film is 256 MB at most
+        with self._reading, pydicom_kept_quiet():  # one at a time, as a film may have 256 MB
             elements = read_elements(read_bytes(arrival.path))
             _refuse_foreign(elements, requested_uid)
             sop_uid, study_uid = str(elements.SOPInstanceUID), str(elements.StudyInstanceUID)
         kept = self._spool.keep(arrival, sop_uid, study_uid)
         if kept is None:
             study, name = self._spool.number(study_uid, 8), self._spool.number(sop_uid, 12)
-            self._log.info("Taken; it was judged before.", About(number, study, name))
+            self._log.info("Received a film that was judged before.", About(number, study, name))
             return
         self._remember(kept, number)
         about = self._about(kept)
         if self._spool.is_another_content(kept):
-            text = "Taken: another content under an identifier that came before. It is judged by itself."
+            text = "Received another film with an identifier that came before. It is judged separately."
             self._log.warning(text, about)
         else:
-            self._log.info(f"Taken, {arrival.num_bytes:,} bytes.", about)
+            self._log.info(f"Received, {arrival.num_bytes:,} bytes.", about)
 
     def _remember(self, film: Path, number: int | None) -> None:
         self._came_by[film.name] = number
@@ -216,7 +215,7 @@ class Node:
     def _note_aborted(self, event: evt.Event) -> None:
         if not is_left(event.assoc):
             idle = event.assoc.dul.idle_timer_expired()
-            text = "Aborted: nothing came for too long." if idle else "Aborted by the peer."
+            text = "Aborted: the peer sent nothing for too long." if idle else "Aborted by the peer."
             self._log.info(text, About(association_number(event.assoc)))
 
     # --- judging ----------------------------------------------------------------------------------------------------
@@ -229,7 +228,7 @@ class Node:
                     if self._stopping.is_set():
                         return
                     self._judge_one(film)
-            except Exception as error:  # noqa: BLE001 - a full disk above all; the thread goes on
+            except Exception as error:  # noqa: BLE001 - usually a full disk; the thread must continue
                 reason = getattr(error, "strerror", None) or type(error).__name__
                 self._log.error(f"The spool cannot be used ({reason}); films wait and will be judged later.")
                 self._stopping.wait(_DISK_PAUSE_SECONDS)
@@ -237,7 +236,7 @@ class Node:
                 self._news.wait()
 
     def _judge_one(self, film: Path) -> None:
-        """Judge a film, or set it aside with the reason; OSError where the spool cannot be written to."""
+        """Judge a film, or move it to the quarantine; raise OSError if the spool cannot be written to."""
         if self._spool.is_judged(film):
             self._spool.drop_film(film)
             return
@@ -252,9 +251,9 @@ class Node:
             return
         except OSError:
             raise
-        except DecodersStopped:  # it stays where it is, and is judged by the next process
+        except DecodersStopped:  # the next process judges it
             return
-        except Exception as error:  # noqa: BLE001 - a film that no test foresaw must not hold up the others
+        except Exception as error:  # noqa: BLE001 - one film must not stop the others
             self._set_aside(film, UndecodableFilm(f"The film cannot be judged ({type(error).__name__})."))
             return
         finally:
@@ -267,21 +266,21 @@ class Node:
 
     def _set_aside(self, film: Path, error: HilumError) -> None:
         self._spool.quarantine(film, {"error": error.to_dict(), "model": dict(self._classifier.identity)})
-        self._log.warning(f"Set aside: {error.message}", self._about(film))
+        self._log.warning(f"Moved to quarantine: {error.message}", self._about(film))
         self._came_by.pop(film.name, None)
 
 
 def _refuse_foreign(film: Dataset, requested_uid: str) -> None:
-    """Refuse what cannot be filed, what contradicts its request, and hilum's own results."""
+    """Refuse films with missing identifiers, films that contradict their request, and hilum's own results."""
     refuse_unidentified(film)
     if str(film.SOPInstanceUID) != requested_uid:
         raise UnsupportedFilm("The film `film` has another SOP Instance UID than the request names.")
     if str(film.get("Manufacturer") or "") == MANUFACTURER:
-        raise UnsupportedFilm("The film `film` is a result of hilum's own.", fix="Send only films to this node.")
+        raise UnsupportedFilm("The film `film` is a result made by hilum.", fix="Send only films to this node.")
 
 
 def _answer(status: int, comment: str = "") -> Dataset:
-    """Return the answer to a C-STORE; the comment holds no word of the film's own."""
+    """Return the answer to a C-STORE; the comment must not hold values of the film."""
     answer = Dataset()
     answer.Status = status
     if comment:
@@ -289,17 +288,14 @@ def _answer(status: int, comment: str = "") -> Dataset:
     return answer
 
 
-# The process behind `hilum node`: it runs a node until it is told to end.
-
-
 def run_node(model: Path, settings: NodeSettings, *, spool: Path, console: Console) -> None:
-    """Run a node until SIGTERM or Ctrl-C; what is under way is finished first.
+    """Run a node until SIGTERM or Ctrl-C; the current work is finished first.
 
     Args:
         model: The model file.
-        settings: Titles and addresses.
-        spool: The folder in which films and results wait.
-        console: Where messages go.
+        settings: Addresses and limits.
+        spool: The folder for waiting films and results.
+        console: Where the log goes.
 
     Raises:
         ConfigError, InputError: A setting is wrong, the address is taken, or another node works in the spool.
@@ -307,7 +303,7 @@ def run_node(model: Path, settings: NodeSettings, *, spool: Path, console: Conso
     """
     checked_ae_title(settings.ae_title)
     if not 0 <= settings.port <= 65535:
-        raise ConfigError(f"{settings.port} is no port; expected 0 to 65535.")
+        raise ConfigError(f"The port must be a number from 0 to 65535; received {settings.port}.")
     classifier = Classifier(model)
     ended = threading.Event()
     log = NodeLog(console.say, as_json=settings.log_as_json)
@@ -328,9 +324,9 @@ def run_node(model: Path, settings: NodeSettings, *, spool: Path, console: Conso
             if settings.archive is None:
                 log.info(f"No --send-to: results stay in {spool / 'outgoing'}.")
             if not settings.accept_from:
-                log.info("No --accept-from: whoever reaches the port may send films.")
+                log.info("No --accept-from: everyone who can reach the port may send films.")
             ended.wait()
-            log.info("Ending: finishing what is under way.")
+            log.info("Shutting down: finishing the current work.")
             node.stop()
     finally:
         for one, handler in before.items():

@@ -1,7 +1,6 @@
-"""The door of the DICOM node: who may connect, how many at a time, and for how long.
+"""Limits for connections to the DICOM node: who may connect, how many at a time, and for how long.
 
-pynetdicom reads whatever length a peer announces and waits for it. Here every piece of the protocol has a longest
-length and time, and a peer that is silent is left.
+pynetdicom reads any length that a peer announces and waits for it. Here each PDU has a maximum length and time.
 
 Source: DICOM PS3.8 9.3 (associations and their rejection).
 """
@@ -31,15 +30,15 @@ _POLL_SECONDS = 0.1
 _REJECTED, _TRY_AGAIN = 0x01, 0x02
 _BY_USER, _BY_PRESENTATION = 0x01, 0x03
 _TITLE_UNKNOWN, _LIMIT_EXCEEDED = 0x03, 0x02
-_MARGIN = 2  # connections beyond this many times the associations are closed without a word
+_MARGIN = 2  # more connections than this multiple of the allowed associations are closed without an answer
 
 
 class Door:
-    """Who is in, and who may come in.
+    """Counts connections and decides who may connect.
 
     Args:
-        intake: Where messages go, with the bounds.
-        peers: Who may send; everybody where it is empty.
+        intake: Receives the messages; it holds the limits.
+        peers: The peers that may send films; everyone if empty.
     """
 
     def __init__(self, intake: Intake, peers: tuple[Peer, ...]) -> None:
@@ -50,7 +49,7 @@ class Door:
         self._num_ever = 0
 
     def enter(self, address: str) -> bool:
-        """Count a connection; False where there are far too many."""
+        """Count a new connection; return False if there are far too many."""
         with self._lock:
             if self._connections.total() >= _MARGIN * self.limits.associations:
                 return False
@@ -60,7 +59,7 @@ class Door:
             return True
 
     def leave(self, address: str) -> None:
-        """Count a connection no more."""
+        """Count a connection that has ended."""
         with self._lock:
             self._connections -= Counter({address: 1})
 
@@ -71,7 +70,7 @@ class Door:
             return self._num_ever
 
     def admit(self, event: evt.Event) -> None:
-        """Reject an association that may not be, before it is negotiated."""
+        """Reject an association that is not allowed, before it is negotiated."""
         association = event.assoc
         request = association.requestor.primitive
         title = str(request.calling_ae_title or "") if request is not None else ""
@@ -82,7 +81,7 @@ class Door:
         if not may_send(title, address, self._peers):
             self._reject(association, (_REJECTED, _BY_USER, _TITLE_UNKNOWN), "--accept-from does not name it")
         elif crowded:
-            self._reject(association, (_TRY_AGAIN, _BY_PRESENTATION, _LIMIT_EXCEEDED), "too many at present")
+            self._reject(association, (_TRY_AGAIN, _BY_PRESENTATION, _LIMIT_EXCEEDED), "there are too many")
 
     def _reject(self, association: Association, words: tuple[int, int, int], reason: str) -> None:
         number = association_number(association)
@@ -92,7 +91,7 @@ class Door:
 
 
 class _Handler(RequestHandler):
-    """One connection: from its first byte to the last, in a thread of its own."""
+    """Serves one connection in its own thread."""
 
     server: NodeServer
 
@@ -112,27 +111,27 @@ class _Handler(RequestHandler):
             association.join()
         finally:
             cast(Messages, association.dimse).close()
-            cast(socket.socket, self.request).close()  # pynetdicom leaves it open where the peer was quicker
+            cast(socket.socket, self.request).close()  # pynetdicom leaves it open if the peer closed first
             self.server.door.leave(str(self.client_address[0]))
 
 
 class _Reader:
-    """Reads pieces of the protocol: none is longer, and none takes longer, than the limits say."""
+    """Reads PDUs within the limits of length and time."""
 
     def __init__(self, connection: socket.socket, limits: NodeLimits) -> None:
         self._connection, self._limits = connection, limits
-        connection.settimeout(limits.idle_seconds)  # for what is sent, too
+        connection.settimeout(limits.idle_seconds)  # also for sending
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return so many bytes, fewer where the peer ended."""
+        """Return this number of bytes, or fewer if the peer ended."""
         if nr_bytes > self._limits.pdu_bytes:
-            raise OSError("a piece of the protocol that is too long")
+            raise OSError("the PDU is too long")
         end = time.monotonic() + self._limits.idle_seconds
         read = bytearray()
         while len(read) < nr_bytes:
             left = end - time.monotonic()
             if left <= 0:
-                raise TimeoutError("a piece of the protocol that does not come")
+                raise TimeoutError("the PDU did not arrive in time")
             self._connection.settimeout(left)
             piece = self._connection.recv(min(nr_bytes - len(read), 1 << 16))
             if not piece:
@@ -143,7 +142,7 @@ class _Reader:
 
 
 class NodeServer(ThreadedAssociationServer):
-    """pynetdicom's server with the bounds of a door."""
+    """pynetdicom's server with the limits of a door."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -154,19 +153,19 @@ class NodeServer(ThreadedAssociationServer):
         super().__init__(*arguments, **words)
 
     def verify_request(self, _request: Any, client_address: Any) -> bool:
-        """Return whether a connection may be; else it is closed."""
+        """Return whether a connection is allowed; otherwise it is closed."""
         return self.door.enter(str(client_address[0]))
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:
-        """Say nothing of a connection that ended before it was one."""
+        """Ignore errors of connections that ended early."""
 
     def shutdown(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         BaseServer.shutdown(self)
         self.server_close()
 
     def end(self, seconds: float) -> None:
-        """Take no more connections, wait so long for films that are on their way in, and leave all associations."""
+        """Accept no more connections, wait up to ``seconds`` for films that are arriving, and end all associations."""
         self.shutdown()
         end = time.monotonic() + seconds
         for association in self.active_associations:
@@ -176,21 +175,21 @@ class NodeServer(ThreadedAssociationServer):
             if association.is_established:
                 threading.Thread(target=association.abort, daemon=True).start()  # it may wait for a silent peer
             elif connection is not None and connection.socket is not None:
-                with contextlib.suppress(OSError):  # it has not said who it is
+                with contextlib.suppress(OSError):  # no association was requested yet
                     connection.socket.shutdown(socket.SHUT_RDWR)
 
 
 def open_server(ae: AE, address: tuple[str, int], door: Door, handlers: list[Any]) -> NodeServer:
-    """Listen at an address, in a thread of its own.
+    """Listen at an address, in a separate thread.
 
     Args:
-        ae: The application entity, with what it supports; its time limits and number of associations become the door's.
+        ae: The application entity with its supported contexts. Its limits are set to those of the door.
         address: Host and port.
-        door: Who may come in.
-        handlers: What is called when, as pynetdicom takes it.
+        door: Decides who may connect.
+        handlers: Event handlers of pynetdicom.
 
     Raises:
-        OSError: Nobody can listen there.
+        OSError: The address cannot be used.
     """
     limits = door.limits
     ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = limits.idle_seconds

@@ -1,9 +1,9 @@
-"""What stands around the service: who may ask, the headers of every answer, errors in one shape, and counting.
+"""The guard around the service: checks access, adds security headers, gives errors one shape, and counts requests.
 
-A page on the internet can make a browser send requests to this computer. Without a token the server therefore answers
-only to the names of this computer (a foreign name in Host is DNS rebinding) and only to its own page (Origin). With a
-token neither matters: a foreign page does not know it. Two of either are refused in any case: programs on the way might
-each believe another one.
+A page on the internet can make a browser send requests to this computer. Without a token the server therefore accepts
+only the names of this computer in Host (another name means DNS rebinding) and only its own page in Origin. With a token
+both are ignored, because another page does not know the token. A request with two such headers is always refused,
+because proxies may read different ones.
 
 Source: OWASP REST Security Cheat Sheet; RFC 6750 (bearer tokens); RFC 9112, 3.2 (Host), 9.6 (closing a connection).
 """
@@ -29,8 +29,8 @@ __all__ = ["Guard", "is_loopback"]
 
 _LOG = logging.getLogger("hilum.serve")
 _DISCARD_SECONDS = 10.0
-_PIECE_BYTES = 64 * 1024  # of an answer; the server holds one, whatever the client reads
-_MARGIN_SECONDS = 1.0  # so that the connection, which looks at the same limit, ends first and without noise
+_PIECE_BYTES = 64 * 1024  # size of a piece of a response; the server holds one until the client reads it
+_MARGIN_SECONDS = 1.0  # lets the connection, which has the same limit, end first
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z.-]+))(?::(?P<port>[0-9]{1,5}))?")
 _SECURITY_HEADERS = tuple(
     (name.encode(), value.encode())
@@ -55,7 +55,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host name or address, without a port, means this computer and nothing else."""
+    """Return whether a host name or address (without a port) always means this computer."""
     if host.lower() == "localhost":
         return True
     try:
@@ -66,7 +66,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _names_this_computer(host: str) -> bool:
-    """Return whether a Host header, matched in full, names this computer: a name or address and perhaps a port."""
+    """Return whether a Host header names this computer, with or without a port."""
     match = _HOST.fullmatch(host)
     if match is None or int(match["port"] or 0) > 65535:
         return False
@@ -78,11 +78,11 @@ class Guard:
 
     Args:
         app: The service.
-        token: What a caller must know, or None.
-        open_paths: Paths that need no token: the page itself, and what tells whether the server lives.
-        known_paths: The service's paths; any other is counted as ``other``.
-        metrics: Where requests are counted.
-        limits: How long a client may leave an answer unread.
+        token: The token that clients must send, or None.
+        open_paths: Paths that need no token: the page and the health checks.
+        known_paths: The paths of the service; any other is counted as ``other``.
+        metrics: Counts the requests.
+        limits: How long a client may take to read a response.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Guard:
             await self._answer(exchange, error)
         except _Unread:  # the client does not take its answer
             return
-        except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer and the log no name
+        except Exception as error:  # noqa: BLE001 - the client gets an answer, and the log holds no name
             _LOG.error("A request failed: %s", where_it_failed(error))
             await self._answer(exchange, internal_error())
         path = scope["path"] if scope["path"] in self._known_paths else "other"
@@ -125,7 +125,7 @@ class Guard:
         self._metrics.request(method=method, path=path, status=exchange.status, seconds=seconds)
 
     async def _answer(self, exchange: _Exchange, error: HttpError) -> None:
-        if exchange.status:  # too late for another answer
+        if exchange.status:  # the response has begun
             return
         self._metrics.turned_away(error.kind)
         body = error_body(error)
@@ -156,22 +156,24 @@ class Guard:
 
 
 def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse a request that says twice which host it is for, or where it comes from."""
+    """Refuse a request with two Host or two Origin headers."""
     names = [name.lower() for name, _ in headers]
     for name, status, kind in ((b"host", 400, "InvalidRequest"), (b"origin", 403, "ForeignOrigin")):
         if names.count(name) > 1:
             title = name.decode().capitalize()
-            raise HttpError(status, kind, f"The request has more than one header {title}.", fix=f"Send one {title}.")
+            raise HttpError(
+                status, kind, f"The request has more than one {title} header.", fix=f"Send one {title} header."
+            )
 
 
 def _check_host(headers: dict[bytes, str]) -> None:
-    """Turn away what a page from elsewhere made a browser send."""
+    """Refuse a request that another site made a browser send."""
     host = headers.get(b"host", "")
     if not _names_this_computer(host):
         raise HttpError(
             403,
             "ForeignHost",
-            "The request names another host than this computer.",
+            "The request names a host other than this computer.",
             fix="Use http://127.0.0.1 or http://localhost, or start the server with --token.",
         )
     origin = headers.get(b"origin")
@@ -185,14 +187,14 @@ def _check_host(headers: dict[bytes, str]) -> None:
 
 
 class _Unread(Exception):
-    """The client does not read its answer."""
+    """The client does not read its response."""
 
 
 class _Exchange:
-    """One request and its answer.
+    """One request and its response.
 
-    An answer may be ready before the body was read: the request is turned away. To close the connection then would
-    make the client's system discard the answer, so the rest of the body is read first, for a while, and thrown away.
+    If a request is refused before its body was read, the rest of the body is read and discarded for a while. Without
+    this, closing the connection would make the client's system discard the response.
     """
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limits: Limits) -> None:
@@ -224,7 +226,7 @@ class _Exchange:
         await self._write(message)
 
     async def _write(self, message: Message) -> None:
-        """Send a message, a long body in pieces: each waits until the client has read the one before."""
+        """Send a message; a long body goes in pieces, each after the client has read the one before."""
         body, seconds = message.get("body", b""), self._limits.write_seconds + _MARGIN_SECONDS
         try:
             async with asyncio.timeout(seconds + len(body) / self._limits.write_bytes_per_second):

@@ -1,4 +1,4 @@
-"""The error of a request, as opposed to that of a film: every one leaves the server in the same JSON shape."""
+"""Errors of HTTP requests; all have the same JSON shape."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["HttpError", "error_body", "error_status"]
 
 
 class HttpError(HilumError):
-    """A request that is turned away.
+    """The error of a refused request.
 
     Args:
         status: The HTTP status, 400 to 599.
-        kind: What stands under ``type`` in the JSON, such as ``Busy``.
+        kind: The ``type`` in the JSON, such as ``Busy``.
         message: What happened.
         fix: What the caller can do about it.
         headers: Headers of the response, such as Retry-After.
@@ -35,7 +35,7 @@ class HttpError(HilumError):
         return _rebuild, (self.status, self.kind, self.message, self.fix, self.headers)
 
     def to_dict(self) -> dict[str, str]:
-        """Return the one JSON shape of an error: type, message, fix."""
+        """Return the JSON object of the error: type, message, fix."""
         return {"type": self.kind, "message": self.message, "fix": self.fix}
 
 
@@ -44,7 +44,7 @@ def _rebuild(status: int, kind: str, message: str, fix: str, headers: dict[str, 
 
 
 def error_status(error: HilumError) -> int:
-    """Return the HTTP status of any of hilum's errors."""
+    """Return the HTTP status of an error."""
     return error.status if isinstance(error, HttpError) else error.http_status
 
 

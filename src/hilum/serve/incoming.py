@@ -1,7 +1,7 @@
-"""Messages of the DICOM node on their way in: within bounds, and data sets on the disk from their first byte on.
+"""Incoming messages of the DICOM node: their limits, and data sets that are written to disk while they arrive.
 
-pynetdicom keeps what a peer sends in memory until it has been served. Here a data set is a file of the spool while it
-comes in. A peer that goes beyond a bound or breaks the protocol is left; the others go on.
+pynetdicom keeps a message in memory until it is complete. Here a data set goes into a file of the spool. If a peer
+exceeds a limit or breaks the protocol, its association is aborted; the others continue.
 
 Source: DICOM PS3.8 annex E (messages in pieces).
 """
@@ -40,16 +40,16 @@ _COMMAND = 1  # a bit of a message control header, PS3.8 E.2
 
 
 class BrokenBound(Exception):
-    """A peer goes beyond a bound; the words say which."""
+    """A peer exceeds a limit; the text says which, as the end of "it sent ..."."""
 
 
 class Intake:
-    """Where messages go, and how many bytes of data sets each address has under way.
+    """Counts the bytes of arriving data sets for each address.
 
     Args:
-        spool: Where data sets go.
-        limits: The bounds.
-        log: Where peers that are left are noted.
+        spool: The folder for data sets.
+        limits: The limits of a peer.
+        log: Where aborted associations are logged.
     """
 
     def __init__(self, spool: Spool, limits: NodeLimits, log: NodeLog) -> None:
@@ -58,20 +58,20 @@ class Intake:
         self._bytes: Counter[str] = Counter()
 
     def take(self, address: str, num_bytes: int) -> None:
-        """Count bytes of data sets under way; negative ones are given back."""
+        """Count bytes of an arriving data set; a negative number gives them back."""
         with self._lock:
             if num_bytes > 0 and self._bytes[address] + num_bytes > self.limits.peer_bytes:
-                raise BrokenBound(f"more than {_mb(self.limits.peer_bytes)} under way from one address")
+                raise BrokenBound(f"more than {_mb(self.limits.peer_bytes)} at the same time from one address")
             self._bytes[address] += num_bytes
-            self._bytes += Counter()  # leaves those out that have none
+            self._bytes += Counter()  # removes addresses with 0 bytes
 
 
 class IncomingFilm(io.BytesIO):
-    """A data set on its way in: pynetdicom writes to it as to memory, and it lies in a file of the spool.
+    """An arriving data set: pynetdicom writes to it as to memory, and the bytes go into a file of the spool.
 
     Attributes:
         arrival: The file; None before the first byte.
-        failure: Why it could not be written, where that is so; what still comes in is then passed over.
+        failure: The error if the file cannot be written; the rest of the data set is then ignored.
     """
 
     def __init__(self, message: DIMSEMessage, association: Association, intake: Intake) -> None:
@@ -84,7 +84,7 @@ class IncomingFilm(io.BytesIO):
         self.failure: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Take a piece of the data set."""
+        """Write a piece of the data set."""
         limits = self._intake.limits
         if not isinstance(self._message, C_STORE_RQ):
             raise BrokenBound("a data set that belongs to no film")
@@ -106,7 +106,7 @@ class IncomingFilm(io.BytesIO):
         return len(data)
 
     def close(self) -> None:
-        """Give the bytes back, and remove the file where it was not kept."""
+        """Give the bytes back, and remove the file if it was not kept."""
         if not self.closed:
             self._discard()
             self._intake.take(self._address, -self._num_bytes)
@@ -118,7 +118,7 @@ class IncomingFilm(io.BytesIO):
             self.arrival.discard()
 
     def _meta(self) -> bytes:
-        """Return preamble and file meta information, from what the request and the association say."""
+        """Return preamble and file meta information, made from the request and the association."""
         command = self._message.command_set
         context = next(one for one in self._association.accepted_contexts if one.context_id == self._message.context_id)
         meta = create_file_meta(
@@ -130,11 +130,11 @@ class IncomingFilm(io.BytesIO):
 
 
 class Messages(DIMSEServiceProvider):
-    """The messages of one association, each within its bounds; it is aborted where one is not.
+    """The messages of one association. If one exceeds a limit, the association is aborted.
 
     Attributes:
         number: The association's running number.
-        left: Whether the node has left it, and passes over what still comes.
+        left: Whether the node has aborted it; further messages are ignored.
     """
 
     def __init__(self, association: Association, intake: Intake, number: int) -> None:
@@ -146,7 +146,7 @@ class Messages(DIMSEServiceProvider):
         self.left = False
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take pieces of a message; never raises."""
+        """Receive pieces of a message; never raises."""
         if self.left:
             return
         try:
@@ -154,16 +154,16 @@ class Messages(DIMSEServiceProvider):
                 self._receive(primitive)
         except BrokenBound as error:
             self._leave(f"it sent {error}")
-        except Exception as error:  # noqa: BLE001 - whatever broken bytes bring about
+        except Exception as error:  # noqa: BLE001 - broken bytes may raise anything
             self._leave(f"it broke the protocol ({type(error).__name__})")
 
     @property
     def busy(self) -> bool:
-        """Whether a film is on its way in, or waits for its answer."""
+        """Whether a film is arriving or waits for its answer."""
         return any(not film.closed for film in tuple(self._films))
 
     def close(self) -> None:
-        """Remove what is left of films that did not come through."""
+        """Remove the files of incomplete films."""
         self.left = True
         for film in tuple(self._films):
             film.close()
@@ -171,7 +171,7 @@ class Messages(DIMSEServiceProvider):
 
     def _receive(self, primitive: P_DATA) -> None:
         if self.msg_queue.qsize() >= self._intake.limits.waiting_messages:
-            raise BrokenBound("one message after the other without waiting for answers")
+            raise BrokenBound("too many messages without waiting for answers")
         for _, data in primitive.presentation_data_value_list:
             if data[0] & _COMMAND:
                 self._num_command_bytes += len(data)
@@ -192,23 +192,23 @@ class Messages(DIMSEServiceProvider):
     def _leave(self, reason: str) -> None:
         self.left = True
         self._intake.log.warning(f"Aborted the association: {reason}.", About(self.number))
-        threading.Thread(target=self.assoc.abort, daemon=True).start()  # waits for the thread that this runs in
+        threading.Thread(target=self.assoc.abort, daemon=True).start()  # abort waits for this thread
 
 
 def association_number(association: Association) -> int | None:
-    """Return the running number of an association that came in."""
+    """Return the running number of an incoming association."""
     messages = association.dimse
     return messages.number if isinstance(messages, Messages) else None
 
 
 def is_busy(association: Association) -> bool:
-    """Return whether a film is on its way in by an association."""
+    """Return whether a film is arriving by an association."""
     messages = association.dimse
     return isinstance(messages, Messages) and messages.busy
 
 
 def is_left(association: Association) -> bool:
-    """Return whether the node has left an association and said why."""
+    """Return whether the node has aborted an association and logged the reason."""
     messages = association.dimse
     return isinstance(messages, Messages) and messages.left
 

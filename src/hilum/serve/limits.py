@@ -1,4 +1,4 @@
-"""How much server and node take on: of one request or peer, and of all that are under way."""
+"""Limits of the server and of the DICOM node, and how failures are logged."""
 
 from __future__ import annotations
 
@@ -17,23 +17,20 @@ def _decoders() -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds that keep a server answering, whatever it is sent.
-
-    A film's pixels are bounded by the decoder itself, from the header, before any memory is taken
-    (`hilum.film.decode.MAX_PIXELS`).
+    """The limits of the HTTP server. The decoder itself limits the pixels of a film (`hilum.film.decode.MAX_PIXELS`).
 
     Attributes:
         body_bytes: Largest body of one request.
         films: Most films in one request.
-        queue_films: Most films that wait or are being judged; a request that does not fit is answered 503.
-        bodies_bytes: Most bytes of all bodies and unread answers under way; what does not fit is answered 503.
-        decoders: How many films are decoded at once; a film of the most pixels takes about 1 GB meanwhile.
+        queue_films: Most films that wait or are being judged; beyond this a request gets 503.
+        bodies_bytes: Most bytes of all bodies and unread responses in memory; beyond this a request gets 503.
+        decoders: How many films are decoded at the same time; the largest film needs about 1 GB.
         batch_films: Most films in one micro-batch.
-        header_seconds: How long a client may take over the headers of a request.
-        body_seconds: How long a client may take over a body.
-        answer_seconds: How long a request waits for its answers before it is answered 503.
-        write_seconds: How long a client may leave a piece of the response unread.
-        write_bytes_per_second: How fast a client has to read at the least, beyond the first `write_seconds`.
+        header_seconds: Time for the headers of a request.
+        body_seconds: Time for the body of a request.
+        answer_seconds: Time after which a request without its answers gets 503.
+        write_seconds: Time in which a client must read a piece of the response.
+        write_bytes_per_second: Lowest reading speed of a client, after the first `write_seconds`.
     """
 
     body_bytes: int = 128 * 1024 * 1024
@@ -51,18 +48,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class NodeLimits:
-    """The bounds that keep a DICOM node taking films, whatever a peer sends.
+    """The limits of the DICOM node.
 
     Attributes:
-        film_bytes: Largest data set; the association that sends more is aborted.
-        peer_bytes: Most bytes of data sets that one address has under way.
-        associations: Most associations at a time; another is rejected, to be tried again.
+        film_bytes: Largest data set; an association that sends more is aborted.
+        peer_bytes: Most bytes of data sets that arrive from one address at a time.
+        associations: Most associations at a time; further ones are rejected and may try again.
         peer_associations: Most associations of one address at a time.
-        idle_seconds: How long an association may be silent, in the middle of a message too, before it is aborted.
-        film_seconds: How long one data set may take to come in.
-        pdu_bytes: Largest piece of the protocol; the node asks for pieces of 16 KB.
+        idle_seconds: Time without data, also within a message, after which an association is aborted.
+        film_seconds: Time for one data set.
+        pdu_bytes: Largest PDU; the node asks for 16 KB.
         command_bytes: Largest command of a message.
-        waiting_messages: Most messages that a peer may send ahead; by the standard it waits for each answer.
+        waiting_messages: Most messages sent without waiting for answers; the standard requires to wait for each.
     """
 
     film_bytes: int = MAX_BYTES
@@ -76,13 +73,10 @@ class NodeLimits:
     waiting_messages: int = 8
 
 
-# Where a failure happened, told without its words.
-
-
 def where_it_failed(error: BaseException) -> str:
-    """Return an exception's class and the lines it passed through, for the log.
+    """Return the class and the code lines of an exception, for the log.
 
-    Its message is left out: it may hold a file's name, and that a patient's.
+    The message is left out: it may hold a file name, and this may hold a patient's name.
     """
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}" for frame in frames[-6:]]

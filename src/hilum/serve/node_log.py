@@ -1,7 +1,7 @@
-"""The node's log: one line an event, with its time, level, association and study, and no word about a patient.
+"""The log of the DICOM node: one line for each event, without any data of a patient.
 
-Studies and films are named by a keyed hash of their identifiers: whoever reads the log can follow a study through it,
-but cannot find out which one it is, not even with the identifier at hand. The key lies in the spool.
+Studies and films appear as keyed hashes of their identifiers. A reader can follow a study through the log, but cannot
+find out which study it is. The key is in the spool.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _LIBRARIES = ("pydicom", "pynetdicom", "highdicom")
 
 @dataclass(frozen=True)
 class About:
-    """What a line of the log is about.
+    """The subject of a line of the log.
 
     Attributes:
-        association: The running number of the association that a film came by; None where there is none.
-        study: What stands for the study.
-        film: What stands for the film; its files' names in the spool begin with it.
+        association: The running number of the association, or None.
+        study: The hash of the study.
+        film: The hash of the film; names of its files in the spool begin with it.
     """
 
     association: int | None = None
@@ -46,11 +46,11 @@ _NOTHING = About()
 
 
 class NodeLog:
-    """Writes what happens in a node.
+    """Writes the log of a node.
 
     Args:
         say: Shows one line.
-        as_json: One JSON object a line, for programs; else plain text.
+        as_json: Write each line as a JSON object instead of plain text.
     """
 
     def __init__(self, say: Callable[[str], None], *, as_json: bool = False) -> None:
@@ -58,15 +58,15 @@ class NodeLog:
         self._as_json = as_json
 
     def info(self, text: str, about: About = _NOTHING) -> None:
-        """Note what went as it should."""
+        """Log a normal event."""
         self._write("INFO", text, about)
 
     def warning(self, text: str, about: About = _NOTHING) -> None:
-        """Note what somebody may have to look at: a film or a peer that was refused, an archive that is away."""
+        """Log an event that may need attention: a refused film or peer, an archive that cannot be reached."""
         self._write("WARNING", text, about)
 
     def error(self, text: str, about: About = _NOTHING) -> None:
-        """Note what keeps the node from its work."""
+        """Log an event that stops the node from working."""
         self._write("ERROR", text, about)
 
     def _write(self, level: str, text: str, about: About) -> None:
@@ -81,10 +81,9 @@ class NodeLog:
 
 @contextmanager
 def libraries_kept_quiet(log: NodeLog) -> Iterator[None]:
-    """Keep what DICOM libraries say out of the process's output: their words hold values of elements.
+    """Silence the DICOM libraries, because their messages hold values of elements. It changes the whole process.
 
-    For a process that is a node and nothing else: warnings belong to the process. Of an exception that ends a thread
-    its class and place are logged, without its message.
+    If an exception ends a thread, its class and place are logged, but not its message.
     """
 
     def ended(failure: threading.ExceptHookArgs) -> None:
@@ -94,7 +93,7 @@ def libraries_kept_quiet(log: NodeLog) -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in _LIBRARIES}
     hook = threading.excepthook
     with warnings.catch_warnings():
-        if not sys.warnoptions:  # else somebody wants to see them
+        if not sys.warnoptions:  # the user has not asked for warnings
             warnings.simplefilter("ignore")
         threading.excepthook = ended
         for name in _LIBRARIES:

@@ -1,4 +1,4 @@
-"""Pictures that travel inside JSON, as PNG data URIs: the film as a person sees it, and the evidence laid over it."""
+"""Pictures for JSON answers, as PNG data URIs: the film and its heat maps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from hilum.run.heatmap import heat, overlay
 
 __all__ = ["display_pictures", "heatmap_picture"]
 
-_FILM_SIDE_PX = 1536  # enough to zoom into a lung, and a few MB at most
-_HEAT_SIDE_PX = 320  # evidence comes on a grid of about 14 x 14: more pixels would say no more
+_FILM_SIDE_PX = 1536  # enough to zoom into a lung; a few MB at most
+_HEAT_SIDE_PX = 320  # the evidence has only about 14 x 14 values
 _URI = "data:image/png;base64,"
 
 
@@ -28,9 +28,9 @@ def heatmap_picture(data: bytes, radiograph: Radiograph, answer: Answer, finding
     """Return the picture that ``predict --heatmaps`` writes, as a data URI.
 
     Args:
-        data: The film's bytes; a JPEG was decoded too small to look at and is decoded again.
+        data: The film's bytes; a JPEG is decoded again, as it was judged at a smaller size.
         radiograph: The film as it was judged.
-        answer: What was said of it.
+        answer: Its answer.
         findings: The model's findings, in the order of the answer's activation.
     """
     shown = _enlarged(data, radiograph, DISPLAY_PX)
@@ -39,13 +39,7 @@ def heatmap_picture(data: bytes, radiograph: Radiograph, answer: Answer, finding
 
 
 def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findings: Sequence[str]) -> dict[str, Any]:
-    """Return what a viewer needs: the film and, for each finding, a layer to lay over it.
-
-    Args:
-        data: The film's bytes.
-        radiograph: The film as it was judged.
-        answer: What was said of it.
-        findings: The model's findings, in the order of the answer's activation.
+    """Return the pictures for a viewer: the film and an overlay for each finding. Arguments as in `heatmap_picture`.
 
     Returns:
         ``width_px`` and ``height_px`` of the film's picture; ``film``, an 8-bit grey PNG, black and white at the 0.5th
@@ -73,7 +67,7 @@ def display_pictures(data: bytes, radiograph: Radiograph, answer: Answer, findin
 
 
 def _enlarged(data: bytes, radiograph: Radiograph, side_px: int) -> Radiograph:
-    """Return the film with sides of that length where it has them; only a JPEG was decoded at a reduced scale."""
+    """Return the film with sides of at least this length if possible; only a JPEG was decoded at a smaller size."""
     return decode(data, min_side_px=side_px, apart=True) if radiograph.file_format == "jpeg" else radiograph
 
 
@@ -84,7 +78,7 @@ def _png(pixels: np.ndarray) -> str:
 
 
 def _layer(warmth: np.ndarray) -> str:
-    """Return (H, W) in [0, 1] as a PNG of 256 colours, each as opaque as it is warm."""
+    """Return (H, W) in [0, 1] as a PNG of 256 colours; a higher value is more opaque."""
     colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1].copy()
     opacity = np.arange(256, dtype=np.uint8)
     numbers = (warmth * 255).astype(np.uint8)

@@ -1,8 +1,7 @@
-"""One engine for all requests: a bounded queue of films, a few threads that decode, and micro-batches.
+"""The queue of films of the server: a limited number of films, a pool of threads, and micro-batches for the engine.
 
-A film is decoded, prepared and answered for in one thread of a pool. Between, it waits with whatever other films are
-ready for the engine, which takes them together. Each film of a micro-batch is computed on a core of its own, so the
-company it is in does not change its answer.
+One thread decodes and preprocesses a film and makes its answer. In between, the engine computes all films that are
+ready in one micro-batch. Each film has a core of its own, so the other films do not change its answer.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _LONGEST_WAIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Upload:
-    """A film as it was sent: the name the client gave it, and its bytes."""
+    """A film as it was sent: its name and its bytes."""
 
     name: str
     data: bytes
@@ -53,11 +52,11 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class JudgedFilm:
-    """What became of one film.
+    """One film with its answer.
 
     Attributes:
         answer: The answer, or why the film could not be read.
-        pictures: Keys that the film's JSON object has beyond those of the answer.
+        pictures: Additional keys of the film's JSON object.
     """
 
     answer: Answer | UnreadFilm
@@ -73,8 +72,8 @@ class FilmQueue:
 
     Args:
         classifier: The model.
-        limits: How many films it takes on.
-        metrics: Where films and batches are counted.
+        limits: The limits of the server.
+        metrics: Counts films and batches.
     """
 
     def __init__(self, classifier: Classifier, limits: Limits, metrics: Metrics) -> None:
@@ -85,7 +84,7 @@ class FilmQueue:
         self._batches = _MicroBatches(classifier, limits.batch_films, metrics)
         self._lock = threading.Lock()
         self._num_films = 0
-        self._film_seconds = 0.1  # between two answers while films wait; a running mean
+        self._film_seconds = 0.1  # time to judge a film; a running mean
 
     @property
     def num_films(self) -> int:
@@ -93,34 +92,30 @@ class FilmQueue:
         return self._num_films
 
     def busy(self) -> HttpError:
-        """Return the answer to a request that finds no room, with the time after which to try again."""
+        """Return the error for a request that does not fit into the queue, with the time to wait."""
         wait = math.ceil(self._num_films * self._film_seconds / self._limits.decoders)
         wait = min(max(wait, 1), _LONGEST_WAIT_SECONDS)
         return HttpError(
             503,
             "Busy",
-            f"The server has {self._num_films} films to judge and takes no more at present.",
+            f"The server has {self._num_films} films to judge and cannot accept more now.",
             fix=f"Send the request again in {wait} s.",
             headers={"Retry-After": str(wait)},
         )
 
     def check_room(self) -> None:
-        """Turn a request away before its body is read, where not even one film would fit.
-
-        Raises:
-            HttpError: 503.
-        """
+        """Raise HttpError 503 if the queue is full; call it before the body is read."""
         if self._num_films >= self._limits.queue_films:
             raise self.busy()
 
     def submit(self, films: Sequence[Upload], pictures: Pictures) -> list[Future[JudgedFilm]]:
-        """Take all films of a request, or none.
+        """Add all films of a request to the queue, or none.
 
         Returns:
-            A future a film, in order. One that is cancelled before its film's turn costs nothing.
+            A future for each film, in order. It can be cancelled until the film is started.
 
         Raises:
-            HttpError: 503, there is no room for so many.
+            HttpError: 503, the films do not fit into the queue.
         """
         with self._lock:
             if self._num_films + len(films) > self._limits.queue_films:
@@ -134,7 +129,7 @@ class FilmQueue:
         return futures
 
     def close(self) -> None:
-        """Finish what was taken, then stop the threads."""
+        """Judge the films in the queue, then stop the threads."""
         self._pool.shutdown(wait=True)
         self._batches.close()
 
@@ -159,7 +154,7 @@ class FilmQueue:
             answer, more = UnreadFilm(film.name, error), {}
         except DecodersStopped:
             answer, more = UnreadFilm(film.name, shutting_down()), {}
-        except Exception as error:  # noqa: BLE001 - one film must not take the others of its request with it
+        except Exception as error:  # noqa: BLE001 - one film must not fail the others of its request
             _LOG.error("A film failed: %s", where_it_failed(error))
             answer, more = UnreadFilm(film.name, internal_error()), {}
         seconds = time.perf_counter() - started
@@ -169,7 +164,7 @@ class FilmQueue:
 
 
 class _MicroBatches:
-    """A thread that gives the engine all films that are ready, several at a time."""
+    """A thread that passes all films that are ready to the engine, several at a time."""
 
     def __init__(self, classifier: Classifier, max_films: int, metrics: Metrics) -> None:
         self._engine = classifier.engine
@@ -180,7 +175,7 @@ class _MicroBatches:
         self._thread.start()
 
     def run(self, film: np.ndarray) -> tuple[Outputs, int]:
-        """Return the outputs of the batch that a film (1, S, S) went into, and its place there."""
+        """Return the outputs of the batch with a film (1, S, S), and the film's position in it."""
         future: Future[tuple[Outputs, int]] = Future()
         self._ready.put((film, future))
         return future.result()
@@ -208,7 +203,7 @@ class _MicroBatches:
     def _run(self, batch: list[tuple[np.ndarray, Future[tuple[Outputs, int]]]]) -> None:
         try:
             outputs = self._engine.run(np.stack([film for film, _ in batch]))  # (N, 1, S, S)
-        except Exception as error:  # noqa: BLE001 - it belongs to those who wait, and the thread must live
+        except Exception as error:  # noqa: BLE001 - the waiting threads raise it; this thread must live
             for _, future in batch:
                 future.set_exception(error)
             return
@@ -218,10 +213,10 @@ class _MicroBatches:
 
 
 def shutting_down() -> HttpError:
-    """Return the answer to what comes too late to be finished."""
+    """Return the error for a request during the shutdown."""
     return HttpError(503, "ShuttingDown", "The server is shutting down.", headers={"Retry-After": "5"})
 
 
 def internal_error() -> HttpError:
-    """Return the answer to what should not have happened; it tells nothing of the inside."""
+    """Return the error for an unexpected failure; it holds no details."""
     return HttpError(500, "InternalError", "The server failed on this.", fix="Report it with the server's log.")

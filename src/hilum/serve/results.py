@@ -1,4 +1,4 @@
-"""From a film to its results: judged as `hilum predict` judges it, answered as DICOM objects of its study."""
+"""The DICOM results of a film: a structured report and a heat map."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ from hilum.version import __version__
 
 __all__ = ["HEAT_MAP", "REPORT", "captioned_heat_map", "film_results", "heat_map_capture"]
 
-# The heat map of one film as a secondary capture: where the evidence lies, with a caption that says what it is.
-#
-# Source: DICOM PS3.3 A.8.1 (Secondary Capture Image), C.7.6.1 (General Image), C.8.6.
+# --- heat map: DICOM PS3.3 A.8.1 (Secondary Capture Image), C.7.6.1 (General Image), C.8.6 ----------------------------
 
 _SERIES_NUMBER = 9902
-_LEAST_WIDTH_PX, _LONGEST_SIDE_PX = 640, 1024  # so that the caption can be read; that of heat maps
-_COLOURS = cv2.COLORMAP_INFERNO  # as in heat maps
+_LEAST_WIDTH_PX, _LONGEST_SIDE_PX = 640, 1024  # the caption needs the width
+_COLOURS = cv2.COLORMAP_INFERNO
 _PAPER, _INK, _SIGNAL = (0, 0, 0), (235, 235, 235), (255, 196, 0)
 
 
@@ -50,11 +48,11 @@ def heat_map_capture(
     """Return the heat map of a film's likeliest finding.
 
     Args:
-        film: The film's elements; its study and patient become the capture's.
-        radiograph: The film decoded.
-        answer: What the model says of it; accepted.
-        metadata: The model's.
-        content: The film's content key; the capture's identifiers follow from it, too.
+        film: The film's elements; study and patient are copied from it.
+        radiograph: The decoded film.
+        answer: Its answer; the film must be accepted.
+        metadata: The model's metadata.
+        content: The film's content key, for the identifiers of the capture.
 
     Returns:
         A Secondary Capture in the film's study, RGB, uncompressed, with the research notice in the picture.
@@ -66,7 +64,7 @@ def heat_map_capture(
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        patient_orientation=("L", "F"),  # asked for by highdicom; the film's own takes its place below
+        patient_orientation=("L", "F"),  # highdicom needs it; replaced below
         study_instance_uid=str(film.StudyInstanceUID),
         series_instance_uid=derived_uid(uid, content, sha256, "heat map series"),
         series_number=_SERIES_NUMBER,
@@ -88,7 +86,7 @@ def heat_map_capture(
     capture.SourceImageSequence = [source]
     orientation = film.get("PatientOrientation") or []
     capture.PatientOrientation = list(orientation) if len(orientation) == 2 else []
-    # Nothing of the patient is burnt in by hilum, but what the film had stays: without its word, reckon with it.
+    # hilum burns in no patient data, but the film may have some. Unless the film says NO, assume it.
     stated = str(film.get("BurnedInAnnotation") or "").upper()
     capture.BurnedInAnnotation = "NO" if stated == "NO" else "YES"
     capture.LossyImageCompression = "01" if str(film.get("LossyImageCompression") or "") == "01" else "00"
@@ -99,16 +97,13 @@ def heat_map_capture(
 def captioned_heat_map(
     radiograph: Radiograph, activation: np.ndarray, answer: Answer, metadata: Metadata
 ) -> np.ndarray:
-    """Return the film with the evidence over it in colour, and above it what the picture shows and what it is not.
+    """Return the film with its heat map and a caption, (H, W, 3) uint8, red-green-blue.
 
     Args:
-        radiograph: The film decoded.
+        radiograph: The decoded film.
         activation: (h, w) float32 of the likeliest finding.
-        answer: What the model says of the film.
-        metadata: The model's.
-
-    Returns:
-        (H, W, 3) uint8, red-green-blue.
+        answer: The answer for the film.
+        metadata: The model's metadata.
     """
     picture = overlay(radiograph, activation, max_side_px=_LONGEST_SIDE_PX)
     scale = max(1.0, _LEAST_WIDTH_PX / picture.shape[1])
@@ -154,14 +149,13 @@ def film_results(classifier: Classifier, path: Path) -> dict[str, bytes]:
 
     Args:
         classifier: The model.
-        path: The film's file; messages call it by the first 12 letters of its name.
+        path: The film's file; messages name it by the first 12 letters.
 
     Returns:
-        REPORT, a structured report, and HEAT_MAP, a secondary capture; of a refused film only the report, with the
-        reasons.
+        REPORT (a structured report) and HEAT_MAP (a secondary capture); for a refused film only the report.
 
     Raises:
-        UndecodableFilm, UnsupportedFilm: The film cannot be judged; the message names no patient.
+        UndecodableFilm, UnsupportedFilm: The film cannot be judged. The message does not name the patient.
     """
     data, name = read_bytes(path), path.stem[:12]
     radiograph = classifier.decode(data, name)

@@ -1,4 +1,4 @@
-"""The shapes of the JSON, for the OpenAPI document that programs are written against."""
+"""The JSON objects of the service, for its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Error(_Shape):
     message: str
     fix: str = Field(description="What to do about it; may be empty.")
     refused: bool | None = Field(
-        default=None, description="True where the film can be read, but its file says that it is no film of a chest."
+        default=None, description="True if the film can be read, but its file says that it is not a chest film."
     )
 
 
 class ErrorBody(_Shape):
-    """The one shape of every error."""
+    """An error; all errors have this shape."""
 
     error: Error
     predictions: list[UnreadFilmBody] | None = Field(
-        default=None, description="Where films were sent and none could be read: the error of each."
+        default=None, description="If none of the films could be read: the error of each film."
     )
 
 
@@ -55,7 +55,7 @@ class ModelIdentity(_Shape):
 
 
 class Display(_Shape):
-    """What a viewer needs; every picture is a PNG data URI and fills the same rectangle."""
+    """The pictures for a viewer. Each is a PNG data URI and fills the same rectangle."""
 
     width_px: int
     height_px: int
@@ -64,31 +64,33 @@ class Display(_Shape):
 
 
 class Prediction(_Shape):
-    """What the model says of one film; the same object as a line of `hilum predict --format jsonl`."""
+    """The answer for one film; the same object as a line of `hilum predict --format jsonl`."""
 
     file: str
-    finding: str | None = Field(description="The likeliest finding; null where the film is refused.")
+    finding: str | None = Field(description="The likeliest finding; null if the film is refused.")
     probabilities: dict[str, float]
     set: list[str] = Field(description="The findings that cannot be ruled out; it always holds the likeliest.")
     above_threshold: list[str]
     accepted: bool
     reasons: list[Reason]
     disagreement: float | None = Field(
-        default=None, description="Of an ensemble, how far its members are apart; of other models absent."
+        default=None, description="How much the members of an ensemble differ; absent for other models."
     )
-    heatmap: str | None = Field(description="With heatmap=true a PNG data URI, else null. Where, not why.")
+    heatmap: str | None = Field(
+        description="With heatmap=true a PNG data URI, else null. It shows where the evidence is, not why."
+    )
     model: ModelIdentity
     display: Display | None = Field(default=None, description="With display=true; else absent.")
 
 
 class Predictions(_Shape):
-    """One object a film, in the order of the body."""
+    """One object for each film, in the order of the body."""
 
     predictions: list[Prediction | UnreadFilmBody]
 
 
 class FindingBody(_Shape):
-    """A finding the model knows."""
+    """A finding of the model."""
 
     name: str
     snomed_ct: str | None
@@ -97,7 +99,7 @@ class FindingBody(_Shape):
 
 
 class ModelCard(BaseModel):
-    """What the model says of itself."""
+    """The card of the model."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -114,12 +116,12 @@ class ModelCard(BaseModel):
     model_version: str = Field(description="The hilum version that made the file.")
     format_version: int
     decoder_version: int
-    notice: str | None = Field(description="What to know before relying on the figures: an earlier reading of films.")
+    notice: str | None = Field(description="A warning if the figures were measured with an earlier film decoder.")
     hilum_version: str = Field(description="The version of this server.")
     limits: dict[str, int]
 
 
 class Health(_Shape):
-    """Whether the server lives."""
+    """The state of the server."""
 
     status: Literal["ok", "ready"]

@@ -1,7 +1,7 @@
-"""Sending results to an archive, again and again until it has them.
+"""Sending results to an archive, with retries until the archive has them.
 
-While the archive is away all results wait, ever longer between two tries. One that the archive refuses waits alone and
-does not hold up the others. Nothing is ever given up: an archive that is mended gets everything.
+If the archive cannot be reached, all results wait, with longer and longer pauses. A result that the archive refuses
+waits alone; the others are sent. No result is ever dropped.
 
 Source: C-STORE, DICOM PS3.7 9.1.1; its statuses, PS3.4 B.2.3.
 """
@@ -34,13 +34,13 @@ __all__ = ["Archive", "Peer", "Sender", "checked_ae_title", "may_send", "parse_a
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 60
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
-_STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # success, and success with a remark
-_ALREADY_THERE = 0x0111  # duplicate SOP instance: it came through before, and the answer was lost
+_STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # success, and success with a warning
+_ALREADY_THERE = 0x0111  # duplicate SOP instance: it was stored before, but the answer was lost
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Where results go: the archive's AE title, host and port."""
+    """The archive for results: AE title, host and port."""
 
     ae_title: str
     host: str
@@ -51,22 +51,22 @@ def checked_ae_title(title: str) -> str:
     """Return an AE title without the spaces around it.
 
     Raises:
-        ConfigError: It has not 1 to 16 printable ASCII characters, or has a backslash (DICOM PS3.5 6.2, AE).
+        ConfigError: The title is not 1 to 16 printable ASCII characters without a backslash (DICOM PS3.5 6.2, AE).
     """
     title = title.strip()
     if not re.fullmatch(r"[ -\[\]-~]{1,16}", title):
         raise ConfigError(
-            f"`{title}` is no AE title; expected 1 to 16 characters of ASCII without a backslash.",
-            fix="Give the title that the archive's settings name.",
+            f"`{title}` is not an AE title; expected 1 to 16 ASCII characters without a backslash.",
+            fix="Look up the AE title in the settings of the archive.",
         )
     return title
 
 
 def parse_archive(text: str) -> Archive:
-    """Return the archive that AE@HOST:PORT stands for; an IPv6 address stands in brackets.
+    """Return the archive from AE@HOST:PORT; an IPv6 address needs brackets.
 
     Raises:
-        ConfigError: The text has another form, or a port that is none.
+        ConfigError: The text has another form, or the port is not valid.
 
     Example:
         >>> parse_archive("ORTHANC@localhost:4242")
@@ -75,19 +75,19 @@ def parse_archive(text: str) -> Archive:
     match = re.fullmatch(r"([^@]+)@(?:\[([0-9A-Fa-f:.]+)\]|([^@:\s\[\]]+)):(\d{1,5})", text.strip())
     if match is None or not 1 <= int(match[4]) <= 65535:
         raise ConfigError(
-            f"Cannot send results to `{text}`; expected AE@HOST:PORT.", fix="For instance ORTHANC@localhost:4242."
+            f"Cannot send results to `{text}`; expected AE@HOST:PORT.", fix="Example: ORTHANC@localhost:4242."
         )
     return Archive(checked_ae_title(match[1]), match[2] or match[3], int(match[4]))
 
 
 class Sender(threading.Thread):
-    """Sends the results that wait in a spool, in a thread of its own.
+    """The thread that sends the results that wait in a spool.
 
     Args:
-        spool: Where they wait.
-        archive: Where they go.
-        ae_title: This node's own title.
-        log: Where what was sent and refused is noted.
+        spool: The spool with the results.
+        archive: The archive for the results.
+        ae_title: The AE title of this node.
+        log: The node's log.
     """
 
     def __init__(self, spool: Spool, archive: Archive, ae_title: str, log: NodeLog) -> None:
@@ -102,22 +102,22 @@ class Sender(threading.Thread):
         self._refused: dict[str, tuple[float, float]] = {}  # results -> (not before, pause)
 
     def wake(self) -> None:
-        """Say that there is something new to send."""
+        """Wake the thread because there is a new result."""
         self._news.set()
 
     def stop(self) -> None:
-        """Ask the thread to end when the object under way has been sent; join it afterwards."""
+        """Ask the thread to end after the current object; join it afterwards."""
         self._stopping.set()
         self._news.set()
 
     def run(self) -> None:
-        """Send what waits until `stop` is called."""
+        """Send waiting results until `stop` is called."""
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             self._news.clear()
             try:
                 reached = self._send_waiting()
-            except Exception as error:  # noqa: BLE001 - a disk that fails, a peer that breaks the protocol: the next try comes
+            except Exception as error:  # noqa: BLE001 - a disk or protocol error: the thread tries again
                 self._log.error(f"Results were not sent ({type(error).__name__}); they wait in the spool.")
                 reached = False
             if reached:
@@ -128,12 +128,12 @@ class Sender(threading.Thread):
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _seconds_to_next(self) -> float | None:
-        """Return how long to wait for results that were refused; None where there are none."""
+        """Return the time until refused results are sent again; None if there are none."""
         times = [not_before for not_before, _ in self._refused.values()]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _send_waiting(self) -> bool:
-        """Send all that is due over one association; False where the archive cannot be reached."""
+        """Send all due results over one association; return False if the archive cannot be reached."""
         now = time.monotonic()
         due = [one for one in self._spool.waiting_results() if self._refused.get(one.name, (0.0, 0.0))[0] <= now]
         if not due:
@@ -156,7 +156,7 @@ class Sender(threading.Thread):
         return True
 
     def _send(self, association: Association, results: Path) -> None:
-        """Send the files of one film's results; all of them again where one is refused."""
+        """Send the files of one film's results. If one is refused, all are sent again later."""
         for path in sorted(results.glob("*.dcm")):
             refusal = _store(association, path)
             if refusal is None:
@@ -177,7 +177,7 @@ def _about(results: Path) -> About:
 
 
 def _store(association: Association, path: Path) -> str | None:
-    """Send one file; None where the archive has it now, else why not."""
+    """Send one file; return None if the archive has it now, else the reason."""
     with pydicom_kept_quiet():
         dataset = dcmread(path)
         try:
@@ -192,22 +192,23 @@ def _store(association: Association, path: Path) -> str | None:
     return "no answer" if status is None else f"status 0x{status:04X}"
 
 
-# Who may send films: calling AE titles, each perhaps from one host alone.
-#
-# DICOM knows no passwords, and a calling AE title is what the peer says of itself. So a title keeps out mistakes; with
-# a host behind it, it keeps out other machines as far as the network can be trusted.
+# --- who may send films -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One who may send: an AE title, and the host it must come from where one is given."""
+    """A peer that may send films: its AE title, and optionally its host.
+
+    DICOM has no passwords, and a peer can claim any AE title. A title alone only prevents mistakes. With a host it also
+    keeps out other computers, as far as the network can be trusted.
+    """
 
     ae_title: str
     host: str | None = None
 
 
 def parse_peer(text: str) -> Peer:
-    """Return the peer that AE or AE@HOST stands for; an IPv6 address may stand in brackets.
+    """Return the peer from AE or AE@HOST; an IPv6 address may have brackets.
 
     Raises:
         ConfigError: The text has another form.
@@ -219,15 +220,15 @@ def parse_peer(text: str) -> Peer:
     match = re.fullmatch(r"([^@]+)(?:@(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Fa-f:.]+|[^@:\s\[\]]+)))?", text.strip())
     if match is None or (":" in (match[2] or match[3] or "") and not _is_address(match[2] or match[3])):
         raise ConfigError(
-            f"Cannot accept films from `{text}`; expected AE or AE@HOST.", fix="For instance MODALITY@10.0.0.7."
+            f"Cannot accept films from `{text}`; expected AE or AE@HOST.", fix="Example: MODALITY@10.0.0.7."
         )
     return Peer(checked_ae_title(match[1]), match[2] or match[3])
 
 
 def may_send(ae_title: str, address: str, peers: Sequence[Peer]) -> bool:
-    """Return whether one with this title, at this IP address, is among the peers; anybody is where there are none.
+    """Return whether this AE title at this IP address may send films; without peers everyone may.
 
-    A host's name is looked up each time, for its address may change.
+    A host name is looked up each time, as its address may change.
     """
     if not peers:
         return True
@@ -248,12 +249,12 @@ def _is_address(host: str) -> bool:
 def _addresses(host: str) -> set[str]:
     try:
         return {_plain(str(entry[4][0])) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):  # unknown at present
+    except (OSError, UnicodeError):  # the host is unknown now
         return set()
 
 
 def _plain(address: str) -> str:
-    """Return an address in its one spelling; IPv4 within IPv6 as IPv4."""
+    """Return an address in its standard form; IPv4 within IPv6 as IPv4."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""The process behind `hilum serve`: its address, its connections, and how it ends."""
+"""The process of `hilum serve`: its address, its connections and its shutdown."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ __all__ = ["DEFAULT_PORT", "check_token", "run_server"]
 DEFAULT_PORT = 8000
 _SHORTEST_TOKEN = 16
 _KEEP_ALIVE_SECONDS = 30
-_DECODING_SECONDS = 18.0  # how long films are decoded after the server was told to end
-_SHUTDOWN_SECONDS = 25  # how long answers may take then
-_SILENCE_SECONDS = 2.0  # how long a connection without a request is kept when the server ends
+_DECODING_SECONDS = 18.0  # time for decoding films after the shutdown began
+_SHUTDOWN_SECONDS = 25  # time for answers after the shutdown began
+_SILENCE_SECONDS = 2.0  # time for a connection without a request after the shutdown began
 
 
 def run_server(
@@ -44,25 +44,25 @@ def run_server(
     limits: Limits | None = None,
     console: Console | None = None,
 ) -> None:
-    """Serve a model until SIGINT or SIGTERM; what was accepted by then is finished first.
+    """Serve a model until SIGINT or SIGTERM; accepted requests are finished first.
 
     Args:
         model: The model file.
-        host: The address to listen on; any but this computer's own needs a token.
-        port: 0 to 65535; 0 takes a free one and says which.
-        token: What callers must send as a bearer token; at least 16 characters of ASCII.
-        limits: How much the server takes on.
+        host: The address to listen on. If other computers can reach it, a token is needed.
+        port: 0 to 65535; 0 takes a free port and shows its number.
+        token: The bearer token that clients must send; at least 16 ASCII characters.
+        limits: The limits of the server.
         console: Where the address is shown.
 
     Raises:
-        ConfigError: A token is needed, or of no use.
+        ConfigError: A token is needed, or it is too weak.
         InputError: The address cannot be listened on.
         ModelFileError: The model file cannot be used.
     """
     console = console or Console()
     check_token(host, token)
     keep_memory_flat()
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each byte it did not expect
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns about each unexpected byte
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     limits = limits or Limits()
     listener = _listen(host, port)
@@ -73,25 +73,21 @@ def run_server(
         address = f"[{host}]" if ":" in host else host
         console.say(f"hilum serves {classifier.metadata.name} on http://{address}:{listener.getsockname()[1]}")
         console.say("The page is at /, the service at /v1/predictions. Ctrl-C ends it.")
-        server.run_until_told(listener)
-        console.say("The server has ended; every request it took was answered.")
+        server.run_until_signal(listener)
+        console.say("The server has ended. Every accepted request was answered.")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether a line of uvicorn's is worth logging: a client that left its answer unread is not."""
+    """Return whether to log a line of uvicorn; a client that did not read its response is not logged."""
     return not record.getMessage().startswith("ASGI callable returned without")
 
 
 def check_token(host: str, token: str | None) -> None:
-    """Refuse an address that others reach without a token, and a token that is soon guessed.
-
-    Raises:
-        ConfigError: It is refused.
-    """
+    """Raise ConfigError for a public address without a token, and for a token that is easy to guess."""
     if token is None:
         if not is_loopback(host):
             raise ConfigError(
-                f"Other computers can reach the address `{host}`, and no token is set: anybody could use it.",
+                f"Other computers can reach the address `{host}`, but no token is set. Everyone could use the server.",
                 fix="Set one: HILUM_TOKEN=... hilum serve ..., or leave --host at 127.0.0.1.",
             )
         return
@@ -104,7 +100,7 @@ def check_token(host: str, token: str | None) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:  # the system would take what remains of it after division
+    if not 0 <= port <= 65535:  # the system would use the port modulo 65536
         raise ConfigError(f"A port is a number from 0 to 65535; received {port}.", fix="Choose another: --port P.")
     try:
         kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -117,7 +113,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A server that ends by returning, whichever signal told it to."""
+    """A server that returns after SIGINT or SIGTERM."""
 
     def __init__(self, service: Service, limits: Limits) -> None:
         super().__init__(
@@ -127,7 +123,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 log_config=None,
-                log_level="error",  # a warning can be had by anybody who sends nonsense
+                log_level="error",  # any client could cause warnings
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -137,8 +133,8 @@ class _Server(uvicorn.Server):
         )
         self._service = service
 
-    def run_until_told(self, listener: socket.socket) -> None:
-        """Serve; uvicorn raises the signal again when all is done, which here means nothing any more."""
+    def run_until_signal(self, listener: socket.socket) -> None:
+        """Serve until a signal. uvicorn raises the signal again at the end, which is ignored here."""
         quiet: dict[int, Any] = {
             number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
         }
@@ -149,20 +145,20 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end."""
+        """Begin the shutdown."""
         self._service.draining = True
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take the connections that wait at the door, then close it and finish."""
-        for _ in range(3):  # the loop takes them between two of its rounds
+        """Accept the connections that already wait, then finish and end."""
+        for _ in range(3):  # the event loop accepts them between its rounds
             await asyncio.sleep(0)
         with decoders_end_after(_DECODING_SECONDS):
             await super().shutdown(sockets)
 
 
 class _BoundedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with bounds on how long headers and unread pieces may take, errors in hilum's shape."""
+    """uvicorn's HTTP/1.1 protocol with time limits for headers and unread responses, and with hilum's errors."""
 
     header_seconds: float
     write_seconds: float
@@ -172,7 +168,7 @@ class _BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # the next piece waits until this one has left
+        transport.set_write_buffer_limits(high=0)  # the next piece waits until this one is sent
         self._await_headers()
         if self.is_draining():
             self.shutdown()
@@ -187,7 +183,7 @@ class _BoundedProtocol(H11Protocol):
     def shutdown(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
             super().shutdown()
-        else:  # a request may be on its way already
+        else:  # a request may already be on its way
             self.loop.call_later(_SILENCE_SECONDS, self._end)
 
     def _end(self) -> None:
@@ -208,7 +204,7 @@ class _BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        body = error_body(HttpError(400, "InvalidRequest", "This is no well-formed HTTP request."))
+        body = error_body(HttpError(400, "InvalidRequest", "This is not a well-formed HTTP request."))
         headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             events: tuple[h11.Event, ...] = (
@@ -237,7 +233,7 @@ class _BoundedProtocol(H11Protocol):
 def _protocol(
     header_seconds: float, is_draining: Callable[[], bool], write_seconds: float = Limits.write_seconds
 ) -> type[asyncio.Protocol]:
-    """Return the protocol with its bounds; uvicorn takes a class."""
+    """Return the protocol class with its limits; uvicorn needs a class."""
     bounds = {
         "header_seconds": header_seconds,
         "write_seconds": write_seconds,

@@ -1,18 +1,17 @@
-"""The spool: the folder in which films and results wait, so that a node may end at any moment and lose nothing.
+"""The spool: the folder for waiting films and results. The node may end at any moment without losing any.
 
     SPOOL/incoming/FILM.dcm          received, not yet judged
     SPOOL/outgoing/RESULT/*.dcm      judged, not yet sent
     SPOOL/sent/RESULT                an empty file: judged and sent
-    SPOOL/quarantine/FILM.dcm, .json what cannot be judged, and why
-    SPOOL/seen/FILM                  which content came first under an identifier
-    SPOOL/key                        made once: what identifiers are hashed with
-    SPOOL/lock                       held by the one node that works here
+    SPOOL/quarantine/FILM.dcm, .json a film that cannot be judged, and the reason
+    SPOOL/seen/FILM                  the first content with an identifier
+    SPOOL/key                        the key for hashing identifiers
+    SPOOL/lock                       locked by the node that uses the spool
 
-A film's name is FILM-CONTENT-STUDY: keyed hashes of its SOP Instance UID and its Study Instance UID, a hash of its data
-set between. A result's has the model's behind. So the same bytes are one film, however often they come, and other
-bytes under the same identifier are another. A film that comes in lies in a hidden file of `incoming`, not in memory.
-Every step is one rename after all that it brings is safe on disk, and what the step makes needless is removed after it.
-So a step that was cut off is taken again, with the same outcome.
+A film's name is FILM-CONTENT-STUDY: a keyed hash of its SOP Instance UID, a hash of its data set, and a keyed hash of
+its Study Instance UID. A result's name adds the model's hash. So the same bytes are always the same film, and other
+bytes with the same identifier are another film. Each step writes its files to disk, then renames once, then removes old
+files. A step that was interrupted is repeated with the same result.
 """
 
 from __future__ import annotations
@@ -33,17 +32,15 @@ from hilum.errors import InputError
 
 __all__ = ["PARTIAL", "Arrival", "Spool", "content_key", "data_set_start", "film_number", "study_number"]
 
-# A film on its way into the spool: a hidden file that is there whole or not at all.
-
-PARTIAL = ".part-"  # how names of files begin that are not whole yet
+PARTIAL = ".part-"  # prefix of incomplete files
 
 
 class Arrival:
-    """A film on its way in: a hidden file that is removed unless it is kept.
+    """An arriving film: a hidden file in `incoming` that is removed unless it is kept.
 
     Attributes:
         path: The file.
-        num_bytes: How long the data set is so far.
+        num_bytes: Length of the data set so far.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +51,7 @@ class Arrival:
         self._hash = hashlib.sha256()
 
     def begin(self, meta: bytes) -> None:
-        """Write what stands before the data set, which is no part of the film's content."""
+        """Write the part before the data set, which is not hashed."""
         self._file.write(meta)
 
     def write(self, data: bytes) -> None:
@@ -64,30 +61,27 @@ class Arrival:
         self.num_bytes += len(data)
 
     def flush(self) -> None:
-        """Let others read what is written."""
+        """Make the written bytes visible to readers."""
         self._file.flush()
 
     def finish(self) -> str:
-        """Wait until the film is on the disk, and return the hash of its data set."""
+        """Write the film to the disk and return the hash of its data set."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         return self._hash.hexdigest()
 
     def discard(self) -> None:
-        """Remove the file where it was not kept."""
-        with contextlib.suppress(OSError):  # a full disk: what waits to be written goes, too
+        """Remove the file if it was not kept."""
+        with contextlib.suppress(OSError):  # closing writes the buffer, which fails on a full disk
             self._file.close()
         self.path.unlink(missing_ok=True)
 
 
-# What tells a film's content from another's: its data set, whichever program wrote the file around it.
-
-
 def data_set_start(data: bytes) -> int:
-    """Return where the data set of a DICOM file starts: behind the preamble and the file meta information (PS3.10 7.1).
+    """Return where the data set of a DICOM file starts, after preamble and file meta information (PS3.10 7.1).
 
-    What stands before it names the program that wrote the file, and is no part of the film. 0 where there is none.
+    The part before it names the program that wrote the file. 0 if there is no such part.
     """
     if data[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00":
         return 0
@@ -95,7 +89,7 @@ def data_set_start(data: bytes) -> int:
 
 
 def content_key(data: bytes) -> str:
-    """Return what tells the content of a DICOM file from others: a hash of its data set."""
+    """Return the SHA-256 of the data set of a DICOM file."""
     return hashlib.sha256(memoryview(data)[data_set_start(data) :]).hexdigest()
 
 
@@ -103,27 +97,27 @@ _FOLDERS = ("incoming", "outgoing", "sent", "quarantine", "seen")
 
 
 def film_number(path: Path) -> str:
-    """Return what stands for a film in the log: the first 12 digits of the name of its file or of its results."""
+    """Return a film's number in the log: the first 12 digits of the name of its file or results."""
     return path.name[:12]
 
 
 def study_number(path: Path) -> str:
-    """Return what stands for a study in the log; "" for names of an earlier version."""
+    """Return a study's number in the log; "" for names of an earlier version."""
     parts = path.name.partition(".")[0].split("-")
     return parts[2] if len(parts) > 2 else ""
 
 
 class Spool:
-    """One node's spool, locked as long as this process lives. POSIX only.
+    """The spool of one node, locked until `close`. POSIX only.
 
-    Methods raise OSError where the disk is full or fails; nothing is lost then, and the step can be taken again.
+    Methods raise OSError if the disk is full or fails. Nothing is lost then, and the step can be repeated.
 
     Args:
-        folder: Made where it does not exist, for this user's eyes only: it holds films of patients.
-        model_sha256: The model that judges; another model's results are not this one's.
+        folder: The folder; it is made if it does not exist. Only this user may read it, as it holds patients' films.
+        model_sha256: SHA-256 of the model; results of another model do not count.
 
     Raises:
-        InputError: Another node works in the folder, or it cannot be written to.
+        InputError: Another node uses the folder, or it cannot be written to.
     """
 
     def __init__(self, folder: Path, model_sha256: str) -> None:
@@ -144,7 +138,7 @@ class Spool:
         except OSError as error:
             os.close(self._lock)
             raise InputError(
-                f"Another node works in the spool folder `{folder}`.", fix="Give each node a --spool of its own."
+                f"Another node uses the spool folder `{folder}`.", fix="Give each node its own --spool."
             ) from error
         try:
             self._sweep()
@@ -156,21 +150,15 @@ class Spool:
             ) from error
 
     def close(self) -> None:
-        """Give the folder free for another node."""
+        """Unlock the folder."""
         os.close(self._lock)
 
     def receive(self) -> Arrival:
-        """Begin to take a film; `keep` it or discard it afterwards."""
+        """Start to receive a film; `keep` it or discard it afterwards."""
         return Arrival(self.folder / "incoming")
 
     def keep(self, arrival: Arrival, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
-        """Keep a film so that it outlives a loss of power; None where this model has judged these bytes before.
-
-        Args:
-            arrival: The whole film; it is discarded where it is not kept.
-            sop_instance_uid: The film's identifier. The same film once more replaces itself.
-            study_instance_uid: The study's.
-        """
+        """Keep a complete film safely on disk; return None if this model has judged the same bytes before."""
         try:
             content = arrival.finish()[:16]
             name = f"{self.number(sop_instance_uid, 24)}-{content}-{self.number(study_instance_uid, 8)}"
@@ -194,11 +182,11 @@ class Spool:
             arrival.discard()
 
     def number(self, identifier: str, num_digits: int) -> str:
-        """Return what stands for an identifier: a hash that nobody can repeat without the spool's key."""
+        """Return a hash of an identifier, made with the spool's key."""
         return hmac.new(self._key, identifier.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:num_digits]
 
     def is_another_content(self, film: Path) -> bool:
-        """Return whether other bytes came under this film's identifier before; for the log alone."""
+        """Return whether other bytes came with this film's identifier before; only for the log."""
         identifier, content = film.name.split("-")[:2]
         note = self.folder / "seen" / identifier
         try:
@@ -209,34 +197,27 @@ class Spool:
             return False
 
     def waiting_films(self) -> list[Path]:
-        """Return the films to be judged: those that no process has ended on first, then in order of arrival."""
+        """Return the films to be judged, in order of arrival; films during which a process ended come last."""
         films = [path for path in (self.folder / "incoming").glob("*.dcm") if not path.name.startswith(".")]
         return sorted(films, key=lambda film: (_num_attempts(film), film.stat().st_mtime_ns))
 
     def begin(self, film: Path) -> int:
-        """Note that a film is being judged, and return how often the process ended before `end` was called."""
+        """Record that a film is being judged; return how often the process ended before `end` was called."""
         num_attempts = _num_attempts(film)
         _attempts_of(film).write_text(str(num_attempts + 1), encoding="ascii")
         return num_attempts
 
     def end(self, film: Path) -> None:
-        """Note that a film is no longer being judged, whatever came of it."""
+        """Record that a film is no longer being judged."""
         _attempts_of(film).unlink(missing_ok=True)
 
     def is_judged(self, film: Path) -> bool:
-        """Return whether the results of a film are there or were sent."""
-        name = self._result_name(
-            film
-        )  # looked for in this order: `finish` makes the second before it removes the first
+        """Return whether a film has results, waiting or sent."""
+        name = self._result_name(film)  # in this order, as `finish` makes `sent` before it removes `outgoing`
         return (self.folder / "outgoing" / name).exists() or (self.folder / "sent" / name).exists()
 
     def keep_results(self, film: Path, results: Mapping[str, bytes]) -> Path:
-        """Write the results of a film, all of them or none, and return their folder.
-
-        Args:
-            film: A path of `waiting_films`.
-            results: File name to the file's bytes.
-        """
+        """Write all results of a film (file name to bytes) in one step, and return their folder."""
         folder = self.folder / "outgoing" / self._result_name(film)
         partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=PARTIAL))
         try:
@@ -255,7 +236,7 @@ class Spool:
         self.end(film)
 
     def quarantine(self, film: Path, reason: Mapping[str, Any]) -> None:
-        """Set a film aside that cannot be judged, with the reason beside it as JSON."""
+        """Move a film that cannot be judged to the quarantine, with the reason as JSON."""
         folder = self.folder / "quarantine"
         _write(folder / f"{film.stem}.json", json.dumps(reason, ensure_ascii=False, indent=1).encode())
         film.rename(folder / film.name)
@@ -263,12 +244,12 @@ class Spool:
         self.end(film)
 
     def waiting_results(self) -> list[Path]:
-        """Return the folders of results to be sent, in the order they were made."""
+        """Return the folders of results to be sent, oldest first."""
         folders = [path for path in (self.folder / "outgoing").iterdir() if not path.name.startswith(".")]
         return sorted(folders, key=lambda folder: folder.stat().st_mtime_ns)
 
     def finish(self, results: Path) -> None:
-        """Note that results were sent, then remove them."""
+        """Record that results were sent, then remove them."""
         _write(self.folder / "sent" / results.name, b"")
         shutil.rmtree(results)
 
@@ -282,7 +263,7 @@ class Spool:
         return path.read_bytes()
 
     def _sweep(self) -> None:
-        """Remove what steps that were cut off left behind."""
+        """Remove the files of interrupted steps."""
         for folder in (self.folder, *(self.folder / name for name in _FOLDERS)):
             for path in folder.glob(f"{PARTIAL}*"):
                 if path.is_dir():
@@ -295,22 +276,22 @@ class Spool:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder of anybody else's: what lies in a spool is judged and removed."""
+    """Refuse a folder with other files, because the node removes films from its spool."""
     try:
         names = {path.name for path in folder.iterdir()}
-    except OSError:  # there is none yet, or making its folders says what is wrong
+    except OSError:  # it does not exist yet, or making its folders reports the error
         return
     spool = {*_FOLDERS, "lock"}
     if any((folder / name).is_symlink() for name in spool) or (names and not spool <= names and not names < spool):
         raise InputError(
-            f"`{folder}` is not empty and is no spool of hilum's; nothing in it was touched.",
-            fix="Give an empty folder, or none that is there: --spool DIR",
+            f"`{folder}` is not empty and is not a spool made by hilum. Nothing in it was changed.",
+            fix="Give an empty or new folder: --spool DIR",
         )
     for name in names.intersection(_FOLDERS) if not spool <= names else ():
-        if any((folder / name).iterdir()):  # a spool that was cut off while it was made has empty folders
+        if any((folder / name).iterdir()):  # a spool whose making was interrupted has empty folders
             raise InputError(
-                f"`{folder / name}` holds files, and `{folder}` is no spool of hilum's; nothing in it was touched.",
-                fix="Give an empty folder, or none that is there: --spool DIR",
+                f"`{folder / name}` holds files, but `{folder}` is not a spool made by hilum. Nothing was changed.",
+                fix="Give an empty or new folder: --spool DIR",
             )
 
 
@@ -326,7 +307,7 @@ def _num_attempts(film: Path) -> int:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    """Write a file in one step and wait until file and folder are on the disk."""
+    """Write a file in one step, safely on disk."""
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,11 +1,9 @@
-"""The structured report of one film: a Measurement Report (TID 1500) that says what `hilum predict` says.
+"""The structured report of one film: a Measurement Report (TID 1500) with the answer of `hilum predict`.
 
-The first item is the conclusion in words. One measurement group a finding follows, the likeliest first: its code, its
+The first item is the conclusion in words. Then each finding has a measurement group, the likeliest first: its code, its
 probability, whether it is in the conformal set and reaches its operating threshold, the algorithm, the film. The last
-part, Qualitative Evaluations, holds the answer in codes. A refused film gets a report too, with its reasons and without
-a probability.
-
-A probability is written with three places, for people, and as a floating point value in full, for programs.
+part, Qualitative Evaluations, holds the answer in codes. The report of a refused film has the reasons and no
+probability. Probabilities have three decimal places for people, and a full floating point value for programs.
 
 Source: DICOM PS3.16 TID 1500, 1501, 1419, 4019; PS3.3 A.35.3 (Comprehensive SR).
 """
@@ -53,22 +51,16 @@ __all__ = [
     "structured_report",
 ]
 
-# What a result takes from the film it was made of: identifiers, patient and study.
-#
-# A result's identifiers follow from the film's identifier and content and the model's. However often a film is judged
-# by one model, its results have the same SOP Instance UIDs, and an archive holds one of each. Another picture under
-# the same identifier has results of its own, which an archive does not take for the first one's.
-#
-# Source: UIDs derived from a UUID, DICOM PS3.5 B.2.
+# --- identifiers, patient and study of a result -----------------------------------------------------------------------
 
-_NAMESPACE = uuid.UUID("b51a6f2e-6f0c-4e53-9d0c-8d5b6f3c7a11")  # hilum's own, drawn once
+_NAMESPACE = uuid.UUID("b51a6f2e-6f0c-4e53-9d0c-8d5b6f3c7a11")  # a random UUID for hilum
 _IDENTIFIERS = {
     "SOPClassUID": "SOP Class UID",
     "SOPInstanceUID": "SOP Instance UID",
     "StudyInstanceUID": "Study Instance UID",
     "SeriesInstanceUID": "Series Instance UID",
 }
-_EMPTY = (  # type 2: must stand in every object, with or without a value
+_EMPTY = (  # type 2: required in every object, may be empty
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName"),
 )
@@ -80,31 +72,31 @@ _COPIED = (
 
 
 def refuse_unidentified(film: Dataset, name: str = "film") -> None:
-    """Refuse a film whose identifiers are missing or not valid: no result could be filed with it.
+    """Refuse a film whose identifiers are missing or not valid, because an archive could not file its results.
 
     Raises:
-        UnsupportedFilm: Naming the identifier, never its value.
+        UnsupportedFilm: It names the identifier, but not its value.
     """
     for keyword, title in _IDENTIFIERS.items():
         value = film.get(keyword)
         if not isinstance(value, UID) or not value.is_valid:
             raise UnsupportedFilm(
-                f"The film `{name}` has no valid {title}, so no result could be filed with it.",
-                fix="Send it again from where it came from.",
+                f"The film `{name}` has no valid {title}, so its results could not be filed.",
+                fix="Send it again from its source.",
             )
 
 
 def derived_uid(*parts: str) -> str:
-    """Return an identifier that follows from its parts: the same parts give the same one, at any time.
+    """Return a UID made from its parts; empty parts are ignored.
 
-    Args:
-        parts: Those that are empty do not count.
+    The same film content and model always give the same UIDs, so an archive keeps one copy of each result. Another
+    picture with the same identifier gets other UIDs. Source: DICOM PS3.5 B.2, UIDs derived from a UUID.
     """
     return f"2.25.{uuid.uuid5(_NAMESPACE, ' '.join(filter(None, parts))).int}"
 
 
 def evidence(film: Dataset) -> Dataset:
-    """Return the film's identifiers alone, with nothing of the patient: what a result refers to."""
+    """Return a data set with the film's identifiers and no patient data, for references to the film."""
     made = Dataset()
     for keyword in _IDENTIFIERS:
         setattr(made, keyword, str(film[keyword].value))
@@ -114,15 +106,15 @@ def evidence(film: Dataset) -> Dataset:
 
 
 def copy_patient_and_study(film: Dataset, result: Dataset, own_texts: Iterable[str]) -> None:
-    """Give a result the patient and study of its film.
+    """Copy patient and study from a film to its result.
 
-    Bytes are copied as they stand, right or wrong by the standard, so that the archive files both together. Only where
-    the result's own words go beyond ASCII are the values read and the result is written in UTF-8.
+    The bytes are copied unchanged, even if they break the standard, so that the archive files both together. Only if a
+    text of the result is not ASCII, the values are decoded and the result is written in UTF-8.
 
     Args:
         film: The film's elements, as read.
         result: The object to complete.
-        own_texts: Words of ours that stand in the result.
+        own_texts: Texts that hilum writes into the result.
     """
     plain = all(text.isascii() for text in own_texts)
     for keyword in _COPIED:
@@ -138,14 +130,16 @@ def copy_patient_and_study(film: Dataset, result: Dataset, own_texts: Iterable[s
         result.SpecificCharacterSet = "ISO_IR 192"
 
 
-logging.getLogger("highdicom").addHandler(logging.NullHandler())  # else its warnings go to standard error
+# --- the report -------------------------------------------------------------------------------------------------------
+
+logging.getLogger("highdicom").addHandler(logging.NullHandler())  # keeps its warnings off standard error
 
 NOTICE = "Research software, not a medical device. Not reviewed by a physician."
 MANUFACTURER = "hilum"
-_SERIES_NUMBER = 9901  # behind the series of any modality
+_SERIES_NUMBER = 9901  # after the series of any modality
 _CONTAINS, _PROPERTIES = RelationshipTypeValues.CONTAINS, RelationshipTypeValues.HAS_PROPERTIES
 _SCHEME = "99HILUM"
-_LONGEST = 64  # of a LO value, PS3.5 6.2
+_LONGEST = 64  # characters of a LO value, PS3.5 6.2
 _YES, _NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 _CHEST_RADIOGRAPHY = Code("399208008", "SCT", "Plain chest X-ray")
 _THORAX = Code("816094009", "SCT", "Thorax")
@@ -165,7 +159,7 @@ _REASON = Code("refusal-reason", _SCHEME, "Reason for refusal")
 
 
 def finding_code(name: str, metadata: Metadata) -> Code:
-    """Return the code of a finding: SNOMED CT where model or vocabulary have one, else one of hilum's own scheme."""
+    """Return the code of a finding: SNOMED CT if known, else a code of hilum's own scheme."""
     known = finding_named(name)
     code = metadata.snomed_ct.get(name) or (known.snomed_ct if known else None)
     if code is None:
@@ -178,13 +172,13 @@ def structured_report(film: Dataset, answer: Answer, metadata: Metadata, *, cont
     """Return the report of one film.
 
     Args:
-        film: The film's elements; its study and patient become the report's.
-        answer: What the model says of it.
-        metadata: The model's.
-        content: The film's content key; the report's identifiers follow from it, too.
+        film: The film's elements; study and patient are copied from it.
+        answer: The answer for the film.
+        metadata: The model's metadata.
+        content: The film's content key, for the identifiers of the report.
 
     Returns:
-        A Comprehensive SR object in the film's study, complete, preliminary, unverified.
+        A Comprehensive SR object in the film's study: complete, preliminary, unverified.
     """
     source, uid, sha256 = evidence(film), str(film.SOPInstanceUID), answer.model["sha256"]
     device = sr.DeviceObserverIdentifyingAttributes(
@@ -225,7 +219,7 @@ def structured_report(film: Dataset, answer: Answer, metadata: Metadata, *, cont
 
 
 def _groups(source: Dataset, answer: Answer, metadata: Metadata) -> list[sr.MeasurementsAndQualitativeEvaluations]:
-    """Return one measurement group a finding, the likeliest first; a refused film has one without a finding."""
+    """Return a measurement group for each finding, the likeliest first; for a refused film one without a finding."""
     if not answer.accepted:
         return [_group("Film not judged", source, answer, metadata, evaluations={_ACCEPTED: False})]
     groups = []
@@ -266,7 +260,7 @@ def _group(
 
 
 def _measurement(name: str, probability: float) -> sr.Measurement:
-    """Return a finding's probability (TID 300): three places to be read, its label, and the number in full."""
+    """Return a finding's probability (TID 300) with three decimal places, a label, and the full number."""
     measurement = sr.Measurement(name=_PROBABILITY, value=float(probability), unit=_NO_UNITS)
     number = measurement[0]
     number.MeasuredValueSequence[0].NumericValue = DSfloat(f"{probability:.3f}")
@@ -276,7 +270,7 @@ def _measurement(name: str, probability: float) -> sr.Measurement:
 
 
 def _evaluations(answer: Answer, metadata: Metadata) -> ContainerContentItem:
-    """Return the answer in codes: what is likeliest, with all probabilities, or why the film was refused."""
+    """Return the answer in codes: the likeliest finding and all probabilities, or why the film was refused."""
     items: list[ContentItem] = [CodeContentItem(_ACCEPTED, _YES if answer.accepted else _NO, _CONTAINS)]
     if answer.accepted:
         items.append(CodeContentItem(_LIKELIEST, finding_code(answer.likeliest, metadata), _CONTAINS))
@@ -291,7 +285,7 @@ def _evaluations(answer: Answer, metadata: Metadata) -> ContainerContentItem:
 
 
 def conclusion(answer: Answer, metadata: Metadata) -> str:
-    """Return one sentence or two that say what the model says of a film."""
+    """Return the answer for a film in one or two sentences."""
     if not answer.accepted:
         return f"The film was not judged. {' '.join(reason.message for reason in answer.reasons)}".rstrip()
     likeliest = f"Likeliest finding: {answer.likeliest}, probability {answer.probabilities[answer.likeliest]:.3f}."

@@ -1,7 +1,7 @@
-"""From the body of a request to films, in memory only: nothing a patient's film consists of is ever put on a disk.
+"""Reading films from the body of a request, in memory only: patients' films are never written to a disk.
 
-Source: multipart/form-data, RFC 7578; names in other alphabets (``filename*``), RFC 8187 and RFC 2231, which RFC 7578
-does not foresee and many programs send.
+Source: multipart/form-data, RFC 7578. Many programs also send ``filename*`` for names in other alphabets, RFC 8187 and
+RFC 2231, which RFC 7578 does not allow.
 """
 
 from __future__ import annotations
@@ -32,50 +32,46 @@ class ClientLeft(Exception):
 
 
 class Bodies:
-    """The bytes of all bodies and unread answers under way, within a bound.
-
-    Args:
-        max_bytes: The bound.
-    """
+    """Counts the bytes of all bodies and unread responses in memory, and limits them."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self.num_bytes = 0
 
     def body(self) -> Body:
-        """Return the account of one body; leaving its context gives its bytes back."""
+        """Return the counter of one body; leaving its context gives the bytes back."""
         return Body(self)
 
     def take(self, num_bytes: int) -> None:
-        """Take more bytes.
+        """Count more bytes.
 
         Raises:
-            HttpError: 503, there is no room for them.
+            HttpError: 503, the limit is reached.
         """
         if self.num_bytes + num_bytes > self._max_bytes:
             raise HttpError(
                 503,
                 "Busy",
-                "The server holds as many bytes of films as it may.",
+                "The server's memory for films is full.",
                 fix="Send the request again in 2 s.",
                 headers={"Retry-After": "2"},
             )
         self.num_bytes += num_bytes
 
     def give_back(self, num_bytes: int) -> None:
-        """Give back what was taken."""
+        """Give back counted bytes."""
         self.num_bytes -= num_bytes
 
 
 class Body:
-    """The account of one body."""
+    """Counts the bytes of one body."""
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
         self.num_bytes = 0
 
     def take(self, num_bytes: int) -> None:
-        """Take more bytes; see `Bodies.take`."""
+        """Count more bytes; see `Bodies.take`."""
         self._bodies.take(num_bytes)
         self.num_bytes += num_bytes
 
@@ -88,18 +84,18 @@ class Body:
 
 
 async def read_uploads(content_type: str, receive: Receive, body: Body, limits: Limits) -> list[Upload]:
-    """Return the films of a multipart body, as many as came in the field ``files``.
+    """Return the films in the field ``files`` of a multipart body.
 
     Args:
         content_type: The request's Content-Type, with the boundary.
-        receive: Where the body comes from (ASGI).
-        body: The account its bytes are written to; the caller keeps it open as long as the films live.
-        limits: What one request may hold.
+        receive: The ASGI function that returns the body.
+        body: Counts the bytes; the caller keeps it open while the films are in memory.
+        limits: The limits of one request.
 
     Raises:
         HttpError: 400 the body is broken; 408 it takes too long; 413 it is too large or holds too many films; 415 it
-            is no multipart body; 422 it holds no film; 503 there is no memory for it at present.
-        ClientLeft: The client is gone.
+            is not multipart; 422 it holds no film; 503 the memory for films is full.
+        ClientLeft: The client closed the connection.
     """
     try:
         kind, options = parse_options_header(content_type)
@@ -110,7 +106,7 @@ async def read_uploads(content_type: str, receive: Receive, body: Body, limits: 
         raise HttpError(
             415,
             "UnsupportedMediaType",
-            "The body is no multipart/form-data with a boundary.",
+            "The body is not multipart/form-data with a boundary.",
             fix=f"Send the films as files in the field `{FIELD}`: curl -F {FIELD}=@film.png ...",
         )
     form = _Form(limits.films)
@@ -145,7 +141,7 @@ async def read_uploads(content_type: str, receive: Receive, body: Body, limits: 
 
 
 def too_large(limits: Limits) -> HttpError:
-    """Return the answer to a body that is larger than the server takes."""
+    """Return the error for a body that is too large."""
     return HttpError(
         413,
         "TooLarge",
@@ -155,7 +151,7 @@ def too_large(limits: Limits) -> HttpError:
 
 
 def _broken() -> HttpError:
-    return HttpError(400, "InvalidRequest", "The body is cut short or no well-formed multipart/form-data.")
+    return HttpError(400, "InvalidRequest", "The body is cut short or not well-formed multipart/form-data.")
 
 
 async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
@@ -169,7 +165,7 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
 
 
 def _disposition_options(disposition: str) -> dict[str, str]:
-    """Return ``name`` and ``filename`` of a part; where a name is given in both spellings, the extended one counts."""
+    """Return ``name`` and ``filename`` of a part; ``filename*`` is preferred to ``filename``."""
     plain = parse_options_header(disposition)[1]
     options = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in plain.items()}
     if "*" not in disposition:
@@ -178,7 +174,7 @@ def _disposition_options(disposition: str) -> dict[str, str]:
     header["content-disposition"] = disposition
     try:
         extended = header.get_params([], "content-disposition")
-    except (TypeError, ValueError):  # numbers of continuations that no counting gives
+    except (TypeError, ValueError):  # invalid numbers of continuations
         return options
     for name, value in extended:
         if isinstance(value, tuple):  # charset, language and text
@@ -189,13 +185,13 @@ def _disposition_options(disposition: str) -> dict[str, str]:
 
 
 class _Form:
-    """What the parser calls while it walks the body."""
+    """The callbacks of the multipart parser."""
 
     def __init__(self, max_films: int) -> None:
         self._max_films = max_films
         self._num_parts = 0
         self._header, self._value, self._disposition = b"", b"", b""
-        self._chunks: list[bytes] | None = None  # None: a part that is no film
+        self._chunks: list[bytes] | None = None  # None: the part is not a film
         self.films: list[tuple[str, list[bytes]]] = []
         self.complete = False
 
@@ -211,7 +207,7 @@ class _Form:
         }
 
     def uploads(self) -> list[Upload]:
-        """Return the films; each list of chunks is let go as its film is put together."""
+        """Return the films; the chunks of a film are freed when they are joined."""
         uploads = []
         for name, chunks in self.films:
             uploads.append(Upload(name, b"".join(chunks)))

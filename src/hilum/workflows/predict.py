@@ -1,4 +1,4 @@
-"""Judging the films a person names: from paths to answers in a format, with heat maps and lungs beside them."""
+"""The work of `hilum predict`: judge films and write answers, heat maps and lung masks."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ __all__ = ["PredictOptions", "predict_films"]
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What a person asks `predict` for.
+    """The options of `predict`.
 
     Attributes:
         model: The model file.
         output_format: ``table``, ``jsonl``, ``csv`` or ``parquet``.
-        out: The file to write, replaced when all is done; standard output when not given. Until then the answers are
-            kept in a journal beside it, which stays where the run does not come to its end.
-        heatmaps: The folder for heat maps, made where it does not exist; none are written when not given.
-        lungs: The folder for masks of the lungs, as large as the films; as for heat maps, and not the same folder.
-        resume: Go on with the journal of an earlier run with the same ``out``; start from the first film where there is
-            none. Where ``out`` is finished, nothing is judged.
-        overwrite: Replace what an earlier `predict` wrote: the output, its journal, pictures. Nothing else is ever
+        out: The output file; standard output by default. It is written at the end. Until then the answers are in a
+            journal beside it, which stays if the run is stopped.
+        heatmaps: The folder for heat maps, made if it does not exist; None for no heat maps.
+        lungs: The folder for lung masks, as large as the films; must not be the folder for heat maps.
+        resume: Continue the journal of an earlier run with the same ``out``, if there is one. If ``out`` is finished,
+            no film is judged.
+        overwrite: Replace files of an earlier `predict`: the output, its journal, pictures. Other files are never
             replaced.
-        cluster: Where to judge, for more films than one computer can; ``out`` is then a folder of Parquet files, and
-            what is missing there is computed. This process alone when not given.
+        cluster: Judge on many computers; ``out`` is then a folder, and missing Parquet files are computed.
     """
 
     model: Path
@@ -66,17 +65,17 @@ def predict_films(
     """Judge films and write the answers in input order.
 
     Args:
-        paths: Films, folders that are read recursively, CSV files, ``-``: see `list_films`.
-        options: What is asked for.
-        standard_input: What ``-`` reads.
-        console: Where progress goes; nowhere by default.
+        paths: Films, folders (read with all sub-folders), CSV files, or ``-``; see `list_films`.
+        options: The options.
+        standard_input: The list of films for the path ``-``.
+        console: Where progress is shown.
 
     Returns:
-        How many films could not be read, those of the earlier run included.
+        How many films could not be read, including those of an earlier run that is continued.
 
     Raises:
-        InputError: A path does not exist, no film is found, the output cannot be written or something is there that
-            may not be replaced, or the earlier run had another model or other films.
+        InputError: A path does not exist, no film is found, the output cannot be written or may not be replaced, or
+            the earlier run had another model or other films.
         MissingExtra: Parquet without pyarrow, a cluster without Ray.
         ModelFileError: The model file cannot be used.
     """
@@ -86,7 +85,7 @@ def predict_films(
         return _on_cluster(named, options, options.cluster, standard_input, console)
     check_format(options.output_format, options.out)
     if options.resume and options.out is None:
-        raise InputError("--resume continues an output file, and none is named.", fix="Name it: --out FILE")
+        raise InputError("--resume needs the output file of the earlier run.", fix="Name it: --out FILE")
     if options.out is not None:
         _check_output(options.out, [*named, options.model], resume=options.resume, overwrite=options.overwrite)
     classifier = Classifier(options.model)
@@ -102,10 +101,10 @@ def predict_films(
     except OSError as error:
         if isinstance(error, InputError):
             raise
-        fix = "Choose another place, or make room and repeat the command with --resume." if options.out else ""
+        fix = "Choose another folder, or free some space and repeat the command with --resume." if options.out else ""
         raise InputError(
             f"Cannot write `{options.out or options.heatmaps or options.lungs}`: {error.strerror}.",
-            fix=fix or "Choose another place.",
+            fix=fix or "Choose another folder.",
         ) from error
 
 
@@ -129,14 +128,14 @@ def _check_picture_folders(options: PredictOptions, films: FilmList, named: list
 
 
 def _to_file(out: Path, classifier: Classifier, films: FilmList, options: PredictOptions, console: Console) -> int:
-    """Judge films into a journal, then write the output from it; go on with an earlier run where that is asked."""
+    """Judge films into a journal, then write the output from it; continue an earlier run with --resume."""
     sha256 = classifier.identity["sha256"]
     if options.resume and options.lungs is None and out.exists() and not journal_path(out).exists():
         unread = num_unread_in(
             out, films, format_=options.output_format, model_sha256=sha256, heatmaps=options.heatmaps
         )
         if unread is not None:
-            console.say(f"All {films.num_films:,} films were judged by an earlier run; nothing is left to do.")
+            console.say(f"An earlier run judged all {films.num_films:,} films. There is nothing left to do.")
             return unread
     pictures = Pictures(classifier, options.heatmaps, options.lungs)
     run = {
@@ -148,7 +147,7 @@ def _to_file(out: Path, classifier: Classifier, films: FilmList, options: Predic
     }
     with Journal(out, run, films, resume=options.resume, pass_by=pictures.pass_by) as journal:
         if journal.num_done:
-            console.say(f"{journal.num_done:,} of {films.num_films:,} films were judged by an earlier run.")
+            console.say(f"An earlier run judged {journal.num_done:,} of {films.num_films:,} films.")
         for answer in _answers(classifier, films, pictures, console, journal.num_done):
             journal.add(answer)
         _write_whole(out, journal, options.output_format, classifier)
@@ -157,19 +156,19 @@ def _to_file(out: Path, classifier: Classifier, films: FilmList, options: Predic
 
 
 def _check_output(out: Path, reads: list[Path], *, resume: bool, overwrite: bool) -> None:
-    """Refuse an output in whose place anything lies but what an earlier `predict` wrote and is to be replaced."""
+    """Check that the output file may be written; see `check_file`."""
     check_file(
         out, made_by="hilum predict", is_own=is_own_output, may_replace=overwrite or resume, reads=reads, resumes=True
     )
     if not (resume or overwrite) and num_answers(out, most=1):
         raise InputError(
-            f"`{out}` was begun by an earlier run, which did not finish; {num_answers(out):,} films are judged.",
-            fix="Add --resume to go on with it, --overwrite to begin anew, or name another file.",
+            f"An earlier run began `{out}` and did not finish; {num_answers(out):,} films are judged.",
+            fix="Add --resume to continue it, --overwrite to start again, or name another file.",
         )
 
 
 def _list_films(named: Iterable[Path], standard_input: IO[bytes] | None, console: Console) -> FilmList:
-    """Return the films that were named; say what folders hold that is no film by its name."""
+    """Return the films; say how many other files the folders hold."""
     films = list_films(named, standard_input=standard_input)
     if films.passed_over:
         console.say(films.passed_over)
@@ -177,7 +176,7 @@ def _list_films(named: Iterable[Path], standard_input: IO[bytes] | None, console
 
 
 def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | None) -> Path:
-    """Return where the answers of a cluster go; refuse what a cluster does not write."""
+    """Return the output folder for a cluster; refuse options that a cluster does not have."""
     if output_format != "parquet" or out is None:
         raise InputError(
             f"A cluster writes Parquet files into a folder; received the format {output_format}"
@@ -187,7 +186,7 @@ def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | N
     if pictures is not None:
         raise InputError("A cluster writes no pictures.", fix="Leave out --heatmaps and --lungs, or --cluster.")
     if out.exists() and not out.is_dir():
-        raise InputError(f"Cannot write to `{out}`: it is a file; a cluster writes into a folder.", fix="Name another.")
+        raise InputError(f"Cannot write to `{out}`: it is a file. A cluster needs a folder.", fix="Name a folder.")
     return out
 
 
@@ -206,18 +205,18 @@ def _to_standard_output(
 
 
 def _concluded(outcomes: Mapping[str, int], console: Console) -> int:
-    """Say how the films came out, where not all were answered; return how many could not be read."""
+    """Say how many films were refused or could not be read, if any; return how many could not be read."""
     words = {"answered": "answered", "refused": "refused", "unread": "could not be read"}
     if outcomes["refused"] or outcomes["unread"]:
-        told = ", ".join(f"{outcomes[key]:,} {word}" for key, word in words.items() if outcomes[key])
-        console.say(f"{count_of(sum(outcomes.values()), 'film')}: {told}.")
+        counts = ", ".join(f"{outcomes[key]:,} {word}" for key, word in words.items() if outcomes[key])
+        console.say(f"{count_of(sum(outcomes.values()), 'film')}: {counts}.")
     return outcomes["unread"]
 
 
 def _answers(
     classifier: Classifier, films: FilmList, pictures: Pictures, console: Console, first: int = 0
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the JSON objects of the films from the first one on; write their pictures."""
+    """Yield the JSON objects of the films, starting at number ``first``; write their pictures."""
     with console.films(f"Judging {count_of(films.num_films, 'film')}", films.num_films, first) as done:
         for answer in judge_films(classifier, islice(films, first, None)):
             yield (answer if isinstance(answer, UnreadFilm) else pictures.write(answer)).to_dict()
@@ -225,7 +224,7 @@ def _answers(
 
 
 def _write_whole(out: Path, journal: Journal, output_format: str, classifier: Classifier) -> None:
-    """Write the output from the journal, and put it in its place when it is safe on the disk."""
+    """Write the output from the journal, in one step."""
     with replacing(out) as whole, whole.open("w", encoding="utf-8", newline="") as stream:
         writer = open_writer(
             output_format, stream, whole, classifier.findings, has_members=classifier.engine.has_members
