@@ -408,8 +408,8 @@ def test_broken_films_among_good_ones(command: Command, tiny_model: Path, films:
     assert set(errors) == {name for name in names if name.startswith("a") and "-" in name}
     words = {
         "a1-zero.png": "empty",
-        "a2-cut.png": "cut short",
-        "a3-cut.jpg": "cut short",
+        "a2-cut.png": "truncated",
+        "a3-cut.jpg": "truncated",
         "a4-text.png": "plain text",
         "a5-bomb.png": "pixels",
         "a6-gone.png": "does not exist",

@@ -67,8 +67,8 @@ def test_chest_in_any_writing_and_words_that_say_nothing(dicom_bytes: Build, tex
         ({"BodyPartExamined": "COLUMNA DORSAL"}, "its body part is SPINE"),
         ({"BodyPartExamined": "STERNUM"}, "its body part is STERNUM"),
         ({"BodyPartExamined": "MAIN"}, "its body part is HAND"),
-        ({"BodyPartExamined": "XYZ", "StudyDescription": f"Knie von {SECRET}"}, "description speaks of KNEE"),
-        ({"BodyPartExamined": SECRET, "SeriesDescription": "FOOT AP"}, "description speaks of FOOT"),
+        ({"BodyPartExamined": "XYZ", "StudyDescription": f"Knie von {SECRET}"}, "description mentions KNEE"),
+        ({"BodyPartExamined": SECRET, "SeriesDescription": "FOOT AP"}, "description mentions FOOT"),
     ],
 )
 def test_words_that_surely_name_another_part(dicom_bytes: Build, elements: dict[str, Any], said: str) -> None:
@@ -79,7 +79,7 @@ def test_words_that_surely_name_another_part(dicom_bytes: Build, elements: dict[
 
 @pytest.mark.parametrize(
     ("modality", "said"),
-    [("CT", "says modality CT"), ("MUELLER", "no modality that is known"), ("", None), ("DX", None)],
+    [("CT", "states modality CT"), ("MUELLER", "no known modality"), ("", None), ("DX", None)],
 )
 def test_other_modalities(dicom_bytes: Build, modality: str, said: str | None) -> None:
     data = dicom_bytes(FILM, Modality=modality)

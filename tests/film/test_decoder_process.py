@@ -34,7 +34,7 @@ def test_films_go_through_one_process_until_it_dies(dicom_bytes: Callable[..., b
     [
         ("time", UndecodableFilm, "takes longer than any film needs"),
         ("memory", UndecodableFilm, "takes more memory than any film needs"),
-        ("crash", UndecodableFilm, "is damaged and ends its decoder"),
+        ("crash", UndecodableFilm, "is damaged and makes the decoder crash"),
         ("ValueError", UndecodableFilm, r"cannot be decoded \(ValueError\)"),
         ("start 1", HilumError, "Cannot start the process"),
     ],

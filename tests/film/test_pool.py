@@ -128,7 +128,7 @@ def test_words_of_a_decoder_are_no_message(make_pool: Callable[..., DecoderPool]
 def test_a_film_that_kills_its_decoder_costs_itself_only(word: bytes, make_pool: Callable[..., DecoderPool]) -> None:
     pool = make_pool()
     process = process_of(pool)
-    with pytest.raises(UndecodableFilm, match=r"`bad\.jpg`: it is damaged and ends its decoder"):
+    with pytest.raises(UndecodableFilm, match=r"`bad\.jpg`: it is damaged and makes the decoder crash"):
         pool.decode(word, name="bad.jpg")
     assert gone(process)
     assert process_of(pool) != process

@@ -153,7 +153,7 @@ def test_a_lossy_codec_that_leaves_the_range_is_brought_back() -> None:
         ({"BitsStored": 4, "HighBit": 3}, r"Bits Stored .* is 4, .* expected 8 to 16 bits"),
         ({"PixelRepresentation": 2}, r"Pixel Representation \(0028,0103\) is 2; expected 0 or 1"),
         ({"SamplesPerPixel": 4}, r"Samples per Pixel \(0028,0002\) is 4"),
-        ({"PhotometricInterpretation": "SECRET"}, r"Photometric Interpretation \(0028,0004\) is none that is read"),
+        ({"PhotometricInterpretation": "SECRET"}, r"Photometric Interpretation \(0028,0004\) is not supported"),
     ],
 )
 def test_what_contradicts_itself_is_named(dicom_bytes: Build, elements: dict[str, Any], said: str) -> None:

@@ -1,7 +1,7 @@
-"""What a DICOM file says it shows: kind of film, body part, view, and whose it is as a pseudonym.
+"""Reads modality, body part, view and a pseudonym of the patient from a DICOM file.
 
-Films of the chest are let through, and films that say nothing or nothing that is known; those that surely say something
-else are refused here, before a pixel is decoded. Messages hold words of hilum's own lists alone: free text may hold a
+Files that state another modality or body part than a radiograph of the chest are refused before a pixel is decoded.
+Files without such a statement are accepted. Messages use only hilum's own words, because free text may contain a
 patient's name.
 
 Source: DICOM PS3.3 C.7.3.1.1.1 (modality), C.8.7.1 and C.8.11 (CR, DX), PS3.16 annex L (body parts).
@@ -19,19 +19,19 @@ from hilum.film.elements import spellings, whole_number
 
 __all__ = ["patient_key", "refuse_other_than_chest", "view_position"]
 
-_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"  # CR; DX for presentation and for processing stand below
+_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"  # CR; the two DX classes follow
 _FILM_CLASSES = (_RADIOGRAPHY, f"{_RADIOGRAPHY}.1", f"{_RADIOGRAPHY}.1.1")
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and .7.1 to .7.4, its multi-frame kin
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and .7.1 to .7.4, the multi-frame classes
 _DICOMDIR = "1.2.840.10008.1.3.10"
-_FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR"})  # DR and XR are no DICOM terms, but stand in real files
-_OTHER_MODALITIES = (  # those that a message may name
+_FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR"})  # DR and XR are not in the standard but occur
+_OTHER_MODALITIES = (  # modalities that a message may name
     *("AU", "BMD", "CT", "DOC", "DG", "ECG", "EPS", "ES", "GM", "HD", "IO", "IVUS", "KO", "MG", "MR", "NM", "OCT"),
     *("OP", "OPM", "OPT", "OT", "PR", "PT", "PX", "REG", "RF", "RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD"),
     *("RTSTRUCT", "SC", "SEG", "SM", "SR", "TG", "US", "VL", "XA", "XC"),
 )
 _ANONYMOUS = frozenset({"", "0", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "UNKNOWN", "NONE", "NA", "PATIENT"})
 
-_DESCRIPTIONS = (  # nearest to the picture first: a study may hold several films
+_DESCRIPTIONS = (  # the most specific first: a study may have several films
     "SeriesDescription",
     "ProtocolName",
     "PerformedProcedureStepDescription",
@@ -48,14 +48,15 @@ _VIEWS = {
 
 
 def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
-    """Refuse a file that says it is no single radiograph of the chest.
+    """Check that a file does not state that it is something else than a single radiograph of the chest.
 
     Args:
-        dataset: The file's data set; nothing of it is decoded.
+        dataset: The file's data set; its picture is not decoded.
         name: The film's name, for messages.
 
     Raises:
-        RefusedFilm: On another modality or SOP class, several frames, or another body part.
+        RefusedFilm: The file has another modality or SOP class, several frames, or another body part.
+        UnsupportedFilm: The file is a DICOMDIR.
     """
     _refuse_other_modality(dataset, name)
     if (whole_number(dataset, "NumberOfFrames") or 1) > 1:
@@ -66,7 +67,7 @@ def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
             return
         free_text = keyword in _DESCRIPTIONS
         if other := other_part(texts, free_text=free_text):
-            said = "this file's description speaks of" if free_text else "this file says its body part is"
+            said = "its description mentions" if free_text else "its body part is"
             raise RefusedFilm(
                 f"Cannot judge the film `{name}`: {said} {other}; expected CHEST.",
                 fix="Give a radiograph of the chest.",
@@ -78,7 +79,7 @@ def _refuse_other_modality(dataset: Dataset, name: str) -> None:
     if "DirectoryRecordSequence" in dataset or _text(meta, "MediaStorageSOPClassUID") == _DICOMDIR:
         raise UnsupportedFilm(
             f"Cannot read the film `{name}`: it is a DICOMDIR, the list of the films on a disc; expected a film.",
-            fix="Give the films that it lists: they lie in the folders beside it.",
+            fix="Give the films that it lists, from the folders next to it.",
         )
     sop_class, modality = _text(dataset, "SOPClassUID"), _text(dataset, "Modality")
     secondary = sop_class == _SECONDARY_CAPTURE or sop_class.startswith(f"{_SECONDARY_CAPTURE}.")
@@ -88,12 +89,12 @@ def _refuse_other_modality(dataset: Dataset, name: str) -> None:
     ):
         return
     is_known = modality in (*_FILM_MODALITIES, *_OTHER_MODALITIES)
-    said = f"modality {modality}" if is_known else "no modality that is known"
+    said = f"modality {modality}" if is_known else "no known modality"
     if modality in _FILM_MODALITIES:
-        said += " but another kind of object"
+        said += ", but its SOP class is not that of a radiograph"
     raise RefusedFilm(
-        f"Cannot judge the film `{name}`: this DICOM file says {said}; expected a radiograph (CR or DX, or a secondary"
-        " capture of one).",
+        f"Cannot judge the film `{name}`: this DICOM file states {said}; expected a radiograph (CR or DX, or a"
+        " secondary capture of one).",
         fix="Give a radiograph of the chest.",
     )
 
@@ -101,8 +102,8 @@ def _refuse_other_modality(dataset: Dataset, name: str) -> None:
 def view_position(dataset: Dataset) -> str | None:
     """Return PA, AP, LATERAL or another known view that the file states, else None.
 
-    View Position and View Code come first. Where they say nothing, a description of the series that names a lateral
-    view alone counts, and a Patient Orientation by which the picture's rows run from front to back (PS3.3 C.7.6.1.1.1).
+    View Position and View Code are read first. Without them, a lateral view is recognised from a description of the
+    series, or from a Patient Orientation with rows from front to back (PS3.3 C.7.6.1.1.1).
     """
     for keyword in ("ViewPosition", "ViewCodeSequence"):
         for text in (texts := _spellings(dataset, keyword)):
@@ -119,9 +120,9 @@ def view_position(dataset: Dataset) -> str | None:
 
 
 def patient_key(dataset: Dataset) -> str | None:
-    """Return 16 hex digits that stand for the patient, the same on all their films, or None where none is named.
+    """Return 16 hex digits that identify the patient, or None without a patient ID.
 
-    A pseudonym, not anonymity: whoever knows an ID can compute its key.
+    This is a pseudonym, not anonymous: anyone who knows an ID can compute its key.
     """
     patient_id = str(dataset.get("PatientID") or "").strip()
     if patient_id.upper() in _ANONYMOUS:
@@ -131,16 +132,16 @@ def patient_key(dataset: Dataset) -> str | None:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    """Return a value in capitals, words parted by single spaces, accents dropped; several values joined."""
+    """Return a value as `folded` gives it; several values are joined."""
     return folded(next(iter(spellings(dataset, keyword)), ""))
 
 
 def _spellings(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """Return what a text of the file may be; of a sequence, the meaning of its first code."""
+    """Return the possible readings of a text; for a sequence, those of the meaning of its first code."""
     if not keyword.endswith("Sequence"):
         return spellings(dataset, keyword)
     try:
         items = list(dataset.get(keyword) or ())
-    except Exception:  # noqa: BLE001 - a damaged sequence is read here; pydicom raises whatever it brings about
+    except Exception:  # noqa: BLE001 - pydicom raises any kind of error for a damaged sequence
         return ()
     return spellings(items[0], "CodeMeaning") if items else ()

@@ -1,8 +1,8 @@
-"""Words for body parts and views, as hospitals write them in DICOM headers: in many languages, short and damaged.
+"""Words for body parts and views in DICOM headers, in many languages, abbreviated and damaged.
 
-Words are compared folded: capitals, no accents, no punctuation. Where an export has lost an accented letter, a question
-mark, the two halves of a UTF-8 letter or nothing like a letter stands in its place (``T?RAX``, ``TÃ³RAX``); words with
-such letters are found so as well. Only a word that surely names another part counts as one.
+Words are compared in capitals without accents and punctuation. Words in which an export has replaced an accented letter
+by a question mark or by other characters are found too (``T?RAX``, ``TÃ³RAX``). Only words that clearly name another
+body part count as one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHEST_WORDS = (  # as a word of its own
     *("TUDOK", "LONGEN", "NGUC", "PHOI", "DADA", "COSTILLA", "COSTILLAS", "COSTELA", "COSTELAS", "COSTE", "COTES"),
     *("PARRILLA", "RIBBEN", "REVBEN", "RIBBEIN", "GRUDI", "PRSA", "PRSNI", "PLIC", "PLICE", "PLICNI", "胸", "폐"),
 )
-_ACCENTED = (  # found with the letter that is not ASCII lost, too
+_ACCENTED = (  # also found if the accented letter is damaged
     *("TÓRAX", "CAJA TORÁCICA", "CAIXA TORÁCICA", "GÖĞÜS", "AKCİĞER", "PŁUCA", "PLÍCE", "HRUDNÍK", "RINTAKEHÄ"),
     *("BRÖST", "HJÄRTA", "CORAÇÃO", "CORAZÓN", "PLĂMÂN", "ŻEBRA"),
 )
@@ -43,7 +43,7 @@ _SPINE_OF_CHEST = re.compile(
     r"|胸椎|흉추|ГРУДН\w* (?:ОТДЕЛ\w* )?ПОЗВОН\w*|ПОЗВОНОЧ\w* ГРУДН\w*"
 )
 
-_OTHER_PARTS = {  # what a message says: words that surely name it, in a free text too
+_OTHER_PARTS = {  # {name in messages: words that clearly name it, also in free text}
     "ABDOMEN": "ABDOMEN ABDOME ZHIVOT ADDOME BAUCH BRZUCH BRZUSZNA BRICHO BRICHA VATSA БРЮШНАЯ БРЮШНОИ ЖИВОТ 腹部 복부",
     "ANKLE": "ANKLE ANKLES TOBILLO TORNOZELO CAVIGLIA SPRUNGGELENK ENKEL KOTNIK NILKKA AYAKBILEGI"
     " ГОЛЕНОСТОП 踝关节 발목",
@@ -86,7 +86,7 @@ _OTHER_PARTS = {  # what a message says: words that surely name it, in a free te
     "WRIST": "WRIST WRISTS MUNECA PUNHO POIGNET POLSO HANDGELENK POLS NADGARSTEK ZAPESTI HANDLED RANNE CSUKLO"
     " ЛУЧЕЗАПЯСТНЫИ 腕关节 手关节 손목",
 }
-_OTHER_PARTS_ALONE = {  # words that a chest film may have too, as "head injury", or that mean something else as well
+_OTHER_PARTS_ALONE = {  # words with other meanings, or as in "head injury": not used in free text
     "ABDOMEN": "BUK HAS KARIN VENTRE",
     "ARM": "ARM ARMS BRAZO BRACO BRAS BRACCIO",
     "BLADDER": "BLADDER VEJIGA VESSIE BLASE",
@@ -127,7 +127,7 @@ _FRONTAL = (
 
 
 def folded(text: str) -> str:
-    """Return a text in capitals, without accents and punctuation, words parted by single spaces.
+    """Return a text in capitals, without accents and punctuation, words separated by single spaces.
 
     Example:
         >>> folded("Radiografía_de  tórax (PA)")
@@ -139,18 +139,18 @@ def folded(text: str) -> str:
 
 
 def names_chest(spellings: Iterable[str]) -> bool:
-    """Return whether a text, in any of its spellings, names the chest or what lies within."""
+    """Return whether a text, in any of its readings, names the chest or an organ in it."""
     return any(
         _CHEST.search(_SPINE_OF_CHEST.sub(" ", folded(text))) or _DAMAGED.search(text.upper()) for text in spellings
     )
 
 
 def other_part(spellings: Iterable[str], *, free_text: bool) -> str | None:
-    """Return the English name of another part of the body that a text surely names, None where it names none.
+    """Return the English name of another body part that a text clearly names, else None.
 
     Args:
-        spellings: The text as it may be meant.
-        free_text: Whether it may hold more than the name of the part; fewer words count then.
+        spellings: The possible readings of the text.
+        free_text: Whether the text is free text, in which fewer words are reliable.
     """
     for text in spellings:
         plain = folded(text)
@@ -163,12 +163,12 @@ def other_part(spellings: Iterable[str], *, free_text: bool) -> str | None:
 
 
 def is_lateral(spellings: Iterable[str]) -> bool:
-    """Return whether a text names a lateral view and no frontal one beside it."""
+    """Return whether a text names a lateral view and no frontal view."""
     return any(_LATERAL_WORD.search(folded(text)) and not _FRONTAL_WORD.search(folded(text)) for text in spellings)
 
 
 def _words(words: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern of whole words; where a script puts no spaces between words, they may stand anywhere."""
+    """Return a pattern of whole words; words that are not ASCII are found anywhere."""
     latin = "|".join(word for word in words if word.isascii())
     other = "|".join(word for word in words if not word.isascii())
     return re.compile(rf"\b(?:{latin})\b" + (f"|{other}" if other else ""))

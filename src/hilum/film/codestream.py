@@ -1,7 +1,7 @@
-"""What a compressed picture says of itself: JPEG, JPEG-LS and JPEG 2000, alone or inside a DICOM file.
+"""Reads the headers of JPEG, JPEG-LS and JPEG 2000 codestreams, alone or inside a DICOM file.
 
-A decoder allocates and computes what the codestream asks for, whatever the file around it states. So the codestream is
-walked here first, in pure Python that touches only its markers. Each walk is linear in the length of the file.
+A decoder allocates what the codestream asks for, whatever the DICOM file states. So the markers of the codestream are
+read here first, in pure Python and in time linear in the length of the file.
 
 Source: ITU-T T.81 annex B (JPEG), T.87 annex C (JPEG-LS), T.800 annexes A and I (JPEG 2000, JP2).
 """
@@ -27,7 +27,7 @@ _START_OF_SCAN = b"\xff\xda"
 
 @dataclass(frozen=True)
 class Frame:
-    """What a codestream says its picture is.
+    """Size and samples that a codestream states.
 
     Attributes:
         size_px: (height, width).
@@ -45,10 +45,10 @@ class Frame:
 
 
 def read_frame(codestream: bytes) -> Frame | None:
-    """Return what a JPEG, JPEG-LS or JPEG 2000 codestream, or a JP2 file, says of its picture.
+    """Return the frame of a JPEG, JPEG-LS or JPEG 2000 codestream, or of a JP2 file.
 
     Returns:
-        None where it says nothing: it is none of these, cut short or damaged, or holds components of several sizes.
+        None for other data, truncated or damaged ones, and components of several sizes.
     """
     if codestream[:2] == b"\xff\xd8":
         for marker, start, end in jpeg_segments(codestream):
@@ -76,7 +76,7 @@ def _jpeg_2000_frame(codestream: bytes) -> Frame | None:
 def jpeg_segments(data: bytes, position: int = 2) -> Iterator[tuple[int, int, int]]:
     """Yield (marker, start of body, end of body) of a JPEG's segments from position up to the first scan or the end.
 
-    No more than MAX_JPEG_SEGMENTS markers are looked at, with or without a body; any number of fill bytes is one step.
+    At most MAX_JPEG_SEGMENTS markers are read.
     """
     for _ in range(MAX_JPEG_SEGMENTS):
         found = _MARKER.search(data, position)
@@ -95,11 +95,11 @@ def jpeg_segments(data: bytes, position: int = 2) -> Iterator[tuple[int, int, in
 
 
 def num_jpeg_scans(data: bytes, frame: Frame) -> int:
-    """Return how many scans a JPEG has, or one more than max_jpeg_scans allows where there are more.
+    """Return the number of scans of a JPEG, at most one more than max_jpeg_scans allows.
 
-    A picture that is not progressive and whose first scan holds all components has no other: decoders read no further.
-    Else, where the two bytes that start a scan occur seldom, they are taken for scans; where they do not, the segments
-    are walked, since these bytes may also stand in a picture within the picture, or in a profile.
+    A picture that is not progressive and has all components in its first scan has one scan. Else the start-of-scan
+    bytes are counted. If they are too many, the segments are walked, since the bytes also occur in thumbnails and
+    colour profiles.
     """
     if frame.process not in _PROGRESSIVE and _first_scan_components(data, frame) == frame.num_components:
         return 1
@@ -119,7 +119,7 @@ def num_jpeg_scans(data: bytes, frame: Frame) -> int:
 
 
 def _first_scan_components(data: bytes, frame: Frame) -> int:
-    """Return how many components the first scan of a JPEG holds; 0 where there is none."""
+    """Return the number of components in the first scan of a JPEG; 0 without a scan."""
     end = frame.end
     for _, _, end in jpeg_segments(data, frame.end):  # noqa: B007
         pass
@@ -128,13 +128,13 @@ def _first_scan_components(data: bytes, frame: Frame) -> int:
 
 
 def max_jpeg_scans(frame: Frame) -> int:
-    """Return how many scans a picture of this size may have: 100, fewer where it is larger than any radiograph."""
+    """Return the allowed number of scans: 100, or fewer for pictures larger than any radiograph."""
     height, width = frame.size_px
     return max(1, min(_MAX_JPEG_SCANS, _MAX_SCANNED_PIXELS // max(1, height * width)))
 
 
 def _jpeg_2000_start(data: bytes) -> int | None:
-    """Return where the codestream starts: at once, or in a box of JP2, whose boxes are walked."""
+    """Return where the codestream starts: at 0, or in a box of a JP2 file."""
     if data[:2] == b"\xff\x4f":
         return 0
     position = 0

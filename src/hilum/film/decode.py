@@ -1,11 +1,11 @@
-"""From the bytes of a file to a Radiograph: PNG, JPEG or DICOM, told by content and never by the file's name.
+"""Decodes the bytes of a file into a Radiograph: PNG, JPEG or DICOM, recognised by content, not by the file's name.
 
-JPEG goes through simplejpeg (libjpeg-turbo), at reduced scale where the caller allows it; PNG through OpenCV (libpng).
-Both refuse data that end too early, and let other threads run meanwhile. What they do not look at is checked before
-them (size bombs, checksums, animation) or done after them (EXIF orientation, transparency, colour).
+JPEG is decoded by simplejpeg (libjpeg-turbo), at reduced scale where the caller allows it; PNG by OpenCV (libpng). Both
+refuse truncated data and release Python's lock. Size bombs, checksums and animation are checked before; EXIF
+orientation, transparency and colour are handled after.
 
-Only these two are decoded in the process that asks, and only where it trusts the sender. All other kinds (DICOM,
-lossless and arithmetic-coded JPEG), and all that strangers send, are decoded in a process of its own: pool.py.
+Only PNG and JPEG from a trusted sender are decoded in this process. DICOM, lossless and arithmetic-coded JPEG, and all
+files from untrusted senders are decoded in a separate process: pool.py.
 """
 
 from __future__ import annotations
@@ -47,8 +47,6 @@ __all__ = [
     "to_unit",
 ]
 
-# What a file is that is no DICOM, PNG or JPEG, told by its first bytes, so that a message can name it.
-
 _KINDS: tuple[tuple[int, bytes, str], ...] = (  # (offset, magic, what it is)
     (0, b"BM", "a BMP picture"),
     (0, b"GIF8", "a GIF picture"),
@@ -82,7 +80,7 @@ _FIRST_BYTES = 1024
 
 
 def foreign_kind(data: bytes) -> tuple[str, str] | None:
-    """Return what a file is and what to do about it; None where it is of no kind that is known.
+    """Return the kind of a file that hilum does not read, and what to do about it; None for an unknown kind.
 
     Args:
         data: The file, at least its first 1,024 bytes.
@@ -100,7 +98,7 @@ def foreign_kind(data: bytes) -> tuple[str, str] | None:
 
 
 def _within_gzip(data: bytes) -> str:
-    """Return what a gzip file holds, by its first bytes."""
+    """Return the kind of the content of a gzip file."""
     try:
         first = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data[: 16 * _FIRST_BYTES], _FIRST_BYTES)
     except zlib.error:
@@ -114,7 +112,7 @@ def _within_gzip(data: bytes) -> str:
     return f"{packed} packed by gzip" if packed else "a gzip archive"
 
 
-DECODER_VERSION: int = 3  # raised whenever the pixels of any film may change; models remember it
+DECODER_VERSION: int = 3  # increased when the pixels of any film may change; stored in model files
 
 _UNIT_FROM_BYTE = np.arange(256, dtype=np.float32) / np.float32(255)
 _SEND_AGAIN = "Copy or export it again from where it came from."
@@ -132,24 +130,22 @@ _READABLE_JPEG = (0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA)
 def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None, apart: bool = False) -> Radiograph:
     """Return the film in a file's bytes.
 
-    Ordinary JPEG and PNG are decoded here, all else in a process of its own, which may die, fill its memory or compute
-    for ever without harm: see hilum.film.pool.
+    Ordinary JPEG and PNG are decoded in this process, all other kinds in a separate process: see hilum.film.pool.
 
     Args:
         data: The whole file.
-        name: What to call the film in messages, best its path.
-        min_side_px: The caller needs no side longer than this. A large JPEG is then decoded at a half, a quarter or an
-            eighth of its size, several times faster, and both sides stay at least so long (see scale.py); nothing is
-            ever enlarged. None: full size.
-        apart: The bytes come from a stranger: not even JPEG and PNG are decoded in this process.
+        name: The film's name for messages, best its path.
+        min_side_px: The side that the caller needs, in pixels. A large JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+            size, several times faster; both sides stay at least this long. None: full size.
+        apart: Whether the sender is not trusted; then JPEG and PNG are decoded in a separate process, too.
 
     Returns:
-        The film, pixels (H, W) float32 in [0, 1], bone bright as far as the file says so.
+        The film, pixels (H, W) float32 in [0, 1], bone bright if the file states its polarity correctly.
 
     Raises:
-        UndecodableFilm: When the bytes are no picture, cut short, damaged, or larger than any film.
-        UnsupportedFilm: When they are a picture that hilum does not judge: another format, colour, a film series, a
-            DICOM file of another modality or body part.
+        UndecodableFilm: The bytes are not a picture, truncated, damaged, or larger than any film.
+        UnsupportedFilm: The picture has another format, is in colour or a series, or is a DICOM file of another
+            modality or body part.
 
     Example:
         >>> decode(b"no picture", name="notes.png")
@@ -169,66 +165,56 @@ def decode(data: bytes, *, name: str = "film", min_side_px: int | None = None, a
 
 
 def decode_here(data: bytes, *, name: str, min_side_px: int | None = None) -> Radiograph:
-    """Return the film in a file's bytes, decoded in this process; what a decoder process does.
-
-    Args and Raises: as in decode.
-    """
+    """Return the film in a file's bytes, decoded in this process; arguments and errors as in `decode`."""
     kind = _kind(data, name)
     if kind == "png":
         return _decode_png(data, name)
     if kind == "jpeg":
         return _decode_jpeg(data, name, min_side_px)
-    from hilum.film.dicom import decode_dicom  # pydicom takes time to import; PNG and JPEG need none of it
+    from hilum.film.dicom import decode_dicom  # importing pydicom takes time
 
     return decode_dicom(data, name=name)
 
 
 def _kind(data: bytes, name: str) -> str:
-    """Return ``png``, ``jpeg`` or ``dicom``; refuse what is none of them by its name."""
-    for kind, is_such in (("png", data.startswith(PNG_MAGIC)), ("jpeg", data.startswith(JPEG_MAGIC))):
-        if is_such:
+    """Return ``png``, ``jpeg`` or ``dicom``; raise an error that names any other kind."""
+    for kind, magic in (("png", PNG_MAGIC), ("jpeg", JPEG_MAGIC)):
+        if data.startswith(magic):
             return kind
     if is_dicom(data):
         return "dicom"
     if foreign := foreign_kind(data):
         what, fix = foreign
         raise UnsupportedFilm(f"Cannot read the film `{name}`: it is {what}; expected DICOM, PNG or JPEG.", fix=fix)
-    found = "plain text" if data[:512].isascii() and b"\0" not in data[:512] else "no picture of a known kind"
+    found = "plain text" if data[:512].isascii() and b"\0" not in data[:512] else "not a known kind of picture"
     raise UndecodableFilm(
         f"Cannot read the film `{name}`: its content is {found}; expected DICOM, PNG or JPEG.", fix=_EXPORT_AGAIN
     )
 
 
 def read_film(path: Path, *, min_side_px: int | None = None) -> Radiograph:
-    """Return the film in a file.
-
-    Args:
-        path: The file; its extension does not matter.
-        min_side_px: As in decode.
-
-    Returns:
-        As decode does.
+    """Return the film in a file; ``min_side_px`` as in `decode`.
 
     Raises:
-        UndecodableFilm: When there is no such file, it may not be read, or its bytes cannot be decoded.
+        UndecodableFilm: The file does not exist, cannot be read, or cannot be decoded.
         UnsupportedFilm: As in decode.
     """
     return decode(read_bytes(path), name=printable(str(path)), min_side_px=min_side_px)
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a film's file; one byte more than MAX_BYTES of a file that is too large.
+    """Return the bytes of a film's file, at most one more than MAX_BYTES.
 
     Raises:
-        UndecodableFilm: When there is no such file, or it may not or cannot be read.
+        UndecodableFilm: The file does not exist or cannot be read.
     """
     name = printable(str(path))
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError
-        if not stat.S_ISREG(mode):  # a pipe would be waited on for ever
-            raise OSError(errno.EINVAL, "it is no regular file")
+        if not stat.S_ISREG(mode):  # reading a pipe could block forever
+            raise OSError(errno.EINVAL, "it is not a regular file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
@@ -253,7 +239,7 @@ def _decode_png(data: bytes, name: str) -> Radiograph:
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise UndecodableFilm(f"Cannot read the film `{name}`: it is a PNG file cut short or damaged.", fix=_SEND_AGAIN)
+        raise UndecodableFilm(f"Cannot read the film `{name}`: it is a truncated or damaged PNG file.", fix=_SEND_AGAIN)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _on_black(pixels)
     grey = pixels if pixels.ndim == 2 else grey_from_bgr(pixels, name)
@@ -278,16 +264,16 @@ def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
         raise
     except (ValueError, RuntimeError, OverflowError, OSError, SyntaxError) as error:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: it is a {kind} file cut short or damaged.", fix=_SEND_AGAIN
+            f"Cannot read the film `{name}`: it is a truncated or damaged {kind} file.", fix=_SEND_AGAIN
         ) from error
     pixels = _upright(to_unit(grey), header.orientation)
     if min_side_px:
-        pixels = reduced(pixels, min_side_px)  # nothing is left to do but for what libjpeg cannot reduce, or not so far
+        pixels = reduced(pixels, min_side_px)  # for kinds and factors that libjpeg cannot reduce
     return Radiograph(pixels, "jpeg", header.size_px, header.bit_depth)
 
 
 def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:
-    """Return (H, W, 3) from (H, W, 4), laid on black through its transparency, in its own dtype."""
+    """Return (H, W, 3) from (H, W, 4), blended with black by its transparency, in its own dtype."""
     *channels, alpha = cv2.split(bgra)
     full_scale = float(np.iinfo(bgra.dtype).max)
     if alpha.min() < full_scale:
@@ -296,7 +282,7 @@ def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:
 
 
 def to_unit(grey: NDArray[Any]) -> NDArray[np.float32]:
-    """Return uint8 or uint16 of any shape as float32 in [0, 1]; of 16 bits, those that the brightest pixel needs."""
+    """Return uint8 or uint16 as float32 in [0, 1]; 16-bit values are divided by the range of the bits in use."""
     if grey.dtype == np.uint8:
         return np.asarray(cv2.LUT(grey, _UNIT_FROM_BYTE), np.float32)  # five times as fast as dividing
     bits_used = max(8, int(grey.max()).bit_length())
@@ -306,7 +292,7 @@ def to_unit(grey: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _upright(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
-    """Return the picture as EXIF orientation 1 to 8 wants it seen."""
+    """Return the picture turned and mirrored by EXIF orientation 1 to 8."""
     if orientation >= 5:
         pixels = pixels.T
     if orientation in (3, 4, 7, 8):

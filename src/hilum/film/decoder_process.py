@@ -1,4 +1,4 @@
-"""One process that decodes films, and the line to it: what it may take, and what is said where it dies of one."""
+"""One process that decodes films: its limits, the connection to it, and the errors when it fails."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from hilum.film.worker import READY, Channel
 
 __all__ = ["DecoderProcess", "Lost", "PoolLimits", "called_after", "refused_film"]
 
-_START = (  # the process finds hilum where this one found it
+_START = (  # the process imports hilum from the same path as this one
     "import json, sys; _, path, *rest = sys.argv; sys.path[:] = json.loads(path);"
     "from hilum.film.worker import serve_films; serve_films(rest[0], int(rest[1]), float(rest[2]), int(rest[3]))"
 )
-_START_SECONDS = 120.0  # to load numpy and pydicom on a busy machine
+_START_SECONDS = 120.0  # time to import numpy and pydicom on a busy machine
 _SEND_AGAIN = "Copy or export it again from where it came from."
 _FILM_ERRORS = {kind.__name__: kind for kind in (UndecodableFilm, UnsupportedFilm)}
-_ENVIRONMENT = {  # one thread; and glibc keeps up to 64 MB for the next film, which it would have to clear page by page
+_ENVIRONMENT = {  # one thread; glibc keeps up to 64 MB for the next film, which is faster than new memory
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX"), "1"),
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
@@ -38,12 +38,12 @@ _ENVIRONMENT = {  # one thread; and glibc keeps up to 64 MB for the next film, w
 
 @dataclass(frozen=True)
 class PoolLimits:
-    """What one film may take.
+    """Limits for decoding one film.
 
     Attributes:
-        memory_bytes: Memory beyond the 100 MB that a decoder process holds without a film; only Linux keeps to it.
-        cpu_seconds: Computing time. The largest film takes about a third of it on a slow machine.
-        wall_seconds: Time in all, for systems that do not limit computing time, and for decoders that wait.
+        memory_bytes: Memory beyond the 100 MB of a decoder process without a film; enforced on Linux only.
+        cpu_seconds: Computing time; the largest film takes about a third of it on a slow machine.
+        wall_seconds: Total time, for systems that do not limit computing time and for decoders that block.
     """
 
     memory_bytes: int = 1024 * 1024 * 1024
@@ -64,11 +64,11 @@ def called_after(seconds: float, call: Callable[[], None]) -> Iterator[None]:
 
 
 class Lost(Exception):
-    """A decoder process died or was killed under a film; says what of."""
+    """A decoder process died or was killed while it decoded a film; the message is the cause."""
 
 
 class DecoderProcess:
-    """One decoder process and the line to it. Not for two threads at once."""
+    """One decoder process and the connection to it; for one thread at a time."""
 
     def __init__(self, decoder: str, limits: PoolLimits) -> None:
         self._limits, self._too_slow = limits, False
@@ -96,7 +96,7 @@ class DecoderProcess:
         self._channel = Channel(self._process.stdout, self._process.stdin, shared)  # type: ignore[arg-type]
 
     def decode(self, data: bytes, name: str, min_side_px: int | None) -> Radiograph:
-        """Return the film. HilumError: it is refused; Lost: the process is gone."""
+        """Return the film. HilumError: the film is refused. Lost: the process has ended."""
         try:
             self._wait_until_ready()
             self.num_films += 1
@@ -109,12 +109,12 @@ class DecoderProcess:
             raise Lost(self._cause()) from error
         except HilumError:
             raise
-        except BaseException:  # Ctrl-C above all: the reply would be taken for the next film's
+        except BaseException:  # such as Ctrl-C: the reply would be taken for that of the next film
             self.end()
             raise
 
     def end(self) -> None:
-        """Kill the process and close the line to it; to be called by the thread that uses it."""
+        """Kill the process and close the connection; called by the thread that uses it."""
         self.kill(wait=True)
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
@@ -124,7 +124,7 @@ class DecoderProcess:
                 os.close(self._channel.shared)
 
     def kill(self, *, wait: bool = False) -> None:
-        """Kill the process; any thread may."""
+        """Kill the process; called by any thread."""
         with contextlib.suppress(OSError):
             self._process.kill()
         if wait:
@@ -132,7 +132,7 @@ class DecoderProcess:
 
     @property
     def lives(self) -> bool:
-        """Whether the process is still there."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def _wait_until_ready(self) -> None:
@@ -171,11 +171,11 @@ class DecoderProcess:
 
 
 def refused_film(name: str, cause: str) -> HilumError:
-    """Return what is said of a film that a decoder process did not get through."""
+    """Return the error for a film that a decoder process could not decode."""
     if cause.startswith("start"):
         return HilumError(
             f"Cannot start the process that decodes films (exit code {cause.partition(' ')[2]}).",
-            fix="Check that hilum and its dependencies are installed whole.",
+            fix="Check that hilum and all its dependencies are installed.",
         )
     if cause == "time":
         return UndecodableFilm(
@@ -185,12 +185,12 @@ def refused_film(name: str, cause: str) -> HilumError:
         return UndecodableFilm(
             f"Cannot read the film `{name}`: decoding takes more memory than any film needs.", fix=_SEND_AGAIN
         )
-    said = "ends its decoder" if cause == "crash" else f"cannot be decoded ({cause})"
+    said = "makes the decoder crash" if cause == "crash" else f"cannot be decoded ({cause})"
     return UndecodableFilm(f"Cannot read the film `{name}`: it is damaged and {said}.", fix=_SEND_AGAIN)
 
 
 def _shared_file() -> int | None:
-    """Return the descriptor of a file in memory, None where a process cannot hand one down to another."""
+    """Return the descriptor of a file in memory; None on Windows, where a process cannot inherit one."""
     if sys.platform == "win32":
         return None
     if sys.platform == "linux":

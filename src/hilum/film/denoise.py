@@ -1,10 +1,9 @@
-"""Taking noise out of a film at the network's size: classical methods, each set by the noise found in the film itself.
+"""Denoises films at the network's size by classical methods, with a strength that follows the noise of the film.
 
-A method acts on a film whose grey values have been stretched to [0, 1] and that has not been equalised yet:
-equalising multiplies noise by another factor at every grey value. ``denoise`` is what the preprocessing does; it leaves
-films alone in which hardly any noise is found, since every method costs a clean film some detail. Only methods that
-need nothing beyond the core dependencies (OpenCV, numpy) are offered there, as a model file must be served wherever
-hilum runs; the others are here to be compared with (`hilum study noise`).
+A film is denoised after its grey values are stretched to [0, 1] and before equalisation, which amplifies noise
+differently at each grey value. ``denoise``, used in the preprocessing, leaves films with little noise unchanged, since
+every method removes some detail. It offers only methods that need the core dependencies (OpenCV, numpy), so that every
+installation can serve the model; the others are for comparison (`hilum study noise`).
 
 Sources:
     Donoho, Johnstone 1994, Ideal spatial adaptation by wavelet shrinkage (noise from the median of the finest details).
@@ -31,7 +30,7 @@ __all__ = ["DENOISERS", "LEAST_NOISE", "METHODS", "Method", "apply_method", "den
 
 Image = NDArray[np.float32]
 
-LEAST_NOISE = 0.02  # sigma, of the range: below it a film counts as clean and is left alone
+LEAST_NOISE = 0.02  # sigma as a share of the range; films with less noise are left unchanged
 _NORMAL_MEDIAN = 0.6745  # the median of the absolute value of a standard normal variable
 
 
@@ -40,12 +39,12 @@ class Method:
     """One way to change a film.
 
     Attributes:
-        name: As a setting and in study.json.
-        title: As a page has it.
-        settings: Its parameters in words, with s for the noise found.
-        apply: Takes a film (H, W) float32 in [0, 1] and its noise; returns one as large.
+        name: Its name in settings and in study.json.
+        title: Its name on a page.
+        settings: Its parameters in words, with s for the estimated noise.
+        apply: Takes a film (H, W) float32 in [0, 1] and its noise; returns a film of the same size.
         kind: ``denoise`` or ``contrast``.
-        served: Whether the core dependencies suffice, so that it may be a preprocessing option.
+        served: Whether it needs only the core dependencies and can be a preprocessing setting.
     """
 
     name: str
@@ -59,8 +58,8 @@ class Method:
 def estimate_noise(film: Image) -> float:
     """Return the standard deviation of a film's noise, as a share of the range.
 
-    It is read off the finest diagonal details, of which anatomy has few: a median does not see those few. Of a film
-    that was enlarged, or compressed hard, it is too low.
+    It is estimated from the median of the finest diagonal details, to which anatomy adds little. It is too low for
+    films that were enlarged or strongly compressed.
 
     Args:
         film: (H, W) float32 in [0, 1], not equalised, with at least two pixels a side.
@@ -71,7 +70,7 @@ def estimate_noise(film: Image) -> float:
 
 
 def denoise(film: Image, name: str) -> Image:
-    """Return the film without its noise, or the film itself where it is clean or nothing is asked for.
+    """Return the denoised film, or the film itself if it has little noise or the method is ``none``.
 
     Args:
         film: (H, W) float32 in [0, 1], not equalised.
@@ -87,12 +86,12 @@ def denoise(film: Image, name: str) -> Image:
 
 
 def apply_method(film: Image, name: str, noise: float) -> Image:
-    """Return the film changed by a method, whatever its noise.
+    """Return the film changed by a method.
 
     Args:
         film: (H, W) float32 in [0, 1], not equalised.
         name: One of METHODS.
-        noise: What the method is to take out, as a share of the range.
+        noise: The noise to remove, as a share of the range.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -129,7 +128,7 @@ def _non_local_means(film: Image, noise: float) -> Image:
 
 def _wavelet(film: Image, noise: float) -> Image:
     try:
-        import pywt  # noqa: F401 - scikit-image imports it when it is first asked
+        import pywt  # noqa: F401 - scikit-image needs it
         from skimage.restoration import denoise_wavelet
     except ImportError as error:
         raise MissingExtra("Denoising by wavelets", "study") from error
@@ -140,7 +139,7 @@ def _wavelet(film: Image, noise: float) -> Image:
 
 
 def _spun_wavelet(film: Image, noise: float) -> Image:
-    """Return the mean over shifted films, each shrunk and shifted back: no edge is seen at one phase alone."""
+    """Return the mean over shifted films, each denoised and shifted back (cycle spinning)."""
     shifts = [(0, 0), (1, 0), (0, 1), (1, 1)]
     spun = [np.roll(_wavelet(np.roll(film, shift, (0, 1)), noise), (-shift[0], -shift[1]), (0, 1)) for shift in shifts]
     return np.asarray(np.mean(spun, axis=0), np.float32)

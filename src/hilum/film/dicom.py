@@ -1,8 +1,7 @@
-"""From a DICOM file to a Radiograph: what must be true of the file, and its picture unpacked.
+"""Decodes a DICOM file into a Radiograph.
 
-Refused before a pixel is decoded: files that say they show something else than the chest, and sizes no film has. The
-samples are unpacked by unpack.py; what they look like is the work of grayscale.py. No message holds a word of free
-text: it might be a name.
+Files of another body part and of impossible sizes are refused before a pixel is decoded. unpack.py unpacks the
+samples, grayscale.py turns them into grey values. Messages contain no free text, because it may be a patient's name.
 """
 
 from __future__ import annotations
@@ -47,25 +46,26 @@ _CONVERT = "Convert it to an uncompressed or JPEG 2000 DICOM file, for instance 
 
 
 def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
-    """Return the film in a DICOM file's bytes, decoded in this process; decode.decode does it in another.
+    """Return the film in a DICOM file's bytes, decoded in this process; decode.decode uses a separate process.
 
     Args:
         data: The whole file, with or without preamble.
-        name: What to call the film in messages.
+        name: The film's name, for messages.
 
     Returns:
-        The film, pixels (H, W) float32 in [0, 1], bone bright if the file's photometric interpretation is true.
+        The film, pixels (H, W) float32 in [0, 1], bone bright if the file's photometric interpretation is correct.
 
     Raises:
-        UndecodableFilm: When the bytes are no DICOM, cut short, damaged, or too large.
-        UnsupportedFilm: On another modality or body part, several frames, colour, or a compression without a decoder.
+        UndecodableFilm: The bytes are not DICOM, truncated, damaged, or too large.
+        UnsupportedFilm: The file has another modality or body part, several frames, colour, or a compression that is
+            not supported.
     """
     with pydicom_kept_quiet():
         try:
             return _decode(data, name)
         except (HilumError, MemoryError):
             raise
-        except Exception as error:  # pydicom and its plugins raise whatever broken bytes bring about
+        except Exception as error:  # pydicom and its plugins raise any kind of error for damaged bytes
             raise UndecodableFilm(
                 f"Cannot read the film `{name}`: it is a damaged DICOM file ({type(error).__name__}).", fix=_SEND_AGAIN
             ) from error
@@ -74,14 +74,10 @@ def decode_dicom(data: bytes, *, name: str = "film") -> Radiograph:
 def read_elements(data: bytes, *, name: str = "film") -> Dataset:
     """Return a DICOM file's elements without its picture.
 
-    Values are as the file has them, valid or not; reading one may warn, so keep pydicom quiet meanwhile.
-
-    Args:
-        data: The whole file, with or without preamble.
-        name: What to call the film in messages.
+    Values may be invalid. Read them within `pydicom_kept_quiet`, since pydicom may warn.
 
     Raises:
-        UndecodableFilm: When the bytes are no DICOM, damaged, or swell too much.
+        UndecodableFilm: The bytes are not DICOM, damaged, or too large when inflated.
     """
     with pydicom_kept_quiet():
         try:
@@ -99,17 +95,19 @@ def _decode(data: bytes, name: str) -> Radiograph:
     _check_amount(data, name)
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
     if not any(keyword in dataset for keyword in ("SOPClassUID", "Rows", "DirectoryRecordSequence")):
-        raise UndecodableFilm(f"Cannot read the film `{name}`: it is no DICOM file, or cut short.", fix=_SEND_AGAIN)
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: it is not a DICOM file, or it is truncated.", fix=_SEND_AGAIN
+        )
     refuse_other_than_chest(dataset, name)
     layout = read_layout(dataset, name)
     size_px = layout.rows, layout.columns
     num_frames = whole_number(dataset, "NumberOfFrames") or 1
     check_size(size_px, name, num_frames=num_frames, bytes_a_pixel=layout.samples * layout.bits_allocated // 8)
     stored = _stored_values(dataset, layout, name)
-    del dataset["PixelData"]  # up to 200 MB, which the film needs
+    del dataset["PixelData"]  # up to 200 MB; the film needs the memory
     if stored.shape[:2] != size_px:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: its picture is not of the size it states.", fix=_SEND_AGAIN
+            f"Cannot read the film `{name}`: its picture does not have the size that the file states.", fix=_SEND_AGAIN
         )
     inverted = layout.interpretation == "MONOCHROME1"
     pixels = (
@@ -131,29 +129,29 @@ def _picture(dataset: Dataset, name: str) -> tuple[bytes, str]:
     picture, _, representation = words_of(dataset, "PixelData")
     if not picture:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: this DICOM file holds no picture, or is cut short.", fix=_SEND_AGAIN
+            f"Cannot read the film `{name}`: this DICOM file has no picture, or it is truncated.", fix=_SEND_AGAIN
         )
     return picture, representation
 
 
 def _check_amount(data: bytes, name: str) -> None:
-    """Refuse a file of too many elements, and a deflated one that swells beyond MAX_BYTES; it is inflated in pieces."""
+    """Raise UndecodableFilm for too many elements, or more than MAX_BYTES once inflated."""
     stated, start = _syntax(data)
     check_elements(data[:start], 132 if data[128:132] == b"DICM" else 0, name, implicit=False)  # the meta information
     syntax = stated.decode("ascii", "replace")
     if syntax == DeflatedExplicitVRLittleEndian:
         inflater, pieces, size, piece = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, data[start:]
-        while piece and not inflater.eof and size <= MAX_BYTES:  # a byte of padding may stand behind the end (A.5)
+        while piece and not inflater.eof and size <= MAX_BYTES:  # a byte of padding may follow the end (A.5)
             pieces.append(inflater.decompress(piece, 1 << 20))
             size += len(pieces[-1])
             piece = inflater.unconsumed_tail
         if size > MAX_BYTES:
             raise UndecodableFilm(
-                f"Cannot read the film `{name}`: deflated, it swells to more than {MAX_BYTES // 2**20} MB.",
+                f"Cannot read the film `{name}`: it is a deflated file of more than {MAX_BYTES // 2**20} MB.",
                 fix=_CONVERT,
             )
         data, start = b"".join(pieces), 0
-    implicit = not data[start + 4 : start + 6].isalpha()  # as pydicom does: the first element tells, not the file
+    implicit = not data[start + 4 : start + 6].isalpha()  # as in pydicom, the first element decides
     check_elements(data, start, name, implicit=implicit, big_endian=syntax == ExplicitVRBigEndian)
 
 
@@ -185,16 +183,16 @@ def _stored_values(dataset: Dataset, layout: SampleLayout, name: str) -> NDArray
     if interpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
     if stored.ndim not in (2, 3) or (stored.ndim == 3 and stored.shape[2] != 3):
-        raise RefusedFilm(f"The film `{name}` is no single still picture.", fix="Give one still film.")
+        raise RefusedFilm(f"The film `{name}` is not a single still picture.", fix="Give one still film.")
     if stored.ndim == 3 and interpretation in ("YBR_FULL", "YBR_FULL_422"):
-        more = layout.bits_stored - 8  # the conversion knows eight bits, which are enough for what is grey
+        more = layout.bits_stored - 8  # the conversion takes 8 bits, which is enough to check for grey
         rgb = convert_color_space((stored >> more).astype(np.uint8), interpretation, "RGB")
         stored = rgb.astype(np.uint16) << more
     return stored
 
 
 def _stated_syntax(dataset: Dataset) -> UID:
-    """Return the transfer syntax; a file without meta information gets the one that pydicom found out by reading."""
+    """Return the transfer syntax; for a file without meta information the one that pydicom found."""
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = FileMetaDataset()
     if dataset.file_meta.get("TransferSyntaxUID") is None:
@@ -205,17 +203,14 @@ def _stated_syntax(dataset: Dataset) -> UID:
 
 
 def _grey_from_colour(rgb: NDArray[Any], bit_depth: int, name: str) -> NDArray[np.float32]:
-    """Return (H, W) float32 in [0, 1] of a near-grey colour capture (H, W, 3), which has no VOI transformation."""
+    """Return (H, W) float32 in [0, 1] of a near-grey capture (H, W, 3); it has no VOI transformation."""
     largest = max(float(2**bit_depth - 1), float(rgb.max()))
     grey = grey_from_bgr(np.ascontiguousarray(rgb[..., ::-1]), name, full_scale=largest)
     return np.divide(grey, np.float32(largest), dtype=np.float32)
 
 
 def age_and_interpretation(data: bytes) -> tuple[float | None, str]:
-    """Return the patient's age in years where the file says so, and its photometric interpretation, "" where not.
-
-    Args:
-        data: A file that decode_dicom reads; what it says beside its picture may still be damaged.
+    """Return the patient's age in years, None where it is not stated, and the photometric interpretation or "".
 
     Source: DICOM PS3.5 6.2, value representation AS: three digits and D, W, M or Y; some files have fewer digits.
     """
@@ -224,7 +219,7 @@ def age_and_interpretation(data: bytes) -> tuple[float | None, str]:
         with pydicom_kept_quiet():
             header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=wanted)
             age, interpretation = (next(iter(spellings(header, keyword)), "").strip() for keyword in wanted)
-    except Exception:  # noqa: BLE001 - as in decode_dicom: a damaged file raises whatever it likes
+    except Exception:  # noqa: BLE001 - as in decode_dicom
         return None, ""
     per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
     found = re.match(r"(\d{1,3}) ?([DWMY])\b", age, re.ASCII | re.IGNORECASE)
@@ -246,10 +241,10 @@ logging.getLogger("pydicom").addFilter(_logs)
 
 @contextmanager
 def pydicom_kept_quiet() -> Iterator[None]:
-    """Silence pydicom: real files break the standard in a hundred harmless ways, and its words may hold a name.
+    """Silence pydicom, since its many warnings about harmless faults may contain a patient's name.
 
-    Warning filters belong to the process. They are changed once by the first thread in and put back by the last one
-    out: threads that each changed them would put them back in the wrong order. Logging is silenced in this thread only.
+    Warning filters are global: the first thread that enters sets them and the last one that leaves restores them.
+    Logging is silenced in this thread only.
     """
     global _quiet_depth, _quiet_filters  # noqa: PLW0603
     with _quiet_lock:

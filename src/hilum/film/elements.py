@@ -1,8 +1,7 @@
-"""Single values out of a DICOM file, however they are written: numbers with a comma, text in any encoding, bare bytes.
+"""Reads single values from a DICOM file, also where they break the standard.
 
-pydicom raises where a value breaks the standard, and real files do so in a hundred ways: a decimal comma, a word where
-a number belongs, a letter that an export has turned into a question mark. So values are taken as the file has them and
-read here. What cannot be read counts as absent.
+pydicom raises errors for such values (a decimal comma, a word in place of a number, a damaged letter). So the raw
+values are read here. A value that cannot be read counts as absent.
 
 Source: DICOM PS3.5 6.2 (value representations DS and IS) and 6.1 (character sets).
 """
@@ -25,12 +24,8 @@ from hilum.errors import UndecodableFilm
 
 __all__ = ["MAX_DEPTH", "MAX_ELEMENTS", "check_elements", "first_number", "spellings", "whole_number", "words_of"]
 
-# How many elements a DICOM file has, and how deep they are nested, counted before pydicom reads it.
-#
-# pydicom makes objects of each element and item: a file of 8 MB can hold a million, and keep it busy for many seconds.
-# Here only their headers are touched, and the count ends at the limit.
-#
-# Source: DICOM PS3.5 7.1 (elements), 7.5 (sequences), A.4 (fragments of a compressed picture).
+# Limits on elements, checked before pydicom reads a file: 8 MB can contain a million elements, which take it many
+# seconds. Source: DICOM PS3.5 7.1 (elements), 7.5 (sequences), A.4 (fragments of a compressed picture).
 
 MAX_ELEMENTS = 50_000  # a film has some hundreds, fragments of its picture included
 MAX_DEPTH = 32  # of sequences within sequences; a film has three or four
@@ -40,24 +35,24 @@ _ITEM, _ITEM_END, _SEQUENCE_END, _PIXELS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0
 
 
 def check_elements(data: bytes, position: int, name: str, *, implicit: bool, big_endian: bool = False) -> None:
-    """Refuse a data set of more elements or deeper sequences than any film has.
+    """Check that a data set has no more elements and no deeper sequences than a film can have.
 
-    A damaged data set is let through as far as it can be walked: reading it comes to the same end.
+    A damaged data set is checked as far as it can be read.
 
     Args:
-        data: The file; of a deflated one the inflated data set.
-        position: Where the data set starts, behind the file meta information.
+        data: The file, or the inflated data set of a deflated file.
+        position: The start of the data set, after the file meta information.
         name: The film's name, for messages.
-        implicit: Whether elements say no value representation.
-        big_endian: The order of bytes.
+        implicit: Whether elements have no value representation.
+        big_endian: Whether the byte order is big-endian.
 
     Raises:
-        UndecodableFilm: When there are too many, or too deep.
+        UndecodableFilm: There are too many elements, or sequences are too deep.
     """
     order = ">" if big_endian else "<"
     header, length_of = struct.Struct(f"{order}HHI"), struct.Struct(f"{order}I")
     item_start = header.pack(0xFFFE, 0xE000, 0)[:4]
-    open_ends: list[tuple[float, bool]] = []  # of sequences and items: where each ends, what elements in it say
+    open_ends: list[tuple[float, bool]] = []  # for each open sequence or item: its end, and ``implicit`` after it
     count, last = 0, len(data) - 8
     while position <= last:
         count += 1
@@ -73,11 +68,11 @@ def check_elements(data: bytes, position: int, name: str, *, implicit: bool, big
             continue
         if tag == _ITEM:
             open_ends.append((float("inf") if length == _UNDEFINED else position + length, implicit))
-            first = data[position + 4 : position + 6]  # the first element of an item tells, as in pydicom
+            first = data[position + 4 : position + 6]  # as in pydicom, the first element of an item decides
             implicit = implicit or not (b"A" <= first[:1] <= b"Z" and b"A" <= first[1:] <= b"Z")
             continue
         unknown = implicit
-        if not implicit and b"AA" <= kind <= b"ZZ":  # else this element says none, as pydicom reads it
+        if not implicit and b"AA" <= kind <= b"ZZ":  # else the element has none, as in pydicom
             unknown = kind == b"UN"
             if kind in _LONG:
                 if position + 4 > len(data):
@@ -102,12 +97,12 @@ def _check_size(name: str, count: int, depth: int) -> None:
         what = f"more than {MAX_ELEMENTS:,} elements" if count > MAX_ELEMENTS else f"more than {MAX_DEPTH} levels"
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: it is a DICOM file of {what}.",
-            fix="A film has some hundreds; check where the file comes from.",
+            fix="A film has some hundred elements. Check the origin of the file.",
         )
 
 
 def _behind_fragments(data: bytes, position: int, length_of: struct.Struct, item_start: bytes) -> tuple[int, int]:
-    """Return where a compressed picture ends, and how many fragments it has, at most those that are too many."""
+    """Return where a compressed picture ends, and its number of fragments, at most one above MAX_ELEMENTS."""
     count = 0
     while count <= MAX_ELEMENTS and data[position : position + 4] == item_start and position + 8 <= len(data):
         position += 8 + length_of.unpack_from(data, position + 4)[0]
@@ -117,19 +112,15 @@ def _behind_fragments(data: bytes, position: int, length_of: struct.Struct, item
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(E[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
 _BINARY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8"}
-_LONGEST = 1024  # bytes of a text that are looked at
-_ENCODINGS = (  # of a text that is not what the file says; those that refuse other bytes come first
+_LONGEST = 1024  # bytes of a text that are read
+_ENCODINGS = (  # tried where the stated encoding is wrong; the strictest come first
     *("utf-8", "iso2022_jp_2", "gb18030", "shift_jis", "euc_kr", "big5"),
     *("cp1251", "koi8_r", "iso8859_5", "cp866", "cp1250", "iso8859_2", "cp1254", "cp437"),
 )
 
 
 def first_number(dataset: Dataset, keyword: str) -> float | None:
-    """Return the first value of an element as a number; None where it is absent, empty, no number or not finite.
-
-    Args:
-        dataset: A data set, or an item of a sequence.
-        keyword: The element's keyword.
+    """Return the first value of an element as a number; None if it is absent, not a number or not finite.
 
     Example:
         A Window Center of ``2047,5\\\\1000`` is 2047.5; one of ``n/a`` is None.
@@ -149,15 +140,15 @@ def first_number(dataset: Dataset, keyword: str) -> float | None:
 
 
 def whole_number(dataset: Dataset, keyword: str) -> int | None:
-    """Return the first value of an element as a whole number; None as for first_number, and for one with a fraction."""
+    """Return the first value of an element as a whole number, else None."""
     number = first_number(dataset, keyword)
     return int(number) if number is not None and number.is_integer() else None
 
 
 def words_of(dataset: Dataset, keyword: str) -> tuple[bytes, str, str]:
-    """Return an element's bytes as the file has them, their byte order ("<" or ">") and the value representation.
+    """Return an element's raw bytes (empty if absent), their byte order ("<" or ">") and the value representation.
 
-    Values that were never in a file are given as 16-bit words, little endian. No bytes where the element is absent.
+    Values that were not read from a file are returned as little-endian 16-bit words.
     """
     element = _element(dataset, keyword)
     if element is None or element.value is None:
@@ -175,9 +166,9 @@ def words_of(dataset: Dataset, keyword: str) -> tuple[bytes, str, str]:
 
 
 def spellings(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """Return what an element's text may be: as the file's own character set has it first, then in other encodings.
+    """Return the possible readings of an element's text, that of the file's own character set first.
 
-    A text of plain ASCII has one spelling. Several values are joined by a space.
+    A text of plain ASCII has one reading. Several values are joined by a space.
     """
     element = _element(dataset, keyword)
     value: Any = None if element is None else element.value
@@ -194,7 +185,7 @@ def spellings(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def _decoded(raw: bytes, declared: tuple[str, ...]) -> list[str]:
-    """Return bytes in every encoding that takes them; Latin-1, which takes all, stands among them."""
+    """Return bytes in every encoding that can decode them; Latin-1 always can."""
     texts = []
     for encoding in (*declared, *_ENCODINGS, "latin-1") if raw else ():
         try:
@@ -209,7 +200,7 @@ def _decoded(raw: bytes, declared: tuple[str, ...]) -> list[str]:
 def _declared(dataset: Dataset) -> tuple[str, ...]:
     try:
         return tuple(convert_encodings(dataset.get("SpecificCharacterSet") or "ISO_IR 6"))
-    except Exception:  # noqa: BLE001 - a damaged value; pydicom raises whatever it brings about
+    except Exception:  # noqa: BLE001 - pydicom raises any kind of error for a damaged value
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Films that Python gives as what it has at hand: an array, a PIL image, or what stands for a file."""
+"""Reads films given in Python: a path, bytes, an array, a PIL image or a Radiograph."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from hilum.film.radiograph import Radiograph
 
 __all__ = ["Film", "film_name", "given_film"]
 
-Film = (
-    str | Path | bytes | NDArray[Any] | Radiograph | Any
-)  # the last: a PIL image, of a library that need not be there
+Film = str | Path | bytes | NDArray[Any] | Radiograph | Any  # Any: a PIL image
 _EXPECTED = (
     "a path, the bytes of a file, an array (H, W) of uint8, uint16 or float from 0 to 1, a PIL image or a Radiograph"
 )
@@ -28,22 +26,21 @@ _UNNAMED = "film"
 
 
 def film_name(film: Film) -> str:
-    """Return what a film is called in its answer: its path where it has one."""
+    """Return the film's name for messages and answers: its path, else "film"."""
     return os.fsdecode(film) if isinstance(film, str | os.PathLike) else _UNNAMED
 
 
 def given_film(film: Film, *, min_side_px: int | None = None) -> Radiograph:
-    """Return a film that was given in any of the ways that Python has.
+    """Return the decoded film.
 
     Args:
-        film: A path; the bytes of a PNG, JPEG or DICOM file; an array (H, W), bone bright: uint8, uint16 (of which
-            those bits count that the brightest pixel needs, as in a PNG), or float from 0 to 1; a PIL image; or a film
-            that is decoded already.
-        min_side_px: As in decode; arrays and images come in full.
+        film: A path; the bytes of a PNG, JPEG or DICOM file; an array (H, W), bone bright, of uint8, uint16 (scaled by
+            the bits in use, as a PNG) or float from 0 to 1; a PIL image; or a Radiograph.
+        min_side_px: As in decode; arrays and images are not reduced.
 
     Raises:
         UndecodableFilm, UnsupportedFilm: The film cannot be read.
-        InputError: It is none of these, or an array of another shape, type or range.
+        InputError: The film has another type, or the array another shape, type or range.
 
     Example:
         >>> given_film(np.zeros((80, 64), np.uint8)).pixels.shape
@@ -57,7 +54,7 @@ def given_film(film: Film, *, min_side_px: int | None = None) -> Radiograph:
         return decode(bytes(film), name=_UNNAMED, min_side_px=min_side_px, apart=True)
     if isinstance(film, np.ndarray):
         return _from_array(film)
-    images = sys.modules.get("PIL.Image")  # an image of a module that nobody has imported cannot be given
+    images = sys.modules.get("PIL.Image")  # without PIL imported, the film cannot be a PIL image
     if images is not None and isinstance(film, images.Image):
         return _from_image(film)
     raise InputError(f"Cannot read a film from a `{type(film).__name__}`; expected {_EXPECTED}.", fix="Give one film.")
@@ -85,12 +82,12 @@ def _from_array(film: NDArray[Any]) -> Radiograph:
 
 
 def _from_image(film: Any) -> Radiograph:
-    """Return a PIL image as its PNG file would be read: palette, transparency and colour are told in one place."""
+    """Return a PIL image as if it were read from a PNG file."""
     from PIL import ImageOps
 
     try:
         check_size((film.height, film.width), _UNNAMED, bytes_a_pixel=4)
-        upright = ImageOps.exif_transpose(film)  # PNG would not keep what a JPEG says of its orientation
+        upright = ImageOps.exif_transpose(film)  # PNG would not keep the orientation of a JPEG
         if upright.mode[0] in "FI":
             values = np.asarray(upright)
             in_range = values.dtype.kind in "iu" and 0 <= values.min() <= values.max() <= np.iinfo(np.uint16).max
@@ -101,6 +98,6 @@ def _from_image(film: Any) -> Radiograph:
         upright.save(stream, "PNG", compress_level=1)
     except OSError as error:
         raise UndecodableFilm(
-            f"Cannot read a film from a PIL image of mode {film.mode}: {error}.", fix="Open its file anew."
+            f"Cannot read a film from a PIL image of mode {film.mode}: {error}.", fix="Open the file again."
         ) from error
     return decode(stream.getvalue(), name=_UNNAMED)

@@ -1,16 +1,13 @@
-"""From stored values to shown ones: the grayscale transformations of a DICOM file, in the order of PS3.4 N.2.
+"""Applies the grayscale transformations of a DICOM file, in the order of PS3.4 N.2.
 
-1. Modality LUT, else rescale slope and intercept (PS3.3 C.11.1): stored values become the modality's own.
-2. VOI LUT, else the first window of several (PS3.3 C.11.2): LINEAR, LINEAR_EXACT or SIGMOID. It is stated in the values
-   that step 1 gives, in the file's own polarity; so it comes after 1 and before 3.
-3. MONOCHROME1 is inverted last: there the least value is to be shown white "after any VOI gray scale transformations
-   have been performed" (PS3.3 C.7.6.3.1.2). Presentation LUT Shape only repeats this (C.11.6) and is not looked at.
+1. Modality LUT, else rescale slope and intercept (PS3.3 C.11.1).
+2. VOI LUT, else the first window (PS3.3 C.11.2): LINEAR, LINEAR_EXACT or SIGMOID, in the values of step 1.
+3. MONOCHROME1 is inverted last, "after any VOI gray scale transformations have been performed" (PS3.3 C.7.6.3.1.2).
+   Presentation LUT Shape only repeats this (C.11.6) and is not read.
 
-A lookup table or a number that cannot be read is left out, as if the file did not have it. Where a file has no VOI
-transformation, or none that leaves contrast, the values that occur are stretched from least to largest, as viewers do.
-Padding (Pixel Padding Value, PS3.3 C.7.5.1.1.2) does not count there and comes out black.
-
-All three steps are taken on a table of the stored values that can occur, not on the millions of pixels.
+Lookup tables and numbers that cannot be read are ignored. Without a VOI transformation that leaves contrast, the values
+are stretched from the smallest to the largest, as viewers do. Padding (Pixel Padding Value, PS3.3 C.7.5.1.1.2) is left
+out of this range and becomes black. The steps are applied to a table of the stored values, not to each pixel.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ _BAND_PIXELS = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """A lookup table of the file: its entries (N,), the value that the first stands for, its largest possible entry."""
+    """A lookup table: its entries (N,), the input value of the first entry, and the largest possible entry."""
 
     entries: NDArray[np.float64]
     first: int
@@ -45,29 +42,29 @@ class _Table:
 
 
 def shown_values(stored: NDArray[Any], dataset: Dataset, *, inverted: bool = False) -> NDArray[np.float32]:
-    """Return what a viewer would show, bone bright.
+    """Return the grey values that a viewer would show, bone bright.
 
     Args:
         stored: (H, W) integers of at most 16 bits, not empty.
-        dataset: The file they come from.
-        inverted: Whether the least value is to be shown white (MONOCHROME1).
+        dataset: The file's data set.
+        inverted: Whether the smallest value is white (MONOCHROME1).
 
     Returns:
         (H, W) float32 in [0, 1].
     """
     least, largest = int(stored.min()), int(stored.max())
-    values = np.arange(least, largest + 1)  # (V,), every stored value that may occur
+    values = np.arange(least, largest + 1)  # (V,), all possible stored values
     padding = _is_padding(values, dataset)  # (V,)
     if padding.all():
         padding[:] = False
-    shown = slice(None)  # the values that count
+    shown = slice(None)  # the range of values without padding
     if padding.any():
         occurring = np.zeros(values.size, bool)
         for rows in _bands(stored):
             occurring[rows.astype(np.int64) - least] = True
         seen = np.flatnonzero(occurring & ~padding)
         shown = slice(seen[0], seen[-1] + 1) if seen.size else shown
-    with np.errstate(all="ignore"):  # numbers of the file may be of any size
+    with np.errstate(all="ignore"):  # a file may have numbers of any size
         modality = _modality_values(values, dataset)  # (V,)
         table = next((table for table in _voi_values(modality, dataset) if np.ptp(table[shown]) > 0), None)
         if table is None:
@@ -83,7 +80,7 @@ def shown_values(stored: NDArray[Any], dataset: Dataset, *, inverted: bool = Fal
 
 
 def _bands(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Give a picture in bands of about a million pixels: indices of eight bytes for all of them would fill memory."""
+    """Yield a picture in bands of about a million pixels, to save memory."""
     num_rows = max(1, _BAND_PIXELS // pixels.shape[1])
     for start in range(0, len(pixels), num_rows):
         yield pixels[start : start + num_rows]
@@ -94,7 +91,7 @@ def _is_padding(values: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
     if first is None:
         return np.zeros(values.shape, bool)
     last = first if last is None else last
-    if values[0] < 0:  # signed values, and padding that may have been written unsigned
+    if values[0] < 0:  # signed values; the padding may be written as unsigned
         first, last = (end - 2**16 if end >= 2**15 else end for end in (first, last))
     low, high = min(first, last), max(first, last)
     return (values >= low) & (values <= high)
@@ -110,7 +107,7 @@ def _modality_values(values: NDArray[Any], dataset: Dataset) -> NDArray[np.float
 
 
 def _voi_values(values: NDArray[np.float64], dataset: Dataset) -> Iterator[NDArray[np.float64]]:
-    """Give values through each VOI LUT of the file, then through its first window, scaled to [0, 1]."""
+    """Yield the values through each VOI LUT of the file, then through its first window, scaled to [0, 1]."""
     for table in _tables(dataset, "VOILUTSequence", values):
         yield table.through(values) / table.full_scale
     center, width = (first_number(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth"))
@@ -130,10 +127,10 @@ def _voi_values(values: NDArray[np.float64], dataset: Dataset) -> Iterator[NDArr
 
 
 def _tables(dataset: Dataset, keyword: str, values: NDArray[Any]) -> Iterator[_Table]:
-    """Give the lookup tables of a sequence that can be used, in the order of the file."""
+    """Yield the valid lookup tables of a sequence, in the order of the file."""
     try:
         items = list(dataset.get(keyword) or ())
-    except Exception:  # noqa: BLE001 - a damaged sequence is read here; pydicom raises whatever it brings about
+    except Exception:  # noqa: BLE001 - pydicom raises any kind of error for a damaged sequence
         return
     for item in items:
         if (table := _table(item, values)) is not None:
@@ -141,10 +138,9 @@ def _tables(dataset: Dataset, keyword: str, values: NDArray[Any]) -> Iterator[_T
 
 
 def _table(item: Dataset, values: NDArray[Any]) -> _Table | None:
-    """Return the lookup table of an item, None where it has none that can be used.
+    """Return the lookup table of an item, or None if it has no valid one.
 
-    The number of entries is that of the data. The descriptor's is asked only for the size of an entry, since some files
-    state another number than they hold.
+    The number of entries is that of the data, since some files state another number in the descriptor.
     """
     descriptor, order, representation = words_of(item, "LUTDescriptor")
     if len(descriptor) < 6:
@@ -163,7 +159,7 @@ def _table(item: Dataset, values: NDArray[Any]) -> _Table | None:
 
 
 def _entries(data: bytes, order: str, stated: int, bits: int) -> NDArray[Any]:
-    """Return a table's entries: words of 16 bits, or bytes where the entries have eight bits and the count says so."""
+    """Return a table's entries: 16-bit words, or bytes if bits and number of entries show that they are bytes."""
     words = np.frombuffer(data[: len(data) // 2 * 2], f"{order}u2")
     if len(data) == 2 * stated or not words.size:
         return words
@@ -179,9 +175,9 @@ def _entries(data: bytes, order: str, stated: int, bits: int) -> NDArray[Any]:
 
 
 def _first_value(first: int, num: int, values: NDArray[Any], *, signed: bool) -> int:
-    """Return the value that the first entry stands for, of which the file has 16 bits, with or without a sign.
+    """Return the input value of the first entry, read as signed or unsigned.
 
-    What the file says of the sign is often wrong. So the reading is taken that has more of the values in the table.
+    The sign that files state is often wrong, so the reading is used that covers more of the values.
     """
     if first < 2**15:
         return first

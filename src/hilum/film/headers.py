@@ -1,7 +1,7 @@
-"""What a PNG or JPEG file says about its picture before a decoder touches it: kind, size, animation, orientation.
+"""Reads the headers of PNG and JPEG files before they are decoded: kind, size, animation, orientation.
 
-Decoders believe a header and allocate what it asks for, and some fill what is missing with grey. So the header is read
-here first, in pure Python that touches only the few bytes it needs.
+Decoders allocate the size that a header states, and some fill missing data with grey. So headers are checked here
+first, in pure Python.
 
 Source: PNG (W3C, third edition); JPEG (ITU-T T.81; codestream.py walks it), Exif 3.0.
 """
@@ -30,7 +30,7 @@ __all__ = [
 
 MAX_PIXELS = 100_000_000  # 10,000 x 10,000: five times the largest digital radiograph
 MAX_BYTES = 256 * 1024 * 1024  # a full-size 16-bit film is 200 MB
-_MAX_UNPACKED_BYTES = 3 * MAX_PIXELS  # so 100 million pixels of 8 bits and three channels, or of 16 bits and one
+_MAX_UNPACKED_BYTES = 3 * MAX_PIXELS  # three 8-bit channels, or one 16-bit channel
 _MAX_PNG_CHUNKS = 200_000
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -40,9 +40,9 @@ _SEND_AGAIN = "Copy or export it again from where it came from."
 
 @dataclass(frozen=True)
 class PngHeader:
-    """What a PNG says of itself: (height, width), bits of one sample (8 for a palette), EXIF orientation 1 to 8.
+    """The header of a PNG: (height, width), bits of one sample (8 for a palette), EXIF orientation 1 to 8.
 
-    ``transparent_grey`` is the one grey value that a PNG without alpha channel declares transparent, else None.
+    ``transparent_grey`` is the grey value that a PNG without alpha channel declares transparent, else None.
     """
 
     size_px: tuple[int, int]
@@ -53,10 +53,10 @@ class PngHeader:
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What a JPEG says of itself: (height, width), bits of one sample, 1, 3 or 4 components, EXIF orientation 1 to 8.
+    """The header of a JPEG: (height, width), bits of one sample, 1, 3 or 4 components, EXIF orientation 1 to 8.
 
-    ``adobe`` is True where an Adobe marker is present; its CMYK samples count light, not ink. ``process`` is the last
-    byte of the frame marker.
+    ``adobe`` is True with an Adobe marker: its CMYK samples are inverted. ``process`` is the last byte of the frame
+    marker.
     """
 
     size_px: tuple[int, int]
@@ -68,48 +68,41 @@ class JpegHeader:
 
     @property
     def is_plain(self) -> bool:
-        """Whether this is the JPEG that everybody writes: Huffman-coded, 8 bits, baseline or progressive."""
+        """Whether this is an ordinary JPEG: Huffman-coded, 8 bits, baseline or progressive."""
         return self.process in (0xC0, 0xC1, 0xC2) and self.bit_depth == 8 and self.num_components in (1, 3, 4)
 
 
 def check_size(size_px: tuple[int, int], name: str, *, num_frames: int = 1, bytes_a_pixel: int = 1) -> None:
-    """Refuse a picture of no size or of one that no film has, before anything is allocated for it.
+    """Check the size of a picture before memory is allocated for it.
 
     Args:
         size_px: (height, width) as the file states them.
         name: The film's name, for messages.
-        num_frames: How many pictures the file says it holds.
-        bytes_a_pixel: Of all channels together, as the decoder unpacks them.
+        num_frames: Number of pictures in the file.
+        bytes_a_pixel: Bytes of all channels together, as decoded.
 
     Raises:
-        UndecodableFilm: When a side is not positive, or all pixels together are more than MAX_PIXELS, or unpack to
-            more than 300 MB.
+        UndecodableFilm: A side is not positive, or all pixels are more than MAX_PIXELS or more than 300 MB.
     """
     height, width = size_px
     if height < 1 or width < 1:
-        raise UndecodableFilm(
-            f"Cannot read the film `{name}`: it says its size is {width} x {height}.", fix=_SEND_AGAIN
-        )
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its stated size is {width} x {height}.", fix=_SEND_AGAIN)
     if height * width * max(num_frames, 1) > MAX_PIXELS:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: it says its size is {width} x {height} pixels"
+            f"Cannot read the film `{name}`: its stated size is {width} x {height} pixels"
             f"{f' x {num_frames} frames' if num_frames > 1 else ''}, more than the {MAX_PIXELS:,} pixels allowed.",
-            fix="A radiograph has less than 25 million; check where the file comes from.",
+            fix="A radiograph has less than 25 million pixels. Check the origin of the file.",
         )
     if height * width * bytes_a_pixel > _MAX_UNPACKED_BYTES:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: it says its size is {width} x {height} pixels of {bytes_a_pixel} bytes,"
+            f"Cannot read the film `{name}`: its stated size is {width} x {height} pixels of {bytes_a_pixel} bytes,"
             f" more than the {_MAX_UNPACKED_BYTES // 1_000_000} MB allowed.",
-            fix="A radiograph has less than 25 million pixels of one or two bytes; check where the file comes from.",
+            fix="A radiograph has less than 25 million pixels of one or two bytes. Check the origin of the file.",
         )
 
 
 def check_scans(codestream: bytes, name: str) -> None:
-    """Refuse a JPEG, alone or inside a DICOM file, of so many scans that decoding it would take minutes.
-
-    Raises:
-        UndecodableFilm: When it has more scans than max_jpeg_scans allows.
-    """
+    """Raise UndecodableFilm for a JPEG with more scans than max_jpeg_scans allows; decoding would take minutes."""
     frame = read_frame(codestream)
     if frame and frame.process and num_jpeg_scans(codestream, frame) > max_jpeg_scans(frame):
         raise UndecodableFilm(
@@ -119,10 +112,10 @@ def check_scans(codestream: bytes, name: str) -> None:
 
 
 def read_png(data: bytes, name: str) -> tuple[PngHeader, bytes]:
-    """Return a PNG's header, and the same picture with nothing but its pixels in it.
+    """Return a PNG's header, and the PNG without chunks that are not needed.
 
-    Every chunk that matters is checked against its checksum. Dropped are text, colour profiles, gamma and the like:
-    they change no film worth reading, and a few hundred bytes of them can swell to gigabytes.
+    The checksums of the needed chunks are checked. Text, colour profiles, gamma and the like are removed, since a few
+    hundred bytes of them can unpack to gigabytes.
 
     Args:
         data: A file that starts with PNG_MAGIC.
@@ -132,8 +125,8 @@ def read_png(data: bytes, name: str) -> tuple[PngHeader, bytes]:
         The header, and PNG bytes of the chunks IHDR, PLTE, tRNS, IDAT and IEND.
 
     Raises:
-        UndecodableFilm: When the file is cut short, damaged, or too large.
-        RefusedFilm: When it is animated.
+        UndecodableFilm: The file is truncated, damaged, or too large.
+        RefusedFilm: The file is animated.
     """
     view, position, kept, orientation = memoryview(data), len(PNG_MAGIC), [PNG_MAGIC], 1
     size_px: tuple[int, int] | None = None
@@ -170,19 +163,19 @@ def read_png(data: bytes, name: str) -> tuple[PngHeader, bytes]:
             header = PngHeader(size_px, 8 if colour_type == 3 else bit_depth, orientation, transparent_grey)
             return header, b"".join(kept)
         position = end
-    raise UndecodableFilm(f"Cannot read the film `{name}`: it is a PNG file cut short or damaged.", fix=_SEND_AGAIN)
+    raise UndecodableFilm(f"Cannot read the film `{name}`: it is a truncated or damaged PNG file.", fix=_SEND_AGAIN)
 
 
 def read_jpeg_header(data: bytes, name: str) -> JpegHeader:
-    """Return what a JPEG says of itself up to its first scan.
+    """Return the header of a JPEG.
 
     Raises:
-        UndecodableFilm: When there is no frame header, the picture is too large, or it has too many scans.
+        UndecodableFilm: There is no frame header, the picture is too large, or it has too many scans.
     """
     frame, orientation, adobe = read_frame(data), 1, False
     if frame is None or frame.process is None:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: it is a JPEG file cut short or damaged.", fix=_SEND_AGAIN
+            f"Cannot read the film `{name}`: it is a truncated or damaged JPEG file.", fix=_SEND_AGAIN
         )
     held = 2 if frame.process in (0xC2, 0xC6, 0xCA, 0xCE) else 1  # progressive: coefficients of two bytes are kept
     check_size(frame.size_px, name, bytes_a_pixel=held * max(frame.num_components, 1))
@@ -195,10 +188,10 @@ def read_jpeg_header(data: bytes, name: str) -> JpegHeader:
 
 
 def luminance_steps(data: bytes) -> int | None:
-    """Return the sum of a JPEG's 64 luminance quantisation steps, which tells how hard it was compressed.
+    """Return the sum of a JPEG's 64 luminance quantisation steps, a measure of its compression.
 
     Returns:
-        64 (finest) to 16,320; None where the file does not say, as of a lossless JPEG.
+        64 (finest) to 16,320; None without a table, as in a lossless JPEG.
 
     Source: ITU-T T.81, B.2.4.1.
     """
@@ -215,10 +208,10 @@ def luminance_steps(data: bytes) -> int | None:
 
 
 def is_dicom(data: bytes) -> bool:
-    """Return whether bytes look like DICOM: the letters DICM after the preamble, or a first element only DICOM has.
+    """Return whether bytes look like DICOM: the letters DICM after the preamble, or a valid first element.
 
     Files without a preamble start with an element of group 0002 or 0008: explicit with a value representation of two
-    capitals, or implicit with a length that fits. No text starts so.
+    capitals, or implicit with a valid length.
     """
     if data[128:132] == b"DICM":
         return True
@@ -229,13 +222,13 @@ def is_dicom(data: bytes) -> bool:
 
 
 def _png_bytes_a_pixel(bit_depth: int, colour_type: int) -> int:
-    """Return how many bytes of a pixel OpenCV unpacks; a palette and grey with transparency become colours."""
+    """Return the bytes per pixel after OpenCV's decoding; palettes and grey with transparency become colours."""
     channels = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}.get(colour_type, 4)
     return channels * (2 if bit_depth == 16 else 1)
 
 
 def _orientation(exif: bytes) -> int:
-    """Return the orientation (1 to 8) of an Exif block that starts with its TIFF header; 1 where it says none."""
+    """Return the orientation (1 to 8) of an Exif block that starts with its TIFF header; 1 by default."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None or len(exif) < 8:
         return 1

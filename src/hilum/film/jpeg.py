@@ -1,9 +1,8 @@
-"""JPEG files into shades of grey, those with stray bytes or without the mark at their end too.
+"""Decodes JPEG files to grey, also files with stray bytes or without the end marker.
 
-Cameras, archives and repaired disks leave such files. Pillow, OpenCV and libjpeg read them, with every pixel that is
-there. Here libjpeg is used strictly, so that a file cut short is never half grey. What it complains about is looked at:
-bytes between segments are taken out; bytes behind the end of a scan's data are let be where the picture is whole
-without them. What is missing cannot be put in: a file whose scans end too early stays refused.
+libjpeg is used strictly, so that a truncated file never becomes a half-grey film. Files that it refuses are repaired if
+their picture is complete: stray bytes between segments are removed, and stray bytes after a scan's data are accepted.
+A file whose scans end too early is refused.
 
 Source: ITU-T T.81 annex B (segments, fill bytes, restart intervals) and G (the scans of a progressive file).
 """
@@ -37,25 +36,25 @@ _PROGRESSIVE = (0xC2, 0xCA)
 _LOSSLESS, _ARITHMETIC = (0xC3, 0xCB), (0xC9, 0xCA, 0xCB)
 _FRAME_HEADERS = (0xC0, 0xC1, 0xC2, *_LOSSLESS, 0xC9, 0xCA)
 _MARKER = re.compile(rb"\xff[^\xff]", re.DOTALL)
-_AFTER_SCAN = re.compile(rb"(?<!\xff)\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)  # a marker other than a restart
+_AFTER_SCAN = re.compile(rb"(?<!\xff)\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)  # a marker that is not a restart
 _RESTART = re.compile(rb"(?<!\xff)\xff+[\xd0-\xd7]")
 _TOO_MUCH = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker")
-_JPEG_FACTOR = 8  # the most by which libjpeg reduces a film
-_UNMIRRORED = (1, 5)  # EXIF orientations under which the upper left corner stays where it is
-_MORE = (b"\xaa" * 64, b"\x55" * 64)  # more data for a scan that has too little
+_JPEG_FACTOR = 8  # the largest factor by which libjpeg reduces a film
+_UNMIRRORED = (1, 5)  # EXIF orientations that keep the upper left corner in place
+_MORE = (b"\xaa" * 64, b"\x55" * 64)  # extra data; a truncated scan would read it
 _LEFT_OUT = b"\0" * 64  # an arithmetic coder may leave out zeros at the end of a scan (T.81 D.1.8)
-_MOST_TIDIED_BYTES = 64 * 1024 * 1024  # several copies are held; a hundred million pixels take less
+_MOST_TIDIED_BYTES = 64 * 1024 * 1024  # several copies are in memory
 
 
 def read_strictly(data: bytes, read: Callable[[bytes, bool], _Result]) -> _Result:
-    """Return what a reader makes of a JPEG file, if need be after it was tidied.
+    """Return the result of a reader of JPEG files, after `tidied` if the file is not valid as it is.
 
     Args:
         data: The file.
-        read: The reader, of bytes and of whether it is strict. If it is, it raises ValueError where anything is wrong.
+        read: The reader; takes the bytes and whether it is strict, in which case it raises ValueError for any fault.
 
     Raises:
-        ValueError: When the file is damaged or cut short.
+        ValueError: The file is damaged or truncated.
     """
     try:
         return read(data, True)
@@ -66,16 +65,16 @@ def read_strictly(data: bytes, read: Callable[[bytes, bool], _Result]) -> _Resul
 
 
 def tidied(data: bytes) -> tuple[bytes, bool]:
-    """Return a JPEG file without bytes that belong to nothing, and with a mark at its end.
+    """Return a JPEG file without stray bytes and with an end marker.
 
     Args:
-        data: A Huffman-coded file of DCT coefficients (SOF0 to SOF2) that starts with its mark.
+        data: A Huffman-coded file of DCT coefficients (SOF0 to SOF2) with its start marker.
 
     Returns:
-        The file, and whether it may be read strictly: there may be bytes behind the end of a scan's data.
+        The file, and whether it can be read strictly; it cannot with stray bytes after a scan's data.
 
     Raises:
-        ValueError: When the file is damaged otherwise, or its picture is not whole.
+        ValueError: The file is damaged in another way, or its picture is not complete.
     """
     pieces = _pieces(data)
     whole = b"".join((_START, *pieces, _END))
@@ -91,15 +90,12 @@ def tidied(data: bytes) -> tuple[bytes, bool]:
 
 
 def _check_whole(pieces: list[bytes], mores: Iterable[bytes], checksum: Callable[[bytes], int]) -> None:
-    """Refuse a file whose picture changes with what stands behind its scans: it is cut short.
+    """Raise ValueError if extra data after the scans change the picture, which shows that a scan is truncated.
 
     Args:
-        pieces: The file, as _pieces gives it.
-        mores: What to put there.
-        checksum: Of the picture that a file holds.
-
-    Raises:
-        ValueError: When the picture is not whole.
+        pieces: The file, from _pieces.
+        mores: The extra data to try.
+        checksum: Returns the checksum of a file's picture.
     """
     picture = checksum(b"".join((_START, *pieces, _END)))
     for more in mores:
@@ -109,24 +105,24 @@ def _check_whole(pieces: list[bytes], mores: Iterable[bytes], checksum: Callable
 
 
 def _with_more(scan: bytes, more: bytes) -> bytes:
-    """Return a scan's data with more bytes at the end of each restart interval, and with one interval more."""
+    """Return a scan's data with extra bytes after each restart interval, and with one extra interval."""
     restarts = _RESTART.findall(scan)
     next_restart = bytes((0xFF, 0xD0 + (restarts[-1][-1] + 1) % 8 if restarts else 0xD0))
     return _RESTART.sub(lambda restart: more + restart[0], scan) + more + next_restart + more
 
 
 def _picture(data: bytes, *, strict: bool = False) -> int:
-    """Return a checksum of the picture with all its colours: pictures are compared, and need not be kept."""
+    """Return a checksum of the picture in all its colours."""
     _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
     space = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colours, "BGR")
     return zlib.crc32(simplejpeg.decode_jpeg(data, space, strict=strict))
 
 
 def _pieces(data: bytes) -> list[bytes]:
-    """Return a file's segments without what stands between them: all up to a scan, its data, all up to the next, ...
+    """Return a file without stray bytes: the segments up to a scan, the scan's data, the segments up to the next, ...
 
     Raises:
-        ValueError: When a segment is cut short, scans are missing, or there are more segments than any film has.
+        ValueError: A segment is truncated, scans are missing, or there are too many segments.
     """
     if len(data) > _MOST_TIDIED_BYTES:
         raise ValueError("too large to be looked through")
@@ -165,10 +161,10 @@ def _pieces(data: bytes) -> list[bytes]:
 
 
 def _are_all_there(frame_marker: int, frame: bytes, scans: list[bytes]) -> bool:
-    """Return whether scans give every coefficient of every component its last bit."""
+    """Return whether the scans contain all bits of all coefficients of all components."""
     components = set(frame[6 : 6 + 3 * frame[5] : 3]) if len(frame) > 5 else set()
     final = {(component, coefficient) for component in components for coefficient in range(64)}
-    is_lossless = frame_marker in _LOSSLESS  # its scans say a predictor and a shift there
+    is_lossless = frame_marker in _LOSSLESS  # its scans have a predictor and a shift in these fields
     for scan in scans:
         num = scan[0] if scan else 0
         if len(scan) < 4 + 2 * num:
@@ -182,21 +178,12 @@ def _are_all_there(frame_marker: int, frame: bytes, scans: list[bytes]) -> bool:
     return bool(components) and not final
 
 
-# The picture in shades of grey
-
-
 def jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | None) -> NDArray[np.uint8]:
-    """Return the luma of a JPEG of 8 bits, (H, W) uint8, at reduced scale where allowed.
-
-    Args:
-        data: The file.
-        header: What it says of itself.
-        name: The film's name, for messages.
-        min_side_px: As in decode.
+    """Return the luma of an 8-bit JPEG, (H, W) uint8, at reduced scale where ``min_side_px`` allows it, as in decode.
 
     Raises:
-        UnsupportedFilm: When it is in colour.
-        ValueError, OSError: When it is damaged or cut short.
+        UnsupportedFilm: The picture is in colour.
+        ValueError, OSError: The file is damaged or truncated.
     """
     if not header.is_plain:
         return _rare_jpeg_grey(data, header, name)
@@ -206,8 +193,8 @@ def jpeg_grey(data: bytes, header: JpegHeader, name: str, min_side_px: int | Non
 def _rare_jpeg_grey(data: bytes, header: JpegHeader, name: str) -> NDArray[np.uint8]:
     """Return the luma of a lossless or arithmetic-coded JPEG, (H, W) uint8, in full size; in a decoder process only.
 
-    At reduced scale simplejpeg overruns its memory with such files. Pillow does not, and says nothing of scans that
-    end too early; libjpeg itself does not know of those that are arithmetic-coded. So this is looked at here.
+    simplejpeg overruns its memory with such files at reduced scale. Pillow does not, but accepts truncated scans, so
+    these are checked here.
     """
     pieces = _pieces(data)
     left_out = _LEFT_OUT if header.process in _ARITHMETIC else b""
@@ -231,12 +218,11 @@ def _plain_jpeg_grey(
 ) -> NDArray[np.uint8]:
     """Return the luma of a JPEG, (H, W) uint8, at reduced scale where allowed.
 
-    libjpeg's means of blocks are those of scale.py. Rarely they are not, and the film is decoded in full: inks are
-    multiplied, and a film that is to be mirrored or turned has its incomplete blocks at another edge.
+    libjpeg's means of blocks equal those of `reduced`, except for CMYK and for mirrored or turned films with incomplete
+    blocks; these are decoded in full size.
 
-    Colour has to be looked at too, and unpacking the file costs more than transforming it. So a reduced picture is
-    decoded in colour at once: nearly always its channels are equal and one is the luma. In full size colour costs three
-    times as much as grey, so it is looked at in a second pass at one eighth.
+    Colour must be checked, too. A reduced picture is decoded in colour at once: nearly always its channels are equal.
+    In full size, colour takes three times as long as grey, so it is checked in a second pass at one eighth.
     """
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     if (height, width) != header.size_px:
@@ -263,6 +249,6 @@ def _plain_jpeg_grey(
 
 
 def _bgr_from_cmyk(cmyk: NDArray[np.uint8], *, inverted: bool) -> NDArray[Any]:
-    """Return (H, W, 3) uint8 from (H, W, 4): the light left after each ink and black; Adobe stores light, not ink."""
+    """Return (H, W, 3) uint8 from CMYK (H, W, 4); ``inverted`` samples count light, not ink."""
     light = cmyk if inverted else np.uint8(255) - cmyk
     return cv2.merge([cv2.multiply(light[..., channel], light[..., 3], scale=1 / 255) for channel in (2, 1, 0)])

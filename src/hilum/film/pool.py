@@ -1,12 +1,11 @@
-"""Films decoded in processes of their own, so that no film can end, stop or fill the process that asks.
+"""Decodes films in separate processes, so that no film can crash or block hilum or exhaust its memory.
 
-Decoders of pictures are written in C and C++. A file made for it, or merely damaged, can make one overrun its memory,
-compute for hours, or ask for gigabytes, and no thread can be stopped. Here that costs one film: a decoder process has
-a limit of memory and of time, and one that dies is replaced. Processes are started when they are first needed, one for
-each thread that asks at the same time, and stay for the next film.
+Picture decoders are written in C and C++. A malicious or damaged file can make one crash, compute for hours, or
+allocate gigabytes. A decoder process has limits of memory and time, and a process that dies is replaced, so only one
+film is lost. Processes are started when needed, at most one for each waiting thread, and are kept for later films.
 
-On Linux the system itself keeps the limits of memory (RLIMIT_AS) and of computing time (RLIMIT_CPU). Elsewhere the
-limit of time and the restart hold.
+Linux enforces the limits of memory (RLIMIT_AS) and computing time (RLIMIT_CPU). Other systems have the limit of total
+time only.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _DECODER = "hilum.film.decode:decode_here"
 
 
 class DecodersStopped(RuntimeError):
-    """The film was not decoded because this process is ending; nothing is wrong with it."""
+    """The film was not decoded because this process is ending; the film itself may be valid."""
 
 
 class DecoderPool:
@@ -35,9 +34,8 @@ class DecoderPool:
 
     Args:
         decoder: ``module:function`` that a process calls with the bytes of a film, its name and ``min_side_px``.
-        limits: What one film may take.
-        num_processes: Most processes at once; a thread that finds none free waits. One a core and one more, since a
-            thread waits for the disk at times, when not given.
+        limits: The limits for one film.
+        num_processes: The most processes at once; further threads wait. Default: the number of cores plus one.
     """
 
     def __init__(
@@ -51,18 +49,13 @@ class DecoderPool:
         self._stopped = False
 
     def decode(self, data: bytes, *, name: str = "film", min_side_px: int | None = None) -> Radiograph:
-        """Return a film decoded in another process.
+        """Return a film decoded in another process; arguments as in hilum.film.decode.decode.
 
-        A process may die of what an earlier film did to it. So where one dies that has decoded others before, the film
-        is tried once more in a new one.
-
-        Args:
-            data: The whole file.
-            name: What to call the film in messages.
-            min_side_px: As in hilum.film.decode.decode.
+        An earlier film may have damaged a process. So if a process that has decoded other films crashes, the film is
+        tried once more in a new process.
 
         Raises:
-            UndecodableFilm, UnsupportedFilm: As the decoder says; or it took too long, too much memory, or died.
+            UndecodableFilm, UnsupportedFilm: From the decoder; or it exceeded its limits or crashed.
             DecodersStopped: This process is ending.
         """
         with self._free:
@@ -82,7 +75,7 @@ class DecoderPool:
             raise refused_film(name, cause)
 
     def stop(self) -> None:
-        """Kill all processes; films under way and those that come later end with DecodersStopped."""
+        """Kill all processes; current and later films end with DecodersStopped."""
         with self._lock:
             self._stopped = True
             workers, idle = list(self._all), list(self._idle)
@@ -129,10 +122,9 @@ def decode_apart(data: bytes, *, name: str = "film", min_side_px: int | None = N
 
 @contextlib.contextmanager
 def decoders_end_after(seconds: float) -> Iterator[None]:
-    """Let films be decoded within the block for so long, then end all decoders: for a process that was told to end.
+    """Stop all decoders if the block takes longer than ``seconds``; for a process that is shutting down.
 
-    Films under way end with DecodersStopped then, and so do those that come later. A block that is left in time does
-    no harm.
+    Current and later films then end with DecodersStopped. A block that ends in time changes nothing.
     """
     with called_after(seconds, lambda: _the_pool().stop()):
         yield
@@ -152,7 +144,7 @@ def _the_pool() -> DecoderPool:
 
 
 def _forget_pool() -> None:
-    """Begin anew in a forked process: the decoder processes are the parent's."""
+    """Start without a pool in a forked process, since the decoder processes belong to the parent."""
     global _pool, _pool_lock
     _pool, _pool_lock = None, threading.Lock()
 

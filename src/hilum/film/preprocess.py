@@ -1,10 +1,9 @@
-"""The one definition of how a film becomes a network's input, used by training and by the runtime alike.
+"""Turns a film into a network's input, for training and prediction alike.
 
-A large film is reduced, as a JPEG is while it is decoded (scale.py), so that the kind of file does not show. The film
-is stretched to a square, its grey values are stretched between two percentiles, noise is taken out where that
-is asked for, and the histogram is equalised. The percentiles are taken on the *resized* film: there they hardly depend
-on whether a JPEG was decoded in full or at reduced scale, single hot pixels and thin burnt-in letters have been
-averaged away, and 50,000 pixels are sorted instead of millions.
+A large film is reduced, as a JPEG is during decoding, so that the file format makes no difference. The film is
+stretched to a square, its grey values are stretched between two percentiles, noise is removed if set, and the histogram
+is equalised. The percentiles are those of the resized film: they hardly depend on the scale of JPEG decoding, hot
+pixels and thin burnt-in letters are averaged away, and fewer pixels need sorting.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from hilum.film.radiograph import Radiograph, reduced
 __all__ = ["LEAST_CONTRAST", "Preprocessing", "equalized", "preprocess", "without_lung_crop"]
 
 _MAX_SIZE_PX = 4096
-LEAST_CONTRAST = 1e-3  # of the range from black to white: a window narrower than this would show nothing but noise
+LEAST_CONTRAST = 1e-3  # share of the range from black to white; a narrower window would show only noise
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a film becomes a network's input; it travels inside the model file.
+    """The preprocessing settings, stored in the model file.
 
     Attributes:
         size_px: Side of the square, 16 to 4096 pixels.
         window_percentiles: Lower and upper percentile of the grey values that become 0 and 1, each 0 to 100. The
             default leaves out half a percent at each end: markers and collimator edges.
         equalize: Whether the histogram is equalised.
-        denoise: ``none``, or the method by which noise is taken out of films that are noisy; clean ones are left alone.
+        denoise: ``none``, or the method that removes noise from noisy films.
 
     Raises:
-        ConfigError: When a value is out of range.
+        ConfigError: A value is out of range.
     """
 
     size_px: int = 224
@@ -49,7 +48,7 @@ class Preprocessing:
     denoise: str = "none"
 
     def __post_init__(self) -> None:
-        size_px: Any = self.size_px  # may come from a file: the declared type is a hope
+        size_px: Any = self.size_px  # may come from a file, with another type
         if isinstance(size_px, bool) or not isinstance(size_px, int) or not 16 <= size_px <= _MAX_SIZE_PX:
             raise ConfigError(
                 f"`size_px` must be a whole number from 16 to {_MAX_SIZE_PX}; received {size_px!r}.",
@@ -75,17 +74,16 @@ class Preprocessing:
 
     @property
     def decoded_px(self) -> int:
-        """No side of a film need be decoded longer than this.
+        """The side length for decoding: twice ``size_px``, since less would lose sharpness.
 
-        Twice what is shown: a film that is reduced to no more than that loses sharpness. "Reading a JPEG" in
-        docs/results.md.
+        See "Reading a JPEG" in docs/results.md.
         """
         return self.size_px * 2
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, the inverse of from_dict.
 
-        ``denoise`` is left out where nothing is done: versions of hilum that do not know it read such a file too.
+        ``denoise`` is left out if it is ``none``, so that earlier versions of hilum can read the file.
         """
         values = {
             "size_px": self.size_px,
@@ -98,10 +96,10 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
-        """Return the settings that to_dict wrote; missing keys take their defaults.
+        """Return the settings from `to_dict`; missing keys have their defaults.
 
         Raises:
-            ConfigError: On an unknown key, with the nearest known name, or a value out of range.
+            ConfigError: A key is unknown or a value is out of range.
         """
         values = without_lung_crop(settings)
         known = ("size_px", "window_percentiles", "equalize", "denoise")
@@ -130,19 +128,12 @@ def without_lung_crop(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def preprocess(radiograph: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Return the film as a network sees it.
+    """Return the network's input, (1, S, S) float32 in [0, 1], C-contiguous; all zeros for a film without contrast.
 
-    The film is stretched to a square, not cropped or padded: a cropped costophrenic angle is lost, and black bars tell
-    a network the aspect ratio, which differs between hospitals.
-
-    Args:
-        radiograph: A decoded film of any size.
-        preprocessing: Size and window.
-
-    Returns:
-        (1, S, S) float32 in [0, 1], C-contiguous; all zeros where the film shows no contrast.
+    The film is stretched to a square, not cropped or padded: cropping may lose a costophrenic angle, and black bars
+    show a network the aspect ratio, which differs between hospitals.
     """
-    pixels = reduced(radiograph.pixels, preprocessing.decoded_px)  # as a JPEG comes
+    pixels = reduced(radiograph.pixels, preprocessing.decoded_px)  # as for a JPEG
     pixels = _resize(pixels, preprocessing.size_px)  # (H, W) -> (S, S)
     low, high = _percentiles(pixels, preprocessing.window_percentiles)
     if high - low < LEAST_CONTRAST:
@@ -163,8 +154,7 @@ def equalized(window: NDArray[np.float32]) -> NDArray[np.float32]:
 def _resize(film: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
     """Return the film stretched to a square: shrinking sides are averaged, growing ones interpolated.
 
-    The two are done apart, since OpenCV's INTER_AREA turns into a plain interpolation, with aliasing, when one side
-    grows while the other shrinks.
+    These are two steps, since OpenCV's INTER_AREA becomes an interpolation with aliasing if one side grows.
     """
     pixels: NDArray[Any] = film
     height, width = pixels.shape
@@ -177,7 +167,7 @@ def _resize(film: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
 
 
 def _percentiles(pixels: NDArray[np.float32], percentiles: tuple[float, float]) -> tuple[float, float]:
-    """Return two percentiles of the grey values, as numpy.percentile's default method would, by partial sorting."""
+    """Return two percentiles as numpy.percentile does by default, but by partial sorting."""
     values = pixels.ravel()
     positions = [percentile / 100 * (values.size - 1) for percentile in percentiles]
     ranks = sorted({rank for position in positions for rank in (math.floor(position), math.ceil(position))})

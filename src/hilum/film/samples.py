@@ -1,8 +1,8 @@
-"""What a DICOM file says of its samples, and the samples out of the words that hold them.
+"""Reads the sample layout of a DICOM file and extracts the samples from their words.
 
-A word of 8, 16 or 32 bits holds a sample of fewer bits, anywhere in the word, with or without a sign. The other bits
-may hold anything: old overlays, copies of the sign, chance. Compressed files hold whole words or samples alone. So for
-every transfer syntax alike the words are shifted, masked and given their sign here, after they were unpacked.
+A word of 8, 16 or 32 bits contains a sample of fewer bits at any position, with or without a sign. The other bits may
+contain old overlays, copies of the sign or random data. So, for every transfer syntax, unpacked words are shifted,
+masked and given their sign here.
 
 Source: DICOM PS3.5 8.1.1 and 8.2 (pixel cells, native and compressed), PS3.3 C.7.6.3 (Image Pixel module).
 """
@@ -35,11 +35,11 @@ _OVERSHOOT = 8  # a lossy codec leaves the range by less than an eighth of it
 
 @dataclass(frozen=True)
 class SampleLayout:
-    """How a DICOM file's samples lie in its words.
+    """The layout of samples in the words of a DICOM file.
 
     Attributes:
         rows, columns: Size of the picture.
-        samples: Samples a pixel, 1 or 3.
+        samples: Samples per pixel, 1 or 3.
         interpretation: The Photometric Interpretation, a defined term of the standard.
         planar: 1 where colours come plane by plane, 0 where pixel by pixel.
         bits_allocated: Bits of a word, 8, 16 or 32.
@@ -60,15 +60,11 @@ class SampleLayout:
 
 
 def read_layout(dataset: Dataset, name: str) -> SampleLayout:
-    """Return how a file's samples lie in its words.
-
-    Args:
-        dataset: A DICOM file's data set.
-        name: The film's name, for messages.
+    """Return the sample layout of a DICOM file.
 
     Raises:
-        UndecodableFilm: When an element is missing or unreadable, or two contradict each other; the message names it.
-        UnsupportedFilm: When the words or samples are of a size that is not read.
+        UndecodableFilm: An element is missing, unreadable, or contradicts another; the message names it.
+        UnsupportedFilm: The size of words or samples is not supported.
     """
     rows, columns, samples, allocated, stored, signed = (
         _needed(dataset, keyword, name)
@@ -108,15 +104,15 @@ def read_layout(dataset: Dataset, name: str) -> SampleLayout:
 def samples_of(
     words: NDArray[Any], layout: SampleLayout, *, word_bits: int | None = None, lossy: bool = False
 ) -> NDArray[Any]:
-    """Return the samples that words hold.
+    """Return the samples in words.
 
     Args:
-        words: Integers of any shape as a decoder gave them; negative ones are taken for two's complements.
-        layout: How the samples lie in them.
-        word_bits: Bits of a word in the compressed codestream; None of an uncompressed one, which has all that are
-            allocated. A codestream that is too narrow for the High Bit holds samples alone, at its lowest bits.
-        lossy: Whether the compression may have changed values. Those just outside the range are then brought back to
-            its end; wrapped around they would be white specks on black.
+        words: Integers of any shape from a decoder; negative ones are two's complements.
+        layout: The sample layout.
+        word_bits: Bits of a word in the compressed codestream; None for uncompressed data. A codestream with fewer bits
+            than the High Bit has samples alone, at the lowest bits.
+        lossy: Whether the compression may have changed values. Values just outside the range are then clipped; wrapped
+            around they would be white specks on black.
 
     Returns:
         uint8 or uint16, or int16 where signed, of the same shape.
@@ -139,9 +135,9 @@ def samples_of(
 
 
 def _brought_back(words: NDArray[Any], bits: int, held: int, *, signed: bool) -> NDArray[Any]:
-    """Return words (of held bits) with those that lie a little outside the range of bits at its nearer end.
+    """Return words (of ``held`` bits) clipped to the range of ``bits``, if all are at most slightly outside it.
 
-    Words that lie further outside have something in the bits above, and are left to the mask.
+    Words further outside have other data in the upper bits, which the mask removes.
     """
     values = words.astype(np.int64) & (2**held - 1)
     if signed:
@@ -174,7 +170,7 @@ def _interpretation(dataset: Dataset, name: str) -> str:
     term = " ".join(text.upper().split())
     term = term if "PALETTE" in term else term.replace(" ", "")
     if term not in _INTERPRETATIONS:
-        said = "Photometric Interpretation (0028,0004) is none that is read"
+        said = "Photometric Interpretation (0028,0004) is not supported"
         raise _unsupported(name, f"{said}; expected MONOCHROME1, MONOCHROME2, RGB, PALETTE COLOR or YBR")
     return term
 

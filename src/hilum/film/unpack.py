@@ -1,7 +1,7 @@
-"""The samples of a DICOM film out of its Pixel Data, whatever its transfer syntax.
+"""Unpacks the samples of a DICOM film from its Pixel Data, for all supported transfer syntaxes.
 
-Compressed pictures that contradict the file around them or end too early are refused before a decoder is asked: it
-unpacks what they say, and not what the file says. What comes out are whole words; samples.py takes the samples out.
+Compressed pictures that are truncated or contradict the DICOM file are refused before they are decoded. Decoders return
+words; samples.py extracts the samples.
 """
 
 from __future__ import annotations
@@ -43,12 +43,9 @@ from hilum.film.samples import SampleLayout, samples_of
 
 __all__ = ["TRANSFER_SYNTAXES", "unpack_frame", "unpack_rle", "unpack_samples"]
 
-# One JPEG frame unpacked by GDCM: lossless and 12-bit JPEG in DICOM files, which nothing else reads.
-#
-# GDCM ends the whole process when a frame is damaged (an uncaught C++ exception). So this runs only in a decoder
-# process (pool.py), where that costs one film.
+# --- GDCM: lossless and 12-bit JPEG. A damaged frame ends the process, so only decoder processes (pool.py) use it.
 
-_CUT_SHORT = b"premature end of data"  # libjpeg within GDCM says so, on standard error alone, and fills with grey
+_CUT_SHORT = b"premature end of data"  # libjpeg in GDCM writes this to standard error and fills the rest with grey
 _MOST_SAID_BYTES = 1024 * 1024
 
 
@@ -58,14 +55,14 @@ def unpack_frame(frame: bytes, syntax: str, *layout: int, photometric_interpreta
     Args:
         frame: One JPEG codestream.
         syntax: Its transfer syntax UID.
-        layout: Rows, columns, samples a pixel, bits allocated, bits stored, and 1 where signed.
+        layout: Rows, columns, samples per pixel, bits allocated, bits stored, and 1 if signed, else 0.
         photometric_interpretation: As the file states it.
 
     Returns:
         Rows x columns x samples little-endian integers of the bits allocated, interleaved by pixel.
 
     Raises:
-        RuntimeError: When the frame cannot be unpacked.
+        RuntimeError: The frame cannot be unpacked.
     """
     rows, columns, samples, bits_allocated, bits_stored, signed = layout
     fragment = gdcm.Fragment()
@@ -82,7 +79,7 @@ def unpack_frame(frame: bytes, syntax: str, *layout: int, photometric_interpreta
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
     image.SetPixelFormat(gdcm.PixelFormat(samples, bits_allocated, bits_stored, bits_stored - 1, signed))
-    unpacked = gdcm.ImageChangeTransferSyntax()  # GetBuffer alone gives chance memory where a frame is damaged
+    unpacked = gdcm.ImageChangeTransferSyntax()  # GetBuffer alone returns uninitialised memory for a damaged frame
     unpacked.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
     unpacked.SetInput(image)
     changed, said = _with_what_is_said(unpacked.Change)
@@ -96,7 +93,7 @@ def unpack_frame(frame: bytes, syntax: str, *layout: int, photometric_interpreta
 
 
 def _with_what_is_said(call: Callable[[], bool]) -> tuple[bool, bytes]:
-    """Return what a function gives, and what C code within it writes to standard error."""
+    """Return the result of a function, and what its C code writes to standard error."""
     with tempfile.TemporaryFile() as file:
         standard_error = os.dup(2)
         os.dup2(file.fileno(), 2)
@@ -109,30 +106,25 @@ def _with_what_is_said(call: Callable[[], bool]) -> tuple[bool, bytes]:
         return result, file.read(_MOST_SAID_BYTES)
 
 
-# RLE Lossless, unpacked no further than the picture is large.
-#
-# Two bytes of a segment can stand for 128, and a segment may be as long as the file: unpacked to its end, 16 MB become
-# a gigabyte. What lies beyond the pixels is padding (PS3.5 G.3.1) and is not looked at.
-#
-# Source: DICOM PS3.5 annex G.
+# --- RLE Lossless (DICOM PS3.5 annex G), unpacked up to the size of the picture only, since 16 MB can become a gigabyte
 
-_STEPS = 1024  # between two looks at the length; each gives at most 128 bytes
+_STEPS = 1024  # runs between two checks of the length; a run has at most 128 bytes
 
 
 def unpack_rle(frame: bytes, size_px: tuple[int, int], num_samples: int, bits_allocated: int) -> NDArray[Any]:
     """Return the stored values of one frame.
 
     Args:
-        frame: The frame, header included.
+        frame: The frame with its header.
         size_px: (height, width).
-        num_samples: Samples a pixel.
+        num_samples: Samples per pixel.
         bits_allocated: 8 or 16.
 
     Returns:
-        (H, W), or (H, W, samples), unsigned integers of the bits allocated; a signed picture is a view of it.
+        (H, W), or (H, W, samples), unsigned integers of the bits allocated.
 
     Raises:
-        ValueError: When the frame has another number of segments, or one that is too short.
+        ValueError: The frame has another number of segments, or a segment is too short.
     """
     num_bytes = bits_allocated // 8
     (num_segments,) = struct.unpack_from("<I", frame)
@@ -173,7 +165,7 @@ def _unpack_segment(segment: bytes, num_bytes: int) -> bytearray:
 
 _SEND_AGAIN = "Send or export it again from where it came from."
 
-_PROGRESSIVE_JPEG = (UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55"))  # retired: read where 8 bits grey
+_PROGRESSIVE_JPEG = (UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55"))  # retired; read if 8-bit grey
 _EIGHT_BIT_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, *_PROGRESSIVE_JPEG)
 _FOR_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _PLUGINS = {
@@ -186,7 +178,7 @@ _PLUGINS = {
 }
 _MAY_BE_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, *_PROGRESSIVE_JPEG)
 _CORRECTIONS = ("correct_unused_bits", "apply_jls_sign_correction", "apply_j2k_sign_correction")
-TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, and asks others for, the plainest first
+TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those that hilum reads and requests from archives, uncompressed first
     *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian),
     *dict.fromkeys((*_PLUGINS, *_FOR_GDCM, RLELossless)),
 )
@@ -195,21 +187,21 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those hilum reads, and asks others for
 def unpack_samples(
     picture: bytes, syntax: UID, layout: SampleLayout, name: str, *, representation: str = ""
 ) -> tuple[NDArray[Any], str]:
-    """Return the samples of a picture, and the photometric interpretation that they have now.
+    """Return the samples of a picture, and their photometric interpretation after decoding.
 
     Args:
         picture: The value of Pixel Data, compressed or not.
         syntax: Its transfer syntax.
-        layout: What the file says of its samples.
+        layout: The sample layout that the file states.
         name: The film's name, for messages.
-        representation: The value representation of Pixel Data; it matters for bytes in big-endian files.
+        representation: The value representation of Pixel Data, for bytes in big-endian files.
 
     Returns:
-        (H, W), or (H, W, 3), of uint8, uint16 or int16; colours are as they were stored, but for JPEG 2000.
+        (H, W), or (H, W, 3), of uint8, uint16 or int16; colours as stored, except for JPEG 2000.
 
     Raises:
-        UndecodableFilm: When the picture contradicts the file around it or is cut short.
-        RuntimeError, NotImplementedError: When it cannot be unpacked.
+        UndecodableFilm: The picture is truncated or contradicts the file.
+        RuntimeError, NotImplementedError: The picture cannot be unpacked.
     """
     if not syntax.is_encapsulated:
         words, interpretation = _words(picture, syntax, layout, pixel_vr=representation or "OW")
@@ -223,7 +215,7 @@ def unpack_samples(
     bits = _checked_bits(frame, layout, name) if is_known else None
     if syntax in _EIGHT_BIT_JPEG and bits == 8:
         words = _grey_of_jpeg(frame, name)
-        if layout.samples == 3:  # it is whole; pydicom says which colours they are
+        if layout.samples == 3:  # the file is complete; pydicom finds the colours
             words, interpretation = _words(picture, syntax, layout)
     else:
         _refuse_without_end(frame, name)
@@ -239,13 +231,13 @@ def _grey_of_jpeg(frame: bytes, name: str) -> NDArray[np.uint8]:
         grey = read_strictly(frame, lambda whole, strict: simplejpeg.decode_jpeg(whole, "GRAY", strict=strict))
     except ValueError as error:
         raise UndecodableFilm(
-            f"Cannot read the film `{name}`: its picture is a JPEG cut short or damaged.", fix=_SEND_AGAIN
+            f"Cannot read the film `{name}`: its picture is a truncated or damaged JPEG.", fix=_SEND_AGAIN
         ) from error
     return np.asarray(grey)[..., 0]
 
 
 def _words(picture: bytes, syntax: UID, layout: SampleLayout, *, pixel_vr: str = "OB") -> tuple[NDArray[Any], str]:
-    """Return the words of a picture by pydicom's decoder, which corrects none of their bits, and what they show."""
+    """Return the words of a picture from pydicom's decoder, uncorrected, and their photometric interpretation."""
     options: dict[str, Any] = {
         "rows": layout.rows,
         "columns": layout.columns,
@@ -273,19 +265,21 @@ def _words_by_gdcm(frame: bytes, syntax: UID, layout: SampleLayout, bits: int) -
 
 
 def _refuse_without_end(frame: bytes, name: str) -> None:
-    """Refuse a JPEG, lossless or not, or JPEG-LS without its last mark, which no scan's data hold; decoders do not."""
+    """Raise UndecodableFilm for a JPEG or JPEG-LS without its end marker, which decoders would accept."""
     last_scan = max(frame.rfind(b"\xff\xda"), 0)
     if frame.startswith(b"\xff\xd8") and b"\xff\xd9" not in frame[last_scan:]:
-        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is cut short.", fix=_SEND_AGAIN)
+        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is truncated.", fix=_SEND_AGAIN)
 
 
 def _checked_bits(frame: bytes, layout: SampleLayout, name: str) -> int:
-    """Return the bits of a codestream's samples; refuse one that is not what the file states."""
+    """Return the bits of a codestream's samples; raise UndecodableFilm if it contradicts the file."""
     said = read_frame(frame)
     if said is None:
         raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is damaged.", fix=_SEND_AGAIN)
     if said.size_px != (layout.rows, layout.columns):
-        raise UndecodableFilm(f"Cannot read the film `{name}`: its picture is not of the size stated.", fix=_SEND_AGAIN)
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: its picture does not have the stated size.", fix=_SEND_AGAIN
+        )
     if said.num_components != layout.samples or said.bit_depth > layout.bits_allocated:
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: its picture has {said.num_components} channels of {said.bit_depth} bits;"

@@ -1,9 +1,8 @@
-"""What runs in a decoder process: films in, pixels or refusals out, until the process that asks is gone.
+"""The program of a decoder process: receives films, returns pixels or errors, until its parent process ends.
 
-decoder_process.py starts it, and gives it the name of the function that decodes, the limits, and what lies in shared
-memory. It speaks through its standard input and output: a length of four bytes, then JSON, in both directions.
-The bytes of a film and its pixels go through a file in memory that both processes hold open; where a system cannot
-hand one down (Windows), they follow the JSON.
+decoder_process.py starts it with the decoding function, the limits and the shared memory. Messages on standard input
+and output are a length of four bytes, then JSON. The bytes of a film and its pixels are passed through a file in memory
+that both processes have open, or after the JSON on Windows, where a process cannot inherit such a file.
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ from hilum.errors import HilumError
 
 __all__ = ["READY", "Channel", "serve_films"]
 
-READY = {"ready": True}  # the first message of a process, sent when it has loaded what it needs
+READY = {"ready": True}  # the first message of a process, sent after its imports
 _LONGEST_MESSAGE = 1024 * 1024
-_PIECE_BYTES = 16 * 1024 * 1024  # of shared memory: a larger film goes through it in several pieces
+_PIECE_BYTES = 16 * 1024 * 1024  # of shared memory; a larger film is passed in several pieces
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One end of the line between a process and its decoder.
+    """One end of the connection between a process and its decoder process.
 
     Attributes:
-        reading: Where messages come from.
-        writing: Where messages go.
-        shared: Descriptor of a file in memory that both ends hold, for what is large; None where there is none.
+        reading: The stream of messages received.
+        writing: The stream of messages sent.
+        shared: Descriptor of the file in memory that both ends have open, or None.
     """
 
     reading: BinaryIO
@@ -48,7 +47,7 @@ class Channel:
     shared: int | None
 
     def send(self, message: dict[str, Any], data: bytes | memoryview = b"") -> None:
-        """Send a message, and bytes that belong to it, piece by piece. BrokenPipeError: the other end is gone."""
+        """Send a message and its bytes, in pieces. BrokenPipeError: the other end has closed."""
         view = memoryview(data).cast("B")
         self._put(view[:_PIECE_BYTES])
         text = json.dumps(message | {"num_bytes": len(view)}).encode()
@@ -62,7 +61,7 @@ class Channel:
             self._write(b".")
 
     def receive(self) -> dict[str, Any]:
-        """Return the next message. EOFError: the other end is gone, or says what it must not."""
+        """Return the next message. EOFError: the other end has closed, or the message is not valid."""
         length = struct.unpack("<I", self._exactly(4))[0]
         if length > _LONGEST_MESSAGE:
             raise EOFError
@@ -72,7 +71,7 @@ class Channel:
         return message
 
     def receive_into(self, array: NDArray[Any]) -> None:
-        """Fill an array with the bytes that belong to the message just received; EOFError where they are too few."""
+        """Fill an array with the bytes of the last message. EOFError: they are too few."""
         view = array.reshape(-1).data.cast("B")
         for start in range(0, len(view), _PIECE_BYTES):
             if start and self.shared is not None:
@@ -81,7 +80,7 @@ class Channel:
             self._take(view[start : start + _PIECE_BYTES])
 
     def receive_bytes(self, num_bytes: int) -> bytes:
-        """Return the bytes that belong to the message just received; EOFError where they are too few."""
+        """Return the bytes of the last message. EOFError: they are too few."""
         if self.shared is not None and num_bytes <= _PIECE_BYTES:
             data = os.pread(self.shared, num_bytes, 0)
             if len(data) != num_bytes:
@@ -121,20 +120,20 @@ class Channel:
 
 
 def serve_films(decoder: str, memory_bytes: int, cpu_seconds: float, shared: int) -> None:
-    """Decode what comes on standard input until it ends.
+    """Decode films from standard input until it ends.
 
     Args:
         decoder: ``module:function``, called with the bytes of a film, its name and ``min_side_px``.
-        memory_bytes: How much memory a film may take beyond what the process holds before the first.
-        cpu_seconds: How long the processor may work on a film before the system ends this process.
-        shared: Descriptor of the shared memory; -1 where there is none.
+        memory_bytes: Memory limit for a film, beyond the memory in use before the first film.
+        cpu_seconds: Limit of computing time for a film; the system ends this process after it.
+        shared: Descriptor of the shared memory, or -1.
     """
     channel = Channel(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"), None if shared < 0 else shared)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):  # decoders write of every damage; none of their words may pass for a message
+    for number in (0, 1, 2):  # messages of decoders must not mix with ours
         os.dup2(nowhere, number)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asks, and by that this one
-    warnings.simplefilter("ignore")  # nobody reads them here
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent process, and so this one
+    warnings.simplefilter("ignore")
     module, _, function = decoder.partition(":")
     decode = getattr(import_module(module), function)
     _limit_memory(memory_bytes)
@@ -161,14 +160,14 @@ def _answer(channel: Channel, decode: Any, request: dict[str, Any], cpu_seconds:
         reply = {"error": error.to_dict()}
     except MemoryError:
         reply = {"failure": "memory"}
-    except Exception as error:  # noqa: BLE001 - whatever broken bytes bring about
+    except Exception as error:  # noqa: BLE001 - damaged bytes raise any kind of error
         reply = {"failure": type(error).__name__}
     _end_with_parent(channel.reading, armed=False)
     channel.send(reply, b"" if pixels is None else pixels.reshape(-1).data)
 
 
 def _limit_memory(memory_bytes: int) -> None:
-    """Limit the memory of this process, where the system keeps such a limit; no core is written when it dies."""
+    """Limit the memory of this process on systems that support it, and write no core dump."""
     try:
         import resource
 
@@ -180,7 +179,7 @@ def _limit_memory(memory_bytes: int) -> None:
 
 
 def _limit_time(cpu_seconds: float) -> None:
-    """Let the system end this process where it computes longer; only what has been used from now on counts."""
+    """Let the system end this process after this much more computing time."""
     try:
         import resource
 
@@ -191,10 +190,9 @@ def _limit_time(cpu_seconds: float) -> None:
 
 
 def _end_with_parent(reading: BinaryIO, *, armed: bool) -> None:
-    """Let the system end this process when the other end of the line closes, while a decoder cannot look at it.
+    """Let the system end this process when the parent closes the connection while a decoder is running.
 
-    Linux only: the signal SIGIO comes then, and ends a process that has set nothing else. Elsewhere the limits of time
-    end it.
+    Linux only, by the signal SIGIO. On other systems the limit of time ends the process.
     """
     if sys.platform == "linux":
         import fcntl
