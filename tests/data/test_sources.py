@@ -68,9 +68,9 @@ def test_sources_that_cannot_be_judged_give_the_reason() -> None:
     without_a, without_b, without_c = hold_out_sources(records, ["train"] * len(records), np.arange(len(records)))
     assert without_a.reason == ""
     assert without_b.reason == ""  # Normal of a, Tuberculosis of c
-    assert without_c.reason == "the other sources teach none of its findings (Tuberculosis)"
+    assert without_c.reason == "the other sources have too few films of its findings (Tuberculosis)"
     alone = hold_out_sources(records[:24], ["train"] * 24, np.arange(24))
-    assert alone[1].reason == "the other sources teach Normal only"
+    assert alone[1].reason == "the other sources have enough films of Normal only"
 
 
 def test_no_source_is_held_out_that_the_starting_weights_were_learned_from() -> None:
