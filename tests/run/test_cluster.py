@@ -31,8 +31,9 @@ from hilum.data.filmlist import list_films
 from hilum.run.cluster import Cluster, predict_on_cluster
 
 films, model, out = map(Path, sys.argv[1:])
-for place in (Cluster("local", 2), Cluster("127.0.0.1:1")):  # of the second nothing is asked: all files are there
-    print(predict_on_cluster(list_films([films]), model=model, out=out, cluster=place, shard_films=4), flush=True)
+places = (Cluster("local", 2, 4), Cluster("127.0.0.1:1", None, 4))
+for place in places:  # nothing is asked of the second: all files are there
+    print(predict_on_cluster(list_films([films]), model=model, out=out, cluster=place), flush=True)
 """
 
 
@@ -116,7 +117,7 @@ def test_only_missing_shards_are_computed(
 ) -> None:
     alone, out = tmp_path / "alone.parquet", tmp_path / "many"
     predict_films([folder], model=tiny_model, output_format="parquet", out=alone)
-    words: dict[str, Any] = {"model": tiny_model, "out": out, "cluster": Cluster(LOCAL), "shard_films": SHARD}
+    words: dict[str, Any] = {"model": tiny_model, "out": out, "cluster": Cluster(LOCAL, shard_films=SHARD)}
     assert predict_on_cluster(list_films([folder]), **words) == 1
     assert same(rows(alone), rows(out))
     parts = sorted(out.glob("part-*.parquet"))
@@ -170,7 +171,7 @@ def test_a_folder_of_another_run_is_refused(
     with pytest.raises(InputError, match="another list of films"):
         predict_on_cluster(list_films([folder / "0.png"]), **words)
     with pytest.raises(InputError, match="another number of films in a file"):
-        predict_on_cluster(list_films([folder]), **words, shard_films=3)
+        predict_on_cluster(list_films([folder]), **words | {"cluster": Cluster(LOCAL, shard_films=3)})
     with pytest.raises(InputError, match="another model file"):
         predict_on_cluster(list_films([folder]), **words | {"model": write_model(tmp_path / "b.onnx", name="b")})
     (tmp_path / "out" / "_plan.json").write_text("{")

@@ -148,14 +148,8 @@ def performance(
     """
     names = list(findings)
     scores, labels = checked_scores(probabilities, truth, len(names))
-    missing = [name for name in names if name not in operating_thresholds]
-    if missing:
-        raise InputError(f"Expected an operating threshold for each finding; missing: {', '.join(missing)}.")
-    group_of = np.arange(len(labels)) if groups is None else np.asarray(groups)
-    if group_of.shape != labels.shape:
-        raise InputError(f"Expected one group a film ({len(labels)}), received shape {group_of.shape}.")
-    thresholds = np.array([float(operating_thresholds[name]) for name in names])
-
+    thresholds = _thresholds_of(names, operating_thresholds)
+    group_of = _groups_of(len(labels), groups)
     tally = _Tally.of(labels, scores, np.unique(group_of, return_inverse=True)[1], thresholds)
     point = tally.figures(np.ones((tally.num_groups, 1)))
     resamples = tally.resample(seed, num_resamples)
@@ -183,6 +177,20 @@ def performance(
         },
         confusion=Confusion(tuple(names), tuple(tuple(row) for row in counts.tolist())),
     )
+
+
+def _groups_of(num_films: int, groups: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
+    group_of = np.arange(num_films) if groups is None else np.asarray(groups)
+    if group_of.shape != (num_films,):
+        raise InputError(f"Expected one group a film ({num_films}), received shape {group_of.shape}.")
+    return group_of
+
+
+def _thresholds_of(names: Sequence[str], operating_thresholds: Mapping[str, float]) -> FloatArray:
+    missing = [name for name in names if name not in operating_thresholds]
+    if missing:
+        raise InputError(f"Expected an operating threshold for each finding; missing: {', '.join(missing)}.")
+    return np.array([float(operating_thresholds[name]) for name in names])
 
 
 def macro_f1(truth: npt.ArrayLike, answers: npt.ArrayLike) -> float:

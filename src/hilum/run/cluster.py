@@ -53,10 +53,13 @@ class Cluster:
     Attributes:
         address: ``local`` for processes on this computer, or the address of a Ray cluster.
         num_workers: Number of workers; one for each core of the cluster by default.
+        shard_films: Films in a file; must stay the same between runs. By default the films are cut into 64 files, of
+            16 to `SHARD_FILMS` films each.
     """
 
     address: str
     num_workers: int | None = None
+    shard_films: int | None = None
 
 
 def predict_on_cluster(
@@ -65,7 +68,6 @@ def predict_on_cluster(
     model: Path,
     out: Path,
     cluster: Cluster,
-    shard_films: int | None = None,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> int:
@@ -76,8 +78,6 @@ def predict_on_cluster(
         model: The model file; every worker must see it under this path.
         out: The folder for the Parquet files. It is made if it does not exist.
         cluster: Where to judge.
-        shard_films: Films in a file; must stay the same between runs. By default the films are cut into 64 files, of
-            16 to `SHARD_FILMS` films each.
         overwrite: Replace the files of an earlier run on a cluster, also of other films or another model.
         console: Where progress is shown.
 
@@ -91,7 +91,7 @@ def predict_on_cluster(
         ModelFileError: The model file cannot be used.
     """
     check_format("parquet", out)
-    shard_films = shard_films or min(SHARD_FILMS, max(_LEAST_SHARD_FILMS, -(-films.num_films // _USUAL_SHARDS)))
+    shard_films = cluster.shard_films or min(SHARD_FILMS, max(_LEAST_SHARD_FILMS, -(-films.num_films // _USUAL_SHARDS)))
     plan = {
         "model": read_model_file(model).sha256,
         "films": films.sha256,
