@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.data.ambiguous_labels import set_apart
+from hilum.data.fingerprint import Twin
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import write_phantoms
 from hilum.data.scan import Scan, scan_films
@@ -60,8 +61,17 @@ def test_they_are_set_apart_and_the_rest_keeps_its_places(scan: Scan) -> None:
     place = [scan.dataset.records.index(record) for record in stated.dataset.records]
     assert np.array_equal(stated.groups, scan.groups[place])
     assert [stated.fingerprints[i] is scan.fingerprints[j] for i, j in enumerate(place)] == [True] * 9
-    for twin in stated.twins:
-        assert max(twin.first, twin.second) < 9
+
+
+def test_twins_keep_their_films(scan: Scan) -> None:
+    _, ambiguous = set_apart(scan)
+    last = len(scan.dataset.records) - 1
+    stated_film = next(i for i in range(last, 0, -1) if i not in ambiguous.positions)
+    twins = (Twin(0, stated_film, False, 3, 0.99), Twin(0, int(ambiguous.positions[0]), False, 3, 0.99))
+    stated, _ = set_apart(dataclasses.replace(scan, twins=twins))
+    (twin,) = stated.twins
+    for before, now in ((0, twin.first), (stated_film, twin.second)):
+        assert stated.dataset.records[now] is scan.dataset.records[before]
 
 
 def test_no_patient_of_a_judged_film_teaches(scan: Scan) -> None:

@@ -474,6 +474,7 @@ def test_the_route_of_the_docs(  # noqa: PLR0917 - fixtures
     script = page.split("```lua\n")[1].split("```")[0]
     (tmp_path / "route.lua").write_text(script, encoding="utf-8")
     spool = tmp_path / "spool"
+    program("Orthanc")
     spare = Process(tiny_model, spool)  # a port that stays the same, known before the archive starts
     port = spare.port
     orthanc = make_orthanc(
@@ -495,6 +496,7 @@ def test_the_route_of_the_docs(  # noqa: PLR0917 - fixtures
     assert "not accepted" not in said
 
 
+@pytest.mark.slow
 def test_a_node_that_is_killed_loses_no_film(
     tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, program: Callable[[str], str]
 ) -> None:

@@ -6,18 +6,26 @@ import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hilum.console import Console
+from hilum.data.folder import FilmRecord
+from hilum.data.sources import hold_out_sources
 from hilum.data.split import read_splits
 from hilum.errors import InconsistentDataset
 from hilum.figures import to_json
+from hilum.judge.predictions import LabelledPredictions
+from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
-from hilum.train.config import RunConfig, read_config
+from hilum.train.config import RunConfig, default_config, read_config
+from hilum.train.run_networks import NetworkPlan
 from hilum.workflows import held_out
 from hilum.workflows.compare import compare_runs
+from hilum.workflows.held_out import cross_validate, judge_sources
 from hilum.workflows.train import train_model
 
 FIGURES = ["n", "accuracy", "balanced_accuracy", "macro_f1", "auroc_macro", "ece", "per_finding", "confusion"]
@@ -36,6 +44,105 @@ class Listening(Console):
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
+
+
+# --- by networks that are stood in for ------------------------------------------------------------------------------
+
+TAUGHT = ("Normal", "Covid-19")
+RECORDS = tuple(
+    FilmRecord(f"{source}/{finding}/{number}.png", finding, None, source=source)
+    for source, findings in (("a", TAUGHT), ("b", (*TAUGHT, "Tuberculosis")))
+    for finding in findings
+    for number in range(8)
+)
+
+
+class FakeNetworks:
+    """Networks that answer right, and know what they were taught."""
+
+    def __init__(self, num_folds: int = 0) -> None:
+        self.console = Console()
+        self.config = dataclasses.replace(default_config("plain-cnn"), folds=num_folds)
+        groups = np.arange(len(RECORDS))
+        self.prepared = SimpleNamespace(records=RECORDS, findings=TAUGHT, scan=SimpleNamespace(groups=groups))
+        self.plans: list[NetworkPlan] = []
+
+    def draw_validation(self, rest: np.ndarray, _: int) -> np.ndarray:
+        return np.isin(np.arange(len(RECORDS)), rest[::4])
+
+    def fit(self, plan: NetworkPlan) -> Any:
+        self.plans.append(plan)
+        thresholds = dict.fromkeys(plan.findings, 0.5)
+        return SimpleNamespace(findings=plan.findings, metadata=SimpleNamespace(operating_thresholds=thresholds))
+
+    def judge(self, network: Any, chosen: np.ndarray, **_: Any) -> LabelledPredictions:
+        records = tuple(RECORDS[i] for i in np.flatnonzero(chosen))
+        names = list(network.findings)
+        truth = np.array([names.index(one.finding) if one.finding in names else -1 for one in records], int)
+        probabilities = 0.1 + 0.8 * np.eye(len(names))[truth]
+        answers = tuple(
+            Answer(one.path, dict(zip(names, row, strict=True)), (), (), (), {}, row, row)
+            for one, row in zip(records, probabilities, strict=True)
+        )
+        return LabelledPredictions(records, tuple(names), truth, probabilities, probabilities, answers)
+
+
+def from_source(name: str) -> np.ndarray:
+    return np.array([record.source == name for record in RECORDS])
+
+
+def test_a_source_is_judged_by_a_network_that_saw_none_of_it() -> None:
+    networks: Any = FakeNetworks()
+    held = hold_out_sources(RECORDS, ["train"] * len(RECORDS), np.arange(len(RECORDS)))
+    first, second = judge_sources(networks, held)
+    assert [plan.name for plan in networks.plans] == ["source-1", "source-2"]
+    for plan, name in zip(networks.plans, "ab", strict=True):
+        assert plan.without_sources == (name,)
+        assert plan.train.any()
+        assert plan.validation.any()
+        assert not (plan.train & plan.validation).any()
+        assert not (plan.seen & from_source(name)).any()
+    assert networks.plans[0].seed_shift != networks.plans[1].seed_shift
+    assert (first.source, second.source) == ("a", "b")
+    assert first.figures is not None
+    assert second.figures is not None
+    assert (first.figures.n, second.figures.n) == (16, 16)  # the eight of Tuberculosis count in no figure
+    assert second.figures.accuracy.value == 1
+    assert any("Tuberculosis" in note for note in np.atleast_1d(second.facts.notes))
+
+
+def test_a_source_that_no_network_can_be_trained_without_says_why() -> None:
+    networks: Any = FakeNetworks()
+    held = hold_out_sources(RECORDS, ["train"] * len(RECORDS), np.arange(len(RECORDS)))
+    (one,) = judge_sources(networks, [dataclasses.replace(held[0], reason="all is known")])
+    assert one.figures is None
+    assert one.predictions is None
+    assert "all is known" in str(one.facts)
+    assert networks.plans == []
+
+
+def test_each_film_is_judged_by_the_network_of_its_fold() -> None:
+    networks: Any = FakeNetworks(num_folds=2)
+    known = np.array([record.finding in TAUGHT for record in RECORDS])
+    folds = np.where(known, np.arange(len(RECORDS)) % 2, -1)
+    seen = np.arange(len(RECORDS)) < 4  # by the starting weights
+    found = cross_validate(networks, folds, seen)
+    assert found is not None
+    for number, plan in enumerate(networks.plans):
+        assert plan.seen.tolist() == ((folds >= 0) & (folds != number)).tolist()
+    judged = [record.path for record in found.predictions.records]
+    assert sorted(judged) == sorted(record.path for record, one in zip(RECORDS, known & ~seen, strict=True) if one)
+    assert found.figures.n == 28
+
+
+@pytest.mark.parametrize(("num_folds", "is_seen"), [(0, False), (2, True)])
+def test_without_folds_or_films_to_judge_nothing_is_trained(num_folds: int, is_seen: bool) -> None:
+    networks: Any = FakeNetworks(num_folds)
+    assert cross_validate(networks, np.arange(len(RECORDS)) % 2, np.full(len(RECORDS), is_seen)) is None
+    assert networks.plans == []
+
+
+# --- by real ones ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

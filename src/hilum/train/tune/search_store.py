@@ -21,6 +21,7 @@ process makes the same trials whether it was stopped or not.
 
 from __future__ import annotations
 
+import copy
 import json
 import platform
 import shutil
@@ -201,7 +202,7 @@ class SearchStore:
             retry = RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
         for tries in _tries(study):
             if tries[-1].state == TrialState.FAIL and not _is_given_up(tries):
-                retry(study, tries[-1])
+                retry(study, tries[-1] if "begun" in tries[-1].user_attrs else _undrawn(tries[-1]))
         all_tries = _tries(study)
         waiting = [number for number, tries in enumerate(all_tries) if tries[-1].state == TrialState.WAITING]
         if waiting:
@@ -295,6 +296,13 @@ def _is_given_up(tries: list[FrozenTrial]) -> bool:
     if len(latest) < _MOST_TRIES or any(one.state != TrialState.FAIL for one in latest):
         return False
     return all(one.user_attrs.get("found") == latest[0].user_attrs.get("found") for one in latest)
+
+
+def _undrawn(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial without its values. They are drawn in one sequence, so none is kept where some are missing."""
+    without = copy.deepcopy(trial)
+    without.params, without.distributions = {}, {}
+    return without
 
 
 def _suggested(trial: Trial, name: str, one: BaseDistribution) -> Any:
