@@ -17,7 +17,7 @@ from hilum.console import TerminalConsole
 import time
 with TerminalConsole().films("Judging 5 films", 5, 1) as done:
     for _ in range(4):
-        time.sleep(0.05)
+        time.sleep(0.1)
         done(1)
 """
 

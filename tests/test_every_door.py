@@ -133,7 +133,7 @@ def test_a_cluster_takes_it(
     ("arguments", "door"),
     [
         (["serve", "--port", "0"], "server.Service"),
-        (["node", "--ae-title", "HILUM", "--port", "0"], "node_process.Node"),
+        (["node", "--ae-title", "HILUM", "--port", "0"], "dicom_node.Node"),
     ],
 )
 def test_services_take_it(

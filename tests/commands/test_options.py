@@ -35,5 +35,5 @@ def test_lists_remember_their_columns_and_other_paths_do_not() -> None:
     assert one.columns == {"path": "x", "finding": "y"}
     assert not isinstance(two, Listing)
     assert with_columns([Path("films")], None) == [Path("films")]
-    with pytest.raises(InputError, match="`films` is none"):
+    with pytest.raises(InputError, match="`films` is not a CSV file"):
         with_columns([Path("films")], ["path=x"])

@@ -148,7 +148,7 @@ def test_mistakes_in_settings_and_names_are_said_at_once(classes: Path, tmp_path
         "number of trials",
         "The ImageNet weights of `MobileNetV2` could not be had",
         "No method is called `medain`. Did you mean `median`?",
-        "takes one --backbone and one --size-px",
+        "takes one --size-px",
         "No policy is called `mixap`. Did you mean `mixup`?",
         "No backbone is called `plain-cn`",
         "`--folds` must lie between 2 and 20",

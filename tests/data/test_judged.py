@@ -29,7 +29,7 @@ def test_answers_are_read_back_by_part_and_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (None, "Cannot read the answers"),
+        (None, "Cannot read the predictions"),
         ("a,b\n1,2\n", "is not a predictions.csv"),
         ("path,part,finding,predicted,accepted,probability_a\nx,test,a\n", "cut short"),
         ("path,part,finding,predicted,accepted,probability_a\nx,test,a,a,true,much\n", "could not convert"),

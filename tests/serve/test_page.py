@@ -193,7 +193,7 @@ def test_everything_can_be_done_by_keyboard(open_page: Callable[..., Any], serve
     assert "expected DICOM, PNG or JPEG" in page.inner_text("#answer")
     page.keyboard.press("ArrowUp")
     assert page.inner_text("#answer-title") == "Refused"
-    assert "at least 64 a side" in page.inner_text("#answer")
+    assert "each side needs at least 64" in page.inner_text("#answer")
     assert page.get_attribute("#list", "aria-activedescendant") == "film-4"
     assert page.inner_text("#status").startswith("small.png: Refused")
     page.keyboard.press("Home")

@@ -205,8 +205,8 @@ def test_names_that_no_csv_can_hold_are_dropped_and_told(data: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("set/train/mended.csv", "lies in the data folder"),
-        ("set/mended.csv", "lies in the data folder"),
+        ("set/train/mended.csv", "lies in the data set"),
+        ("set/mended.csv", "lies in the data set"),
         ("mended.txt", r"ends in \.csv"),
         ("missing/mended.csv", "Cannot write"),
     ],

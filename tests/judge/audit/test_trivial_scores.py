@@ -40,7 +40,7 @@ def test_a_sound_set_of_phantoms_has_no_fault_though_its_thumbnails_tell_much(tm
     findings = ("Normal", "Covid-19", "Bacterial Pneumonia")
     data = write_phantoms(tmp_path, num_per_finding=30, num_test_per_finding=6, size_px=96, seed=3, findings=findings)
     scores = score_trivial_models(looked_at(data))
-    assert scores["thumbnail_8"].cross_validation.excess > 0.2  # a dense lobe is dense in 8x8 pixels too
+    assert scores["thumbnail_8"].cross_validation.excess > 0.1  # a dense lobe is dense in 8x8 pixels too
     assert faults_by(scores) == []
     assert scores["thumbnail_8"]["test"]["n"] == 18
     assert scores["thumbnail_8"]["test"]["chance"] == pytest.approx(1 / 3)
