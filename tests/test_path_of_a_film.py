@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import hilum
+from hilum.figures import to_json
 from hilum.film.decode import read_film
 from hilum.film.preprocess import preprocess
 from hilum.run.answer import softmax
@@ -112,7 +113,7 @@ def test_judging_anew_gives_the_figures_of_the_run(
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     for part in ("test", "test_clean"):
         mine, run = metrics[part], trained_run.metrics[part]
-        assert mine["confusion"] == run["confusion"]
+        assert mine["confusion"] == to_json(run["confusion"])
         assert mine["n"] == run["n"]
         for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc_macro"):
             assert mine[name]["value"] == pytest.approx(run[name]["value"], abs=1e-9)
