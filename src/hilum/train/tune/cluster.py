@@ -45,8 +45,8 @@ def work_on_cluster(work: Callable[[], None], cluster: Cluster, doing: Callable[
         cluster = Cluster(LOCAL, len(os.sched_getaffinity(0)))
     ray, num_workers = connect(cluster, _ONE_THREAD)
     try:
-        task = ray.remote(num_cpus=1, max_retries=_MOST_STARTS)(work)
-        left = [task.remote() for _ in range(num_workers)]
+        task = ray.remote(num_cpus=1, max_retries=_MOST_STARTS)(_call)
+        left = [task.remote(work) for _ in range(num_workers)]
         while left:
             done, left = ray.wait(left, timeout=_POLL_SECONDS)
             doing(f"{len(left)} of {num_workers} processes at work")
@@ -54,6 +54,11 @@ def work_on_cluster(work: Callable[[], None], cluster: Cluster, doing: Callable[
                 _raise_its_error(one, ray)
     finally:
         ray.shutdown()
+
+
+def _call(work: Callable[[], None]) -> None:
+    """Call what is given: Ray makes tasks of functions only, and work may be a partial or a method."""
+    work()
 
 
 def _raise_its_error(task: Any, ray: Any) -> None:
