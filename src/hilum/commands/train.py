@@ -30,8 +30,8 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="The network: efficientnet-lite0 (default), plain-cnn, hilum-chest (that of the chest model), or "
-            "one of keras.applications, such as MobileNetV2."
+            help="The network: efficientnet-lite0 (default), -lite1 or -lite2 (larger), plain-cnn, hilum-chest (that "
+            "of the chest model), or one of keras.applications, such as MobileNetV2."
         ),
     ] = None,
     weights: Annotated[

