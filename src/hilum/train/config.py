@@ -24,6 +24,7 @@ from hilum.train.backbones import check_backbone
 __all__ = [
     "MOST_AUGMENTATION",
     "OPTIMISERS",
+    "PRECISIONS",
     "SCHEDULES",
     "DataSettings",
     "FitSettings",
@@ -36,8 +37,10 @@ __all__ = [
 
 Optimiser = Literal["adam", "adamw", "sgd", "lion", "rmsprop"]
 Schedule = Literal["cosine", "linear", "constant"]
+Precision = Literal["float32", "mixed_bfloat16"]
 OPTIMISERS: tuple[Optimiser, ...] = get_args(Optimiser)
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MOST_AUGMENTATION = {  # the largest value of each strength
     name: hint.__metadata__[0].metadata[1].le
     for name, hint in get_type_hints(Augmentation, include_extras=True).items()
@@ -82,6 +85,8 @@ class FitSettings:
             first stage by two standard errors, ``best`` where they beat it at all, ``last`` those of the last epoch.
         ema_momentum: The momentum of the exponential moving average of the weights, which then is validated and kept
             in their place; 0 for none.
+        precision: The numbers that the backbone computes with in training: one of `PRECISIONS`, or ``auto`` for the
+            one that is faster on this computer. The model file computes in float32 in any case.
     """
 
     epochs: Annotated[int, Field(ge=0, le=100_000)] = 6
@@ -98,6 +103,7 @@ class FitSettings:
     patience: Annotated[int, Field(ge=1, le=100_000)] = 3
     keep: Literal["proven", "best", "last"] = "proven"
     ema_momentum: Annotated[float, Field(ge=0, le=0.9999)] = 0.0
+    precision: Literal[Precision, "auto"] = "float32"
 
 
 @dataclass(frozen=True)

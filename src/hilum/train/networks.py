@@ -65,7 +65,9 @@ class Network:
     pretrained: bool
 
 
-def build_network(name: str, *, num_findings: int, size_px: int, weights: str, dropout: float) -> Network:
+def build_network(
+    name: str, *, num_findings: int, size_px: int, weights: str, dropout: float, precision: str = "float32"
+) -> Network:
     """Return a new network, ready to train.
 
     Args:
@@ -75,6 +77,7 @@ def build_network(name: str, *, num_findings: int, size_px: int, weights: str, d
         weights: ``imagenet`` to start from ImageNet where the network has such weights, ``chest`` (of hilum-chest) from
             chest films, ``none`` for random ones.
         dropout: Share of features dropped before the last layer in training, 0 to below 1.
+        precision: What the backbone computes with, a dtype policy of Keras; weights and head are float32 in any case.
 
     Returns:
         The network; the head is always new.
@@ -83,20 +86,15 @@ def build_network(name: str, *, num_findings: int, size_px: int, weights: str, d
         ConfigError: The name is unknown, or its weights are not available.
     """
     check_backbone(name, size_px)
-    if name == "plain-cnn":
-        backbone, pretrained = _plain_cnn(size_px), False
-        head = _fully_connected_head(backbone.output_shape[1:], num_findings, dropout)
-    else:
-        if name in LITES:
-            backbone = efficientnet_lite(LITES[name], size_px)
-            if weights == "imagenet":
-                load_imagenet(backbone, name)
-            elif weights == "chest":
-                _load_chest(backbone)
-        else:
-            backbone = _application(name, size_px, weights)
-        pretrained = weights != "none"
-        head = _pooled_head(backbone.output_shape[1:], num_findings, dropout)
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        backbone = _backbone(name, size_px, weights)
+    finally:
+        keras.config.set_dtype_policy(usual)
+    head_of = _fully_connected_head if name == "plain-cnn" else _pooled_head
+    head = head_of(backbone.output_shape[1:], num_findings, dropout)
+    pretrained = weights != "none" and name != "plain-cnn"
     film = keras.Input((size_px, size_px, 1), name="film")
     model = keras.Model(film, head(backbone(film)), name=name.replace("-", "_"))
     return Network(model=model, backbone=backbone, head=head, name=name, pretrained=pretrained)
@@ -117,6 +115,19 @@ def freeze_below(backbone: keras.Model, trainable_fraction: float) -> None:
     num_frozen = round(len(weighted) * (1 - trainable_fraction))
     for position, layer in enumerate(weighted):
         layer.trainable = position >= num_frozen and not isinstance(layer, layers.BatchNormalization)
+
+
+def _backbone(name: str, size_px: int, weights: str) -> keras.Model:
+    if name == "plain-cnn":
+        return _plain_cnn(size_px)
+    if name not in LITES:
+        return _application(name, size_px, weights)
+    backbone = efficientnet_lite(LITES[name], size_px)
+    if weights == "imagenet":
+        load_imagenet(backbone, name)
+    elif weights == "chest":
+        _load_chest(backbone)
+    return backbone
 
 
 def _pooled_head(shape: tuple[int, ...], num_findings: int, dropout: float) -> keras.Model:

@@ -30,6 +30,7 @@ from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films, load_films
 from hilum.train.calibration import calibrated, gate_statistics, out_of_fold
 from hilum.train.config import RunConfig
+from hilum.train.device import device_words
 from hilum.train.fit import Progress, TrainingFilms
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, draw_validation, hashes_behind
@@ -151,6 +152,8 @@ class RunNetworks:
             self.prepared.training(plan.train, without_sources=plan.without_sources).relabelled(numbers),
             self._as_served(plan.validation).relabelled(numbers),
         )
+        if name == MODEL:
+            self.console.say(device_words(config, self._work(name).parent))
         label = f"Training {config.backbone}" + ("" if name == MODEL else f", {name.replace('-', ' ')}")
         with self.console.bar(label, config.fit.epochs + 1) as done:
             network, history = fit_network(

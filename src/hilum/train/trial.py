@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hilum.judge.calibrate import fit_temperature
 from hilum.judge.history import kept_random
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
+from hilum.train.device import precision_of
 from hilum.train.fit import Progress, TrainingFilms, compute_logits, fit
 from hilum.train.networks import Network, build_network
 from hilum.train.prepared import PreparedFilms, draw_validation
@@ -63,7 +64,7 @@ def fit_network(
     checkpoint: Path,
     progress: Progress = lambda *_: None,
 ) -> tuple[Network, list[dict[str, Any]]]:
-    """Return a newly built and fitted network, and its history.
+    """Return a newly built and fitted network, and its history. It computes in float32, whatever it was fitted in.
 
     Args:
         films: The films to learn from and to validate on.
@@ -73,17 +74,34 @@ def fit_network(
         checkpoint: The checkpoint file. Where it exists, the fitting continues from it.
         progress: Is called after every step and epoch.
     """
+    precision = precision_of(config, checkpoint.parent)
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    network = build_network(
+    network = _new_network(config, num_findings, weights=config.weights, precision=precision)
+    history = fit(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress)
+    if precision != "float32":
+        network = _copied(network, _new_network(config, num_findings, weights="none", precision="float32"))
+    return network, history
+
+
+def _new_network(config: RunConfig, num_findings: int, *, weights: str, precision: str) -> Network:
+    return build_network(
         config.backbone,
         num_findings=num_findings,
         size_px=config.preprocessing.size_px,
-        weights=config.weights,
+        weights=weights,
         dropout=config.fit.dropout,
+        precision=precision,
     )
-    history = fit(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress)
-    return network, history
+
+
+def _copied(fitted: Network, new: Network) -> Network:
+    """Return the new network with the weights and the state of the fitted one."""
+    new.model.set_weights(fitted.model.get_weights())
+    for ours, theirs in zip(new.backbone.layers, fitted.backbone.layers, strict=True):
+        ours.trainable = theirs.trainable
+    new.model.compile(optimizer=fitted.model.optimizer)
+    return replace(new, pretrained=fitted.pretrained)
 
 
 def draw_folds(prepared: PreparedFilms, *, num_folds: int, seed: int) -> np.ndarray:
