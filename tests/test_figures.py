@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hilum.figures import Figures, from_json, json_file_text, left_out_if_none, to_json
-from hilum.judge.intervals import Interval
+from hilum.figures import from_json, json_file_text, left_out_if_none, to_json
+from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
 
 
 @dataclass(frozen=True)
-class Part(Figures):
+class Part:
     n: int
     accuracy: Interval | None
     per_finding: Mapping[str, Interval]
@@ -42,19 +42,13 @@ def test_what_is_undefined_is_null_and_numpy_is_python() -> None:
     assert json.loads(json_file_text(PART)) == to_json(PART)
 
 
-def test_fields_are_read_by_name() -> None:
-    assert PART["n"] == PART.n == 3
-    assert dict(PART)["counts"] == ((1, 2), (0, 3))
-    assert "accuracy" in PART
-    with pytest.raises(KeyError):
-        PART["other"]
-
-
 def test_what_was_written_is_read_back() -> None:
     assert from_json(Part, json.loads(json_file_text(PART)) | {"later": 1}) == PART
     rng = np.random.default_rng(0)
     truth, scores = rng.integers(0, 3, 40), rng.dirichlet(np.ones(3), 40)
-    measured = performance(truth, scores, "abc", operating_thresholds=dict.fromkeys("abc", 0.5), num_resamples=20)
+    measured = performance(
+        truth, scores, "abc", operating_thresholds=dict.fromkeys("abc", 0.5), bootstrap=Bootstrap(num_resamples=20)
+    )
     assert from_json(Performance, json.loads(json_file_text(measured))) == measured
 
 

@@ -112,12 +112,12 @@ def test_judging_anew_gives_the_figures_of_the_run(
     assert "Test, all films: " in result.out
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     for part in ("test", "test_clean"):
-        mine, run = metrics[part], trained_run.metrics[part]
-        assert mine["confusion"] == to_json(run["confusion"])
-        assert mine["n"] == run["n"]
+        mine, run = metrics[part], getattr(trained_run.metrics, part)
+        assert mine["confusion"] == to_json(run.confusion)
+        assert mine["n"] == run.n
         for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc_macro"):
-            assert mine[name]["value"] == pytest.approx(run[name]["value"], abs=1e-9)
-        assert mine["ece"] == pytest.approx(run["ece"], abs=1e-6)
+            assert mine[name]["value"] == pytest.approx(getattr(run, name).value, abs=1e-9)
+        assert mine["ece"] == pytest.approx(run.ece, abs=1e-6)
 
 
 def test_a_dicom_film_gets_the_answer_of_its_pixels(trained_run: Any, hilum_data: Path) -> None:

@@ -12,33 +12,15 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["Figures", "from_json", "json_file_text", "left_out_if_none", "to_json"]
+__all__ = ["from_json", "json_file_text", "left_out_if_none", "to_json"]
 
 _LEFT_OUT = "left out if none"
 T = TypeVar("T")
-
-
-class Figures(Mapping[str, Any]):
-    """The base of dataclasses that hold figures: their fields can also be read by name, as in ``figures["accuracy"]``.
-
-    The pages read figures that way, whether they come from a measurement or from a file.
-    """
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in _field_names(type(self)):
-            raise KeyError(name)
-        return getattr(self, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_field_names(type(self)))
-
-    def __len__(self) -> int:
-        return len(_field_names(type(self)))
 
 
 def left_out_if_none() -> Any:
@@ -107,7 +89,3 @@ def _read(hint: Any, value: Any) -> Any:
     if origin is tuple:
         return tuple(_read(arguments[0], one) for one in value)
     return value
-
-
-def _field_names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))

@@ -14,11 +14,12 @@ import html
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from typing import IO
+from collections.abc import Iterable, Sequence
+from typing import IO, Protocol
 
 __all__ = [
     "CsvLines",
+    "Limits",
     "csv_cell",
     "csv_path",
     "csv_row",
@@ -180,17 +181,30 @@ def percent_text(value: float | None, decimals: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{decimals}f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
-def range_text(interval: Mapping[str, float | None]) -> str:
+class Limits(Protocol):
+    """A figure with its interval, a fraction or a difference of fractions; None where it has none."""
+
+    @property
+    def value(self) -> float | None: ...
+
+    @property
+    def low(self) -> float | None: ...
+
+    @property
+    def high(self) -> float | None: ...
+
+
+def range_text(interval: Limits) -> str:
     """Return the limits of an interval in per cent: "89.6–99.2"; empty if it has none."""
-    if interval["low"] is None or interval["high"] is None:
+    if interval.low is None or interval.high is None:
         return ""
-    return f"{percent(interval['low'])}–{percent(interval['high'])}"
+    return f"{percent(interval.low)}–{percent(interval.high)}"
 
 
-def figure_text(interval: Mapping[str, float | None]) -> str:
+def figure_text(interval: Limits) -> str:
     """Return a figure in per cent with its interval: "97.0 (89.6–99.2)"."""
     limits = range_text(interval)
-    return f"{percent(interval['value'])} ({limits})" if limits else percent(interval["value"])
+    return f"{percent(interval.value)} ({limits})" if limits else percent(interval.value)
 
 
 def points(value: float | None) -> str:
@@ -198,8 +212,8 @@ def points(value: float | None) -> str:
     return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0 avoids "-0.0"
 
 
-def points_range(interval: Mapping[str, float | None]) -> str:
+def points_range(interval: Limits) -> str:
     """Return the limits of a difference: "+5.4 to +25.9"; empty if it has none."""
-    if interval["low"] is None or interval["high"] is None:
+    if interval.low is None or interval.high is None:
         return ""
-    return f"{points(interval['low'])} to {points(interval['high'])}"
+    return f"{points(interval.low)} to {points(interval.high)}"

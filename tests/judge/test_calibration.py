@@ -78,7 +78,7 @@ def test_all_of_a_calibration_is_made_of_the_same_probabilities() -> None:
     limits = conformal_thresholds(probabilities, truth, FINDINGS, 0.8)
     assert made.conformal == sparing_thresholds(limits, probabilities, truth, FINDINGS)
     assert (made.facts["method"], made.facts["n"]) == ("validation", 200)
-    crossed = fit_calibration(logits, truth, FINDINGS, groups=groups, coverage=0.8, folds=folds, method="out-of-fold")
+    crossed = fit_calibration(logits, truth, FINDINGS, groups=groups, coverage=0.8, folds=folds)
     limits = cross_conformal_thresholds(probabilities, truth, folds, FINDINGS, 0.8)
     assert crossed.conformal == sparing_thresholds(limits, probabilities, truth, FINDINGS)
     assert crossed.facts["method"] == "out-of-fold"

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from hilum.judge.chance import headline_chance, is_above_chance, judge_chance
-from hilum.judge.metrics import performance
+from hilum.judge.chance import chance_of, headline_chance, judge_chance
+from hilum.judge.intervals import Bootstrap, Interval
+from hilum.judge.metrics import Performance, performance
+from hilum.judge.parts import Metrics
 
 NAMES = ("a", "b", "c")
+NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))
 
 
-def part(truth: np.ndarray, scores: np.ndarray, num_findings: int = 3) -> dict[str, Any]:
+def part(truth: np.ndarray, scores: np.ndarray, num_findings: int = 3) -> Performance:
     names = NAMES[:num_findings]
-    return performance(truth, scores, names, operating_thresholds=dict.fromkeys(names, 0.5), num_resamples=300)
+    return performance(
+        truth, scores, names, operating_thresholds=dict.fromkeys(names, 0.5), bootstrap=Bootstrap(num_resamples=300)
+    )
 
 
-def verdict(figures: dict[str, Any]) -> bool | None:
-    counts = [sum(row) for row in figures["confusion"]["counts"]]
-    return judge_chance(figures["balanced_accuracy"], figures["auroc_macro"], counts).is_above
+def verdict(figures: Performance) -> bool | None:
+    return chance_of(figures).is_above
+
+
+def metrics(test_clean: Performance, test: Performance, validation: Performance | None = None) -> Metrics:
+    return Metrics(test=test, test_clean=test_clean, validation=validation)
 
 
 def drawn(counts: tuple[int, ...], lead: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +51,7 @@ def test_the_commonest_finding_s_share_is_no_merit() -> None:
     truth = np.repeat([0, 1], [90, 10])
     scores = np.tile([0.9, 0.1], (100, 1)) + np.random.default_rng(0).normal(0, 0.01, (100, 2))
     figures = part(truth, np.clip(scores, 0, 1), 2)
-    assert figures["accuracy"]["low"] > 0.5
+    assert (figures.accuracy.low or 0) > 0.5
     assert verdict(figures) is False
 
 
@@ -54,8 +60,8 @@ def test_ranking_alone_does_not_answer() -> None:
     scores = scores * [1.0, 1.0, 1e-4]
     scores[:, :2] *= [1.0, 1e-4]
     figures = part(truth, scores / scores.sum(axis=1, keepdims=True))
-    assert figures["auroc_macro"]["low"] > 0.7
-    words = headline_chance({"test": figures})
+    assert (figures.auroc_macro.low or 0) > 0.7
+    words = headline_chance(metrics(NONE, figures))
     assert words.startswith("Test as given: answers not above chance, though films are ranked better than chance")
     assert "of 3 findings" in words and "chance 33.3" in words
 
@@ -63,30 +69,21 @@ def test_ranking_alone_does_not_answer() -> None:
 def test_too_few_films_say_nothing() -> None:
     for counts in ((4, 40, 0), (4, 4, 4), (50, 0, 0), (0, 0, 0)):
         assert verdict(part(*drawn(counts, 5.0))) is None
-    assert "Too few films" in judge_chance({"value": 1.0, "low": 0.9, "high": 1.0}, {"low": 0.9}, [4, 9]).words
+    assert "Too few films" in judge_chance(Interval(1.0, 0.9, 1.0), Interval(1.0, 0.9, 1.0), [4, 9]).words
 
 
 def test_few_films_all_right_are_judged_by_wilson() -> None:
     """Six of six and the bootstrap's interval has no width; what they are worth does not prove more than 61 %."""
-    sure = {"value": 1.0, "low": 1.0, "high": 1.0}
+    sure = Interval(1.0, 1.0, 1.0)
     assert judge_chance(sure, sure, [5, 5]).is_above is True
-    shaky = {"value": 0.7, "low": 0.55, "high": 0.8}
+    shaky = Interval(0.7, 0.55, 0.8)
     assert judge_chance(shaky, sure, [5, 5]).is_above is False
     assert judge_chance(shaky, sure, [200, 200]).is_above is True
 
 
 def test_the_part_that_is_believed_most_decides() -> None:
     good, bad = part(*drawn((30, 30, 30), 3.0)), part(*drawn((30, 30, 30), 0.0))
-    assert headline_chance({"test_clean": good, "test": bad, "validation": bad}) == ""
-    assert headline_chance({"test_clean": bad, "test": good}).startswith("Clean test: not above chance")
-    assert headline_chance({"test": None, "validation": bad}).startswith("Validation: not above chance")
-    assert headline_chance({"test": None}) == ""
-
-
-def test_figures_of_studies() -> None:
-    interval = {"value": 0.6, "low": 0.55, "high": 0.65}
-    assert is_above_chance({"auroc": interval, "above_chance": True})
-    assert not is_above_chance({"auroc": interval, "above_chance": False})
-    assert not is_above_chance({"auroc": interval, "above_chance": None})
-    assert is_above_chance({"auroc": interval})
-    assert not is_above_chance({"auroc": {"value": 0.56, "low": 0.45, "high": 0.67}})
+    assert headline_chance(metrics(good, bad, bad)) == ""
+    assert headline_chance(metrics(bad, good)).startswith("Clean test: not above chance")
+    assert headline_chance(metrics(NONE, NONE, bad)).startswith("Validation: not above chance")
+    assert headline_chance(metrics(NONE, NONE)) == ""

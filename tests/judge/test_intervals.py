@@ -23,7 +23,7 @@ def test_films_of_one_group_count_as_one() -> None:
     values = np.repeat(np.random.default_rng(1).random(20), 10)
     alone = grouped_mean(values, np.arange(200))
     together = grouped_mean(values, np.repeat(np.arange(20), 10))
-    assert together["value"] == alone["value"] == pytest.approx(values.mean())
+    assert together.value == alone.value == pytest.approx(values.mean())
     widths = [found.high - found.low for found in (alone, together)]
     assert widths[1] > 2 * widths[0]
 

@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 
 from hilum.errors import InputError
 from hilum.figures import to_json
-from hilum.judge.intervals import wilson_interval
+from hilum.judge.intervals import Bootstrap, wilson_interval
 from hilum.judge.metrics import macro_f1, performance
 
 HALF = dict.fromkeys("abcd", 0.5)
@@ -31,7 +31,8 @@ def films(num_films: int, seed: int, *, num_findings: int = 3, decimals: int = 1
 
 def measured(truth: np.ndarray, probabilities: np.ndarray, **options: Any) -> dict[str, Any]:
     findings = list("abcd")[: probabilities.shape[1]]
-    options = {"operating_thresholds": HALF, "num_resamples": 50, **options}
+    bootstrap = Bootstrap(options.pop("seed", 0), options.pop("num_resamples", 50))
+    options = {"operating_thresholds": HALF, "bootstrap": bootstrap, **options}
     return to_json(performance(truth, probabilities, findings, **options))
 
 

@@ -38,30 +38,30 @@ def test_a_planted_harm_is_found_and_none_is_found_where_there_is_none() -> None
     groups = np.arange(300) // 2
     good, bad = answers(truth, 0.4, 0), answers(truth, 2.0, 1)
     harm = change_of(truth, good, bad, groups)
-    assert harm["n"] == 300
-    assert harm["verdict"] == "worse"
-    assert harm["accuracy"]["high"] < 0
-    assert harm["macro_f1"]["value"] < 0
-    assert change_of(truth, bad, good, groups)["verdict"] == "better"
+    assert harm.n == 300
+    assert harm.verdict == "worse"
+    assert harm.accuracy.high < 0
+    assert harm.macro_f1.value < 0
+    assert change_of(truth, bad, good, groups).verdict == "better"
     same = change_of(truth, good, good, groups)
-    assert same["auroc"]["value"] == 0.0
-    assert same["verdict"] == "no worse"
-    assert same["identical"] and not harm["identical"]
+    assert same.auroc.value == 0.0
+    assert same.verdict == "no worse"
+    assert same.identical and not harm.identical
     assert (same.words, harm.words) == ("the same answers", "worse")
 
 
 def test_findings_without_a_film_are_left_out() -> None:
     truth = np.array([0, 1] * 20)
     change = change_of(truth, answers(truth, 0.5, 0), answers(truth, 0.5, 1), np.arange(40))
-    assert change["auroc"]["value"] is not None
+    assert change.auroc.value is not None
 
 
 def test_figures_of_answers_have_intervals() -> None:
     truth = np.arange(60) % 3
     told = figures_of_answers(truth, np.eye(3)[truth] * 0.9 + 0.1 / 3, np.arange(60), ("a", "b", "c"))
-    assert told["n"] == 60
-    assert told["accuracy"]["value"] == told["auroc"]["value"] == 1.0
-    assert told["macro_f1"]["low"] < 1.0
+    assert told.n == 60
+    assert told.accuracy.value == told.auroc.value == 1.0
+    assert told.macro_f1.low < 1.0
 
 
 TITLES = {"none": "None", "flip": "Flip", "mixup": "MixUp", "other": "Other"}

@@ -112,7 +112,7 @@ def test_a_method_that_meets_every_demand_is_recommended_but_not_switched_on_for
 
 
 def at(row: MethodRow, part: str, dose: str, option: Change) -> MethodRow:
-    changes = {**row.changes[part], dose: replace(row.changes[part][dose], option=option)}
+    changes = {**getattr(row.changes, part), dose: replace(getattr(row.changes, part)[dose], option=option)}
     return replace(row, changes=replace(row.changes, **{part: changes}))
 
 
@@ -152,8 +152,8 @@ def test_films_of_other_sources_are_not_asked_for() -> None:
 
 @pytest.mark.parametrize(("part", "words"), [("in_house", "here"), ("external", "on other sources")])
 def test_a_classifier_at_chance_recommends_nothing(part: str, words: str) -> None:
-    guessing = {"clean": replace(NONE.changes[part]["clean"], figures=figures(0.6, above=False))}
-    none = replace(NONE, changes=replace(NONE.changes, **{part: {**NONE.changes[part], **guessing}}))
+    guessing = {"clean": replace(getattr(NONE.changes, part)["clean"], figures=figures(0.6, above=False))}
+    none = replace(NONE, changes=replace(NONE.changes, **{part: {**getattr(NONE.changes, part), **guessing}}))
     verdict = judge_methods([none, method()], {"in_house": 0.2})[1]
     assert verdict["method"] == verdict["default"] == "none"
     assert f"on clean films {words} the classifier is no better than guessing" in str(verdict["words"])

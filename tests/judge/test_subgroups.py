@@ -37,13 +37,13 @@ def test_figures_of_each_group_are_those_of_its_films() -> None:
     )
     assert list(found) == ["source", "file format"]
     here, there = found["source"]
-    assert (here["value"], here["n"], here["small"]) == ("here", 60, False)
-    assert (there["value"], there["n"], there["small"]) == ("there", 20, True)
-    assert here["accuracy"]["value"] == here["auroc_macro"]["value"] == 1
-    assert there["accuracy"]["value"] == there["auroc_macro"]["value"] == 0
-    assert there["accuracy"]["high"] < 0.2
-    assert there["findings"] == {"Normal": 10, "Covid-19": 10}
-    assert [(row["value"], row["n"]) for row in found["file format"]] == [("PNG", 50), ("not stated", 30)]
+    assert (here.value, here.n, here.small) == ("here", 60, False)
+    assert (there.value, there.n, there.small) == ("there", 20, True)
+    assert here.accuracy.value == here.auroc_macro.value == 1
+    assert there.accuracy.value == there.auroc_macro.value == 0
+    assert there.accuracy.high < 0.2
+    assert there.findings == {"Normal": 10, "Covid-19": 10}
+    assert [(row.value, row.n) for row in found["file format"]] == [("PNG", 50), ("not stated", 30)]
 
 
 def test_a_group_of_one_finding_has_no_auroc() -> None:
@@ -51,6 +51,6 @@ def test_a_group_of_one_finding_has_no_auroc() -> None:
     found = score_subgroups(
         records, {}, np.zeros(4, int), np.full((4, 2), 0.5), groups=np.arange(4), findings=("Normal", "Covid-19")
     )
-    assert found["source"][0]["auroc_macro"]["value"] is None
-    assert found["source"][0]["findings"] == {"Normal": 4}
-    assert found["source"][0]["accuracy"]["value"] == pytest.approx(1)
+    assert found["source"][0].auroc_macro.value is None
+    assert found["source"][0].findings == {"Normal": 4}
+    assert found["source"][0].accuracy.value == pytest.approx(1)

@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from hilum.judge.metrics import performance
+from hilum.judge.audit.check import Fault
+from hilum.judge.external.sources import RunMetrics
+from hilum.judge.intervals import Bootstrap
+from hilum.judge.metrics import Performance, performance
+from hilum.judge.parts import Metrics
 from hilum.report.card import TO_FILL_IN, model_card_text
 
 FINDINGS = ["Normal", "Covid-19"]
@@ -27,13 +31,15 @@ SECTIONS = [
 ]
 
 
-def judged(num_films: int, wrong: int, findings: list[str] | None = None) -> dict[str, Any]:
+def judged(num_films: int, wrong: int, findings: list[str] | None = None) -> Performance:
     truth = np.arange(num_films) % 2
     probabilities = np.where(truth[:, None] == np.arange(2), 0.8, 0.2)
     probabilities[:wrong] = probabilities[:wrong, ::-1]
     names = findings or FINDINGS
     thresholds = dict.fromkeys(names, 0.5)
-    return performance(truth, probabilities, names, operating_thresholds=thresholds, num_resamples=20)
+    return performance(
+        truth, probabilities, names, operating_thresholds=thresholds, bootstrap=Bootstrap(num_resamples=20)
+    )
 
 
 def card(**changes: Any) -> str:
@@ -44,12 +50,7 @@ def card(**changes: Any) -> str:
             "temperature": 1.25,
             "command": "hilum train DATA --out RUN",
         },
-        "metrics": {
-            "test": judged(66, 2),
-            "test_clean": judged(57, 3),
-            "validation": judged(20, 0),
-            "cross_validation": None,
-        },
+        "metrics": Metrics(test=judged(66, 2), test_clean=judged(57, 3), validation=judged(20, 0)),
         "facts": [("Backbone", "efficientnet-lite0"), ("Seed", "0")],
     }
     return model_card_text(**{**arguments, **changes})
@@ -92,20 +93,20 @@ def test_what_software_cannot_know_is_left_to_a_person() -> None:
 
 
 def test_card_without_test_films_says_so() -> None:
-    text = card(metrics={"test": None, "test_clean": None, "validation": judged(20, 1), "cross_validation": None})
+    text = card(metrics=Metrics(test=judged(0, 0), test_clean=judged(0, 0), validation=judged(20, 1)))
     assert "No test films: every figure comes from films that training had a part in." in text
     assert "No evaluation films were judged." in text
 
 
 def test_card_of_nothing_is_still_a_card() -> None:
-    text = model_card_text(metadata={}, metrics={}, facts=())
+    text = model_card_text(metadata={}, metrics=Metrics(judged(0, 0), judged(0, 0)), facts=())
     assert text.startswith("# Model card: model\n")
     assert "No film was judged" in text
 
 
 def test_names_cannot_break_out_of_their_cell() -> None:
     nasty = ["a|b\n# c", "<script>"]
-    text = card(metrics={"test": judged(10, 1, nasty)}, metadata={"name": "x\n\n## y", "findings": nasty})
+    text = card(metrics=Metrics(judged(10, 1, nasty), judged(0, 0)), metadata={"name": "x\n\n## y", "findings": nasty})
     assert "<script>" not in text.replace("\\<script\\>", "")
     assert "a\\|b # c" in text
     assert "\n# c" not in text
@@ -121,8 +122,8 @@ def test_nested_metadata_is_left_to_the_file() -> None:
 
 
 def test_card_tells_the_faults_of_the_data() -> None:
-    leak = {"kind": "leak", "severity": "error", "message": "A test film | has a twin.", "paths": ["a", "b"]}
-    text = card(faults=[leak, leak, leak | {"kind": "small-class", "severity": "warning", "message": "Only 3."}])
+    leak = Fault("leak", "error", "A test film | has a twin.", ("a", "b"))
+    text = card(faults=[leak, leak, Fault("small-class", "warning", "Only 3.")])
     assert "| error | leak | 2 | A test film \\| has a twin. |" in text
     assert "| warning | small-class | 1 | Only 3. |" in text
     assert "The audit found none." in card(faults=[])
@@ -155,11 +156,9 @@ def test_card_tells_what_calibration_rests_on_and_what_is_refused() -> None:
 
 
 def test_card_shows_held_out_sources() -> None:
-    metrics = {
-        "test_clean": judged(57, 3),
-        "cross_validation": None,
-        "leave_one_source_out": {"there": judged(40, 20), "elsewhere": None},
-    }
+    metrics = RunMetrics(
+        judged(57, 3), judged(57, 3), leave_one_source_out={"there": judged(40, 20), "elsewhere": None}
+    )
     text = card(metrics=metrics)
     assert "| Held out: there | 40 | 50.0 (35.2–64.8) |" in text
     assert "| In house: clean test | 57 |" in text

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from hilum.judge.intervals import Interval
 from hilum.report import charts as plots
 
 
@@ -132,12 +133,8 @@ def test_strip_is_decoration_in_the_right_order() -> None:
     assert root.attrib["aria-hidden"] == "true"
 
 
-def interval(value: float | None) -> dict[str, float | None]:
-    return {
-        "value": value,
-        "low": None if value is None else value - 0.1,
-        "high": None if value is None else value + 0.1,
-    }
+def interval(value: float | None) -> Interval:
+    return Interval() if value is None else Interval(value, value - 0.1, value + 0.1)
 
 
 def test_damage_plot_draws_a_point_a_strength_between_its_limits() -> None:

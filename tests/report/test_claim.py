@@ -9,19 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hilum.judge.metrics import performance
+from hilum.judge.external.sources import RunMetrics
+from hilum.judge.intervals import Bootstrap
+from hilum.judge.metrics import Performance, performance
 from hilum.report.checklists import CLAIM, TRIPOD_AI
 from hilum.report.claim import FOR_A_PERSON, ClaimFacts, claim_text
 
 FINDINGS = ("Normal", "Odd|finding")
 
 
-def judged(num_films: int, wrong: int) -> dict[str, Any]:
+def judged(num_films: int, wrong: int) -> Performance:
     truth = np.arange(num_films) % 2
     probabilities = np.where(truth[:, None] == np.arange(2), 0.8, 0.2)
     probabilities[:wrong] = probabilities[:wrong, ::-1]
     return performance(
-        truth, probabilities, FINDINGS, operating_thresholds=dict.fromkeys(FINDINGS, 0.5), num_resamples=20
+        truth,
+        probabilities,
+        FINDINGS,
+        operating_thresholds=dict.fromkeys(FINDINGS, 0.5),
+        bootstrap=Bootstrap(num_resamples=20),
     )
 
 
@@ -36,9 +42,7 @@ def facts(**changes: Any) -> ClaimFacts:
             "operating_thresholds": dict.fromkeys(FINDINGS, 0.4),
             "gate": {},
         },
-        metrics={
-            "test": judged(66, 2), "test_clean": judged(57, 1), "validation": judged(50, 0), "cross_validation": None,
-        },
+        metrics=RunMetrics(judged(66, 2), judged(57, 1), judged(50, 0)),
         settings={
             "backbone": "efficientnet-lite0",
             "weights": "imagenet",
@@ -136,17 +140,16 @@ def test_what_was_not_done_is_not_claimed() -> None:
     assert "Class activation maps" not in plain["31"]
     assert "From random weights: all layers for at most" in plain["25"]  # no fraction of layers is frozen
     assert "the random weights among them" in plain["26"]
-    empty = dict.fromkeys(("test", "test_clean", "validation", "cross_validation"))
-    untested = items(claim_text(facts(metrics=empty)), "CLAIM 2024")
+    untested = items(claim_text(facts(metrics=RunMetrics(judged(0, 0), judged(0, 0)))), "CLAIM 2024")
     assert untested["37"] == "Performance with its uncertainty.** *For a person to fill in*."
 
 
 def test_held_out_sources_and_cross_validation_are_reported() -> None:
-    metrics = {
-        **facts().metrics,
-        "cross_validation": judged(251, 10),
-        "leave_one_source_out": {"there": judged(40, 20), "x": None},
-    }
+    metrics = dataclasses.replace(
+        facts().metrics,
+        cross_validation=judged(251, 10),
+        leave_one_source_out={"there": judged(40, 20), "x": None},
+    )
     text = claim_text(facts(metrics=metrics, settings={**facts().settings, "folds": 5}))
     found = items(text, "CLAIM 2024")
     assert "there (40 films): accuracy 50.0 (35.2–64.8)" in found["33"]

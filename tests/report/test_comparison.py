@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
+from hilum.judge.compare.paired import Difference, DiscordantFilms
+from hilum.judge.compare.runs import Comparison, Counts, FindingDifference, PartComparison
+from hilum.judge.intervals import Interval
 from hilum.report.comparison import comparison_page, comparison_text, p_text
 
 
-def compared(**changes: Any) -> dict[str, Any]:
-    difference = {"value": -0.052, "low": -0.11, "high": -0.0001}
-    figure = {"first": 0.981, "second": 0.929, "difference": difference, "p_value": 0.043}
-    undefined = {"first": 1.0, "second": 1.0, "difference": {"value": 0.0, "low": None, "high": None}, "p_value": None}
-    part = {
-        "n": 66,
-        "num_groups": 61,
-        "only_in": {"first": 2, "second": 0},
-        "flattering": False,
-        "accuracy": figure,
-        "macro_f1": figure | {"p_value": None},
-        "auroc_macro": None,
-        "per_finding": {"<b>odd</b>": {"n": 26, "auroc": undefined}},
-        "verdict": "a is better than <i>b</i>.",
-    }
-    names = {"first": "a", "second": "<i>b</i>", "notes": ["A <note>."], "verdict": "Test: a is better than <i>b</i>."}
-    return names | {"parts": {"test": part | changes}}
+def compared(**changes: Any) -> Comparison:
+    figure = Difference(0.981, 0.929, Interval(-0.052, -0.11, -0.0001), 0.043)
+    undefined = Difference(1.0, 1.0, Interval(0.0), None)
+    part = PartComparison(
+        n=66,
+        num_groups=61,
+        right=Counts(65, 61),
+        accuracy=figure,
+        macro_f1=replace(figure, p_value=None),
+        auroc_macro=None,
+        mcnemar=DiscordantFilms(5, 1, 0.2, True),
+        per_finding={"<b>odd</b>": FindingDifference(26, undefined)},
+        told_apart=True,
+        only_in=Counts(2, 0),
+        flattering=False,
+        verdict="a is better than <i>b</i>.",
+    )
+    parts = {"test": replace(part, **changes)}
+    return Comparison("a", "<i>b</i>", parts, ("A <note>.",), "Test: a is better than <i>b</i>.")
 
 
 def test_table_holds_every_figure() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any
 
+import numpy as np
 import pytest
 
+from hilum.judge.compare.ensemble import EnsembleMetrics, Gain, Gains, MemberFigures
+from hilum.judge.intervals import Bootstrap, Interval
+from hilum.judge.metrics import performance
 from hilum.report.ensemble import ensemble_notes, ensemble_section, ensemble_toml, gain_text
 from hilum.run.modelfile import Metadata
 
@@ -24,8 +27,8 @@ def metadata(tiny_metadata: Metadata) -> Metadata:
     return Metadata(**tiny, ensemble=facts)
 
 
-def gain(value: float, low: float | None, high: float | None) -> dict[str, Any]:
-    return {"n": 100, "right": [90, 92], "macro_f1": {"value": value, "low": low, "high": high}}
+def gain(value: float, low: float | None, high: float | None) -> Gain:
+    return Gain("a", 100, (90, 92), Interval(), Interval(value, low, high))
 
 
 def test_a_gain_is_told_with_its_interval_and_doubt() -> None:
@@ -48,7 +51,10 @@ def test_notes_tell_a_stand_in_and_reduced_films(metadata: Metadata) -> None:
 
 
 def test_a_name_does_not_break_the_page(metadata: Metadata) -> None:
-    figures = {"members": MEMBERS, "best_member": None}
-    section = ensemble_section(metadata, {"ensemble": figures, "cross_validation": None})
+    none = performance(
+        [], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0)
+    )
+    members = tuple(MemberFigures(str(one["name"]), str(one["backbone"]), 1) for one in MEMBERS)
+    section = ensemble_section(metadata, EnsembleMetrics(test=none, test_clean=none, ensemble=Gains(members, None)))
     assert "<b>" not in section.html.replace("&lt;b&gt;", "")
     assert "cannot be measured" in section.html

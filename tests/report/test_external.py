@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
+from hilum.judge.external.figures import (
+    Change,
+    EvaluationMetrics,
+    InHouseComparison,
+    JudgedPart,
+    PneumoniaFigures,
+    UnknownFinding,
+)
+from hilum.judge.intervals import Bootstrap, Interval
+from hilum.judge.metrics import performance
 from hilum.report.external import external_lines, external_section
 
-
-def shown(value: float | None, low: float | None = None, high: float | None = None) -> dict[str, float | None]:
-    return {"value": value, "low": low, "high": high}
+NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))
 
 
-def metrics() -> dict[str, Any]:
-    row = {"in_house": shown(0.98, 0.9, 0.99), "here": shown(0.33, 0.25, 0.42), "change": shown(-0.65, -0.73, -0.54)}
-    undefined = {"in_house": shown(0.98), "here": shown(None), "change": shown(None)}
-    better = {"in_house": shown(0.5), "here": shown(0.6), "change": shown(0.1)}
-    return {
-        "in_house": {
-            "in_house": {"part": "test_clean", "n": 57},
-            "here": {"part": "test", "n": 119},
-            "lacking": ["Viral Pneumonia"],
-            "figures": {"accuracy": row, "recall_mean": better},
-            "per_finding": {"<b>Odd</b>": {"auroc": row, "sensitivity": row, "specificity": undefined}},
+def metrics() -> EvaluationMetrics:
+    row = Change(Interval(0.98, 0.9, 0.99), Interval(0.33, 0.25, 0.42), Interval(-0.65, -0.73, -0.54))
+    undefined = Change(Interval(0.98), Interval(), Interval())
+    better = Change(Interval(0.5), Interval(0.6), Interval(0.1))
+    return EvaluationMetrics(
+        test=NONE,
+        test_clean=NONE,
+        in_house=InHouseComparison(
+            in_house=JudgedPart("test_clean", 57),
+            here=JudgedPart("test", 119),
+            lacking=("Viral Pneumonia",),
+            figures={"accuracy": row, "recall_mean": better},
+            per_finding={"<b>Odd</b>": {"auroc": row, "sensitivity": row, "specificity": undefined}},
+        ),
+        pneumonia=PneumoniaFigures(
+            kinds=("Viral Pneumonia", "Bacterial Pneumonia"),
+            pneumonia=40,
+            normal=83,
+            auroc=Interval(0.586, 0.477, 0.693),
+            sensitivity=Interval(0.0, 0.0, 0.088),
+            specificity=Interval(),
+        ),
+        unknown_findings={
+            "Effusion": UnknownFinding(40, {"Covid-19": 39, "Normal": 1}, 38, Interval(0.875, 0.739, 0.945))
         },
-        "pneumonia": {
-            "kinds": ["Viral Pneumonia", "Bacterial Pneumonia"],
-            "pneumonia": 40,
-            "normal": 83,
-            "auroc": shown(0.586, 0.477, 0.693),
-            "sensitivity": shown(0.0, 0.0, 0.088),
-            "specificity": shown(None),
-        },
-        "unknown_findings": {
-            "Effusion": {
-                "n": 40,
-                "answers": {"Covid-19": 39, "Normal": 1},
-                "accepted": 38,
-                "single_finding": shown(0.875, 0.739, 0.945),
-            }
-        },
-    }
+    )
 
 
 def test_the_terminal_shows_the_fall() -> None:
@@ -71,6 +76,6 @@ def test_the_report_shows_every_figure_escaped() -> None:
 
 
 def test_nothing_to_show_is_no_section() -> None:
-    assert external_section({}) is None
-    assert external_section({"in_house": None, "pneumonia": None, "unknown_findings": {}}) is None
-    assert external_lines({}) == []
+    nothing = EvaluationMetrics(test=NONE, test_clean=NONE)
+    assert external_section(nothing) is None
+    assert external_lines(nothing) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -12,15 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.judge.metrics import performance
-from hilum.judge.parts import correct_films, headline_parts, judged_parts
+from hilum.figures import to_json
+from hilum.judge.audit.check import Fault
+from hilum.judge.external.figures import Change, EvaluationMetrics, InHouseComparison, JudgedPart
+from hilum.judge.intervals import Bootstrap, Interval
+from hilum.judge.metrics import Performance, performance
+from hilum.judge.parts import Metrics, headline_parts, judged_parts, parts_from_json
 from hilum.report.page import NOTICE, Section
 from hilum.report.run_page import Mistake, ReportData, Scored, report_page
 from hilum.run.answer import softmax
 from hilum.text import percent, range_text
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
-THREE_FILMS = {"n": 3}
+NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))
 VOID = {"meta", "img", "br"}
 
 
@@ -32,9 +37,11 @@ def scored(num_films: int, seed: int = 0) -> Scored:
     return Scored(truth, softmax(logits * 2))
 
 
-def judged(part: Scored, findings: tuple[str, ...] = FINDINGS) -> dict[str, Any]:
+def judged(part: Scored, findings: tuple[str, ...] = FINDINGS) -> Performance:
     thresholds = dict.fromkeys(findings, 0.5)
-    return performance(part.truth, part.probabilities, findings, operating_thresholds=thresholds, num_resamples=20)
+    return performance(
+        part.truth, part.probabilities, findings, operating_thresholds=thresholds, bootstrap=Bootstrap(num_resamples=20)
+    )
 
 
 def png() -> bytes:
@@ -63,25 +70,14 @@ def report_data(**changes: Any) -> ReportData:
     defaults: dict[str, Any] = {
         "title": "covid19-image-dataset",
         "findings": FINDINGS,
-        "metrics": {
-            "test": judged(test),
-            "test_clean": judged(clean),
-            "validation": judged(validation),
-            "cross_validation": None,
-        },
+        "metrics": Metrics(judged(test), judged(clean), judged(validation)),
         "parts": {"test": test, "test_clean": clean, "validation": validation},
         "history": history(8),
         "mistakes": (Mistake("test/Covid/é 1.png", "Covid-19", "Normal", 0.973, png(), png()),),
         "facts": [("Backbone", "efficientnet-lite0"), ("Seed", "0")],
         "faults": [
-            {"kind": "small", "severity": "note", "message": "Few films.", "paths": [], "figure": None},
-            {
-                "kind": "leak",
-                "severity": "error",
-                "message": "9 twins.",
-                "paths": ["test/a.png", "train/b.png"],
-                "figure": 9,
-            },
+            Fault("small", "note", "Few films."),
+            Fault("leak", "error", "9 twins.", ("test/a.png", "train/b.png"), 9),
         ],
         "notes": ["All Normal films are children's."],
     }
@@ -159,11 +155,11 @@ def test_headline_says_how_many_were_right_and_how_sure_that_is() -> None:
     data = report_data()
     words = Outline(page()).words
     for name in ("test_clean", "test"):
-        figures = data.metrics[name] or {}
-        right = int(np.trace(figures["confusion"]["counts"]))
-        accuracy = {key: f"{100 * value:.1f}" for key, value in figures["accuracy"].items()}
+        figures = getattr(data.metrics, name)
+        right = int(np.trace(figures.confusion.counts))
+        accuracy = {key: f"{100 * value:.1f}" for key, value in to_json(figures.accuracy).items()}
         sentence = (
-            f"{right} of {figures['n']} films right: {accuracy['value']} % "
+            f"{right} of {figures.n} films right: {accuracy['value']} % "
             f"(95 % interval {accuracy['low']}–{accuracy['high']})"
         )
         assert sentence in words
@@ -178,13 +174,7 @@ def test_faults_stand_above_the_figures_worst_first() -> None:
 
 
 def test_many_paths_of_a_fault_are_cut_and_said_to_be() -> None:
-    fault = {
-        "kind": "x",
-        "severity": "warning",
-        "message": "m",
-        "paths": [f"{i}.png" for i in range(60)],
-        "figure": None,
-    }
+    fault = Fault("x", "warning", "m", tuple(f"{i}.png" for i in range(60)))
     words = Outline(page(faults=[fault])).words
     assert "60 paths" in words
     assert "and 10 more, in audit.json" in words
@@ -202,7 +192,7 @@ def test_every_table_has_headed_rows_and_columns_and_every_picture_words() -> No
 
 
 def test_confusion_matrix_holds_the_counts() -> None:
-    counts = (report_data().metrics["test_clean"] or {})["confusion"]["counts"]
+    counts = report_data().metrics.test_clean.confusion.counts
     table = page().split('<table class="confusion">')[1].split("</table>")[0]
     assert [int(count) for count in re.findall(r"<b>(\d+)</b>", table)] == [count for row in counts for count in row]
 
@@ -214,12 +204,12 @@ def test_everything_from_outside_is_escaped() -> None:
     text = page(
         title=nasty,
         findings=findings,
-        metrics={"test": judged(test, findings)},
+        metrics=Metrics(judged(test, findings), NONE),
         parts={"test": test},
         history=[{"stage": nasty, "loss": 1.0}, {"stage": nasty + "2", "loss": 0.5}],
         mistakes=(Mistake(nasty, nasty, nasty, 0.9, png(), png()),),
         facts=[(nasty, nasty)],
-        faults=[{"kind": nasty, "severity": nasty, "message": nasty, "paths": [nasty], "figure": nasty}],
+        faults=[Fault(nasty, "note", nasty, (nasty,))],
         notes=[nasty],
     )
     assert "<script" not in text
@@ -241,15 +231,14 @@ def test_worst_mistakes_show_film_beside_heat_map() -> None:
 def test_no_clean_film_left_is_said() -> None:
     empty = judged(Scored(np.zeros(0, int), np.zeros((0, 3))))
     test = scored(12)
-    words = Outline(page(metrics={"test": judged(test), "test_clean": empty}, parts={"test": test})).words
+    words = Outline(page(metrics=Metrics(judged(test), empty), parts={"test": test})).words
     assert "No clean test film is left" in words
 
 
-@pytest.mark.parametrize(
-    "metrics", [{}, {"test": None, "test_clean": None, "validation": None, "cross_validation": None}]
-)
-def test_nothing_judged_is_still_a_page(metrics: dict[str, None]) -> None:
-    outline = Outline(page(metrics=metrics, parts={}, history=(), mistakes=(), facts=(), faults=(), notes=()))
+def test_nothing_judged_is_still_a_page() -> None:
+    outline = Outline(
+        page(metrics=Metrics(NONE, NONE), parts={}, history=(), mistakes=(), facts=(), faults=(), notes=())
+    )
     assert outline.stack == []
     assert "No film was judged" in outline.words
     assert "Terms" in outline.words
@@ -257,7 +246,7 @@ def test_nothing_judged_is_still_a_page(metrics: dict[str, None]) -> None:
 
 def test_without_a_test_the_most_trustworthy_part_is_headlined() -> None:
     validation, folds = scored(20), scored(40)
-    metrics = {"validation": judged(validation), "cross_validation": judged(folds), "test": None, "test_clean": None}
+    metrics = Metrics(NONE, NONE, judged(validation), judged(folds))
     words = Outline(page(metrics=metrics, parts={"cross_validation": folds})).words
     headline = words[words.index("Few films") : words.index("Figures", words.index("films right"))]
     assert "of 40 films right" in headline
@@ -292,18 +281,19 @@ def test_the_page_opens_with_a_verdict_and_what_to_do() -> None:
     assert "may be too good" in verdict_of()  # a leak was found
     rng = np.random.default_rng(0)
     guessed = Scored(np.arange(90) % 3, softmax(rng.normal(size=(90, 3))))
-    assert "not reliably better than guessing" in verdict_of(metrics={"test": judged(guessed)}, parts={})
-    assert "too few films to judge" in verdict_of(metrics={"test": judged(scored(6))}, parts={})
-    assert "No film was judged, so there is no result." in verdict_of(metrics={}, parts={})
+    assert "not reliably better than guessing" in verdict_of(metrics=Metrics(judged(guessed), NONE), parts={})
+    assert "too few films to judge" in verdict_of(metrics=Metrics(judged(scored(6)), NONE), parts={})
+    assert "No film was judged, so there is no result." in verdict_of(metrics=Metrics(NONE, NONE), parts={})
     empty = judged(Scored(np.zeros(0, int), np.zeros((0, 3))))
-    leaky = {"test": judged(scored(66)), "test_clean": empty}
+    leaky = Metrics(judged(scored(66)), empty)
     assert "says little about new films" in verdict_of(metrics=leaky, parts={}, faults=())
 
 
 def test_an_evaluation_says_where_a_model_does_worse_than_in_house() -> None:
-    def compared(high: float) -> dict[str, Any]:
-        change = {"value": -0.3, "low": -0.4, "high": high}
-        return {"test": judged(scored(66)), "in_house": {"figures": {"accuracy": {"change": change}}}}
+    def compared(high: float) -> EvaluationMetrics:
+        change = Change(Interval(0.9), Interval(0.6), Interval(-0.3, -0.4, high))
+        part, test = JudgedPart("test", 66), judged(scored(66))
+        return EvaluationMetrics(test, test, in_house=InHouseComparison(part, part, (), {"accuracy": change}, {}))
 
     assert "clearly fewer than in house" in verdict_of(metrics=compared(-0.1), parts={}, faults=())
     assert "films of your own hospital" in verdict_of(metrics=compared(0.1), parts={}, faults=())
@@ -313,9 +303,7 @@ def test_an_evaluation_says_where_a_model_does_worse_than_in_house() -> None:
     ("error", "words"), [(0.02, "2.0 %: good"), (0.07, "7.0 %: moderate"), (0.119, "more than 11 points")]
 )
 def test_a_calibration_error_is_said_to_be_good_or_not(error: float, words: str) -> None:
-    figures = judged(scored(66))
-    changed = {**{name: figures[name] for name in figures}, "ece": error}
-    text = Outline(page(metrics={"test": changed}, parts={})).words
+    text = Outline(page(metrics=Metrics(replace(judged(scored(66)), ece=error), NONE), parts={})).words
     assert words in text
     assert "With only 66 films" in text
 
@@ -329,19 +317,17 @@ def test_percent(value: float | None, words: str) -> None:
 
 
 def test_range_text() -> None:
-    assert range_text({"value": 0.97, "low": 0.8961, "high": 0.9917}) == "89.6–99.2"
-    assert range_text({"value": 0.97, "low": None, "high": None}) == ""
+    assert range_text(Interval(0.97, 0.8961, 0.9917)) == "89.6–99.2"
+    assert range_text(Interval(0.97)) == ""
 
 
 def test_parts_are_ordered_by_trust_and_empty_ones_left_out() -> None:
-    metrics = {"validation": THREE_FILMS, "test": THREE_FILMS, "cross_validation": {"n": 0}, "test_clean": THREE_FILMS}
-    assert judged_parts(metrics) == ["test_clean", "test", "validation"]
-    assert headline_parts(metrics) == ["test_clean", "test"]
-    assert headline_parts({"validation": THREE_FILMS, "cross_validation": THREE_FILMS, "test": None}) == [
-        "cross_validation"
-    ]
+    some, none = judged(scored(3)), judged(Scored(np.zeros(0, int), np.zeros((0, 3))))
+    everything = judged_parts(Metrics(validation=some, test=some, cross_validation=none, test_clean=some))
+    assert list(everything) == ["test_clean", "test", "validation"]
+    assert headline_parts(everything) == ["test_clean", "test"]
+    untested = judged_parts(Metrics(validation=some, cross_validation=some, test=none, test_clean=none))
+    assert headline_parts(untested) == ["cross_validation"]
     assert headline_parts({}) == []
-
-
-def test_correct_films_are_the_diagonal() -> None:
-    assert correct_films({"confusion": {"counts": [[5, 1], [2, 7]]}}) == 12
+    stored = {"test": to_json(some), "test_clean": None, "validation": to_json(none)}
+    assert parts_from_json(stored) == {"test": some}

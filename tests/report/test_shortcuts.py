@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import read_dataset
-from hilum.figures import to_json
+from hilum.figures import from_json, to_json
 from hilum.judge.predictions import judge_records
-from hilum.judge.shortcuts.measure import FilmCounts, ProbedFilms, Shortcuts, find_shortcuts
+from hilum.judge.shortcuts.measure import FilmCounts, ProbedFilms, ShortcutFigures, Shortcuts, find_shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.report.shortcuts import heatmaps_section, shortcuts_sections, summary_line
@@ -79,17 +79,17 @@ def test_the_figures_on_the_page_are_those_of_the_file(found: Shortcuts) -> None
     figures = to_json(found.figures)
     figures["excess_over_border"] = {"value": -0.123, "low": -0.2, "high": 0.05}
     figures["cues"]["lungs_hidden"]["accuracy"] = {"value": 0.777, "low": 0.7, "high": 0.8}
-    said = text(shortcuts_sections(replace(found, figures=figures))[0].html)
+    said = text(shortcuts_sections(replace(found, figures=from_json(ShortcutFigures, figures)))[0].html)
     assert "−12.3 points" in said
     assert "−20.0 to +5.0" in said
     assert "77.7" in said
-    line = summary_line(figures)
+    line = summary_line(from_json(ShortcutFigures, figures))
     assert "lungs hidden 77.7 %" in line and "−12.3 points" in line and "chance 50.0 %" in line
 
 
 def test_the_verdict_stands_above_the_figures_and_in_the_terminal(found: Shortcuts) -> None:
     said = text(shortcuts_sections(found)[0].html)
-    words = found.figures["verdict"]["words"]
+    words = found.figures.verdict.words
     shown = words.replace("\xa0", " ")
     assert "ranks films better than chance with both lungs hidden" in words
     assert shown in said
@@ -104,11 +104,11 @@ def test_ranking_and_right_answers_are_both_said(found: Shortcuts) -> None:
     figures["auroc_excess_over_border"] = {"value": 0.093, "low": 0.02, "high": 0.166}
     figures["cues"]["whole"]["auroc_macro"] = {"value": 0.955, "low": 0.8, "high": 0.99}
     figures["cues"]["border_only"]["auroc_macro"] = {"value": 0.862, "low": 0.8, "high": 0.99}
-    line = summary_line(figures)
+    line = summary_line(from_json(ShortcutFigures, figures))
     assert "AUROC: whole film 95.5 %" in line and "border only 86.2 %" in line
     assert "whole film over border +9.3 points (95 % interval +2.0 to +16.6). Right answers:" in line
     assert "whole film over border −2.5 points (95 % interval −10.0 to +5.0)." in line
-    said = text(shortcuts_sections(replace(found, figures=figures))[0].html)
+    said = text(shortcuts_sections(replace(found, figures=from_json(ShortcutFigures, figures)))[0].html)
     assert said.index("+9.3 points") < said.index("−2.5 points")
 
 
@@ -128,7 +128,7 @@ def test_small_groups_and_groups_of_one_finding_are_pointed_out(found: Shortcuts
     figures = to_json(found.figures)
     row = figures["subgroups"]["file format"][0]
     figures["subgroups"]["file format"] = [{**row, "findings": {"Normal": 9}}, row]
-    assert "one finding only" in shortcuts_sections(replace(found, figures=figures))[3].html
+    assert "one finding only" in shortcuts_sections(replace(found, figures=from_json(ShortcutFigures, figures)))[3].html
 
 
 # --- heat maps ------------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def interval(value: float, low: float, high: float) -> dict[str, float]:
 
 
 @pytest.fixture
-def figures() -> dict[str, Any]:
+def figures(found: Shortcuts) -> dict[str, Any]:
     some = interval(0.4, 0.3, 0.5)
     mass = {"n": 8, "in_lungs": some, "even": interval(0.25, 0.2, 0.3), "excess": interval(0.15, 0.1, 0.2)}
     curves = {"heatmap": [0.9, 0.1], "centre": [0.9, 0.2], "random": [0.9, 0.3]}
@@ -150,8 +150,7 @@ def figures() -> dict[str, Any]:
         "gain": {"centre": interval(-0.02, -0.1, 0.06), "random": interval(0.123, 0.1, 0.2)},
     }
     alike = {"layers": 3, "spearman": interval(0.1, 0.0, 0.2), "ssim": interval(0.05, 0.0, 0.1)}
-    return {
-        "films": {"faithfulness": 8, "sanity": 8},
+    return to_json(found.figures) | {
         "heatmap": {
             "all": mass,
             "right": mass,
@@ -164,7 +163,7 @@ def figures() -> dict[str, Any]:
 
 
 def test_figures_are_on_the_page(figures: dict[str, Any]) -> None:
-    html = heatmaps_section(figures).html
+    html = heatmaps_section(from_json(ShortcutFigures, figures)).html
     said = text(html)
     assert "where the evidence lies, not why" in said
     assert "Covid &lt;19&gt;" in html and "<19>" not in html
@@ -177,11 +176,11 @@ def test_figures_are_on_the_page(figures: dict[str, Any]) -> None:
 def test_maps_that_do_not_change_are_not_to_be_read(figures: dict[str, Any]) -> None:
     for high, words in ((0.3, "do change"), (0.8, "do not read these maps")):
         figures["sanity"]["stages"][-1]["spearman"] = {"value": 0.2, "low": 0.1, "high": high}
-        assert words in text(heatmaps_section(figures).html)
+        assert words in text(heatmaps_section(from_json(ShortcutFigures, figures)).html)
     for low, high, words in (
         (0.1, 0.2, "more than an even"),
         (-0.2, -0.1, "less than an even"),
         (-1, 1, "no more and"),
     ):
         figures["heatmap"]["all"]["excess"] = {"value": 0.0, "low": low, "high": high}
-        assert words in text(heatmaps_section(figures).html)
+        assert words in text(heatmaps_section(from_json(ShortcutFigures, figures)).html)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from hilum.judge.metrics import performance
+from hilum.judge.external.sources import RunMetrics, SourceFacts
+from hilum.judge.intervals import Bootstrap, Interval
+from hilum.judge.metrics import Performance, performance
 from hilum.report.external import source_lines, sources_section, sources_table
 
 
-def figures(findings: list[str], num: int, wrong: int) -> dict[str, Any]:
+def figures(findings: list[str], num: int, wrong: int) -> Performance:
     truth = np.arange(num) % 2
     answers = np.where(np.arange(num) < wrong, 1 - truth, truth)
     probabilities = 0.1 + 0.7 * np.eye(len(findings))[answers]
     return performance(
-        truth, probabilities, findings, operating_thresholds=dict.fromkeys(findings, 0.5), num_resamples=50
+        truth,
+        probabilities,
+        findings,
+        operating_thresholds=dict.fromkeys(findings, 0.5),
+        bootstrap=Bootstrap(num_resamples=50),
     )
 
 
-def metrics() -> dict[str, Any]:
-    return {
-        "test_clean": figures(["Normal", "Covid-19", "Tuberculosis"], 40, 0),
-        "cross_validation": figures(["Normal", "Covid-19", "Tuberculosis"], 200, 10),
-        "leave_one_source_out": {"<a>": figures(["Normal", "Covid-19"], 60, 30), "b": None},
-        "left_out_sources": {
-            "<a>": {"notes": ["It has no film of x."], "unknown_findings": {}, "pneumonia": None},
-            "b": {"notes": ["It was not judged: the other sources teach Normal only."]},
+def metrics() -> RunMetrics:
+    test = figures(["Normal", "Covid-19", "Tuberculosis"], 40, 0)
+    return RunMetrics(
+        test=test,
+        test_clean=test,
+        cross_validation=figures(["Normal", "Covid-19", "Tuberculosis"], 200, 10),
+        leave_one_source_out={"<a>": figures(["Normal", "Covid-19"], 60, 30), "b": None},
+        left_out_sources={
+            "<a>": SourceFacts(("It has no film of x.",)),
+            "b": SourceFacts(("It was not judged: the other sources teach Normal only.",)),
         },
-    }
+    )
 
 
 def test_terminal_shows_every_source_and_its_notes() -> None:
@@ -52,8 +58,9 @@ def test_table_puts_them_beside_the_figures_in_house() -> None:
         ["In house: clean test", "40"],
         ["Held out: <a>", "60"],
     ]
-    assert rows[2][2] == metrics()["leave_one_source_out"]["<a>"]["accuracy"]
-    assert rows[2][6] == {"value": None, "low": None, "high": None}  # a finding its model did not know
+    held_out = (metrics().leave_one_source_out or {})["<a>"]
+    assert held_out is not None and rows[2][2] == held_out.accuracy
+    assert rows[2][6] == Interval()  # a finding its model did not know
 
 
 def test_report_is_escaped_and_says_what_was_not_judged() -> None:
@@ -65,6 +72,7 @@ def test_report_is_escaped_and_says_what_was_not_judged() -> None:
 
 
 def test_runs_without_held_out_sources_say_nothing() -> None:
-    plain = {"test_clean": figures(["Normal", "Covid-19"], 10, 0), "cross_validation": None}
+    judged = figures(["Normal", "Covid-19"], 10, 0)
+    plain = RunMetrics(test=judged, test_clean=judged)
     assert source_lines(plain) == []
     assert sources_section(plain) is None

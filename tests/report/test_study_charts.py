@@ -6,13 +6,12 @@ import itertools
 import re
 from xml.etree import ElementTree
 
+from hilum.judge.intervals import Interval
 from hilum.report.study_charts import CostPoint, change_plot, cost_plot, sweep_plot
 
 
-def interval(value: float | None, reach: float = 0.02) -> dict[str, float | None]:
-    if value is None:
-        return {"value": None, "low": None, "high": None}
-    return {"value": value, "low": value - reach, "high": value + reach}
+def interval(value: float | None, reach: float = 0.02) -> Interval:
+    return Interval() if value is None else Interval(value, value - reach, value + reach)
 
 
 def test_changes_stand_below_each_other_with_their_names() -> None:
@@ -57,7 +56,7 @@ def test_what_is_best_at_its_cost_is_marked() -> None:
 
 def test_names_of_networks_alike_are_not_written_over_each_other() -> None:
     alike = [
-        CostPoint(name, 4.7, {"value": value, "low": None, "high": None}, best)
+        CostPoint(name, 4.7, Interval(value), best)
         for name, value, best in (("tuned", 0.825, True), ("frozen", 0.818, False), ("other", 0.82, False))
     ]
     svg = cost_plot(alike, "ms", "AUROC", "Costs.")
@@ -67,6 +66,6 @@ def test_names_of_networks_alike_are_not_written_over_each_other() -> None:
 
 
 def test_an_interval_that_begins_at_nothing_stays_in_the_plot() -> None:
-    svg = cost_plot([CostPoint("one", 4.7, {"value": 0.4, "low": 0.0, "high": 0.8})], "ms", "AUROC", "Costs.")
+    svg = cost_plot([CostPoint("one", 4.7, Interval(0.4, 0.0, 0.8))], "ms", "AUROC", "Costs.")
     (whisker,) = re.findall(r'class="whisker" points="([^"]+)"', svg)
     assert all(float(pair.split(",")[1]) <= 290 for pair in whisker.split())  # the floor of the plot

@@ -75,7 +75,7 @@ def test_its_answers_are_the_mean_of_its_members_answers(made: Ensemble, runs: l
 def test_figures_without_the_films_are_those_with_them(made: Ensemble, runs: list[Path], tmp_path: Path) -> None:
     without = ensemble_runs(runs, tmp_path / "ensemble")
     for part in ("test", "cross_validation"):
-        assert without.metrics[part]["confusion"] == made.metrics[part]["confusion"]
+        assert getattr(without.metrics, part).confusion == getattr(made.metrics, part).confusion
     found, wanted = (
         {(row["path"], row["part"]): row for row in rows(folder / "predictions.csv")}
         for folder in (without.folder, made.folder)
@@ -90,14 +90,14 @@ def test_figures_without_the_films_are_those_with_them(made: Ensemble, runs: lis
 
 
 def test_the_gain_is_told_whichever_way_it_falls(made: Ensemble) -> None:
-    gains = made.metrics["ensemble"]
-    scores = {member["name"]: member["macro_f1"]["value"] for member in gains["members"]}
-    best = gains["best_member"]
-    assert best["name"] == max(scores, key=scores.__getitem__)
-    assert best["n"] == 36
-    ensemble = made.metrics["cross_validation"]
-    assert best["right"][1] == int(np.trace(ensemble["confusion"]["counts"]))
-    assert best["macro_f1"]["value"] == pytest.approx(ensemble["macro_f1"]["value"] - scores[best["name"]])
+    gains = made.metrics.ensemble
+    scores = {member.name: member.macro_f1.value for member in gains.members}
+    best = gains.best_member
+    assert best.name == max(scores, key=scores.__getitem__)
+    assert best.n == 36
+    ensemble = made.metrics.cross_validation
+    assert best.right[1] == int(np.trace(ensemble.confusion.counts))
+    assert best.macro_f1.value == pytest.approx(ensemble.macro_f1.value - scores[best.name])
     assert "against its best member" in (made.folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -110,7 +110,7 @@ def test_other_commands_take_it(
     model = made.folder / "model.onnx"
     assert command("evaluate", "--model", model, tiny_data, "--out", tmp_path / "judged").code == 0
     judged = json.loads((tmp_path / "judged" / "metrics.json").read_text(encoding="utf-8"))
-    assert judged["test"]["confusion"] == to_json(made.metrics["test"])["confusion"]
+    assert judged["test"]["confusion"] == to_json(made.metrics.test)["confusion"]
     film = sorted(tiny_data.glob("test/*/*"))[0]
     answers = {
         name: command("predict", "--model", model, film, "--format", name).out for name in ("jsonl", "csv", "table")
@@ -137,7 +137,7 @@ def test_the_folds_of_a_run(runs: list[Path], tiny_data: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="folds of a run say of test films is in no file"):
         ensemble_runs(runs[:1], tmp_path / "folds")
     folds = ensemble_runs(runs[:1], tmp_path / "folds", data=tiny_data)
-    assert folds.metrics["ensemble"]["best_member"] is None
+    assert folds.metrics.ensemble.best_member is None
     assert "stand-in" in (tmp_path / "folds" / "report.html").read_text(encoding="utf-8")
 
 
@@ -157,7 +157,7 @@ def test_a_member_of_another_size_is_measured_as_it_works_inside(
     film = classifier.preprocess(classifier.read(next(iter(sorted(tiny_data.glob("test/*/*"))))))
     assert np.asarray(classifier.engine.run(film[np.newaxis]).members).shape == (1, 2, 3)
     assert classifier.metadata.preprocessing.size_px == 32
-    assert made.metrics["cross_validation"]["n"] == 36
+    assert made.metrics.cross_validation.n == 36
     assert "reduced from 32 px" in (made.folder / "report.html").read_text(encoding="utf-8")
 
 

@@ -185,22 +185,22 @@ def test_sources_are_held_out_and_a_stopped_run_goes_on_with_the_next(
 
     splits = {row.path: row.split for row in read_splits(out / "splits.csv")}
     answers = [row for row in rows(out / "predictions.csv") if row["part"] == "leave_one_source_out"]
-    assert list(metrics["leave_one_source_out"]) == ["a", "b", "c"]
+    assert list(metrics.leave_one_source_out) == ["a", "b", "c"]
     for number, source in enumerate("abc", start=1):
         metadata = Classifier(out / "folds" / f"source-{number}.onnx").metadata
-        figures = metrics["leave_one_source_out"][source]
+        figures = metrics.leave_one_source_out[source]
         judged = [row for row in answers if row["path"].startswith(f"{source}/")]
-        assert sorted(figures) == sorted(FIGURES)
-        assert figures["n"] == len(judged)
+        assert sorted(to_json(figures)) == sorted(FIGURES)
+        assert figures.n == len(judged)
         assert all(splits[row["path"]] != "test" for row in judged)
         right = sum(row["predicted"] == row["finding"] for row in judged)
-        assert figures["accuracy"]["value"] == pytest.approx(right / len(judged))
+        assert figures.accuracy.value == pytest.approx(right / len(judged))
         learnt = sum(metadata.training_data["num_films"].values())
         untaught = "c/TB/" if source == "c" else "-"
         open_films = [path for path in splits if splits[path] != "test" and not path.startswith(untaught)]
         assert learnt == sum(not path.startswith(f"{source}/") for path in open_films)
     assert Classifier(out / "folds" / "source-3.onnx").findings == ("Normal", "Covid-19")
-    assert metrics["left_out_sources"]["c"]["unknown_findings"]["Tuberculosis"]["n"] == sum(
+    assert metrics.left_out_sources["c"].unknown_findings["Tuberculosis"].n == sum(
         path.startswith("c/TB/") and split != "test" for path, split in splits.items()
     )
     page = (out / "report.html").read_text(encoding="utf-8")

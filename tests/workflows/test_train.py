@@ -112,9 +112,9 @@ def test_every_film_is_in_one_part(trained_run: Run, tiny_data: Path) -> None:
     for row in splits:
         assert (row.split == "test") == row.path.startswith("test/")
     counts = {split: sum(row.split == split for row in splits) for split in ("train", "validation", "test")}
-    assert counts["test"] == trained_run.metrics["test"]["n"] == 15
-    assert counts["validation"] == trained_run.metrics["validation"]["n"] > 0
-    assert counts["train"] + counts["validation"] == trained_run.metrics["cross_validation"]["n"] == 36
+    assert counts["test"] == trained_run.metrics.test.n == 15
+    assert counts["validation"] == trained_run.metrics.validation.n > 0
+    assert counts["train"] + counts["validation"] == trained_run.metrics.cross_validation.n == 36
 
 
 def test_predictions_are_those_the_metrics_were_counted_from(trained_run: Run) -> None:
@@ -126,8 +126,8 @@ def test_predictions_are_those_the_metrics_were_counted_from(trained_run: Run) -
     for part in ("test", "validation", "cross_validation"):
         mine = [row for row in found if row["part"] == part]
         right = sum(row["finding"] == row["predicted"] for row in mine)
-        figures = trained_run.metrics[part]
-        assert (len(mine), right) == (figures["n"], int(np.trace(figures["confusion"]["counts"])))
+        figures = getattr(trained_run.metrics, part)
+        assert (len(mine), right) == (figures.n, figures.confusion.num_right)
         for row in mine:
             probabilities = [float(row[f"probability_{name}"]) for name in FINDINGS]
             assert sum(probabilities) == pytest.approx(1, abs=1e-5)
@@ -153,7 +153,7 @@ def test_history_has_a_row_for_every_epoch(trained_run: Run) -> None:
     assert all(0 <= float(row["validation_accuracy"]) <= 1 for row in history)
     kept = [row for row in history if row["kept"] == "true"]
     assert len(kept) == 1
-    measured = trained_run.metrics["validation"]["accuracy"]["value"]  # of the sealed file
+    measured = trained_run.metrics.validation.accuracy.value  # of the sealed file
     assert float(kept[0]["validation_accuracy"]) == pytest.approx(measured)
     page = (trained_run.folder / "report.html").read_text(encoding="utf-8")
     assert f"Kept: epoch {kept[0]['epoch']}" in page
@@ -217,7 +217,7 @@ def test_the_features_of_enough_films_tell_what_is_unfamiliar(
     fit = dataclasses.replace(config.fit, epochs=1)
     run = train_model(data, tmp_path / "run", dataclasses.replace(config, fit=fit))
     classifier = Classifier(run.folder / "model.onnx")
-    assert classifier.metadata.gate["n"] == run.metrics["validation"]["n"]
+    assert classifier.metadata.gate["n"] == run.metrics.validation.n
     film = next(path for path in (data / "train" / "Normal").iterdir())
     far = np.full((1, 1, 64, 64), 1.0, np.float32)
     outputs = classifier.engine.run(np.concatenate([classifier.preprocess(classifier.read(film))[None], far]))
@@ -324,7 +324,7 @@ def test_overwriting_replaces_the_run_but_nothing_beside_it(
     fit = dataclasses.replace(config.fit, epochs=1)
     run = train_model(tiny_data, out, dataclasses.replace(config, fit=fit, seed=5), overwrite=True)
     assert {path.name for path in out.iterdir()} == {*FILES, "thoughts.txt"}  # the folds are gone
-    assert run.metrics["cross_validation"] is None
+    assert run.metrics.cross_validation is None
     assert (out / "thoughts.txt").read_text() == "mine"
     assert len(rows(out / "history.csv")) == 2
     assert "seed = 5" in (out / "config.toml").read_text()
@@ -386,8 +386,8 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     kept = next(row for row in rows(out / "history.csv") if row["kept"] == "true")
     assert [line.split(",")[0] for line in console.lines if "Kept" in line] == [f"  Kept: epoch {kept['epoch']}"]
     assert rows(out / "history.csv") == rows(trained_run.folder / "history.csv")
-    mine, other_run = run.metrics["test"], trained_run.metrics["test"]
-    assert mine["confusion"] == other_run["confusion"]
+    mine, other_run = run.metrics.test, trained_run.metrics.test
+    assert mine.confusion == other_run.confusion
     first = Classifier(out / "model.onnx")
     second = Classifier(trained_run.folder / "model.onnx")
     film = next((tiny_data / "test" / "Normal").iterdir())
@@ -412,7 +412,7 @@ def test_a_run_stopped_behind_its_fit_does_not_fit_again(
             train_model(tiny_data, out, config)
     run = train_model(tiny_data, out, config, console=console)
     assert not any(line.startswith("  epoch") for line in console.lines)
-    assert run.metrics["test"]["n"] == 15
+    assert run.metrics.test.n == 15
     assert {path.name for path in out.iterdir()} == FILES
 
 
@@ -459,7 +459,7 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(
     assert not (out / "metrics.json").exists()
     assert not (out / "model.onnx").exists()
     assert strict_json(out / "audit.json")["figures"]["num_films"] == 51
-    assert train_model(tiny_data, out, config).metrics["test"]["n"] == 15
+    assert train_model(tiny_data, out, config).metrics.test.n == 15
 
 
 @pytest.mark.slow
@@ -510,8 +510,8 @@ def test_without_a_clean_test_film_there_is_no_clean_figure(tiny_data: Path, con
             shutil.copy(film, data / "test" / finding / f"copy-{film.name}")
     config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=0))
     run = train_model(data, tmp_path / "run", config)
-    assert run.metrics["test"]["n"] == 6
-    assert run.metrics["test_clean"]["n"] == 0
+    assert run.metrics.test.n == 6
+    assert run.metrics.test_clean.n == 0
     metrics = strict_json(tmp_path / "run" / "metrics.json")
     assert metrics["test_clean"]["accuracy"]["value"] is None
     assert sum(fault.kind == "leak" for fault in run.faults) == 6
@@ -535,7 +535,7 @@ def test_a_manifest_is_trained_on_and_patients_stay_together(
     for number in range(0, len(films), 2):
         pair = {splits[film.relative_to(tiny_data).as_posix()] for film in films[number : number + 2]}
         assert len(pair) == 1
-    assert run.metrics["test"]["n"] == sum(split == "test" for split in splits.values())
+    assert run.metrics.test.n == sum(split == "test" for split in splits.values())
     assert not any(b"Jane-Roe" in content for _, content in state_of(run.folder).values())  # no patient is named
 
 
@@ -566,7 +566,7 @@ def test_films_of_pneumonia_of_no_stated_type_teach_but_are_not_judged(
     assert told.findings == kinds
     assert told.training_data["num_partly_stated"] == 8
     assert {row["finding"] for row in rows(run.folder / "splits.csv")} == set(kinds)
-    assert sum(run.metrics[part]["n"] for part in ("test", "validation")) < 24
+    assert run.metrics.test.n + run.metrics.validation.n < 24
     assert "Pneumonia (type not stated)" not in (run.folder / "predictions.csv").read_text("utf-8")
 
 

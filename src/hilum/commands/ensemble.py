@@ -59,8 +59,5 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     console = TerminalConsole()
     made = ensemble_runs(runs, out, method=method.value, data=data, overwrite=overwrite, console=console)
     show_figures(made.metrics, made.folder, console)
-    gains = made.metrics["ensemble"]
-    if gains["best_member"]:
-        typer.echo(
-            printable(gain_text(gains["best_member"], f"Against its best member, {gains['best_member']['name']}"))
-        )
+    if best := made.metrics.ensemble.best_member:
+        typer.echo(printable(gain_text(best, f"Against its best member, {best.name}")))

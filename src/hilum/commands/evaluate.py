@@ -46,11 +46,15 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     """
     (data,) = with_columns([data], column)
     from hilum.report.external import external_lines
-    from hilum.workflows.evaluate import evaluate_model
+    from hilum.workflows.evaluate import EvaluateOptions, evaluate_model
 
     console = TerminalConsole()
     metrics, num_unread = evaluate_model(
-        model, data, out, mapping=mapping or (), overwrite=overwrite, shortcuts=shortcuts, console=console
+        model,
+        data,
+        out,
+        options=EvaluateOptions(mapping=mapping or (), overwrite=overwrite, shortcuts=shortcuts),
+        console=console,
     )
     show_figures(metrics, out, console)
     for line in external_lines(metrics):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +14,9 @@ from hilum.errors import MissingExtra
 from hilum.extras import has_extra
 from hilum.run.memory import hold_memory
 from hilum.text import percent_text
+
+if TYPE_CHECKING:
+    from hilum.judge.parts import Metrics
 
 __all__ = ["NOTICE", "check_training", "load_training", "show_figures"]
 
@@ -47,9 +49,10 @@ def load_training() -> None:
         raise MissingExtra("Training", "train") from error
 
 
-def show_figures(metrics: Mapping[str, Any], folder: Path, console: TerminalConsole) -> None:
+def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> None:
     """Print the figures of every part of the films, most trustworthy first, and where the report is."""
     from hilum.judge.chance import headline_chance
+    from hilum.judge.parts import judged_parts
 
     names = {
         "test_clean": "Test, films without a twin or patient in train",
@@ -57,15 +60,13 @@ def show_figures(metrics: Mapping[str, Any], folder: Path, console: TerminalCons
         "cross_validation": "Cross-validation",
         "validation": "Validation",
     }
-    for key, name in names.items():
-        part = metrics.get(key)
-        if part and part["n"]:
-            accuracy, f1 = part["accuracy"], part["macro_f1"]
-            right = round(accuracy["value"] * part["n"])
-            typer.echo(
-                f"{name}: {right} of {part['n']} right, {percent_text(accuracy['value'])} "
-                f"(95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}), macro-F1 {f1['value']:.3f}"
-            )
+    for key, part in judged_parts(metrics).items():
+        accuracy = part.accuracy
+        typer.echo(
+            f"{names[key]}: {part.confusion.num_right} of {part.n} right, {percent_text(accuracy.value)} "
+            f"(95 % interval {100 * (accuracy.low or 0):.1f}-{100 * (accuracy.high or 0):.1f}), "
+            f"macro-F1 {part.macro_f1.value or 0:.3f}"
+        )
     if chance := headline_chance(metrics):
         typer.echo(chance)
     console.say(f"Report: {folder / 'report.html'}    {NOTICE}")

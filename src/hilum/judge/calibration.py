@@ -101,7 +101,6 @@ def fit_calibration(
     *,
     groups: npt.ArrayLike,
     coverage: float = 0.9,
-    method: str = "validation",
     folds: npt.ArrayLike | None = None,
 ) -> Calibration:
     """Return a model's calibration.
@@ -112,7 +111,6 @@ def fit_calibration(
         findings: The K names, in the order of the columns.
         groups: (n,) int, films of equal number are not independent.
         coverage: Of the conformal sets.
-        method: Which films these are, for the record: "out-of-fold", "validation" or "held-out".
         folds: (n,) int, the fold that held each film out, where each was scored by a model of its own.
     """
     chosen = choose_temperature(logits, truth, groups)
@@ -126,7 +124,11 @@ def fit_calibration(
         chosen.value,
         operating_thresholds(probabilities, truth, findings),
         sparing_thresholds(limits, probabilities, truth, findings),
-        {"method": method, "n": len(probabilities), "temperature": chosen.to_dict()},
+        {
+            "method": "validation" if folds is None else "out-of-fold",
+            "n": len(probabilities),
+            "temperature": chosen.to_dict(),
+        },
     )
 
 

@@ -16,20 +16,18 @@ Sources:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from hilum.judge.intervals import wilson_interval
-from hilum.judge.parts import PARTS, headline_parts
+from hilum.judge.intervals import Interval, wilson_interval
+from hilum.judge.metrics import Performance
+from hilum.judge.parts import PARTS, Metrics, headline_parts, judged_parts
 from hilum.text import percent, percent_text, range_text
 
-__all__ = ["LEAST_FILMS", "ChanceVerdict", "headline_chance", "is_above_chance", "judge_chance"]
+__all__ = ["LEAST_FILMS", "ChanceVerdict", "chance_of", "headline_chance", "judge_chance"]
 
 LEAST_FILMS = 5  # of each of two findings, to say anything
 _AUROC_OF_CHANCE = 0.5
-
-Interval = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -62,15 +60,15 @@ def judge_chance(balanced_accuracy: Interval, auroc: Interval, counts: Sequence[
         )
     num_findings, chance = len(present), 1 / len(present)
     worth = num_findings**2 / sum(1 / count for count in present)  # films that the plain mean is worth
-    value = balanced_accuracy["value"] or 0.0
-    limits = (balanced_accuracy["low"], wilson_interval(min(value, 1.0) * worth, worth)[0])
+    value = balanced_accuracy.value or 0.0
+    limits = (balanced_accuracy.low, wilson_interval(min(value, 1.0) * worth, worth)[0])
     answers = min(limit for limit in limits if limit is not None) > chance
-    ranks = auroc["low"] is not None and auroc["low"] > _AUROC_OF_CHANCE
+    ranks = auroc.low is not None and auroc.low > _AUROC_OF_CHANCE
     if answers and ranks:
         return ChanceVerdict(True, "")
     told = (
         f"balanced accuracy {percent_text(value)} of {num_findings} findings (95 % interval "
-        f"{range_text(balanced_accuracy) or 'not known'}; chance {percent(chance)}), AUROC {percent(auroc['value'])} "
+        f"{range_text(balanced_accuracy) or 'not known'}; chance {percent(chance)}), AUROC {percent(auroc.value)} "
         f"({range_text(auroc) or 'interval not known'}; chance {percent(_AUROC_OF_CHANCE)})"
     )
     if ranks:
@@ -78,28 +76,20 @@ def judge_chance(balanced_accuracy: Interval, auroc: Interval, counts: Sequence[
     return ChanceVerdict(False, f"Not above chance: {told}.")
 
 
-def headline_chance(metrics: Mapping[str, Mapping[str, Any] | None]) -> str:
+def chance_of(figures: Performance) -> ChanceVerdict:
+    """Return whether the answers on one part of the films are better than chance."""
+    return judge_chance(figures.balanced_accuracy, figures.auroc_macro, figures.confusion.num_with)
+
+
+def headline_chance(metrics: Metrics) -> str:
     """Return a sentence where the part that is headlined is not above chance, or too small to tell; else nothing.
 
     Args:
         metrics: What metrics.json holds.
     """
-    names = headline_parts(metrics)
-    if not names:
+    judged = judged_parts(metrics)
+    if not judged:
         return ""
-    part = metrics[names[0]] or {}
-    counts = [sum(row) for row in part["confusion"]["counts"]]
-    words = judge_chance(part["balanced_accuracy"], part["auroc_macro"], counts).words
-    return f"{PARTS[names[0]][0]}: {words[0].lower()}{words[1:]}" if words else ""
-
-
-def is_above_chance(figures: Mapping[str, Any]) -> bool:
-    """Return whether figures of a study are above chance; films too few to tell do not count as that.
-
-    Args:
-        figures: F of a study, with ``above_chance``; those of an earlier study are judged by their AUROC.
-    """
-    if "above_chance" in figures:
-        return figures["above_chance"] is True
-    low = figures["auroc"]["low"]
-    return low is not None and low > _AUROC_OF_CHANCE
+    name = headline_parts(judged)[0]
+    words = chance_of(judged[name]).words
+    return f"{PARTS[name][0]}: {words[0].lower()}{words[1:]}" if words else ""

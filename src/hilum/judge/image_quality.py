@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from hilum.data.anatomy import draw_chest
 from hilum.errors import MissingExtra
-from hilum.figures import Figures
 from hilum.film.denoise import LEAST_NOISE, estimate_noise
 
 __all__ = [
@@ -55,7 +54,7 @@ _EDGE_BINS = 4  # a pixel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quality(Figures):
+class Quality:
     """What a method does to films whose noise is known.
 
     Attributes:

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
-from hilum.figures import Figures
 
 __all__ = [
     "NO_WIDTH",
+    "Bootstrap",
     "Interval",
     "group_weights",
     "grouped_interval",
@@ -40,7 +40,7 @@ _BATCH_CELLS = 2_000_000  # cells x resamples held at once: 16 MB an array
 
 
 @dataclass(frozen=True)
-class Interval(Figures):
+class Interval:
     """A figure with its 95 % interval.
 
     Attributes:
@@ -52,6 +52,19 @@ class Interval(Figures):
     value: float | None = None
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the groups of a bootstrap are drawn.
+
+    Attributes:
+        seed: Decides the draws; the same films and seed give the same interval.
+        num_resamples: How many times the groups are drawn; 0 leaves the intervals out.
+    """
+
+    seed: int = 0
+    num_resamples: int = 1000
 
 
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:

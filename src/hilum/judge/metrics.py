@@ -23,9 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
-from hilum.figures import Figures
 from hilum.judge.calibrate import checked_scores, expected_calibration_error
-from hilum.judge.intervals import NO_WIDTH, Interval, group_weights, middle_95, proportion, wilson_interval
+from hilum.judge.intervals import NO_WIDTH, Bootstrap, Interval, group_weights, middle_95, proportion, wilson_interval
 
 __all__ = [
     "Confusion",
@@ -45,7 +44,7 @@ OVERALL = ("balanced_accuracy", "macro_f1", "auroc_macro")
 
 
 @dataclass(frozen=True)
-class FindingFigures(Figures):
+class FindingFigures:
     """The figures of one finding: against all others, each with its interval.
 
     Attributes:
@@ -70,7 +69,7 @@ class FindingFigures(Figures):
 
 
 @dataclass(frozen=True)
-class Confusion(Figures):
+class Confusion:
     """Which findings were taken for which.
 
     Attributes:
@@ -93,7 +92,7 @@ class Confusion(Figures):
 
 
 @dataclass(frozen=True)
-class Performance(Figures):
+class Performance:
     """The figures of one part of the films: P of metrics.json.
 
     Attributes:
@@ -124,8 +123,7 @@ def performance(
     *,
     operating_thresholds: Mapping[str, float],
     groups: npt.ArrayLike | None = None,
-    seed: int = 0,
-    num_resamples: int = 1000,
+    bootstrap: Bootstrap = Bootstrap(),  # noqa: B008 - it is frozen
 ) -> Performance:
     """Return the figures of one part of the films.
 
@@ -140,8 +138,7 @@ def performance(
         findings: The K names, in the order of the columns.
         operating_thresholds: A probability for each finding.
         groups: (n,) int; films of equal number are not independent. None: every film stands for itself.
-        seed: Decides the draws of the bootstrap; the same films and seed give the same interval.
-        num_resamples: How many times the groups are drawn; 0 leaves the bootstrap's intervals out.
+        bootstrap: How the groups are drawn for the intervals of all figures but the accuracy.
 
     Raises:
         InputError: Shapes disagree, a threshold is missing or a probability is not finite.
@@ -152,7 +149,7 @@ def performance(
     group_of = _groups_of(len(labels), groups)
     tally = _Tally.of(labels, scores, np.unique(group_of, return_inverse=True)[1], thresholds)
     point = tally.figures(np.ones((tally.num_groups, 1)))
-    resamples = tally.resample(seed, num_resamples)
+    resamples = tally.resample(bootstrap)
     support = tally.effective_groups()
     counts = tally.confusion
     correct, total = int(np.trace(counts)), len(labels)
@@ -312,9 +309,11 @@ class _Tally:
             "auroc_macro": _mean(auroc, (actual_films > 0) & (actual_films < counts.sum())),
         }
 
-    def resample(self, seed: int, num_resamples: int) -> dict[str, FloatArray]:
+    def resample(self, bootstrap: Bootstrap) -> dict[str, FloatArray]:
         """Return the figures of resamples of whole groups, drawn with replacement; empty where there are none."""
-        draws = group_weights(self.num_groups, len(self.group_of), seed=seed, num_resamples=num_resamples)
+        draws = group_weights(
+            self.num_groups, len(self.group_of), seed=bootstrap.seed, num_resamples=bootstrap.num_resamples
+        )
         drawn = [self.figures(weights) for weights in draws]
         return {figure: np.concatenate([part[figure] for part in drawn]) for figure in (drawn[0] if drawn else ())}
 

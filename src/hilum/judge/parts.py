@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hilum.figures import Figures
+from hilum.figures import from_json
 from hilum.judge.metrics import Performance
 
-__all__ = ["PARTS", "Metrics", "correct_films", "headline_parts", "judged_parts"]
+__all__ = ["PARTS", "Metrics", "headline_parts", "judged_parts", "parts_from_json"]
 
 PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
     "test_clean": ("Clean test", "test films without a twin or a known patient in training"),
@@ -23,7 +23,7 @@ PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
 
 
 @dataclass(frozen=True)
-class Metrics(Figures):
+class Metrics:
     """The figures of a model by part of the films: what metrics.json holds.
 
     Attributes:
@@ -39,17 +39,25 @@ class Metrics(Figures):
     cross_validation: Performance | None = None
 
 
-def judged_parts(metrics: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-    """Return the names of the parts that hold any film, the most trustworthy first."""
-    return [name for name in PARTS if (metrics.get(name) or {}).get("n")]
+def judged_parts(metrics: Metrics) -> dict[str, Performance]:
+    """Return the figures of the parts that hold any film, the most trustworthy first."""
+    parts: dict[str, Performance | None] = {name: getattr(metrics, name) for name in PARTS}
+    return {name: figures for name, figures in parts.items() if figures and figures.n}
 
 
-def headline_parts(metrics: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-    """Return the test parts, clean before nominal; without a test, the most trustworthy part there is."""
-    judged = judged_parts(metrics)
-    return [name for name in judged if name.startswith("test")] or judged[:1]
+def parts_from_json(metrics: Mapping[str, Any]) -> dict[str, Performance]:
+    """Return the same from metrics in JSON, as a model file keeps them; a part may lack.
+
+    Raises:
+        ValueError: A part's figures have another shape.
+    """
+    return {name: from_json(Performance, part) for name in PARTS if (part := metrics.get(name)) and part.get("n")}
 
 
-def correct_films(figures: Mapping[str, Any]) -> int:
-    """Return how many films of a part were answered rightly."""
-    return sum(row[index] for index, row in enumerate(figures["confusion"]["counts"]))
+def headline_parts(judged: Mapping[str, Performance]) -> list[str]:
+    """Return the test parts, clean before nominal; without a test, the most trustworthy part there is.
+
+    Args:
+        judged: The figures of the parts that hold any film, the most trustworthy first.
+    """
+    return [name for name in judged if name.startswith("test")] or list(judged)[:1]

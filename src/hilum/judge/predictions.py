@@ -10,6 +10,7 @@ import numpy as np
 
 from hilum.data.folder import FilmRecord
 from hilum.errors import InconsistentDataset
+from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier, judge_films
@@ -105,5 +106,5 @@ def figures_of(
         verdicts.findings,
         groups=groups,
         operating_thresholds=thresholds,
-        seed=seed,
+        bootstrap=Bootstrap(seed=seed),
     )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.figures import Figures, left_out_if_none
-from hilum.judge.chance import is_above_chance, judge_chance
+from hilum.figures import left_out_if_none
+from hilum.judge.chance import judge_chance
 from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference
 from hilum.judge.image_quality import Quality
-from hilum.judge.intervals import Interval
+from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
 from hilum.text import points, points_range
 
@@ -55,7 +55,7 @@ _VERDICTS = {
 
 
 @dataclass(frozen=True)
-class StudyFigures(Figures):
+class StudyFigures:
     """The figures of a variant on one set of films; ``above_chance`` is None if the films are too few to say."""
 
     n: int
@@ -67,7 +67,7 @@ class StudyFigures(Figures):
 
 
 @dataclass(frozen=True)
-class Change(Figures):
+class Change:
     """By how much a variant's figures are higher than another's, as fractions.
 
     Attributes:
@@ -104,7 +104,7 @@ class Change(Figures):
 
 
 @dataclass(frozen=True)
-class Changes(Figures):
+class Changes:
     """A variant's change on the study's films and on those of other sources; None where there is none."""
 
     in_house: Change | None = None
@@ -117,7 +117,7 @@ class Changes(Figures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TrainedRow(Figures):
+class _TrainedRow:
     name: str
     title: str
     in_house: StudyFigures | None = None
@@ -129,7 +129,7 @@ class _TrainedRow(Figures):
     @property
     def is_proven(self) -> bool:
         """Whether it may be chosen: above chance wherever it was judged, with weights that it learned."""
-        return all(is_above_chance(one) for one in (self.in_house, self.external) if one) and not self.kept_random
+        return all(one.above_chance is True for one in (self.in_house, self.external) if one) and not self.kept_random
 
     @property
     def auroc(self) -> Interval:
@@ -163,7 +163,7 @@ class NetworkRow(_TrainedRow):
 
 
 @dataclass(frozen=True)
-class Condition(Figures):
+class Condition:
     """A method on films of one dose: its figures, and its change against no method.
 
     Attributes:
@@ -180,7 +180,7 @@ class Condition(Figures):
 
 
 @dataclass(frozen=True)
-class Conditions(Figures):
+class Conditions:
     """A method's conditions by dose, on the study's films and on those of other sources."""
 
     in_house: Mapping[str, Condition]
@@ -202,7 +202,7 @@ class MethodRow(Quality):
 
 
 @dataclass(frozen=True)
-class FilmCounts(Figures):
+class FilmCounts:
     """One set of films: its name, how many films and groups of them, by finding; those left out, by reason."""
 
     name: str
@@ -213,7 +213,7 @@ class FilmCounts(Figures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyResult(Figures):
+class StudyResult:
     """What study.json holds of every kind of study.
 
     Attributes:
@@ -254,7 +254,7 @@ class NoiseResult(StudyResult):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyGroup(Figures):
+class PolicyGroup:
     """The policies of one network, how it was trained, and the verdict on them."""
 
     how: str
@@ -321,7 +321,12 @@ def figures_of_answers(
     """Return the figures of answers (n, K)."""
     thresholds = dict.fromkeys(findings, 0.5)
     judged = performance(
-        truth, probabilities, findings, operating_thresholds=thresholds, groups=groups, num_resamples=500
+        truth,
+        probabilities,
+        findings,
+        operating_thresholds=thresholds,
+        groups=groups,
+        bootstrap=Bootstrap(num_resamples=500),
     )
     balanced, auroc = judged.balanced_accuracy, judged.auroc_macro
     above = judge_chance(balanced, auroc, np.bincount(truth, minlength=len(findings)).tolist()).is_above

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hilum.judge.chance import is_above_chance
 from hilum.judge.study import MARGIN, Change, MethodRow, NetworkRow, PolicyRow
 from hilum.text import percent, points, points_range, range_text
 
@@ -190,7 +189,7 @@ def method_demands(row: MethodRow, none: MethodRow) -> dict[str, bool]:
 def method_candidate(row: MethodRow, none: MethodRow) -> Candidate:
     """Return a method, or no method, for the rule: its score is the mean change on noisy films over the doses."""
     parts = (none.changes.in_house, "here"), (none.changes.external, "on other sources")
-    at_chance = [where for part, where in parts if part and not is_above_chance(part["clean"].figures)]
+    at_chance = [where for part, where in parts if part and part["clean"].figures.above_chance is not True]
     if row is none:
         return Candidate(row.name, row.title, " and ".join(at_chance), is_proven=not at_chance)
     changes = [one for dose, each in row.changes.in_house.items() if dose in _NOISY and (one := each.option)]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.data.folder import FilmRecord
-from hilum.figures import Figures
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Interval
 from hilum.judge.metrics import performance
@@ -50,7 +49,7 @@ def size_class(size_px: tuple[int, int]) -> str:
 
 
 @dataclass(frozen=True)
-class Subgroup(Figures):
+class Subgroup:
     """The figures of the films that share one value of a column.
 
     Attributes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hilum.console import count_of
 from hilum.judge.calibrate import LEAST_FINDING_FILMS, set_figures
-from hilum.judge.intervals import wilson_interval
+from hilum.judge.intervals import Interval, proportion
 from hilum.judge.parts import PARTS
 from hilum.judge.predictions import LabelledPredictions
 from hilum.report.page import Section, render
@@ -16,8 +16,6 @@ from hilum.run.modelfile import Metadata
 from hilum.text import percent
 
 __all__ = ["answers_section", "sets_fact"]
-
-Interval = Mapping[str, float | None]
 
 
 def sets_fact(metadata: Metadata) -> str:
@@ -78,17 +76,12 @@ def _row(part: str, verdicts: LabelledPredictions, metadata: Metadata) -> _Row:
     return _Row(
         part=part,
         n=num,
-        refused=_rate(sum(not answer.accepted for answer in verdicts.answers), num),
-        covered=_rate(figures["num_covered"], num),
+        refused=proportion(sum(not answer.accepted for answer in verdicts.answers), num),
+        covered=proportion(figures["num_covered"], num),
         mean_size=figures["mean_size"],
         single=figures["num_single"] / num,
         empty=figures["num_empty"] / num,
     )
-
-
-def _rate(count: int, num: int) -> Interval:
-    low, high = wilson_interval(count, num)
-    return {"value": count / num, "low": low, "high": high}
 
 
 def _refused(parts: Iterable[LabelledPredictions]) -> tuple[dict[str, str], Counter[str]]:

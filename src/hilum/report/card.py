@@ -13,10 +13,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hilum.judge.audit.check import Fault
 from hilum.judge.calibrate import LEAST_FINDING_FILMS
 from hilum.judge.calibration import calibration_words
 from hilum.judge.chance import headline_chance
-from hilum.judge.parts import PARTS, correct_films, judged_parts
+from hilum.judge.metrics import Performance
+from hilum.judge.parts import PARTS, Metrics, judged_parts
 from hilum.report.external import sources_table
 from hilum.report.page import render
 from hilum.report.run_page import OVERALL, PER_FINDING
@@ -31,18 +33,18 @@ _HANDLED = ("name", "findings", "fingerprint", "command", "operating_thresholds"
 def model_card_text(
     *,
     metadata: Mapping[str, Any],
-    metrics: Mapping[str, Any],
+    metrics: Metrics,
     facts: Iterable[tuple[str, str]],
-    faults: Sequence[Mapping[str, Any]] | None = None,
+    faults: Sequence[Fault] | None = None,
 ) -> str:
     """Return the model card in Markdown.
 
     Args:
         metadata: Shown as it is where its values are plain (text, numbers, lists of them). The keys "name", "findings"
             and "command" (how the model was made) have places of their own; any key may lack.
-        metrics: What metrics.json holds: parts by name, each P or None.
+        metrics: What metrics.json holds.
         facts: What was trained, as (name, value) pairs.
-        faults: What the audit found, as in audit.json; None where nobody looked.
+        faults: What the audit found; None where nobody looked.
     """
     known = [(str(key), str(value)) for key, value in facts]
     told = {key.casefold() for key, _ in known}
@@ -55,15 +57,15 @@ def model_card_text(
         "card.md.j2",
         person=Markup(TO_FILL_IN),
         metadata={"findings": (), **metadata},
-        metrics=metrics,
+        metrics=judged,
         known=known,
         parts=PARTS,
         overall=OVERALL,
         per_finding=PER_FINDING,
-        judged=judged,
-        analyses=[_analysis(name, metrics[name]) for name in judged],
-        findings={name: _finding_rows(metrics[name]) for name in judged},
-        chance=headline_chance(metrics) if judged else "",
+        judged=list(judged),
+        analyses=[_analysis(name, figures) for name, figures in judged.items()],
+        findings={name: _finding_rows(figures) for name, figures in judged.items()},
+        chance=headline_chance(metrics),
         faults=None if faults is None else _fault_rows(faults),
         calibration=_calibration(metadata, metrics),
         conformal={name: values["n"] for name, values in conformal.items()},
@@ -78,22 +80,22 @@ def model_card_text(
     return str(text)
 
 
-def _fault_rows(faults: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def _fault_rows(faults: Sequence[Fault]) -> list[tuple[str, ...]]:
     """Return severity, kind, number and first message of each kind of fault."""
-    kinds: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    kinds: dict[tuple[str, str], list[Fault]] = {}
     for fault in faults:
-        kinds.setdefault((str(fault["severity"]), str(fault["kind"])), []).append(fault)
-    return [(severity, kind, str(len(found)), str(found[0]["message"])) for (severity, kind), found in kinds.items()]
+        kinds.setdefault((fault.severity, fault.kind), []).append(fault)
+    return [(severity, kind, str(len(found)), found[0].message) for (severity, kind), found in kinds.items()]
 
 
-def _calibration(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def _calibration(metadata: Mapping[str, Any], metrics: Metrics) -> str:
     """Return what the probabilities rest on; empty where it is not known."""
     if "temperature" not in metadata:
         return ""
     facts = metadata.get("calibration") or (metadata.get("ensemble") or {}).get("calibration") or {}
     words = calibration_words(metadata["temperature"], facts)
-    if not facts and metrics.get("validation"):
-        words += f", set on {metrics['validation']['n']} validation films"
+    if not facts and metrics.validation:
+        words += f", set on {metrics.validation.n} validation films"
     return words
 
 
@@ -101,16 +103,16 @@ def _kind(conformal: Mapping[str, Any]) -> str:
     return "out-of-fold" if conformal.get("method") == "cross" else "validation"
 
 
-def _analysis(name: str, figures: Mapping[str, Any]) -> tuple[object, ...]:
-    right = f"{correct_films(figures)} of {figures['n']}"
-    overall = (figures[figure] for figure in OVERALL)
-    return (PARTS[name][0], right, figures["accuracy"], *overall, percent(figures["ece"]))
+def _analysis(name: str, figures: Performance) -> tuple[object, ...]:
+    right = f"{figures.confusion.num_right} of {figures.n}"
+    overall = (getattr(figures, figure) for figure in OVERALL)
+    return (PARTS[name][0], right, figures.accuracy, *overall, percent(figures.ece))
 
 
-def _finding_rows(figures: Mapping[str, Any]) -> list[tuple[object, ...]]:
+def _finding_rows(figures: Performance) -> list[tuple[object, ...]]:
     return [
-        (finding, values["n"], *(values[figure] for figure in PER_FINDING))
-        for finding, values in figures["per_finding"].items()
+        (finding, values.n, *(getattr(values, figure) for figure in PER_FINDING))
+        for finding, values in figures.per_finding.items()
     ]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.judge.calibrate import reliability_bins
-from hilum.judge.intervals import wilson_interval
+from hilum.judge.intervals import Interval, wilson_interval
 from hilum.text import escape
 
 __all__ = [
@@ -298,8 +298,8 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
 
 def damage_plot(
     ticks: Sequence[str],
-    accuracy: Sequence[Mapping[str, float | None]],
-    auroc: Sequence[Mapping[str, float | None]],
+    accuracy: Sequence[Interval],
+    auroc: Sequence[Interval],
     chance: float,
     description: str,
 ) -> str:
@@ -307,7 +307,7 @@ def damage_plot(
 
     Args:
         ticks: What each strength is called.
-        accuracy: {"value", "low", "high"} for each.
+        accuracy: That of each, with its interval.
         auroc: The same; an undefined one leaves a gap out.
         chance: The accuracy of an answer that does not look.
         description: What the plot shows, in words.
@@ -315,11 +315,11 @@ def damage_plot(
     last = max(len(ticks) - 1, 1)
     x_ticks = [(float(at), words) for at, words in enumerate(ticks)]
     panel = _Panel((0, last), (0, 1), "", "Per cent", x_ticks, _PERCENT, 260, 190, bottom=24, right=12)
-    band = [(at, _number(one["high"])) for at, one in enumerate(accuracy)]
-    band += [(at, _number(one["low"])) for at, one in reversed(list(enumerate(accuracy)))]
+    band = [(at, _number(one.high)) for at, one in enumerate(accuracy)]
+    band += [(at, _number(one.low)) for at, one in reversed(list(enumerate(accuracy)))]
     outline = " ".join(f"{panel.x(x):g},{panel.y(y):g}" for x, y in band)
-    values = [(at, _number(one["value"])) for at, one in enumerate(accuracy)]
-    muted = [(at, _number(one["value"])) for at, one in enumerate(auroc)]
+    values = [(at, _number(one.value)) for at, one in enumerate(accuracy)]
+    muted = [(at, _number(one.value)) for at, one in enumerate(auroc)]
     elements = [
         panel.line([(0, chance), (last, chance)], "guide"),
         f'<polygon class="band" points="{outline}"/>',

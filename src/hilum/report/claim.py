@@ -13,7 +13,9 @@ from typing import Any
 from markupsafe import Markup
 
 from hilum.judge.calibration import calibration_words
-from hilum.judge.parts import PARTS, correct_films, headline_parts, judged_parts
+from hilum.judge.external.sources import RunMetrics
+from hilum.judge.metrics import Confusion
+from hilum.judge.parts import PARTS, headline_parts, judged_parts
 from hilum.report.checklists import CLAIM, TRIPOD_AI
 from hilum.report.page import render
 from hilum.report.run_page import OVERALL
@@ -42,7 +44,7 @@ class ClaimFacts:
     """
 
     metadata: Mapping[str, Any]
-    metrics: Mapping[str, Any]
+    metrics: RunMetrics
     settings: Mapping[str, Any]
     audit: Mapping[str, Any]
     data_name: str
@@ -54,7 +56,8 @@ class ClaimFacts:
 
 def claim_text(facts: ClaimFacts) -> str:
     """Return claim.md: CLAIM 2024 and TRIPOD+AI, item by item."""
-    metrics, headline = facts.metrics, headline_parts(facts.metrics)
+    judged = judged_parts(facts.metrics)
+    headline = headline_parts(judged)
     kinds = Counter(fault["kind"] for fault in facts.audit["faults"])
     serious = Counter(fault["kind"] for fault in facts.audit["faults"] if fault["severity"] != "note")
     films = facts.audit["figures"]["films"]
@@ -64,7 +67,7 @@ def claim_text(facts: ClaimFacts) -> str:
         person=Markup(FOR_A_PERSON),
         checklists={"CLAIM 2024": CLAIM, "TRIPOD+AI": TRIPOD_AI},
         metadata=facts.metadata,
-        metrics=metrics,
+        metrics=facts.metrics,
         settings=facts.settings,
         audit=facts.audit,
         data_name=facts.data_name,
@@ -75,10 +78,10 @@ def claim_text(facts: ClaimFacts) -> str:
         parts=PARTS,
         overall=OVERALL,
         headline=headline,
-        judged=judged_parts(metrics),
-        right=correct_films(metrics[headline[0]]) if headline else 0,
-        slips=_slips(metrics[headline[0]]["confusion"]) if headline else [],
-        held_out={name: one for name, one in (metrics.get("leave_one_source_out") or {}).items() if one},
+        judged=list(judged),
+        right=judged[headline[0]].confusion.num_right if headline else 0,
+        slips=_slips(judged[headline[0]].confusion) if headline else [],
+        held_out={name: one for name, one in (facts.metrics.leave_one_source_out or {}).items() if one},
         kinds=kinds,
         serious_kinds=dict(sorted(serious.items())),
         counts={split: sum(films[split].values()) for split in _SPLITS},
@@ -102,12 +105,12 @@ def _augmentation(settings: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     return policy, changes
 
 
-def _slips(confusion: Mapping[str, Any]) -> list[tuple[int, str, str]]:
+def _slips(confusion: Confusion) -> list[tuple[int, str, str]]:
     """Return how many films of which finding were answered with which other, the most frequent mistakes first."""
-    names = confusion["findings"]
+    names = confusion.findings
     slips = [
-        (count, str(names[row]), str(names[column]))
-        for row, counts in enumerate(confusion["counts"])
+        (count, names[row], names[column])
+        for row, counts in enumerate(confusion.counts)
         for column, count in enumerate(counts)
         if row != column and count
     ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from hilum.judge.compare.runs import SIGNIFICANCE, PartComparison
+from hilum.judge.compare.paired import Difference
+from hilum.judge.compare.runs import SIGNIFICANCE, Comparison, PartComparison
 from hilum.judge.parts import PARTS
 from hilum.report.page import render
 from hilum.text import percent, points, points_range, printable
@@ -16,11 +16,11 @@ _FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "auroc_macro": "AURO
 _TESTS = {"accuracy": "McNemar", "auroc_macro": "DeLong"}
 
 
-def comparison_text(result: Mapping[str, Any], *, width: int | None = None) -> str:
+def comparison_text(result: Comparison, *, width: int | None = None) -> str:
     """Return the comparison as a table with its verdicts, plain text.
 
     Args:
-        result: What compare_runs returned.
+        result: What `compare_runs` returned.
         width: Characters a line; the terminal's where not given.
     """
     import io
@@ -31,31 +31,31 @@ def comparison_text(result: Mapping[str, Any], *, width: int | None = None) -> s
     from rich.text import Text
 
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
-    for part, compared in result["parts"].items():
+    for part, compared in result.parts.items():
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=None)
-        heads = (f"{PARTS[part][0]}, {_films(compared)}", result["first"], result["second"])
+        heads = (f"{PARTS[part][0]}, {_films(compared)}", result.first, result.second)
         for order, head in enumerate((*heads, "difference", "95 % interval", "p")):
             table.add_column(Text(printable(head)), justify="right" if order else "left")
         for row in _rows(compared):
             table.add_row(*(Text(printable(cell)) for cell in row))
         console.print(table)
-        console.print(Text(printable(compared["verdict"])), soft_wrap=width is not None)
-    for note in result["notes"]:
+        console.print(Text(printable(compared.verdict)), soft_wrap=width is not None)
+    for note in result.notes:
         console.print(Text(printable(note)), soft_wrap=width is not None)
     text = "Per cent; the difference is second minus first, in points.\n"
     text += console.file.getvalue().strip("\n")  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def comparison_page(result: Mapping[str, Any]) -> str:
+def comparison_page(result: Comparison) -> str:
     """Return the comparison as one self-contained HTML page; all names are escaped."""
     page = render(
         "comparison.html.j2",
-        title=f"{result['first']} against {result['second']}",
+        title=f"{result.first} against {result.second}",
         kicker="hilum comparison",
         result=result,
         parts=PARTS,
-        tables={part: (_films(compared), list(_rows(compared))) for part, compared in result["parts"].items()},
+        tables={part: (_films(compared), list(_rows(compared))) for part, compared in result.parts.items()},
     )
     return str(page)
 
@@ -107,31 +107,31 @@ def p_text(p_value: float | None) -> str:
     return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}" if p_value < 0.1 else f"= {p_value:.2f}"
 
 
-def _films(compared: Mapping[str, Any]) -> str:
-    text = f"{compared['n']} films"
-    if compared["num_groups"] < compared["n"]:
-        text += f" in {compared['num_groups']} groups"
-    only = compared["only_in"]
-    return text + (f", {only['first']} and {only['second']} not common" if any(only.values()) else "")
+def _films(compared: PartComparison) -> str:
+    text = f"{compared.n} films"
+    if compared.num_groups < compared.n:
+        text += f" in {compared.num_groups} groups"
+    only = compared.only_in
+    return text + (f", {only.first} and {only.second} not common" if only.first or only.second else "")
 
 
-def _rows(compared: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def _rows(compared: PartComparison) -> Iterator[tuple[str, ...]]:
     for figure, name in _FIGURES.items():
-        yield _row(name, compared[figure], _TESTS.get(figure, ""))
-    for finding, values in compared["per_finding"].items():
-        yield _row(f"AUROC {finding} ({values['n']})", values["auroc"], "DeLong")
+        yield _row(name, getattr(compared, figure), _TESTS.get(figure, ""))
+    for finding, values in compared.per_finding.items():
+        yield _row(f"AUROC {finding} ({values.n})", values.auroc, "DeLong")
 
 
-def _row(name: str, values: Mapping[str, Any] | None, test: str) -> tuple[str, ...]:
+def _row(name: str, values: Difference | None, test: str) -> tuple[str, ...]:
     if values is None:
         return (name, "–", "–", "–", "", "")
-    difference = values["difference"]
-    p_value = values["p_value"]
+    difference = values.difference
+    p_value = values.p_value
     return (
         name,
-        percent(values["first"]),
-        percent(values["second"]),
-        points(difference["value"]),
+        percent(values.first),
+        percent(values.second),
+        points(difference.value),
         points_range(difference),
         f"{p_text(p_value).removeprefix('= ')} {test}" if p_value is not None else "",
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from hilum.judge.compare.ensemble import EnsembleMetrics, Gain, MemberFigures
+from hilum.judge.metrics import Performance
 from hilum.report.page import Section, render
 from hilum.run.modelfile import Metadata
 from hilum.version import __version__
@@ -24,38 +25,36 @@ _CALIBRATIONS = {
 }
 
 
-def gain_text(gain: Mapping[str, Any], what: str) -> str:
+def gain_text(gain: Gain, what: str) -> str:
     """Return one sentence about a paired difference.
 
     Args:
-        gain: From out_of_bag.paired_gain.
+        gain: The difference on the same films.
         what: What is compared with what, as the sentence's subject.
     """
-    difference = gain["macro_f1"]
-    low, high = difference["low"], difference["high"]
-    told = low is not None and (low > 0 or high < 0)
-    interval = "" if low is None else f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    difference = gain.macro_f1
+    low, high = difference.low, difference.high
+    is_clear = low is not None and high is not None and (low > 0 or high < 0)
+    interval = "" if low is None or high is None else f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
     return (
-        f"{what}: {gain['right'][1]} of {gain['n']} films right against {gain['right'][0]}, macro F1 "
-        f"{100 * (difference['value'] or 0):+.1f} points{interval}"
-        f"{'' if told else '; these films cannot tell the two apart'}."
+        f"{what}: {gain.right[1]} of {gain.n} films right against {gain.right[0]}, macro F1 "
+        f"{100 * (difference.value or 0):+.1f} points{interval}"
+        f"{'' if is_clear else '; these films cannot tell the two apart'}."
     )
 
 
-def ensemble_section(metadata: Metadata, metrics: Mapping[str, Any]) -> Section:
+def ensemble_section(metadata: Metadata, metrics: EnsembleMetrics) -> Section:
     """Return the report's section: the members, each with its figures, and what the ensemble gains."""
-    gains, crossed = metrics["ensemble"], metrics.get("cross_validation")
-    rows: list[tuple[str, str, Mapping[str, Any]]] = [
-        (member["name"], f"{member['backbone']}, seed {member['seed']}", member) for member in gains["members"]
+    gains, crossed = metrics.ensemble, metrics.cross_validation
+    rows: list[tuple[str, str, MemberFigures | Performance]] = [
+        (member.name, f"{member.backbone}, seed {member.seed}", member) for member in gains.members
     ]
     said = []
     if crossed:
         rows.append(("The ensemble", metadata.ensemble["method"], crossed))
         said.append("Films of train and validation, each answered by models that saw neither it nor its group.")
-    if gains["best_member"]:
-        said.append(
-            gain_text(gains["best_member"], f"The ensemble against its best member, {gains['best_member']['name']}")
-        )
+    if gains.best_member:
+        said.append(gain_text(gains.best_member, f"The ensemble against its best member, {gains.best_member.name}"))
         said.append("That member was chosen as the best on these very films, which makes it look better than it is.")
     elif not crossed:
         said.append("Not every member has out-of-fold answers, so what the ensemble gains cannot be measured.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from hilum.console import count_of
-from hilum.judge.chance import judge_chance
-from hilum.judge.parts import PARTS
+from hilum.judge.chance import chance_of
+from hilum.judge.external.figures import Change, EvaluationMetrics, InHouseComparison, PneumoniaFigures, UnknownFinding
+from hilum.judge.external.sources import RunMetrics, SourceFacts
+from hilum.judge.intervals import Interval
+from hilum.judge.parts import PARTS, Metrics, judged_parts
 from hilum.report.page import Section, render
 from hilum.text import percent, points_range, range_text
 
@@ -18,30 +20,30 @@ _FIGURES = {"accuracy": "Accuracy", "recall_mean": "Mean recall", "auroc_macro":
 _PER_FINDING = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 
 
-def external_lines(metrics: Mapping[str, Any]) -> list[str]:
+def external_lines(metrics: EvaluationMetrics | SourceFacts) -> list[str]:
     """Return what the terminal shows beside the figures: the change from in house, and films of unknown findings.
 
     Args:
-        metrics: What metrics.json of `evaluate` holds.
+        metrics: What metrics.json of an evaluation holds, or what it says of a source held out.
     """
     lines = []
-    compared = metrics.get("in_house")
+    compared = metrics.in_house if isinstance(metrics, EvaluationMetrics) else None
     if compared:
         lines.append(_sides(compared))
         lines += [
-            f"  {name}: {_plain(row['in_house'])} in house, {_plain(row['here'])} here, {_changed(row['change'])}"
+            f"  {name}: {_plain(row.in_house)} in house, {_plain(row.here)} here, {_changed(row.change)}"
             for name, row in _rows(compared)
-            if row["change"]["value"] is not None and not name.startswith(("Sensitivity", "Specificity"))
+            if row.change.value is not None and not name.startswith(("Sensitivity", "Specificity"))
         ]
-    if pneumonia := metrics.get("pneumonia"):
-        lines.append(_pneumonia(pneumonia))
-    lines += [_unknown(finding, figures) for finding, figures in (metrics.get("unknown_findings") or {}).items()]
+    if metrics.pneumonia:
+        lines.append(_pneumonia(metrics.pneumonia))
+    lines += [_unknown(finding, figures) for finding, figures in metrics.unknown_findings.items()]
     return lines
 
 
-def external_section(metrics: Mapping[str, Any]) -> Section | None:
+def external_section(metrics: EvaluationMetrics) -> Section | None:
     """Return the report's section about the same; None where there is nothing to say."""
-    compared, pneumonia, unknown = (metrics.get(key) for key in ("in_house", "pneumonia", "unknown_findings"))
+    compared, pneumonia, unknown = metrics.in_house, metrics.pneumonia, metrics.unknown_findings
     if not (compared or pneumonia or unknown):
         return None
     html = render(
@@ -49,124 +51,118 @@ def external_section(metrics: Mapping[str, Any]) -> Section | None:
         sides=_sides(compared) if compared else "",
         rows=list(_rows(compared)) if compared else [],
         pneumonia=_pneumonia(pneumonia) if pneumonia else "",
-        unknown=[_unknown(finding, figures) for finding, figures in (unknown or {}).items()],
+        unknown=[_unknown(finding, figures) for finding, figures in unknown.items()],
     )
     return Section("in-house", "In house and here", html)
 
 
-def _rows(compared: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for figure, row in compared["figures"].items():
+def _rows(compared: InHouseComparison) -> Iterator[tuple[str, Change]]:
+    for figure, row in compared.figures.items():
         yield _FIGURES[figure], row
-    for finding, figures in compared["per_finding"].items():
+    for finding, figures in compared.per_finding.items():
         for figure, row in figures.items():
             yield f"{_PER_FINDING[figure]}, {finding}", row
 
 
-def _sides(compared: Mapping[str, Any]) -> str:
-    house, here = compared["in_house"], compared["here"]
+def _sides(compared: InHouseComparison) -> str:
+    house, here = compared.in_house, compared.here
     text = (
-        f"In house ({PARTS[house['part']][0].lower()}, {count_of(house['n'], 'film')}) and here "
-        f"({PARTS[here['part']][0].lower()}, {count_of(here['n'], 'film')})."
+        f"In house ({PARTS[house.part][0].lower()}, {count_of(house.n, 'film')}) and here "
+        f"({PARTS[here.part][0].lower()}, {count_of(here.n, 'film')})."
     )
-    if compared["lacking"]:
-        them = "it" if len(compared["lacking"]) == 1 else "them"
+    if compared.lacking:
+        them = "it" if len(compared.lacking) == 1 else "them"
         text += (
-            f" No film here shows {', '.join(compared['lacking'])}: the model still considers {them}, and accuracy is "
+            f" No film here shows {', '.join(compared.lacking)}: the model still considers {them}, and accuracy is "
             "over another mix of findings than in house."
         )
     return text
 
 
-def _pneumonia(figures: Mapping[str, Any]) -> str:
+def _pneumonia(figures: PneumoniaFigures) -> str:
     return (
-        f"Pneumonia of any kind ({count_of(figures['pneumonia'], 'film')}) against normal "
-        f"({count_of(figures['normal'], 'film')}), by the sum "
-        f"of {' and '.join(figures['kinds'])}: AUROC {_plain(figures['auroc'])}, sensitivity "
-        f"{_plain(figures['sensitivity'])}, specificity {_plain(figures['specificity'])}."
+        f"Pneumonia of any kind ({count_of(figures.pneumonia, 'film')}) against normal "
+        f"({count_of(figures.normal, 'film')}), by the sum "
+        f"of {' and '.join(figures.kinds)}: AUROC {_plain(figures.auroc)}, sensitivity "
+        f"{_plain(figures.sensitivity)}, specificity {_plain(figures.specificity)}."
     )
 
 
-def _unknown(finding: str, figures: Mapping[str, Any]) -> str:
-    answers = ", ".join(f"{name} {count}" for name, count in figures["answers"].items())
+def _unknown(finding: str, figures: UnknownFinding) -> str:
+    answers = ", ".join(f"{name} {count}" for name, count in figures.answers.items())
     return (
-        f"{finding} ({figures['n']} films, unknown to the model) is answered {answers}; "
-        f"{figures['accepted']} are accepted, {_plain(figures['single_finding'])} with a single finding."
+        f"{finding} ({figures.n} films, unknown to the model) is answered {answers}; "
+        f"{figures.accepted} are accepted, {_plain(figures.single_finding)} with a single finding."
     )
 
 
-def _plain(interval: Mapping[str, Any]) -> str:
+def _plain(interval: Interval) -> str:
     limits = range_text(interval)
-    text = percent(interval["value"]) + (" %" if interval["value"] is not None else "")
+    text = percent(interval.value) + (" %" if interval.value is not None else "")
     return f"{text} ({limits})" if limits else text
 
 
-def _changed(change: Mapping[str, Any]) -> str:
-    difference = round(100 * change["value"], 1) + 0.0
+def _changed(change: Interval) -> str:
+    difference = round(100 * (change.value or 0.0), 1) + 0.0
     words = f"{abs(difference):.1f} points {'higher' if difference > 0 else 'lower'}" if difference else "no change"
     limits = points_range(change)
     return f"{words} (change {limits})" if limits else words
 
 
-def source_lines(metrics: Mapping[str, Any]) -> list[str]:
+def source_lines(metrics: RunMetrics) -> list[str]:
     """Return what the terminal shows of the held-out sources; nothing where none was held out.
 
     Args:
         metrics: What metrics.json of `train` holds.
     """
     lines = []
-    for source, figures in (metrics.get("leave_one_source_out") or {}).items():
+    for source, figures in (metrics.leave_one_source_out or {}).items():
         if figures is None:
             lines.append(f"Source {source}, held out: not judged.")
         else:
-            recall, auroc = figures["balanced_accuracy"], figures["auroc_macro"]
+            recall, auroc = figures.balanced_accuracy, figures.auroc_macro
             lines.append(
-                f"Source {source}, held out: {percent(figures['accuracy']['value'])} % of {figures['n']} films right "
-                f"({range_text(figures['accuracy'])}), mean recall {percent(recall['value'])} %, AUROC "
-                f"{percent(auroc['value'])}{' %' if auroc['value'] is not None else ''}"
+                f"Source {source}, held out: {percent(figures.accuracy.value)} % of {figures.n} films right "
+                f"({range_text(figures.accuracy)}), mean recall {percent(recall.value)} %, AUROC "
+                f"{percent(auroc.value)}{' %' if auroc.value is not None else ''}"
             )
         lines += [f"  {note}" for note in _notes(metrics, source)]
     return lines
 
 
-def sources_table(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[Mapping[str, Any] | str]]]:
+def sources_table(metrics: Metrics) -> tuple[list[str], list[list[Interval | str]]]:
     """Return head and rows of the figures in house and of each held-out source.
 
     Returns:
         The head's names, and rows of which the first two cells are text and the rest intervals; no rows where no
         source was held out.
     """
-    sources = metrics.get("leave_one_source_out") or {}
-    judged = {
-        f"In house: {PARTS[name][0].lower()}": metrics[name] for name in _IN_HOUSE if (metrics.get(name) or {}).get("n")
-    }
+    sources = (metrics.leave_one_source_out or {}) if isinstance(metrics, RunMetrics) else {}
+    parts = judged_parts(metrics)
+    judged = {f"In house: {PARTS[name][0].lower()}": parts[name] for name in _IN_HOUSE if name in parts}
     judged |= {f"Held out: {source}": figures for source, figures in sources.items() if figures}
-    findings = list(dict.fromkeys(name for figures in judged.values() for name in figures["per_finding"]))
+    findings = list(dict.fromkeys(name for figures in judged.values() for name in figures.per_finding))
     head = ["Films", "n", "Accuracy", "Mean recall", *(f"AUROC {name}" for name in findings)]
-    rows: list[list[Mapping[str, Any] | str]] = []
+    rows: list[list[Interval | str]] = []
     for name, figures in judged.items() if sources else ():
-        aurocs = [figures["per_finding"].get(finding, {}).get("auroc") or _nothing() for finding in findings]
-        rows.append([name, str(figures["n"]), figures["accuracy"], figures["balanced_accuracy"], *aurocs])
+        aurocs = [
+            figures.per_finding[finding].auroc if finding in figures.per_finding else Interval() for finding in findings
+        ]
+        rows.append([name, str(figures.n), figures.accuracy, figures.balanced_accuracy, *aurocs])
     return head, rows
 
 
-def sources_section(metrics: Mapping[str, Any]) -> Section | None:
+def sources_section(metrics: RunMetrics) -> Section | None:
     """Return the report's section about held-out sources; None where none was held out."""
     head, rows = sources_table(metrics)
     if not rows:
         return None
-    notes = [(source, note) for source in metrics["leave_one_source_out"] for note in _notes(metrics, source)]
+    notes = [(source, note) for source in metrics.leave_one_source_out or () for note in _notes(metrics, source)]
     return Section("sources", "Sources held out", render("sources.html.j2", head=head, rows=rows, notes=notes))
 
 
-def _notes(metrics: Mapping[str, Any], source: str) -> Sequence[str]:
-    told = (metrics.get("left_out_sources") or {}).get(source) or {}
-    figures = (metrics.get("leave_one_source_out") or {}).get(source)
-    chance = ""
-    if figures:
-        counts = [sum(row) for row in figures["confusion"]["counts"]]
-        chance = judge_chance(figures["balanced_accuracy"], figures["auroc_macro"], counts).words
-    return [*([chance] if chance else []), *told.get("notes", ()), *external_lines(told)]
-
-
-def _nothing() -> dict[str, None]:
-    return {"value": None, "low": None, "high": None}
+def _notes(metrics: RunMetrics, source: str) -> Sequence[str]:
+    facts = (metrics.left_out_sources or {}).get(source, SourceFacts(()))
+    figures = (metrics.leave_one_source_out or {}).get(source)
+    chance = chance_of(figures).words if figures else ""
+    return [*([chance] if chance else []), *facts.notes, *external_lines(facts)]

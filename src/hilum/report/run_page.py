@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hilum.console import count_of
+from hilum.judge.audit.check import Fault
 from hilum.judge.calibrate import expected_calibration_error
-from hilum.judge.chance import judge_chance
+from hilum.judge.chance import chance_of
+from hilum.judge.external.figures import EvaluationMetrics
 from hilum.judge.history import count_epochs, kept_words
-from hilum.judge.parts import PARTS, correct_films, headline_parts, judged_parts
+from hilum.judge.metrics import Performance
+from hilum.judge.parts import PARTS, Metrics, headline_parts, judged_parts
 from hilum.report import charts as plots
 from hilum.report.audit_table import summary_of
 from hilum.report.charts import Scored
@@ -87,12 +90,12 @@ class ReportData:
     Attributes:
         title: The page's heading.
         findings: The K names, in the order of the columns.
-        metrics: What metrics.json holds: parts by name, each P or None.
+        metrics: What metrics.json holds.
         parts: Truth and probabilities of parts by the same names, for the curves; a part may lack.
         history: Rows of history.csv (stage, epoch, loss, accuracy, validation_loss, validation_accuracy, ...).
         mistakes: Worst first.
         facts: How the model was made, as (name, value) pairs.
-        faults: What the audit found: {"kind", "severity", "message", "paths", "figure"}.
+        faults: What the audit found.
         notes: What else the reader must know, a sentence each.
         sections: More sections, after the figures and curves.
         caution: A sentence without which the verdict must not be read; empty for none.
@@ -100,12 +103,12 @@ class ReportData:
 
     title: str
     findings: tuple[str, ...]
-    metrics: Mapping[str, Mapping[str, Any] | None]
+    metrics: Metrics
     parts: Mapping[str, Scored] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     mistakes: Sequence[Mistake] = ()
     facts: Sequence[tuple[str, str]] = ()
-    faults: Sequence[Mapping[str, Any]] = ()
+    faults: Sequence[Fault] = ()
     notes: Sequence[str] = ()
     sections: Sequence[Section] = ()
     caution: str = ""
@@ -134,12 +137,12 @@ class _Curves:
 
 def report_page(data: ReportData) -> str:
     """Return the report as one self-contained HTML page; everything in the data is escaped."""
-    shown, headline = judged_parts(data.metrics), headline_parts(data.metrics)
-    judged = {name: figures for name, figures in data.metrics.items() if name in shown and figures}
+    judged = judged_parts(data.metrics)
+    shown, headline = list(judged), headline_parts(judged)
     faults = _fault_rows(data.faults)
-    is_clean_empty = headline == ["test"] and data.metrics.get("test_clean") is not None
-    situation, chance = _situation(data, headline, any(one.severity == "error" for one in faults), is_clean_empty)
-    lowest = min((figures["accuracy"]["low"] for figures in judged.values()), default=0.0)
+    is_clean_empty = headline == ["test"]
+    situation, chance = _situation(data.metrics, judged, any(one.severity == "error" for one in faults), is_clean_empty)
+    lowest = min((figures.accuracy.low or 0.0 for figures in judged.values()), default=0.0)
     page = render(
         "run.html.j2",
         title=data.title,
@@ -155,52 +158,52 @@ def report_page(data: ReportData) -> str:
         situation=situation,
         chance=chance,
         is_clean_empty=is_clean_empty,
-        is_evaluation="in_house" in data.metrics,
+        is_evaluation=isinstance(data.metrics, EvaluationMetrics),
         faults=faults,
-        right={name: correct_films(figures) for name, figures in judged.items()},
-        commonest={name: max(_num_with(figures)) / figures["n"] for name, figures in judged.items()},
+        right={name: figures.confusion.num_right for name, figures in judged.items()},
+        commonest={name: max(figures.confusion.num_with) / figures.n for name, figures in judged.items()},
         floor=min(int(lowest * 10) / 10, 0.9),
-        curves=_curves(data, shown),
+        curves=_curves(data, judged),
         kept=kept_words(data.history),
         learning=_learning(data.history),
     )
     return str(page)
 
 
-def _situation(data: ReportData, headline: Sequence[str], is_serious: bool, is_clean_empty: bool) -> tuple[str, str]:
+def _situation(
+    metrics: Metrics, judged: Mapping[str, Performance], is_serious: bool, is_clean_empty: bool
+) -> tuple[str, str]:
     """Return which verdict the page opens with, and what is to be said of chance."""
-    if not headline:
+    if not judged:
         return "nothing", ""
-    figures = data.metrics[headline[0]] or {}
-    verdict = judge_chance(figures["balanced_accuracy"], figures["auroc_macro"], _num_with(figures))
+    verdict = chance_of(judged[headline_parts(judged)[0]])
     if not verdict.is_above:
         return "too few" if verdict.is_above is None else "chance", verdict.words
     if is_serious:
         return "serious", ""
     if is_clean_empty:
         return "no clean", ""
-    compared = data.metrics.get("in_house") or {}
-    high = compared["figures"]["accuracy"]["change"]["high"] if compared else None
+    compared = metrics.in_house if isinstance(metrics, EvaluationMetrics) else None
+    high = compared.figures["accuracy"].change.high if compared else None
     return "fine" if high is None or high >= 0 else "worse", ""
 
 
-def _fault_rows(faults: Sequence[Mapping[str, Any]]) -> list[_FaultRow]:
+def _fault_rows(faults: Sequence[Fault]) -> list[_FaultRow]:
     """Return the faults, those of one kind together, the worst first."""
-    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    alike: dict[tuple[str, str], list[Fault]] = {}
     for fault in faults:
-        severity = str(fault["severity"])
-        alike.setdefault((severity if severity in _SEVERITIES else "note", str(fault["kind"])), []).append(fault)
+        alike.setdefault((fault.severity, fault.kind), []).append(fault)
     rows = []
     for (severity, kind), group in sorted(alike.items(), key=lambda item: _SEVERITIES.index(item[0][0])):
         if len(group) == 1:
-            lines, noun = [str(path) for path in group[0].get("paths") or ()], "path"
+            lines, noun = list(group[0].paths), "path"
         else:
-            lines = [" = ".join(map(str, fault.get("paths") or ())) or str(fault["message"]) for fault in group]
+            lines = [" = ".join(fault.paths) or fault.message for fault in group]
             noun = "case"
         rows.append(
             _FaultRow(
                 severity,
-                summary_of(kind, [str(fault["message"]) for fault in group]),
+                summary_of(kind, [fault.message for fault in group]),
                 count_of(len(lines), noun),
                 lines,
             )
@@ -208,19 +211,19 @@ def _fault_rows(faults: Sequence[Mapping[str, Any]]) -> list[_FaultRow]:
     return rows
 
 
-def _curves(data: ReportData, shown: Sequence[str]) -> _Curves | None:
-    available = [name for name in shown if name in data.parts]
+def _curves(data: ReportData, judged: Mapping[str, Performance]) -> _Curves | None:
+    available = [name for name in judged if name in data.parts]
     if not available:
         return None
     first = available[0]
     names = [first, *(name for name in available[1:] if first.startswith("test") and name == "test")]
-    parts, figures = [data.parts[name] for name in names], data.metrics[first] or {}
+    parts, figures = [data.parts[name] for name in names], judged[first]
     raw = parts[0].uncalibrated
     roc = []
     for index, name in enumerate(data.findings):
-        values = figures["per_finding"][name]
-        words = f"ROC curve of {name}: AUROC {percent(values['auroc']['value'])} %."
-        roc.append(plots.roc_plot(parts, index, words, values["operating_threshold"]))
+        values = figures.per_finding[name]
+        words = f"ROC curve of {name}: AUROC {percent(values.auroc.value)} %."
+        roc.append(plots.roc_plot(parts, index, words, values.operating_threshold))
     return _Curves(
         parts=names,
         roc=roc,
@@ -229,7 +232,7 @@ def _curves(data: ReportData, shown: Sequence[str]) -> _Curves | None:
             for index, name in enumerate(data.findings)
         ],
         reliability=plots.reliability_plot(
-            parts[0], f"Reliability diagram: calibration error {percent(figures['ece'])} %."
+            parts[0], f"Reliability diagram: calibration error {percent(figures.ece)} %."
         ),
         error_before=None if raw is None else expected_calibration_error(raw, parts[0].truth),
     )
@@ -242,8 +245,3 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         (name, plots.learning_plot(history, name.lower(), f"{name} {over}"))
         for name in (("Loss", "Accuracy") if history else ())
     ]
-
-
-def _num_with(figures: Mapping[str, Any]) -> list[int]:
-    """Return how many films show each finding."""
-    return [sum(row) for row in figures["confusion"]["counts"]]

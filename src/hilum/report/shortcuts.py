@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.judge.shortcuts.measure import Example, Shortcuts
+from hilum.judge.intervals import Interval
+from hilum.judge.shortcuts.measure import Example, ShortcutFigures, Shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.report import charts as plots
@@ -22,7 +22,6 @@ __all__ = ["heatmaps_section", "shortcuts_sections", "summary_line"]
 _EXAMPLE_PX = 144
 _SHOWN_CUES = 7  # the blackened films look like the hidden ones
 _ALIKE = 0.5  # a rank correlation: maps that are less alike than this have changed
-Interval = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -57,49 +56,49 @@ def shortcuts_sections(shortcuts: Shortcuts) -> tuple[Section, ...]:
     )
 
 
-def summary_line(figures: Mapping[str, Any]) -> str:
+def summary_line(figures: ShortcutFigures) -> str:
     """Return one line that says what the score rests on, for the terminal."""
-    cues = figures["cues"]
+    cues = figures.cues
     parts = (("whole", "whole film"), ("lungs_hidden", "lungs hidden"), ("border_only", "border only"))
-    ranked = ", ".join(f"{name} {percent(cues[key]['auroc_macro']['value'])} %" for key, name in parts)
-    right = ", ".join(f"{name} {percent(cues[key]['accuracy']['value'])} %" for key, name in parts)
+    ranked = ", ".join(f"{name} {percent(cues[key].auroc_macro.value)} %" for key, name in parts)
+    right = ", ".join(f"{name} {percent(cues[key].accuracy.value)} %" for key, name in parts)
     return (
-        f"Shortcuts, {figures['films']['cues']} films. {figures['verdict']['words']} AUROC: {ranked}, chance 50.0 %; "
-        f"whole film over border {_lead(figures['auroc_excess_over_border'])}. Right answers: {right}, chance "
-        f"{percent(figures['chance']['accuracy'])} %; whole film over border {_lead(figures['excess_over_border'])}."
+        f"Shortcuts, {figures.films.cues} films. {figures.verdict.words} AUROC: {ranked}, chance 50.0 %; "
+        f"whole film over border {_lead(figures.auroc_excess_over_border)}. Right answers: {right}, chance "
+        f"{percent(figures.chance.accuracy)} %; whole film over border {_lead(figures.excess_over_border)}."
     )
 
 
-def heatmaps_section(figures: Mapping[str, Any]) -> Section:
+def heatmaps_section(figures: ShortcutFigures) -> Section:
     """Return the section on heat maps: how much of them lies in the lungs, and whether they point at what counts.
 
     Args:
         figures: What shortcuts.json holds.
     """
-    heatmap, order = figures["heatmap"], figures["order"]
-    masses = [("All films", heatmap["all"]), ("Right answers", heatmap["right"]), ("Wrong answers", heatmap["wrong"])]
-    masses += [(f"Answered {name}", row) for name, row in heatmap["per_finding"].items()]
+    heatmap, order = figures.heatmap, figures.order
+    masses = [("All films", heatmap.all), ("Right answers", heatmap.right), ("Wrong answers", heatmap.wrong)]
+    masses += [(f"Answered {name}", row) for name, row in heatmap.per_finding.items()]
     orders = []
     for heading, better in (("Deletion", "lower is better"), ("Insertion", "higher is better")):
-        part = order[heading.lower()]
-        words = f"{heading}: area under the heat map's curve {percent(part['area']['heatmap']['value'])} %."
-        orders.append((heading, better, part, plots.order_plot(order["fractions"], part["curves"], words)))
+        part = order.deletion if heading == "Deletion" else order.insertion
+        words = f"{heading}: area under the heat map's curve {percent(part.area['heatmap'].value)} %."
+        orders.append((heading, better, part, plots.order_plot(order.fractions, part.curves, words)))
     html = render("heatmaps.html.j2", figures=figures, masses=masses, orders=orders, alike_below=_ALIKE)
     return Section("heatmaps", "Where the heat maps look", html)
 
 
 def _lead(difference: Interval) -> str:
     limits = points_range(difference)
-    return f"{points(difference['value'])} points" + (f" (95 % interval {limits})" if limits else "")
+    return f"{points(difference.value)} points" + (f" (95 % interval {limits})" if limits else "")
 
 
-def _cues(figures: Mapping[str, Any], examples: Sequence[Example]) -> str:
-    lows = [row["accuracy"]["low"] for row in figures["cues"].values()]
+def _cues(figures: ShortcutFigures, examples: Sequence[Example]) -> str:
+    lows = [row.accuracy.low or 0.0 for row in figures.cues.values()]
     return render(
         "shortcuts.html.j2",
         figures=figures,
         cues=CUES,
-        floor=int(min(*lows, figures["chance"]["accuracy"]) * 10) / 10,
+        floor=int(min(*lows, figures.chance.accuracy) * 10) / 10,
         plots=plots,
         examples=[{"finding": one.finding, "path": one.path, "tiles": _tiles(one)} for one in examples],
     )
@@ -113,29 +112,30 @@ def _tiles(example: Example) -> list[_Tile]:
     ]
 
 
-def _robustness(figures: Mapping[str, Any]) -> str:
-    robustness = figures["robustness"]
-    undamaged, chance = robustness["undamaged"], robustness["chance"]["accuracy"]
+def _robustness(figures: ShortcutFigures) -> str:
+    robustness = figures.robustness
+    undamaged, chance = robustness.undamaged, robustness.chance.accuracy
     damages = []
     for damage in DAMAGES:
-        row, place = robustness["damages"][damage.key], damage.place
-        names = [f"{strength:g}" for strength in row["strengths"]]
+        row, place = robustness.damages[damage.key], damage.place
+        names = [f"{strength:g}" for strength in row.strengths]
         ticks = [*names[:place], damage.undamaged, *names[place:]]
         accuracy, auroc = (
-            [*row[figure][:place], undamaged[figure], *row[figure][place:]] for figure in ("accuracy", "auroc_macro")
+            [*worse[:place], whole, *worse[place:]]
+            for worse, whole in ((row.accuracy, undamaged.accuracy), (row.auroc_macro, undamaged.auroc_macro))
         )
         words = (
-            f"Accuracy under {damage.name.lower()}: {percent(undamaged['accuracy']['value'])} % undamaged, "
-            f"{percent(min(one['value'] for one in row['accuracy']))} % at worst."
+            f"Accuracy under {damage.name.lower()}: {percent(undamaged.accuracy.value)} % undamaged, "
+            f"{percent(min(one.value or 0.0 for one in row.accuracy))} % at worst."
         )
         plot = plots.damage_plot(ticks, accuracy, auroc, chance, words)
         damages.append(_Damage(damage.name, damage.unit, plot, list(zip(ticks, accuracy, auroc, strict=True))))
     return render("robustness.html.j2", figures=figures, damages=damages)
 
 
-def _subgroups(figures: Mapping[str, Any]) -> str:
-    groups = figures["subgroups"].values()
-    has_one = any(len(row["findings"]) == 1 and len(rows) > 1 for rows in groups for row in rows)
+def _subgroups(figures: ShortcutFigures) -> str:
+    groups = figures.subgroups.values()
+    has_one = any(len(row.findings) == 1 and len(rows) > 1 for rows in groups for row in rows)
     return render("subgroups.html.j2", figures=figures, has_groups_of_one_finding=has_one)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.judge.intervals import Interval
 from hilum.judge.study import (
     MARGIN,
     AugmentationResult,
@@ -24,6 +25,7 @@ from hilum.judge.study import (
     MethodRow,
     NoiseResult,
     PolicyGroup,
+    StudyFigures,
     StudyResult,
 )
 from hilum.judge.study_verdict import DEMANDS
@@ -33,7 +35,6 @@ from hilum.text import percent, points, points_range, printable, range_text
 
 __all__ = ["Cell", "Picture", "Table", "TableRow", "plain_table", "study_page", "study_text"]
 
-Interval = Mapping[str, float | None]
 _SHORT = {"frozen": "frozen", "fine-tuned": "tuned", "from scratch": "scratch"}
 _DOSES = {"clean": "as they are", "high": "high dose", "medium": "medium dose", "low": "low dose"}
 _RESIDUAL_GAIN = 3.0
@@ -133,7 +134,7 @@ def _noise_parts(result: NoiseResult, examples: Sequence[Picture]) -> list[Part]
         (
             heading,
             change_plot(
-                [(row.title, change.auroc) for row in rows if (change := row.changes.in_house["clean"][way])],
+                [(row.title, change.auroc) for row in rows if (change := getattr(row.changes.in_house["clean"], way))],
                 MARGIN,
                 f"Change in AUROC on clean films: {heading}.",
             ),
@@ -160,7 +161,7 @@ def _noise_parts(result: NoiseResult, examples: Sequence[Picture]) -> list[Part]
 def _dose_table(result: NoiseResult, *, elsewhere: bool = False) -> Table | None:
     """Return the changes by method and dose; None if there are no films of other sources."""
     place = "external" if elsewhere else "in_house"
-    plain = result.methods[0].changes[place]
+    plain = getattr(result.methods[0].changes, place)
     if not plain:
         return None
     heads = [f"option, {_DOSES[dose]}" if elsewhere else _DOSES[dose] for dose in plain]
@@ -169,8 +170,10 @@ def _dose_table(result: NoiseResult, *, elsewhere: bool = False) -> Table | None
         TableRow(
             row.title,
             [
-                *(_change(row.changes[place][dose].option) for dose in plain),
-                _change(row.changes[place]["medium"].both) if elsewhere else _difference(row.shortcuts["change"]),
+                *(_change(getattr(row.changes, place)[dose].option) for dose in plain),
+                _change(getattr(row.changes, place)["medium"].both)
+                if elsewhere
+                else _difference(row.shortcuts["change"]),
             ],
         )
         for row in result.methods[1:]
@@ -227,7 +230,11 @@ def _policy_parts(result: AugmentationResult, examples: Sequence[Picture]) -> li
             (
                 f"Against no augmentation, {where}",
                 change_plot(
-                    [(row.title, change.auroc) for row in group.policies if (change := row.against_none[place])],
+                    [
+                        (row.title, change.auroc)
+                        for row in group.policies
+                        if (change := getattr(row.against_none, place))
+                    ],
                     MARGIN,
                     f"Change in AUROC of each policy against none, {where}.",
                 ),
@@ -282,27 +289,26 @@ def _network_table(result: BackbonesResult) -> Table:
         cells = [*_figures(row.in_house), _change(row.against_best)]
         if result.external:
             cells += [_figures(row.external)[-1], _change(row.against_best_external)]
-        costs = (f"{(row.num_weights or 0) / 1e6:.2f}", *(f"{one or 0.0:.1f}" for one in _costs(row)))
+        costs = (
+            f"{(row.num_weights or 0) / 1e6:.2f}",
+            *(f"{one or 0.0:.1f}" for one in (row.megabytes, row.minutes, row.milliseconds)),
+        )
         rows.append(TableRow(row.title, [*cells, *map(Cell, costs)], is_first=row.best))
     return Table([*heads, "Weights, millions", "MB", "Minutes", "ms a film"], rows)
-
-
-def _costs(row: Mapping[str, float | None]) -> list[float | None]:
-    return [row["megabytes"], row["minutes"], row["milliseconds"]]
 
 
 # --- cells and pictures ---------------------------------------------------------------------------------------------
 
 
-def _figures(figures: Mapping[str, Interval] | None) -> list[Cell]:
+def _figures(figures: StudyFigures | None) -> list[Cell]:
     if figures is None:
         return [Cell("–")] * 3
-    shown = (figures[name] for name in ("accuracy", "macro_f1", "auroc"))
-    return [Cell(percent(one["value"]), range_text(one)) for one in shown]
+    shown = (figures.accuracy, figures.macro_f1, figures.auroc)
+    return [Cell(percent(one.value), range_text(one)) for one in shown]
 
 
 def _difference(interval: Interval) -> Cell:
-    return Cell(points(interval["value"]), points_range(interval))
+    return Cell(points(interval.value), points_range(interval))
 
 
 def _change(change: Change | None) -> Cell:

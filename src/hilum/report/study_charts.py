@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hilum.judge.intervals import Interval
 from hilum.report.charts import _Panel, _tidy_step  # one manner for all plots
 
 __all__ = ["CostPoint", "change_plot", "cost_plot", "sweep_plot"]
-
-Interval = Mapping[str, float | None]
 
 _ROW_PX = 26.0
 _MOST_POINTS = 25.0  # of a change that a plot shows in full
@@ -42,7 +41,7 @@ def change_plot(rows: Sequence[tuple[str, Interval]], margin: float, description
         margin: What a change may cost, a fraction.
         description: What the plot shows, in words.
     """
-    limits = [abs(100 * (value or 0.0)) for _, one in rows for value in (one["low"], one["high"])]
+    limits = [abs(100 * (value or 0.0)) for _, one in rows for value in (one.low, one.high)]
     most = min(max([*limits, 300 * margin, 1.0]) * 1.05, _MOST_POINTS)
     step = _tidy_step(most / 3)
     ticks = [(at * step, f"{at * step:+g}".replace("-", "−").replace("+0", "0")) for at in range(-3, 4)]
@@ -56,11 +55,11 @@ def change_plot(rows: Sequence[tuple[str, Interval]], margin: float, description
     for order, (name, one) in enumerate(rows):
         y = top - order - 0.5
         elements.append(panel.text(142, panel.y(y) + 3.5, name, anchor="end"))
-        if one["value"] is None:
+        if one.value is None:
             continue
         low, value, high = (
-            min(max(100 * (one[key] if one[key] is not None else one["value"] or 0.0), -most), most)  # type: ignore[operator]
-            for key in ("low", "value", "high")
+            min(max(100 * (limit if limit is not None else one.value), -most), most)
+            for limit in (one.low, one.value, one.high)
         )
         elements.append(panel.line([(low, y), (high, y)], "whisker"))
         elements.append(panel.dot(value, y, "point", 3.5))
@@ -79,7 +78,7 @@ def sweep_plot(
         label: Of the figure's axis.
         description: What the plot shows, in words.
     """
-    values = [one["low"] for one in (*figure, *compared)] + [one["value"] for one in (*figure, *compared)]
+    values = [one.low for one in (*figure, *compared)] + [one.value for one in (*figure, *compared)]
     floor = math.floor(min([value for value in values if value is not None] + [0.9]) * 10) / 10
     step = 0.1 if floor < 0.75 else 0.05
     y_ticks = [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]
@@ -88,11 +87,11 @@ def sweep_plot(
         (0, last), (floor, 1), "", f"{label}, %", list(zip(map(float, range(len(ticks))), ticks, strict=True)), y_ticks,
         260, 190, bottom=24, right=14,
     )  # fmt: skip
-    known = [(at, one) for at, one in enumerate(figure) if one["value"] is not None]
-    band = [(at, one["high"] or 0.0) for at, one in known] + [(at, one["low"] or 0.0) for at, one in reversed(known)]
+    known = [(at, one) for at, one in enumerate(figure) if one.value is not None]
+    band = [(at, one.high or 0.0) for at, one in known] + [(at, one.low or 0.0) for at, one in reversed(known)]
     outline = " ".join(f"{panel.x(x):g},{panel.y(y):g}" for x, y in band)
-    points = [(float(at), float(one["value"] or 0.0)) for at, one in known]
-    muted = [(float(at), float(one["value"])) for at, one in enumerate(compared) if one["value"] is not None]
+    points = [(float(at), float(one.value or 0.0)) for at, one in known]
+    muted = [(float(at), float(one.value)) for at, one in enumerate(compared) if one.value is not None]
     elements = [f'<polygon class="band" points="{outline}"/>', panel.line(muted, "muted"), panel.line(points, "accent")]
     elements += [panel.dot(x, y, "point", 2.5) for x, y in points]
     return panel.svg(elements, description)
@@ -107,25 +106,25 @@ def cost_plot(points: Sequence[CostPoint], cost: str, figure: str, description: 
         figure: What the figure is.
         description: What the plot shows, in words.
     """
-    shown = [one for one in points if one.figure["value"] is not None and one.cost > 0]
+    shown = [one for one in points if one.figure.value is not None and one.cost > 0]
     if not shown:
         return ""
     low_cost, high_cost = min(one.cost for one in shown), max(one.cost for one in shown)
     floor_decade, top_decade = math.floor(math.log10(low_cost) * 2) / 2, math.ceil(math.log10(high_cost) * 2 + 0.2) / 2
     marks = [factor * 10.0**power for power in range(-3, 7) for factor in (1, 2, 5)]
     x_ticks = [(math.log10(mark), f"{mark:g}") for mark in marks if floor_decade <= math.log10(mark) <= top_decade]
-    lowest = min(value for one in shown for value in (one.figure["low"], one.figure["value"]) if value is not None)
+    lowest = min(value for one in shown for value in (one.figure.low, one.figure.value) if value is not None)
     floor = max(0.0, math.floor(lowest * 10) / 10)
     step = 0.1 if floor < 0.75 else 0.05
     y_ticks = [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]
     panel = _Panel((floor_decade, top_decade), (floor, 1), cost, f"{figure}, %", x_ticks, y_ticks, 620, 330, right=24)
-    frontier = sorted((math.log10(one.cost), float(one.figure["value"] or 0.0)) for one in shown if one.best)
+    frontier = sorted((math.log10(one.cost), float(one.figure.value or 0.0)) for one in shown if one.best)
     elements = [panel.line(frontier, "muted")]
     taken: list[tuple[float, float]] = []  # where names begin, so that none is written over another
-    for one in sorted(shown, key=lambda point: -float(point.figure["value"] or 0.0)):
-        x, y = math.log10(one.cost), float(one.figure["value"] or 0.0)
-        if one.figure["low"] is not None and one.figure["high"] is not None:
-            elements.append(panel.line([(x, one.figure["low"]), (x, one.figure["high"])], "whisker"))
+    for one in sorted(shown, key=lambda point: -float(point.figure.value or 0.0)):
+        x, y = math.log10(one.cost), float(one.figure.value or 0.0)
+        if one.figure.low is not None and one.figure.high is not None:
+            elements.append(panel.line([(x, one.figure.low), (x, one.figure.high)], "whisker"))
         elements.append(panel.dot(x, y, "point" if one.best else "ring", 4))
         end = panel.x(x) > panel.width * 0.72
         across, down = panel.x(x) + (-7 if end else 7), panel.y(y) - 6

@@ -59,7 +59,6 @@ def calibrated(
             metadata.findings,
             groups=crossed.groups,
             coverage=metadata.coverage,
-            method="out-of-fold",
             folds=crossed.folds,
         )
     )

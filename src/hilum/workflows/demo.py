@@ -36,12 +36,12 @@ def run_demo(out: Path, console: Console) -> None:
     console.say("Drawing phantoms: chest films made by code, with drawn findings. They are of no patient.")
     films = write_phantoms(out / "phantoms", num_per_finding=_TRAIN_FILMS, num_test_per_finding=_TEST_FILMS, seed=0)
     run = train_model(films, out / "run", default_config("plain-cnn"), console=console)
-    test = run.metrics["test"]
-    right, accuracy = round(test["accuracy"]["value"] * test["n"]), test["accuracy"]
+    test = run.metrics.test
+    right, accuracy = test.confusion.num_right, test.accuracy
     sys.stdout.write(
-        f"\nA CNN trained from scratch on {_TRAIN_FILMS} phantoms of each finding got {right} of {test['n']} test "
-        f"phantoms right: {percent_text(accuracy['value'])} "
-        f"(95 % interval {100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}).\n"
+        f"\nA CNN trained from scratch on {_TRAIN_FILMS} phantoms of each finding got {right} of {test.n} test "
+        f"phantoms right: {percent_text(accuracy.value)} "
+        f"(95 % interval {100 * (accuracy.low or 0):.1f}-{100 * (accuracy.high or 0):.1f}).\n"
         "One of them, classified as you would classify a film (hilum predict --model ... FILM --heatmaps ...):\n"
     )
     film = next(path for path in sorted((films / "test" / "Covid-19").iterdir()))

@@ -8,11 +8,10 @@ computed from the members' own answers, of which it is a function.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,11 @@ from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.split import clean_test, write_splits
 from hilum.errors import ConfigError, HilumError, InconsistentDataset, InputError, MissingExtra, nearest_name
-from hilum.figures import json_file_text
+from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file
+from hilum.judge.audit.check import Fault
+from hilum.judge.compare.ensemble import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
+from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import judge_records
 from hilum.report.card import model_card_text
@@ -45,7 +47,7 @@ from hilum.train.ensemble.combination import METHODS, Combination
 from hilum.train.ensemble.file import seal_ensemble, write_model
 from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
 from hilum.train.ensemble.merge import merge_graphs
-from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out, paired_gain
+from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out
 
 __all__ = ["Ensemble", "ensemble_runs"]
 
@@ -79,7 +81,7 @@ class Ensemble:
     """
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: EnsembleMetrics
 
 
 def ensemble_runs(
@@ -150,8 +152,7 @@ class _Ensembling:
         alone = np.stack([self.films.probabilities(source, source.held_out_part) for source in self.sources])
         inside = np.stack([self._inside(source, own) for source, own in zip(self.sources, alone, strict=True)])
         held = gather_held_out(self.films, self.sources, inside, self.method, seed=self.seed)
-        gains: dict[str, Any] = {"members": self._member_figures(held, alone)}
-        gains["best_member"] = self._gain(held, alone)
+        gains = Gains(tuple(self._member_figures(held, alone)), self._gain(held, alone))
         calibration = held.calibrate(self.sources[0].members[0].metadata.coverage)
         path = self.work / "model.onnx"
         metadata = seal_ensemble(path, held, calibration, root=self.root)
@@ -159,14 +160,14 @@ class _Ensembling:
 
     # --- held-out answers -------------------------------------------------------------------------------------------
 
-    def _member_figures(self, held: HeldOut, alone: np.ndarray) -> list[dict[str, Any]]:
+    def _member_figures(self, held: HeldOut, alone: np.ndarray) -> list[MemberFigures]:
         """Return what each run got right of the films that every run has answered out of fold."""
         rows = []
         for source, probabilities in zip(self.sources, alone, strict=True):
-            row: dict[str, Any] = {"name": source.name, "backbone": source.backbone, "seed": source.seed}
+            row = MemberFigures(source.name, source.backbone, source.seed)
             if held.crossed.any():
                 figures = self._performance(probabilities[held.crossed], held.crossed)
-                row |= {"n": figures.n, "accuracy": figures.accuracy, "macro_f1": figures.macro_f1}
+                row = replace(row, n=figures.n, accuracy=figures.accuracy, macro_f1=figures.macro_f1)
             rows.append(row)
         return rows
 
@@ -180,18 +181,24 @@ class _Ensembling:
             self.films.findings,
             operating_thresholds=thresholds,
             groups=self.films.groups[chosen],
-            seed=self.seed,
+            bootstrap=Bootstrap(seed=self.seed),
         )
 
-    def _gain(self, held: HeldOut, members: np.ndarray) -> dict[str, Any] | None:
+    def _gain(self, held: HeldOut, members: np.ndarray) -> Gain | None:
         """Return the difference to the member that is best on these very films, which is to the member's advantage."""
         if len(self.sources) < 2 or not held.crossed.any():
             return None
         scores = [self._performance(one[held.crossed], held.crossed).macro_f1.value or 0.0 for one in members]
         best = int(np.argmax(scores))
         truth, groups = self.films.truth[held.crossed], self.films.groups[held.crossed]
-        gain = paired_gain(truth, members[best][held.crossed], held.logits[held.crossed], groups, seed=self.seed)
-        return {"name": self.sources[best].name} | gain
+        return paired_gain(
+            truth,
+            members[best][held.crossed],
+            held.logits[held.crossed],
+            groups,
+            name=self.sources[best].name,
+            seed=self.seed,
+        )
 
     def _inside(self, source: Source, alone: np.ndarray) -> np.ndarray:
         """Return a run's held-out answers (n, K) as its model gives them inside the ensemble.
@@ -209,11 +216,11 @@ class _Ensembling:
         values = np.full((len(place), len(self.films.findings)), np.nan)
         for number, (model, paths) in enumerate(source.held_out_models()):
             metadata = read_model_file(model).metadata
-            preprocessing = dataclasses.replace(metadata.preprocessing, size_px=self.size_px)
+            preprocessing = replace(metadata.preprocessing, size_px=self.size_px)
             part = Member("", model, "", metadata).graph_part(self.films.findings)
             average = Combination("average")
             graph = merge_graphs([part], average, size_px=self.size_px, equalize=preprocessing.equalize)
-            replaced = dataclasses.replace(
+            replaced = replace(
                 metadata, findings=self.films.findings, preprocessing=preprocessing, temperature=1.0, gate={}
             )
             path = self.work / "member.onnx"
@@ -232,13 +239,13 @@ class _Ensembling:
 
     # --- judging ----------------------------------------------------------------------------------------------------
 
-    def _judge(self, out: Path, path: Path, metadata: Metadata, held: HeldOut, gains: dict[str, Any]) -> Ensemble:
+    def _judge(self, out: Path, path: Path, metadata: Metadata, held: HeldOut, gains: Gains) -> Ensemble:
         films = self.films
         classifier = Classifier(path)
         splits = [row.split for row in films.rows]
         clean = clean_test(films.rows, splits, films.groups)  # type: ignore[arg-type]
         masks = {"test": films.mask("test"), "test_clean": clean, "validation": films.mask("validation")}
-        metrics: dict[str, Any] = {}
+        figures: dict[str, Performance] = {}
         answered: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = {}
         mistakes: Any = ()
         for name, chosen in masks.items():
@@ -246,14 +253,14 @@ class _Ensembling:
             probabilities, reasons, verdicts = self._part(classifier, held.combination, positions, name)
             if name == "test" and verdicts is not None:
                 mistakes = worst_mistakes(verdicts, classifier, self.root)  # type: ignore[arg-type]
-            metrics[name] = self._performance(probabilities, chosen, metadata)
+            figures[name] = self._performance(probabilities, chosen, metadata)
             answered[name] = positions, probabilities, reasons
         crossed = held.cross_validation(seed=self.seed)
-        metrics["cross_validation"] = crossed[1] if crossed else None
         if crossed:
+            figures["cross_validation"] = crossed[1]
             positions = np.flatnonzero(held.crossed)
             answered["cross_validation"] = positions, crossed[0], self._reasons(positions)
-        metrics["ensemble"] = gains
+        metrics = EnsembleMetrics(**figures, ensemble=gains)
         facts = ensemble_facts(metadata, splits)
         card = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=facts)
         graph = onnx.load(path)
@@ -267,13 +274,13 @@ class _Ensembling:
                 parts={name: Scored(films.truth[where], values) for name, (where, values, _) in answered.items()},
                 mistakes=mistakes,
                 facts=facts,
-                faults=audit.get("faults", ()),
+                faults=[from_json(Fault, fault) for fault in audit.get("faults", ())],
                 notes=ensemble_notes(metadata, has_films=self.root is not None),
                 sections=[ensemble_section(metadata, metrics)],
             )
         )
         _open_folder(out)
-        write_model(out / "model.onnx", graph, dataclasses.replace(metadata, figures=metrics, model_card=card))
+        write_model(out / "model.onnx", graph, replace(metadata, figures=to_json(metrics), model_card=card))
         replace_file(out / "config.toml", ensemble_toml(metadata))
         write_splits(out / "splits.csv", films.rows, splits, films.groups)  # type: ignore[arg-type]
         if audit_path.exists():

@@ -42,7 +42,7 @@ from hilum.report.shortcuts import shortcuts_sections, summary_line
 from hilum.results import ResultFolder
 from hilum.run.classifier import Classifier
 
-__all__ = ["evaluate_model"]
+__all__ = ["EvaluateOptions", "evaluate_model"]
 
 _FOLDER = ResultFolder(
     of="evaluation",
@@ -55,6 +55,21 @@ _FOLDER = ResultFolder(
 
 
 Traits = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is asked for besides the figures.
+
+    Attributes:
+        mapping: Texts "Their name=Our finding", for findings that have another name in the data set.
+        overwrite: Whether earlier results in the folder are replaced.
+        shortcuts: Whether the model's shortcuts are measured too, into shortcuts.json and the report.
+    """
+
+    mapping: Sequence[str] = ()
+    overwrite: bool = False
+    shortcuts: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +117,7 @@ def evaluate_model(
     data: Path,
     out: Path,
     *,
-    mapping: Sequence[str] = (),
-    overwrite: bool = False,
-    shortcuts: bool = False,
+    options: EvaluateOptions = EvaluateOptions(),
     console: Console | None = None,
 ) -> tuple[EvaluationMetrics, int]:
     """Judge a model file on a data set and leave metrics.json, predictions.csv, splits.csv and report.html in a folder.
@@ -113,9 +126,7 @@ def evaluate_model(
         model: The model file.
         data: A data set; its test part is judged where it has one, else all of it.
         out: The folder for the results.
-        mapping: Texts "Their name=Our finding", for findings that the data set calls otherwise.
-        overwrite: Whether earlier results there are replaced.
-        shortcuts: Whether the model's shortcuts are measured too, into shortcuts.json and the report.
+        options: What else is asked for.
         console: Where messages and progress go; nowhere by default.
 
     Returns:
@@ -125,12 +136,12 @@ def evaluate_model(
         InputError: The data set cannot be used, or the results cannot be written.
         ModelFileError: The model file cannot be used.
     """
-    console = console or Console()
+    console, shortcuts = console or Console(), options.shortcuts
     if os.path.lexists(out / ".work"):
         raise InputError(f"`{out}` holds an unfinished training run; it was not touched.", fix="Choose another folder.")
-    _FOLDER.check(out, overwrite=overwrite, reads=(model, *(() if data.is_dir() else (data,))))
+    _FOLDER.check(out, overwrite=options.overwrite, reads=(model, *(() if data.is_dir() else (data,))))
     classifier = Classifier(model)
-    dataset = rename_findings(read_dataset(data, min_findings=1), mapping, classifier.findings)
+    dataset = rename_findings(read_dataset(data, min_findings=1), options.mapping, classifier.findings)
     scan, traits = _read(dataset, group_columns(data) if shortcuts else None, console)
     try:
         out.mkdir(parents=True, exist_ok=True)

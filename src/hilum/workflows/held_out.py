@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hilum.console import count_of
 from hilum.data.sources import HeldSource
-from hilum.judge.external.sources import source_facts
+from hilum.judge.external.sources import SourceFacts, source_facts
+from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import LabelledPredictions, figures_of
 from hilum.train.run_networks import NetworkPlan, RunNetworks
@@ -46,7 +46,7 @@ class JudgedSource:
 
     source: str
     figures: Performance | None
-    facts: Mapping[str, Any]
+    facts: SourceFacts
     predictions: LabelledPredictions | None
 
 
@@ -84,7 +84,7 @@ def cross_validate(networks: RunNetworks, folds: np.ndarray, seen: np.ndarray) -
         findings,
         operating_thresholds={name: float(np.mean([one[name] for one in thresholds])) for name in findings},
         groups=groups[np.concatenate(positions)],
-        seed=networks.config.seed,
+        bootstrap=Bootstrap(seed=networks.config.seed),
     )
     return CrossValidated(together, figures)
 
@@ -101,7 +101,7 @@ def judge_sources(networks: RunNetworks, sources: Sequence[HeldSource]) -> list[
 
 def _judge_source(networks: RunNetworks, held: HeldSource, number: int) -> JudgedSource:
     if held.reason:
-        return JudgedSource(held.source, None, {"notes": [f"It was not judged: {held.reason}."]}, None)
+        return JudgedSource(held.source, None, SourceFacts((f"It was not judged: {held.reason}.",)), None)
     networks.console.say(f"Holding out the source {held.source}, {count_of(int(held.held.sum()), 'film')}.")
     shift, groups = _SOURCE_SHIFT + number, networks.prepared.scan.groups
     validation = networks.draw_validation(np.flatnonzero(held.rest), shift)

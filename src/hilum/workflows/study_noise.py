@@ -8,6 +8,7 @@ continues.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ class NoiseStudy:
         groups = self._truth("in_house")[1]
         external = self._conditions("external", method.name, heads) if "external" in self._films else None
         return MethodRow(
-            **{name: getattr(quality, name) for name in quality},
+            **{field.name: getattr(quality, field.name) for field in dataclasses.fields(quality)},
             name=method.name,
             title=method.title,
             settings=method.settings,

@@ -25,15 +25,15 @@ from hilum.console import Console, count_of
 from hilum.data.sources import HeldSource, hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
 from hilum.errors import HilumError, InputError
-from hilum.figures import Figures, json_file_text, left_out_if_none
+from hilum.figures import json_file_text, to_json
 from hilum.files import replace_file
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.audit.audit import audit_films, count_films
 from hilum.judge.audit.check import AuditData, Fault
 from hilum.judge.audit.traits import FilmTraits, TraitCollector
 from hilum.judge.calibration import calibration_words
+from hilum.judge.external.sources import RunMetrics
 from hilum.judge.history import count_epochs, kept_words
-from hilum.judge.metrics import Performance
 from hilum.judge.predictions import LabelledPredictions, figures_of
 from hilum.report.answers import answers_section, sets_fact
 from hilum.report.audit_table import verdict_words
@@ -58,7 +58,6 @@ __all__ = [
     "JudgedRun",
     "ReadFilms",
     "Run",
-    "RunMetrics",
     "Split",
     "audit_run",
     "history_csv",
@@ -102,27 +101,6 @@ class Split:
     splits: np.ndarray
     folds: np.ndarray
     sources: Sequence[HeldSource]
-
-
-@dataclass(frozen=True)
-class RunMetrics(Figures):
-    """What metrics.json holds of a run.
-
-    Attributes:
-        test: The figures of all test films.
-        test_clean: The figures of the test films that have no twin and no film of the same patient among the others.
-        validation: The figures of the validation films.
-        cross_validation: The figures of the training films, by cross-validation; None where there was none.
-        leave_one_source_out: The figures of each source held out; None for a source that could not be judged.
-        left_out_sources: What else there is to say of each source held out.
-    """
-
-    test: Performance
-    test_clean: Performance
-    validation: Performance
-    cross_validation: Performance | None = None
-    leave_one_source_out: Mapping[str, Performance | None] | None = left_out_if_none()
-    left_out_sources: Mapping[str, Any] | None = left_out_if_none()
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,7 +305,7 @@ def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judg
     facts = _facts(networks, split, metadata)
     plain = json.loads(metadata.to_json())
     card = model_card_text(metadata=plain, metrics=metrics, facts=facts, faults=faults)
-    write_metadata(out / "model.onnx", dataclasses.replace(metadata, figures=metrics, model_card=card))
+    write_metadata(out / "model.onnx", dataclasses.replace(metadata, figures=to_json(metrics), model_card=card))
     claim = ClaimFacts(
         metadata=plain,
         metrics=metrics,

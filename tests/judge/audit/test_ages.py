@@ -44,7 +44,7 @@ def test_children_of_one_class_and_adults_of_the_other_are_an_error(tmp_path: Pa
     scan = scanned(tmp_path, write_film, lambda _, finding: "4" if finding == "Normal" else "051Y")
     figures = confound_of(scan)
     assert figures is not None
-    assert figures["table"] == {"child": {"Normal": 9, "Covid-19": 0}, "adult": {"Normal": 0, "Covid-19": 9}}
+    assert figures.table == {"child": {"Normal": 9, "Covid-19": 0}, "adult": {"Normal": 0, "Covid-19": 9}}
     fault = age_fault(figures)
     assert fault is not None
     assert (fault.kind, fault.severity) == ("age-confound", "error")

@@ -32,7 +32,7 @@ def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: P
     scores = score_trivial_models(looked_at(plant_set(tmp_path / "set")))
     assert faults_by(scores) == []
     assert set(scores) == {model.name for model in TRIVIAL_MODELS}
-    assert all(score["cross_validation"].excess < 0.1 for score in scores.values())
+    assert all(score.cross_validation.excess < 0.1 for score in scores.values())
 
 
 @pytest.mark.slow
@@ -42,8 +42,8 @@ def test_a_sound_set_of_phantoms_has_no_fault_though_its_thumbnails_tell_much(tm
     scores = score_trivial_models(looked_at(data))
     assert scores["thumbnail_8"].cross_validation.excess > 0.1  # a dense lobe is dense in 8x8 pixels too
     assert faults_by(scores) == []
-    assert scores["thumbnail_8"]["test"]["n"] == 18
-    assert scores["thumbnail_8"]["test"]["chance"] == pytest.approx(1 / 3)
+    assert scores["thumbnail_8"].test.n == 18
+    assert scores["thumbnail_8"].test.chance == pytest.approx(1 / 3)
 
 
 def test_a_letter_in_the_corner_of_one_class_is_found(tmp_path: Path, plant_set: PlantSet) -> None:
@@ -75,7 +75,7 @@ def test_twins_are_never_learnt_from_and_asked_at_once(tmp_path: Path, plant_set
         for copy in range(3):
             (film.parent / f"{film.stem}-{copy}.png").write_bytes(film.read_bytes())
     scores = score_trivial_models(looked_at(data))
-    assert scores["thumbnail_16"]["cross_validation"]["accuracy"]["value"] < 0.7
+    assert scores["thumbnail_16"].cross_validation.accuracy.value < 0.7
     assert faults_by(scores) == []
 
 
@@ -83,7 +83,7 @@ def test_too_few_films_give_no_figure(tmp_path: Path, write_film: Callable[..., 
     write_film(tmp_path / "set" / "Normal" / "a.png", seed=1)
     write_film(tmp_path / "set" / "Covid" / "b.png", seed=2)
     scores = score_trivial_models(looked_at(tmp_path / "set"))
-    assert all(score["cross_validation"] is None and score["test"] is None for score in scores.values())
+    assert all(score.cross_validation is None and score.test is None for score in scores.values())
     assert faults_by(scores) == []
     data = AuditData(looked_at(tmp_path / "set").scan, ("train", "train"), figures=AuditFigures(trivial_models=scores))
     assert all("too few films" in check.needs[1](data) for check in CHECKS)
@@ -95,7 +95,7 @@ def test_what_a_machine_is_fitted_on_is_bounded(
 ) -> None:
     monkeypatch.setattr("hilum.judge.audit.trivial_scores.MAX_FITTED", 30)
     scores = score_trivial_models(looked_at(plant_set(tmp_path / "set", tilt)))
-    assert scores["border_only"]["num_fitted"] == 30
+    assert scores["border_only"].num_fitted == 30
     message = next(fault for fault in faults_by(scores) if fault.kind == "border-only").message
     assert "It learned from 30 films at a time." in message
 
@@ -124,11 +124,11 @@ def test_a_thumbnail_is_held_against_films_only_where_their_rim_tells_too(
 def test_the_seed_set_gives_the_figures_that_are_known_of_it(hilum_data: Path) -> None:
     """8x8 pixels 61 or 62 of 66, the blacked-out centre 55 of 66; measured independently before."""
     scores = score_trivial_models(looked_at(hilum_data / "covid19-image-dataset"))
-    right = {name: round(66 * score["test"]["accuracy"]["value"]) for name, score in scores.items()}
+    right = {name: round(66 * score.test.accuracy.value) for name, score in scores.items()}
     assert right["thumbnail_8"] in {61, 62}
     assert right["center_blacked"] == 55
-    assert 0.9 < scores["thumbnail_16"]["cross_validation"]["accuracy"]["value"] < 0.96  # with patients kept together
-    assert scores["center_blacked"]["cross_validation"]["accuracy"]["value"] == pytest.approx(0.885, abs=0.02)
+    assert 0.9 < scores["thumbnail_16"].cross_validation.accuracy.value < 0.96  # with patients kept together
+    assert scores["center_blacked"].cross_validation.accuracy.value == pytest.approx(0.885, abs=0.02)
     assert {fault.kind for fault in faults_by(scores)} == {
         "thumbnail",
         "center-blacked",

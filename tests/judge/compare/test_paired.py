@@ -9,7 +9,7 @@ import pytest
 
 from hilum.errors import InputError
 from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference, mcnemar
-from hilum.judge.intervals import Interval
+from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
 
 
@@ -69,8 +69,8 @@ def test_delong_is_the_variance_of_counted_pairs() -> None:
         pytest.approx(area(positive, scores[1])),
     )
     difference = result.second - result.first
-    assert result.difference["value"] == pytest.approx(difference)
-    assert result.difference["high"] == pytest.approx(difference + 1.959964 * error)
+    assert result.difference.value == pytest.approx(difference)
+    assert result.difference.high == pytest.approx(difference + 1.959964 * error)
     assert result.p_value == pytest.approx(math.erfc(abs(difference) / error / math.sqrt(2)))
 
 
@@ -94,12 +94,12 @@ def test_delong_agrees_with_a_bootstrap_of_groups(num_findings: int, films_a_gro
             for k in range(num_findings)
         ]
         drawn.append(np.mean(difference))
-    error = (result.difference["high"] - result.difference["low"]) / (2 * 1.959964)  # type: ignore[operator]
+    error = (result.difference.high - result.difference.low) / (2 * 1.959964)  # type: ignore[operator]
     assert error == pytest.approx(np.std(drawn), rel=0.12)
     if films_a_group == 3:  # as if each film stood for itself: too sure
         alone = delong(positive, first, second)
         assert alone is not None
-        assert (alone.difference["high"] - alone.difference["low"]) / (2 * 1.959964) < 0.85 * error  # type: ignore[operator]
+        assert (alone.difference.high - alone.difference.low) / (2 * 1.959964) < 0.85 * error  # type: ignore[operator]
 
 
 def test_delong_claims_nothing_where_it_cannot() -> None:
@@ -120,18 +120,24 @@ def test_differences_are_those_of_the_figures() -> None:
     answers = [np.where(rng.random(60) < right, truth, rng.integers(3, size=60)) for right in (0.6, 0.9)]
     names = ["a", "b", "c", "d"]  # nobody has or answers d
     figures = [
-        performance(truth, np.eye(4)[one], names, operating_thresholds=dict.fromkeys(names, 0.5), num_resamples=0)
+        performance(
+            truth,
+            np.eye(4)[one],
+            names,
+            operating_thresholds=dict.fromkeys(names, 0.5),
+            bootstrap=Bootstrap(num_resamples=0),
+        )
         for one in answers
     ]
     right = [one == truth for one in answers]
     accuracy = accuracy_difference(*right, np.arange(60))
     macro_f1 = macro_f1_difference(truth, *answers, np.arange(60))
     for name, interval in (("accuracy", accuracy), ("macro_f1", macro_f1)):
-        expected = figures[1][name]["value"] - figures[0][name]["value"]
-        assert interval["value"] == pytest.approx(expected)
-        assert 0 < interval["low"] < expected < interval["high"]  # type: ignore[operator]
+        expected = getattr(figures[1], name).value - getattr(figures[0], name).value
+        assert interval.value == pytest.approx(expected)
+        assert 0 < interval.low < expected < interval.high  # type: ignore[operator]
     error = np.std(right[1].astype(float) - right[0].astype(float)) / math.sqrt(60)
-    assert accuracy["high"] - accuracy["low"] == pytest.approx(2 * 1.96 * error, rel=0.15)  # type: ignore[operator]
+    assert accuracy.high - accuracy.low == pytest.approx(2 * 1.96 * error, rel=0.15)  # type: ignore[operator]
 
 
 def test_copies_of_films_make_nothing_surer() -> None:
@@ -145,9 +151,9 @@ def test_copies_of_films_make_nothing_surer() -> None:
 def test_equal_answers_are_not_proof_of_equality() -> None:
     right = np.ones(20, bool)
     interval = accuracy_difference(right, right, np.arange(20))
-    assert interval["value"] == 0
-    assert interval["high"] == -interval["low"] == pytest.approx(0.161, abs=0.001)  # type: ignore[operator]
-    assert accuracy_difference([], [], [])["value"] is None
+    assert interval.value == 0
+    assert interval.high == -interval.low == pytest.approx(0.161, abs=0.001)  # type: ignore[operator]
+    assert accuracy_difference([], [], []).value is None
 
 
 def test_different_films_are_refused() -> None:

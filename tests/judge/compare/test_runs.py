@@ -15,6 +15,7 @@ from hilum.data.judged import read_judged
 from hilum.errors import InputError
 from hilum.judge.compare.paired import DiscordantFilms
 from hilum.judge.compare.runs import Counts
+from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import performance
 from hilum.workflows.compare import compare_runs
 
@@ -60,30 +61,30 @@ def films(num: int, wrong: int = 0) -> dict[str, bool]:
 def test_a_planted_difference_is_found_and_named(tmp_path: Path) -> None:
     worse, better = write_run(tmp_path / "old", films(60, 20)), write_run(tmp_path / "new", films(60, 2))
     result = compare_runs(worse, better)
-    part = result["parts"]["test"]
-    assert part["told_apart"]
-    assert part["mcnemar"] == DiscordantFilms(0, 18, pytest.approx(2**-17), True)
-    assert part["accuracy"]["difference"]["value"] == pytest.approx(18 / 60)
-    assert part["verdict"].startswith("new is better than old on these 60 films: right on 58 against 40 (30.0 points, ")
-    assert "new has the higher AUROC, by" in part["verdict"]
-    assert result["verdict"] == f"Test as given: {part['verdict']}"
-    turned = compare_runs(better, worse)["parts"]["test"]
-    assert turned["verdict"].startswith("new is better than old")
-    assert turned["accuracy"]["difference"]["value"] == pytest.approx(-18 / 60)
+    part = result.parts["test"]
+    assert part.told_apart
+    assert part.mcnemar == DiscordantFilms(0, 18, pytest.approx(2**-17), True)
+    assert part.accuracy.difference.value == pytest.approx(18 / 60)
+    assert part.verdict.startswith("new is better than old on these 60 films: right on 58 against 40 (30.0 points, ")
+    assert "new has the higher AUROC, by" in part.verdict
+    assert result.verdict == f"Test as given: {part.verdict}"
+    turned = compare_runs(better, worse).parts["test"]
+    assert turned.verdict.startswith("new is better than old")
+    assert turned.accuracy.difference.value == pytest.approx(-18 / 60)
 
 
 def test_a_few_films_are_no_difference(tmp_path: Path) -> None:
     """Five films more of five that differ: the bootstrap's interval leaves zero out, McNemar's test does not."""
     first, second = write_run(tmp_path / "a", films(66, 6)), write_run(tmp_path / "b", films(66, 1))
-    part = compare_runs(first, second)["parts"]["test"]
-    assert part["accuracy"]["difference"]["low"] > 0
-    assert not part["told_apart"]
-    assert part["verdict"].startswith("a and b are not told apart by these 66 films: right on 60 and 65")
+    part = compare_runs(first, second).parts["test"]
+    assert part.accuracy.difference.low > 0
+    assert not part.told_apart
+    assert part.verdict.startswith("a and b are not told apart by these 66 films: right on 60 and 65")
 
 
 def test_figures_are_those_of_the_runs(tmp_path: Path) -> None:
     first, second = write_run(tmp_path / "a", films(41, 9)), write_run(tmp_path / "b", films(41, 4))
-    part = compare_runs(first, second)["parts"]["test"]
+    part = compare_runs(first, second).parts["test"]
     for folder, side in ((first, "first"), (second, "second")):
         rows = read_judged(folder).parts["test"].values()
         figures = performance(
@@ -91,22 +92,22 @@ def test_figures_are_those_of_the_runs(tmp_path: Path) -> None:
             np.array([[float(row[f"probability_{name}"]) for name in FINDINGS] for row in rows]),
             FINDINGS,
             operating_thresholds=dict.fromkeys(FINDINGS, 0.5),
-            num_resamples=0,
+            bootstrap=Bootstrap(num_resamples=0),
         )
         for name in ("accuracy", "macro_f1", "auroc_macro"):
-            assert part[name][side] == pytest.approx(figures[name]["value"]), name
-        auroc = part["per_finding"]["Covid-19"]["auroc"]
-        assert auroc[side] == pytest.approx(figures["per_finding"]["Covid-19"]["auroc"]["value"])
-    assert part["per_finding"]["Covid-19"]["n"] == 20
+            assert getattr(getattr(part, name), side) == pytest.approx(getattr(figures, name).value), name
+        auroc = part.per_finding["Covid-19"].auroc
+        assert getattr(auroc, side) == pytest.approx(figures.per_finding["Covid-19"].auroc.value)
+    assert part.per_finding["Covid-19"].n == 20
 
 
 def test_only_common_films_count_and_the_rest_is_counted(tmp_path: Path) -> None:
     more = films(30) | {"99 Normal": False}
     result = compare_runs(write_run(tmp_path / "a", more), write_run(tmp_path / "b", films(40)))
-    part = result["parts"]["test"]
-    assert (part["n"], part["only_in"]) == (30, Counts(1, 10))
-    assert part["right"] == Counts(30, 30)  # the wrong answer is on a film that is not common
-    assert "a has no splits.csv: its clean test films and groups are not known." in result["notes"]
+    part = result.parts["test"]
+    assert (part.n, part.only_in) == (30, Counts(1, 10))
+    assert part.right == Counts(30, 30)  # the wrong answer is on a film that is not common
+    assert "a has no splits.csv: its clean test films and groups are not known." in result.notes
 
 
 def test_clean_films_are_clean_for_both(tmp_path: Path) -> None:
@@ -115,27 +116,27 @@ def test_clean_films_are_clean_for_both(tmp_path: Path) -> None:
     twins = alone | {"1 Covid-19": 0}  # the first two are one picture
     first = write_run(tmp_path / "a", paths, groups=twins, train={"t": 4})  # 4 has a twin in train
     second = write_run(tmp_path / "b", paths, groups=alone, trained_on=["7 Covid-19"])  # 7 was trained on
-    parts = compare_runs(first, second)["parts"]
+    parts = compare_runs(first, second).parts
     assert list(parts) == ["test_clean", "test"]
-    assert (parts["test"]["n"], parts["test"]["num_groups"]) == (10, 9)
-    assert parts["test_clean"]["n"] == 8
+    assert (parts["test"].n, parts["test"].num_groups) == (10, 9)
+    assert parts["test_clean"].n == 8
     assert read_judged(second).clean == frozenset(paths) - {"7 Covid-19"}
 
 
 def test_validation_is_flattering_and_said_so(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, films(12), part="validation") for name in "ab"]
-    part = compare_runs(*runs)["parts"]["validation"]
-    assert part["flattering"]
-    assert "flatter both" in part["verdict"]
-    assert not part["told_apart"]
+    part = compare_runs(*runs).parts["validation"]
+    assert part.flattering
+    assert "flatter both" in part.verdict
+    assert not part.told_apart
 
 
 def test_other_findings_are_said(tmp_path: Path) -> None:
     first = write_run(tmp_path / "a", films(20, 2))
     second = write_run(tmp_path / "b", films(20, 4), findings=("Covid-19", "Normal", "Viral Pneumonia"))
     result = compare_runs(first, second)
-    assert "The models know different findings" in result["notes"][0]
-    assert set(result["parts"]["test"]["per_finding"]) == set(FINDINGS)
+    assert "The models know different findings" in result.notes[0]
+    assert set(result.parts["test"].per_finding) == set(FINDINGS)
 
 
 def test_other_labels_are_an_error(tmp_path: Path) -> None:

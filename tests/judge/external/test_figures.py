@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from hilum.data.folder import Dataset, FilmRecord, read_dataset
 from hilum.errors import InputError
+from hilum.figures import to_json
 from hilum.judge.external.figures import (
     JudgedPart,
     in_house_comparison,
@@ -19,7 +19,9 @@ from hilum.judge.external.figures import (
     rename_findings,
     unknown_figures,
 )
-from hilum.judge.metrics import performance
+from hilum.judge.intervals import Bootstrap
+from hilum.judge.metrics import Performance, performance
+from hilum.judge.parts import Metrics
 from hilum.run.answer import Answer, Reason
 
 KNOWN = ("Normal", "Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
@@ -103,11 +105,11 @@ def test_answers_to_unknown_findings_are_counted() -> None:
     ]
     figures = unknown_figures(records_of("Effusion", "Effusion", "Effusion", "Fracture"), answers)
     assert list(figures) == ["Effusion", "Fracture"]
-    assert figures["Effusion"]["answers"] == {"Covid-19": 2, "Normal": 1}
-    assert (figures["Effusion"]["n"], figures["Effusion"]["accepted"]) == (3, 2)
-    assert figures["Effusion"]["single_finding"]["value"] == pytest.approx(1 / 3)  # sure, and not refused
-    assert figures["Fracture"]["single_finding"]["value"] == 1.0
-    assert figures["Fracture"]["single_finding"]["low"] < 0.5
+    assert figures["Effusion"].answers == {"Covid-19": 2, "Normal": 1}
+    assert (figures["Effusion"].n, figures["Effusion"].accepted) == (3, 2)
+    assert figures["Effusion"].single_finding.value == pytest.approx(1 / 3)  # sure, and not refused
+    assert figures["Fracture"].single_finding.value == 1.0
+    assert figures["Fracture"].single_finding.low < 0.5
     assert unknown_figures([], []) == {}
 
 
@@ -124,11 +126,11 @@ def test_pneumonia_not_stated_counts_for_the_sum_of_its_kinds() -> None:
     ]
     figures = pneumonia_figures(records, answers, KNOWN, np.arange(6))
     assert figures is not None
-    assert figures["kinds"] == ("Viral Pneumonia", "Bacterial Pneumonia")
-    assert (figures["pneumonia"], figures["normal"]) == (3, 2)
-    assert figures["sensitivity"]["value"] == pytest.approx(2 / 3)
-    assert figures["specificity"]["value"] == pytest.approx(1 / 2)
-    assert figures["auroc"]["value"] == pytest.approx(4 / 6)  # sums .1 .7 against .6 .4 1
+    assert figures.kinds == ("Viral Pneumonia", "Bacterial Pneumonia")
+    assert (figures.pneumonia, figures.normal) == (3, 2)
+    assert figures.sensitivity.value == pytest.approx(2 / 3)
+    assert figures.specificity.value == pytest.approx(1 / 2)
+    assert figures.auroc.value == pytest.approx(4 / 6)  # sums .1 .7 against .6 .4 1
 
 
 def test_the_question_is_asked_only_where_it_arises() -> None:
@@ -140,52 +142,59 @@ def test_the_question_is_asked_only_where_it_arises() -> None:
     assert pneumonia_figures(records_of("Viral Pneumonia", "Normal"), answers, KNOWN, np.arange(2)) is None
     alone = pneumonia_figures(unstated[:1], answers[:1], KNOWN, np.arange(1))
     assert alone is not None
-    assert (alone["sensitivity"]["value"], alone["specificity"]["value"], alone["auroc"]["value"]) == (1.0, None, None)
+    assert (alone.sensitivity.value, alone.specificity.value, alone.auroc.value) == (1.0, None, None)
 
 
 # --- in house and here ----------------------------------------------------------------------------------------------
 
 
-def figures(num: int, wrong: int, findings: int = 3) -> dict[str, Any]:
+NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))
+
+
+def figures(num: int, wrong: int, findings: int = 3) -> Performance:
     truth = np.arange(num) % findings
     answers = np.where(np.arange(num) < wrong, (truth + 1) % findings, truth)
     names = KNOWN[:3]
     probabilities = 0.1 + 0.7 * np.eye(3)[answers]
-    return performance(truth, probabilities, names, operating_thresholds=dict.fromkeys(names, 0.5), num_resamples=200)
+    return performance(
+        truth,
+        probabilities,
+        names,
+        operating_thresholds=dict.fromkeys(names, 0.5),
+        bootstrap=Bootstrap(num_resamples=200),
+    )
 
 
 def test_the_fall_is_reported_with_its_interval() -> None:
     compared = in_house_comparison(
-        {"test": figures(66, 2), "validation": figures(20, 0)}, {"test_clean": figures(300, 90)}
+        to_json({"test": figures(66, 2), "validation": figures(20, 0)}), Metrics(NONE, figures(300, 90))
     )
     assert compared is not None
-    assert compared["in_house"] == JudgedPart("test", 66)
-    assert compared["here"] == JudgedPart("test_clean", 300)
-    assert compared["lacking"] == ()
-    row = compared["figures"]["accuracy"]
-    assert row["change"]["value"] == pytest.approx(210 / 300 - 64 / 66)
+    assert compared.in_house == JudgedPart("test", 66)
+    assert compared.here == JudgedPart("test_clean", 300)
+    assert compared.lacking == ()
+    row = compared.figures["accuracy"]
+    assert row.change.value == pytest.approx(210 / 300 - 64 / 66)
     # Newcombe's interval of a difference of proportions, from Wilson's limits by hand.
-    assert row["change"]["low"] == pytest.approx(
-        row["change"]["value"] - np.hypot(0.7 - row["here"]["low"], row["in_house"]["high"] - 64 / 66)
-    )
-    assert row["change"]["low"] < row["change"]["value"] < row["change"]["high"] < 0
-    assert set(compared["figures"]) == {"accuracy", "recall_mean", "auroc_macro"}
-    assert compared["per_finding"]["Covid-19"]["auroc"]["change"]["value"] < 0
+    assert row.change.low == pytest.approx(row.change.value - np.hypot(0.7 - row.here.low, row.in_house.high - 64 / 66))
+    assert row.change.low < row.change.value < row.change.high < 0
+    assert set(compared.figures) == {"accuracy", "recall_mean", "auroc_macro"}
+    assert compared.per_finding["Covid-19"]["auroc"].change.value < 0
 
 
 def test_lacking_findings_leave_what_can_be_compared() -> None:
     house, here = figures(60, 6), figures(40, 10, findings=2)
-    compared = in_house_comparison({"test_clean": house}, {"test": here})
+    compared = in_house_comparison(to_json({"test_clean": house}), Metrics(here, NONE))
     assert compared is not None
-    assert compared["lacking"] == ("Viral Pneumonia",)
-    assert set(compared["per_finding"]) == {"Normal", "Covid-19"}
-    assert "auroc_macro" not in compared["figures"]
-    recall = compared["figures"]["recall_mean"]["in_house"]
-    recalls = [house["per_finding"][name]["recall"] for name in ("Normal", "Covid-19")]
-    assert recall["value"] == pytest.approx(np.mean([one["value"] for one in recalls]))
-    assert np.mean([one["low"] for one in recalls]) < recall["low"] < recall["value"]  # narrower than either
+    assert compared.lacking == ("Viral Pneumonia",)
+    assert set(compared.per_finding) == {"Normal", "Covid-19"}
+    assert "auroc_macro" not in compared.figures
+    recall = compared.figures["recall_mean"].in_house
+    recalls = [house.per_finding[name].recall for name in ("Normal", "Covid-19")]
+    assert recall.value == pytest.approx(np.mean([one.value for one in recalls]))
+    assert np.mean([one.low for one in recalls]) < recall.low < recall.value  # narrower than either
 
 
 def test_without_figures_there_is_nothing_to_compare() -> None:
-    assert in_house_comparison({}, {"test": figures(6, 0)}) is None
-    assert in_house_comparison({"test": figures(6, 0)}, {"test": None}) is None
+    assert in_house_comparison({}, Metrics(figures(6, 0), NONE)) is None
+    assert in_house_comparison(to_json({"test": figures(6, 0)}), Metrics(NONE, NONE)) is None

@@ -8,6 +8,7 @@ import numpy as np
 
 from hilum.data.folder import FilmRecord
 from hilum.judge.external.sources import source_facts
+from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import performance
 from hilum.judge.predictions import LabelledPredictions
 from hilum.run.answer import Answer
@@ -18,7 +19,11 @@ def figures(findings: list[str], num: int, wrong: int) -> dict[str, Any]:
     answers = np.where(np.arange(num) < wrong, 1 - truth, truth)
     probabilities = 0.1 + 0.7 * np.eye(len(findings))[answers]
     return performance(
-        truth, probabilities, findings, operating_thresholds=dict.fromkeys(findings, 0.5), num_resamples=50
+        truth,
+        probabilities,
+        findings,
+        operating_thresholds=dict.fromkeys(findings, 0.5),
+        bootstrap=Bootstrap(num_resamples=50),
     )
 
 
@@ -44,10 +49,10 @@ def test_facts_tell_what_either_side_lacks() -> None:
         return LabelledPredictions(records, tuple(probabilities), truth, empty, empty, (answer,) * len(findings))
 
     facts = source_facts(verdicts("Normal", "Normal"), verdicts("Pneumonia (type not stated)"), np.arange(3))
-    assert facts["notes"] == (
+    assert facts.notes == (
         "It has no film of Covid-19, Viral Pneumonia.",
         "The other sources do not teach Pneumonia (type not stated): 1 film counts in no figure.",
     )
-    assert facts["unknown_findings"]["Pneumonia (type not stated)"]["answers"] == {"Covid-19": 1}
-    assert facts["pneumonia"]["normal"] == 2
-    assert source_facts(verdicts("Normal", "Covid-19", "Viral Pneumonia"), verdicts(), np.arange(3))["notes"] == ()
+    assert facts.unknown_findings["Pneumonia (type not stated)"].answers == {"Covid-19": 1}
+    assert facts.pneumonia.normal == 2
+    assert source_facts(verdicts("Normal", "Covid-19", "Viral Pneumonia"), verdicts(), np.arange(3)).notes == ()

@@ -36,13 +36,13 @@ def test_maps_inside_outside_and_even(radiograph: Radiograph) -> None:
 def test_mass_is_told_by_answer_and_by_finding() -> None:
     shares = np.array([[0.8, 0.3], [0.6, 0.3], [0.1, 0.2], [np.nan, 0.2]])
     found = score_mass(shares, np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]), np.arange(4), ("A", "B"))
-    assert found["all"]["n"] == 3
-    assert found["all"]["in_lungs"]["value"] == pytest.approx(0.5)
-    assert found["right"]["in_lungs"]["value"] == pytest.approx(0.7)
-    assert found["wrong"]["excess"]["value"] == pytest.approx(-0.1)
-    assert found["per_finding"]["A"]["n"] == 2
-    assert found["per_finding"]["A"]["even"]["value"] == pytest.approx(0.25)
-    assert found["per_finding"]["B"]["in_lungs"]["value"] == pytest.approx(0.6)
+    assert found.all.n == 3
+    assert found.all.in_lungs.value == pytest.approx(0.5)
+    assert found.right.in_lungs.value == pytest.approx(0.7)
+    assert found.wrong.excess.value == pytest.approx(-0.1)
+    assert found.per_finding["A"].n == 2
+    assert found.per_finding["A"].even.value == pytest.approx(0.25)
+    assert found.per_finding["B"].in_lungs.value == pytest.approx(0.6)
 
 
 def test_a_true_map_beats_chance_and_centre_and_a_false_one_does_not(
@@ -59,16 +59,16 @@ def test_a_true_map_beats_chance_and_centre_and_a_false_one_does_not(
     found = score_orders(np.stack(true), np.arange(len(paths)))
     for kind in ("deletion", "insertion"):
         for baseline in ("centre", "random"):
-            assert found[kind]["gain"][baseline]["low"] > 0, (kind, baseline)
-        curve = found[kind]["curves"]["heatmap"]
+            assert getattr(found, kind).gain[baseline].low > 0, (kind, baseline)
+        curve = getattr(found, kind).curves["heatmap"]
         assert len(curve) == len(FRACTIONS) == 13
-        assert found[kind]["area"]["heatmap"]["value"] == pytest.approx(np.trapezoid(curve, FRACTIONS))
-    assert found["deletion"]["curves"]["heatmap"][0] == found["insertion"]["curves"]["random"][-1]  # the whole film
-    assert found["deletion"]["curves"]["heatmap"][1] < 0.1
-    assert found["insertion"]["curves"]["heatmap"][1] > 0.9
+        assert getattr(found, kind).area["heatmap"].value == pytest.approx(np.trapezoid(curve, FRACTIONS))
+    assert found.deletion.curves["heatmap"][0] == found.insertion.curves["random"][-1]  # the whole film
+    assert found.deletion.curves["heatmap"][1] < 0.1
+    assert found.insertion.curves["heatmap"][1] > 0.9
     wrong = score_orders(np.stack(false), np.arange(len(paths)))
-    assert wrong["deletion"]["gain"]["random"]["high"] < 0
-    assert wrong["insertion"]["gain"]["random"]["high"] < 0
+    assert wrong.deletion.gain["random"].high < 0
+    assert wrong.insertion.gain["random"].high < 0
 
 
 def test_the_same_seed_gives_the_same_curves(tiny_model: Path, tmp_path: Path, write_film: Callable[..., Path]) -> None:

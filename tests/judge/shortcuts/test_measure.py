@@ -46,13 +46,13 @@ def corner(
 
 def test_a_planted_marker_is_the_headline(corner: tuple[Path, Shortcuts]) -> None:
     figures = corner[1].figures
-    assert figures["excess_over_border"]["value"] == 0
-    assert figures["excess_over_border"]["high"] < 0.3
-    assert figures["cues"]["lungs_hidden"]["accuracy"]["value"] == 1
-    assert figures["chance"]["accuracy"] == 0.5
-    assert figures["heatmap"]["per_finding"]["Covid-19"]["in_lungs"]["high"] < 0.05
-    assert figures["order"]["deletion"]["gain"]["random"]["value"] > 0
-    assert figures["lung_in_border"]["value"] < 0.3
+    assert figures.excess_over_border.value == 0
+    assert figures.excess_over_border.high < 0.3
+    assert figures.cues["lungs_hidden"].accuracy.value == 1
+    assert figures.chance.accuracy == 0.5
+    assert figures.heatmap.per_finding["Covid-19"].in_lungs.high < 0.05
+    assert figures.order.deletion.gain["random"].value > 0
+    assert figures.lung_in_border.value < 0.3
 
 
 def test_a_model_of_the_lungs_has_its_score_from_them(
@@ -60,11 +60,11 @@ def test_a_model_of_the_lungs_has_its_score_from_them(
 ) -> None:
     cells = [(row, column) for row in (2, 3, 4) for column in (2, 5)]
     figures = looked_for(looking_model(tmp_path / "m.onnx", cells, 0.3), marked_films).figures
-    assert figures["excess_over_border"]["value"] == 0.5
-    assert figures["excess_over_border"]["low"] > 0
-    heat = figures["heatmap"]["per_finding"]["Covid-19"]
-    assert heat["in_lungs"]["value"] > 0.6
-    assert heat["excess"]["low"] > 0.2
+    assert figures.excess_over_border.value == 0.5
+    assert figures.excess_over_border.low > 0
+    heat = figures.heatmap.per_finding["Covid-19"]
+    assert heat.in_lungs.value > 0.6
+    assert heat.excess.low > 0.2
 
 
 def test_every_key_is_there_and_is_json(corner: tuple[Path, Shortcuts]) -> None:
@@ -84,7 +84,7 @@ def test_large_sets_are_sampled_by_the_seed(corner: tuple[Path, Shortcuts], mark
     assert one.figures == same.figures
     assert one.figures.films == FilmNumbers(judged=16, cues=5, robustness=2, faithfulness=1, sanity=1)
     assert [example.path for example in one.examples] != [example.path for example in other.examples]
-    assert one.figures["sanity"]["other_films"]["spearman"]["value"] is None  # there is no other film
+    assert one.figures.sanity.other_films.spearman.value is None  # there is no other film
 
 
 def test_examples_are_what_the_network_saw(corner: tuple[Path, Shortcuts], marked_films: Path) -> None:

@@ -48,12 +48,12 @@ def test_a_model_that_reads_a_marker_keeps_its_score_without_lungs(
 ) -> None:
     found = scores(looking_model(tmp_path / "m.onnx", CORNER, 0.67), marked_films)
     for key in ("whole", "lungs_hidden", "border_only", "lungs_blackened"):
-        assert found[key]["accuracy"]["value"] == 1, key
-    assert found["border_only"]["excess"]["value"] == 0
-    assert found["thumbnail_16"]["accuracy"]["value"] > 0.8
+        assert found[key].accuracy.value == 1, key
+    assert found["border_only"].excess.value == 0
+    assert found["thumbnail_16"].accuracy.value > 0.8
     for key in ("lungs_only", "centre_only"):
-        assert found[key]["accuracy"]["value"] == 0.5, key
-        assert found[key]["auroc_macro"]["value"] == 0.5, key
+        assert found[key].accuracy.value == 0.5, key
+        assert found[key].auroc_macro.value == 0.5, key
 
 
 def test_the_whole_film_is_shown_as_it_is_served_and_lungs_are_hidden_under_their_cover() -> None:
@@ -70,13 +70,13 @@ def test_a_model_that_reads_the_lungs_loses_it(
 ) -> None:
     found = scores(looking_model(tmp_path / "m.onnx", LUNGS, 0.3), marked_films)
     for key in ("whole", "lungs_only", "centre_only"):
-        assert found[key]["accuracy"]["value"] == 1, key
+        assert found[key].accuracy.value == 1, key
     for key in ("border_only", "border_only_blackened"):
-        assert found[key]["accuracy"]["value"] == 0.5, key
-    assert found["lungs_hidden"]["accuracy"]["value"] < 0.8
-    excess = found["border_only"]["excess"]
-    assert excess["value"] == 0.5
-    assert 0 < excess["low"] < 0.5 < excess["high"] < 1
+        assert found[key].accuracy.value == 0.5, key
+    assert found["lungs_hidden"].accuracy.value < 0.8
+    excess = found["border_only"].excess
+    assert excess.value == 0.5
+    assert 0 < excess.low < 0.5 < excess.high < 1
 
 
 def test_a_shift_that_all_films_share_hides_no_shortcut() -> None:
@@ -86,10 +86,10 @@ def test_a_shift_that_all_films_share_hides_no_shortcut() -> None:
     logits[:, :, 1] = np.where(truth == 1, 2.0, -2.0)[:, np.newaxis]
     logits[:, KEYS.index("border_only"), 1] -= 9
     found = score_cues(logits, truth, np.arange(40), ("Normal", "Covid-19"))["border_only"]
-    assert found["as_answered"]["accuracy"]["value"] == found["as_answered"]["excess"]["value"] == 0.5
-    assert found["auroc_macro"]["value"] == found["accuracy"]["value"] == 1
-    assert found["excess"]["value"] == 0
-    assert found["excess"]["low"] < 0 < found["excess"]["high"]
+    assert found.as_answered.accuracy.value == found.as_answered.excess.value == 0.5
+    assert found.auroc_macro.value == found.accuracy.value == 1
+    assert found.excess.value == 0
+    assert found.excess.low < 0 < found.excess.high
 
 
 def test_a_finding_that_no_film_shows_has_no_part_in_it() -> None:
@@ -104,19 +104,19 @@ def test_a_finding_that_no_film_shows_has_no_part_in_it() -> None:
     found = score_cues(logits, truth, np.arange(40), ("Normal", "Covid-19", "Viral Pneumonia"))
     for key in ("whole", "border_only"):
         for figure in ("accuracy", "auroc_macro", "excess", "auroc_excess"):
-            assert found[key][figure] == without[key][figure], (key, figure)
-    assert found["whole"]["as_answered"]["accuracy"]["value"] < 0.2
-    lead = found["border_only"]["auroc_excess"]
-    gap = found["whole"]["auroc_macro"]["value"] - found["border_only"]["auroc_macro"]["value"]
-    assert lead["value"] == pytest.approx(gap)
-    assert lead["low"] < lead["value"] < lead["high"]
+            assert getattr(found[key], figure) == getattr(without[key], figure), (key, figure)
+    assert found["whole"].as_answered.accuracy.value < 0.2
+    lead = found["border_only"].auroc_excess
+    gap = found["whole"].auroc_macro.value - found["border_only"].auroc_macro.value
+    assert lead.value == pytest.approx(gap)
+    assert lead.low < lead.value < lead.high
 
 
 def test_films_of_one_finding_rank_nothing() -> None:
     logits = np.random.default_rng(0).normal(size=(10, len(CUES), 2))
     found = score_cues(logits, np.zeros(10, int), np.arange(10), ("Normal", "Covid-19"))["border_only"]
-    assert found["auroc_excess"] == Interval()
-    assert found["auroc_macro"]["value"] is None
+    assert found.auroc_excess == Interval()
+    assert found.auroc_macro.value is None
 
 
 def test_what_is_hidden_is_hidden_and_what_is_shown_is_as_it_was() -> None:
@@ -163,5 +163,5 @@ def test_removing_the_shift_keeps_what_tells_films_apart() -> None:
 
 
 def test_chance_is_the_most_frequent_finding() -> None:
-    assert chance_of(np.array([0, 0, 0, 2]), 3)["accuracy"] == 0.75
-    assert chance_of(np.array([0, 0, 0, 2]), 3)["balanced_accuracy"] == pytest.approx(0.5)
+    assert chance_of(np.array([0, 0, 0, 2]), 3).accuracy == 0.75
+    assert chance_of(np.array([0, 0, 0, 2]), 3).balanced_accuracy == pytest.approx(0.5)

@@ -78,10 +78,10 @@ def test_a_model_that_reads_one_corner_fails_when_the_film_is_turned(
     settings = classifier.metadata.preprocessing
     logits = judge_variants(classifier, paths, lambda at, film: damaged_films(film, settings, at))
     found = score_damages(softmax(logits), truth, np.arange(len(paths)), classifier.findings)
-    assert found["undamaged"]["accuracy"]["value"] == 1
-    assert [len(found["damages"][damage.key]["accuracy"]) for damage in DAMAGES] == [
+    assert found.undamaged.accuracy.value == 1
+    assert [len(found.damages[damage.key].accuracy) for damage in DAMAGES] == [
         len(damage.strengths) for damage in DAMAGES
     ]
-    turned = [one["value"] for one in found["damages"]["rotation"]["accuracy"]]
+    turned = [one.value for one in found.damages["rotation"].accuracy]
     assert turned[0] > turned[-1] + 0.1
-    assert found["damages"]["jpeg"]["accuracy"][0]["value"] == 1
+    assert found.damages["jpeg"].accuracy[0].value == 1

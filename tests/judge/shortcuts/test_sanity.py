@@ -79,10 +79,10 @@ def test_maps_of_what_was_learnt_fall_and_are_reported_layer_by_layer(
     answers = outputs.logits.argmax(axis=1)
     maps = outputs.activation[np.arange(8), answers]
     found = score_sanity(model, films, maps, answers, np.arange(8))
-    assert found["layers"] == 2
-    assert [stage["layers"] for stage in found["stages"]] == [1, 2]
-    for stage in found["stages"]:
-        assert stage["spearman"]["value"] < 0.9
-        assert stage["ssim"]["low"] <= stage["ssim"]["value"] <= stage["ssim"]["high"]
+    assert found.layers == 2
+    assert [stage.layers for stage in found.stages] == [1, 2]
+    for stage in found.stages:
+        assert stage.spearman.value < 0.9
+        assert stage.ssim.low <= stage.ssim.value <= stage.ssim.high
     same = score_sanity(model, films, np.stack([maps[0]] * 8), answers, np.arange(8))
-    assert same["other_films"]["spearman"]["value"] == pytest.approx(1)  # a map that every film shares
+    assert same.other_films.spearman.value == pytest.approx(1)  # a map that every film shares

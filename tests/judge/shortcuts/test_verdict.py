@@ -31,36 +31,36 @@ def cues(**limits: tuple[float, float]) -> dict[str, CueFigures]:
 
 def test_a_border_that_ranks_films_is_a_shortcut_whatever_is_answered() -> None:
     found = judge_cues(cues(border_only=(0.73, 0.99)), [20, 20])
-    assert (found["code"], found["above_chance"]) == ("shortcut", ("border_only",))
-    assert "from the border alone (AUROC 86.0\N{NO-BREAK SPACE}%, 73.0–99.0)" in found["words"]
+    assert (found.code, found.above_chance) == ("shortcut", ("border_only",))
+    assert "from the border alone (AUROC 86.0\N{NO-BREAK SPACE}%, 73.0–99.0)" in found.words
 
 
 def test_several_ways_are_listed() -> None:
     found = judge_cues(cues(border_only=(0.6, 0.9), thumbnail_8=(0.6, 0.9)), [20, 20])
-    assert found["above_chance"] == ("border_only", "thumbnail_8")
-    assert " and from 8 × 8 pixels" in found["words"]
+    assert found.above_chance == ("border_only", "thumbnail_8")
+    assert " and from 8 × 8 pixels" in found.words
 
 
 def test_none_is_found_only_where_films_can_tell() -> None:
-    assert judge_cues(cues(), [20, 20])["code"] == "none-found"
+    assert judge_cues(cues(), [20, 20]).code == "none-found"
     found = judge_cues(cues(lungs_hidden=(0.3, 0.75)), [20, 20])
-    assert found["code"] == "too-few"
-    assert "with both lungs hidden it may be as high as 75.0\N{NO-BREAK SPACE}%" in found["words"]
+    assert found.code == "too-few"
+    assert "with both lungs hidden it may be as high as 75.0\N{NO-BREAK SPACE}%" in found.words
 
 
 def test_a_model_at_chance_has_no_score_to_rest_on_a_shortcut() -> None:
-    assert "what one wants to see" in judge_cues(cues(), [20, 20])["words"]
+    assert "what one wants to see" in judge_cues(cues(), [20, 20]).words
     found = judge_cues(cues(whole=(0.5, 0.6)), [20, 20])
-    assert (found["code"], found["above_chance"]) == ("none-found", ())
-    assert "whole films no better than chance (AUROC 55.0\N{NO-BREAK SPACE}%, 50.0–60.0)" in found["words"]
-    assert "what one wants to see" not in found["words"]
+    assert (found.code, found.above_chance) == ("none-found", ())
+    assert "whole films no better than chance (AUROC 55.0\N{NO-BREAK SPACE}%, 50.0–60.0)" in found.words
+    assert "what one wants to see" not in found.words
 
 
 @pytest.mark.parametrize("counts", [[4, 100], [100, 0], [100], []])
 def test_few_films_of_a_finding_give_no_verdict(counts: list[int]) -> None:
     found = judge_cues(cues(border_only=(0.9, 1.0)), counts)
-    assert (found["code"], found["above_chance"]) == ("too-few", ())
-    assert "5 films of each of two findings" in found["words"]
+    assert (found.code, found.above_chance) == ("too-few", ())
+    assert "5 films of each of two findings" in found.words
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,6 @@ def test_a_shortcut_is_a_check_that_needs_a_model(limits: dict | None, counts: l
     assert outcome.status == status
     if status == "failed":
         assert verdict is not None
-        assert [(fault.severity, fault.message) for fault in results.faults] == [("warning", verdict["words"])]
+        assert [(fault.severity, fault.message) for fault in results.faults] == [("warning", verdict.words)]
     if verdict is None:
         assert "`hilum evaluate --shortcuts`" in outcome.why

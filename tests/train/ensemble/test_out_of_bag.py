@@ -13,7 +13,7 @@ from hilum.errors import InputError
 from hilum.judge.calibration import choose_temperature
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import common_films, read_sources
-from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out, paired_gain
+from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out
 
 WriteRun = Callable[..., Path]
 
@@ -108,7 +108,7 @@ def test_a_stack_is_measured_out_of_fold(runs: list[Path]) -> None:
     assert np.abs(inside - held.logits[held.crossed]).max() > 1e-3
     crossed = held.cross_validation(seed=0)
     assert crossed is not None
-    assert crossed[1]["n"] == 36
+    assert crossed[1].n == 36
 
 
 def test_a_stack_of_what_has_no_out_of_fold_answers_is_refused(runs: list[Path], unfolded: list[Path]) -> None:
@@ -117,17 +117,3 @@ def test_a_stack_of_what_has_no_out_of_fold_answers_is_refused(runs: list[Path],
     with pytest.raises(InputError, match="folds of one run"):
         check_stack(read_sources(runs[:1]))
     check_stack(read_sources(runs))
-
-
-def test_a_planted_gain_is_found_and_none_where_there_is_none() -> None:
-    rng = np.random.default_rng(0)
-    truth, groups = rng.integers(3, size=120), np.arange(120)
-    right = np.eye(3)[truth]
-    wrong = np.where(rng.random((120, 1)) < 0.3, np.roll(right, 1, axis=1), right)
-    gain = paired_gain(truth, wrong, right, groups, seed=0)
-    assert gain["right"] == [int((wrong.argmax(axis=1) == truth).sum()), 120]
-    assert gain["macro_f1"]["low"] > 0.1
-    loss = paired_gain(truth, right, wrong, groups, seed=0)
-    assert loss["macro_f1"]["high"] < -0.1
-    none = paired_gain(truth, wrong, wrong, groups, seed=0)
-    assert none["macro_f1"]["value"] == 0

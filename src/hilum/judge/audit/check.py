@@ -6,17 +6,16 @@ returns the faults that it finds. `hilum audit`, `train` and `evaluate` run the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from hilum.data.ambiguous_labels import set_apart
 from hilum.data.scan import Scan
-from hilum.figures import Figures
-from hilum.judge.audit.figures import AuditFigures
+from hilum.judge.audit.figures import AuditFigures, CueVerdict
 from hilum.judge.audit.traits import FilmTraits
 
 __all__ = [
@@ -40,7 +39,7 @@ Status = Literal["failed", "passed", "not_applicable", "ignored"]
 
 
 @dataclass(frozen=True)
-class Fault(Figures):
+class Fault:
     """One thing that is wrong with a data set.
 
     Attributes:
@@ -91,7 +90,7 @@ class AuditData(Films):
 
     figures: AuditFigures = field(default_factory=AuditFigures)
     seen: np.ndarray | None = None
-    shortcut: Mapping[str, Any] | None = None
+    shortcut: CueVerdict | None = None
     is_trained_on: bool = True
 
     @cached_property

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hilum.figures import Figures, left_out_if_none
+from hilum.figures import left_out_if_none
 from hilum.judge.intervals import Interval
 
-__all__ = ["AgeGroups", "Association", "AuditFigures", "Score", "Telling", "TrivialScore"]
+__all__ = ["AgeGroups", "Association", "AuditFigures", "CueVerdict", "Score", "Telling", "TrivialScore"]
 
 Counts = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True)
-class Score(Figures):
+class Score:
     """What a trivial model scores on some films.
 
     Attributes:
@@ -36,7 +36,7 @@ class Score(Figures):
 
 
 @dataclass(frozen=True)
-class TrivialScore(Figures):
+class TrivialScore:
     """What a trivial model scores.
 
     Attributes:
@@ -53,7 +53,7 @@ class TrivialScore(Figures):
 
 
 @dataclass(frozen=True)
-class Telling(Figures):
+class Telling:
     """The category of a trait that says most of a finding.
 
     Attributes:
@@ -70,7 +70,7 @@ class Telling(Figures):
 
 
 @dataclass(frozen=True)
-class Association(Figures):
+class Association:
     """How far a trait of the files goes with the finding.
 
     Attributes:
@@ -93,7 +93,7 @@ class Association(Figures):
 
 
 @dataclass(frozen=True)
-class AgeGroups(Figures):
+class AgeGroups:
     """How far children against adults goes with the finding.
 
     Attributes:
@@ -112,7 +112,7 @@ class AgeGroups(Figures):
 
 
 @dataclass(frozen=True)
-class AuditFigures(Figures):
+class AuditFigures:
     """The numbers behind the faults of a data set.
 
     Attributes:
@@ -136,3 +136,18 @@ class AuditFigures(Figures):
     trivial_models: Mapping[str, TrivialScore] | None = left_out_if_none()
     traits: tuple[Association, ...] | None = left_out_if_none()
     ages: AgeGroups | None = None
+
+
+@dataclass(frozen=True)
+class CueVerdict:
+    """What the scores with parts hidden come to.
+
+    Attributes:
+        code: "shortcut", "none-found" or "too-few".
+        above_chance: The cues from which films are ranked better than chance.
+        words: The verdict in sentences.
+    """
+
+    code: str
+    above_chance: tuple[str, ...]
+    words: str

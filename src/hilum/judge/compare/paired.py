@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
-from hilum.figures import Figures
 from hilum.judge.intervals import Interval, grouped_interval, grouped_mean
 from hilum.judge.metrics import f1_columns, mean_f1, occurring
 
@@ -35,7 +34,7 @@ _NUM_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class DiscordantFilms(Figures):
+class DiscordantFilms:
     """What McNemar's test looks at, and its answer.
 
     Attributes:
@@ -52,7 +51,7 @@ class DiscordantFilms(Figures):
 
 
 @dataclass(frozen=True)
-class Difference(Figures):
+class Difference:
     """A figure of two models on the same films.
 
     Attributes:

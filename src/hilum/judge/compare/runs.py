@@ -13,7 +13,6 @@ import numpy as np
 
 from hilum.data.judged import PROBABILITY, Judged
 from hilum.errors import InputError
-from hilum.figures import Figures
 from hilum.judge.compare.paired import (
     Difference,
     DiscordantFilms,
@@ -33,7 +32,7 @@ Rows = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Counts(Figures):
+class Counts:
     """A number of films of each of the two models."""
 
     first: int
@@ -41,7 +40,7 @@ class Counts(Figures):
 
 
 @dataclass(frozen=True)
-class FindingDifference(Figures):
+class FindingDifference:
     """One finding: how many films show it, and the difference in AUROC, None where it is undefined."""
 
     n: int
@@ -49,7 +48,7 @@ class FindingDifference(Figures):
 
 
 @dataclass(frozen=True)
-class PartComparison(Figures):
+class PartComparison:
     """What the films of one part say of the difference between two models.
 
     Attributes:
@@ -82,7 +81,7 @@ class PartComparison(Figures):
 
 
 @dataclass(frozen=True)
-class Comparison(Figures):
+class Comparison:
     """What compare.json holds.
 
     Attributes:

@@ -22,11 +22,10 @@ import numpy as np
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.labels import spelling_key
 from hilum.errors import InputError, nearest_name
-from hilum.figures import Figures, from_json
 from hilum.findings import finding_named, standard_name
 from hilum.judge.intervals import Interval, proportion
-from hilum.judge.metrics import FindingFigures, Performance, performance
-from hilum.judge.parts import Metrics, headline_parts
+from hilum.judge.metrics import FindingFigures, performance
+from hilum.judge.parts import Metrics, headline_parts, judged_parts, parts_from_json
 from hilum.run.answer import Answer
 
 __all__ = [
@@ -50,7 +49,7 @@ _COMPARED = ("auroc", "sensitivity", "specificity")
 
 
 @dataclass(frozen=True)
-class UnknownFinding(Figures):
+class UnknownFinding:
     """How a model answers films of one finding that it does not know.
 
     Attributes:
@@ -68,7 +67,7 @@ class UnknownFinding(Figures):
 
 
 @dataclass(frozen=True)
-class PneumoniaFigures(Figures):
+class PneumoniaFigures:
     """Pneumonia of any kind against normal.
 
     Attributes:
@@ -89,7 +88,7 @@ class PneumoniaFigures(Figures):
 
 
 @dataclass(frozen=True)
-class Change(Figures):
+class Change:
     """A figure in house and here, on separate films, and its change."""
 
     in_house: Interval
@@ -98,7 +97,7 @@ class Change(Figures):
 
 
 @dataclass(frozen=True)
-class JudgedPart(Figures):
+class JudgedPart:
     """Which part of the films a figure is of, and how many films it holds."""
 
     part: str
@@ -106,7 +105,7 @@ class JudgedPart(Figures):
 
 
 @dataclass(frozen=True)
-class InHouseComparison(Figures):
+class InHouseComparison:
     """The figures in the model file beside those of the films judged now.
 
     Attributes:
@@ -125,7 +124,7 @@ class InHouseComparison(Figures):
 
 
 @dataclass(frozen=True)
-class TrainedOn(Figures):
+class TrainedOn:
     """The films that the model, or a near twin of them, was trained on."""
 
     n: int
@@ -287,10 +286,11 @@ def in_house_comparison(in_house: Mapping[str, Any], here: Metrics) -> InHouseCo
     Returns:
         None where one of the two has no figures.
     """
-    parts = [(headline_parts(side) or [""])[0] for side in (in_house, here)]
-    if not all(parts):
+    judged = parts_from_json(in_house), judged_parts(here)
+    if not all(judged):
         return None
-    house, now = (from_json(Performance, side[part]) for side, part in zip((in_house, here), parts, strict=True))
+    parts = [headline_parts(side)[0] for side in judged]
+    house, now = (side[part] for side, part in zip(judged, parts, strict=True))
     shared = [name for name, values in now.per_finding.items() if values.n and _num_films(house.per_finding.get(name))]
     lacking = tuple(name for name, values in now.per_finding.items() if not values.n)
     figures = {"accuracy": _change(house.accuracy, now.accuracy)}
@@ -306,7 +306,8 @@ def in_house_comparison(in_house: Mapping[str, Any], here: Metrics) -> InHouseCo
         figures=figures,
         per_finding={
             name: {
-                figure: _change(house.per_finding[name][figure], now.per_finding[name][figure]) for figure in _COMPARED
+                figure: _change(getattr(house.per_finding[name], figure), getattr(now.per_finding[name], figure))
+                for figure in _COMPARED
             }
             for name in shared
         },

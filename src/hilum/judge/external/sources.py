@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hilum.console import count_of
-from hilum.figures import Figures
+from hilum.figures import left_out_if_none
 from hilum.judge.external.figures import PneumoniaFigures, UnknownFinding, pneumonia_figures, unknown_figures
+from hilum.judge.metrics import Performance
+from hilum.judge.parts import Metrics
 from hilum.judge.predictions import LabelledPredictions
 
-__all__ = ["SourceFacts", "source_facts"]
+__all__ = ["RunMetrics", "SourceFacts", "source_facts"]
 
 _IN_HOUSE = ("cross_validation", "test_clean")
 
 
 @dataclass(frozen=True)
-class SourceFacts(Figures):
+class SourceFacts:
     """What metrics.json says of a held-out source beside its figures.
 
     Attributes:
         notes: Sentences for a reader.
-        unknown_findings: As of `evaluate`.
-        pneumonia: As of `evaluate`.
+        unknown_findings: The same as in an evaluation.
+        pneumonia: The same as in an evaluation.
     """
 
     notes: tuple[str, ...]
-    unknown_findings: Mapping[str, UnknownFinding]
-    pneumonia: PneumoniaFigures | None
+    unknown_findings: Mapping[str, UnknownFinding] = field(default_factory=dict)
+    pneumonia: PneumoniaFigures | None = None
+
+
+@dataclass(frozen=True)
+class RunMetrics(Metrics):
+    """What metrics.json holds of a run.
+
+    Attributes:
+        leave_one_source_out: The figures of each source held out; None for a source that could not be judged.
+        left_out_sources: What else there is to say of each source held out.
+    """
+
+    leave_one_source_out: Mapping[str, Performance | None] | None = left_out_if_none()
+    left_out_sources: Mapping[str, SourceFacts] | None = left_out_if_none()
 
 
 def source_facts(verdicts: LabelledPredictions, unknown: LabelledPredictions, groups: np.ndarray) -> SourceFacts:

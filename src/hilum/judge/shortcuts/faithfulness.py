@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.figures import Figures
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Interval, grouped_mean
 from hilum.run.answer import softmax
@@ -44,7 +43,7 @@ _BLUR_FRACTION = 0.08  # of the side: what insertion begins with shows no struct
 
 
 @dataclass(frozen=True)
-class Mass(Figures):
+class Mass:
     """How much of some heat maps lies inside the lungs.
 
     Attributes:
@@ -61,7 +60,7 @@ class Mass(Figures):
 
 
 @dataclass(frozen=True)
-class HeatMapMass(Figures):
+class HeatMapMass:
     """How much of the heat maps lies inside the lungs: of all films, by answer, and by the finding answered."""
 
     all: Mass
@@ -71,7 +70,7 @@ class HeatMapMass(Figures):
 
 
 @dataclass(frozen=True)
-class OrderScore(Figures):
+class OrderScore:
     """Deletion or insertion.
 
     Attributes:
@@ -86,7 +85,7 @@ class OrderScore(Figures):
 
 
 @dataclass(frozen=True)
-class OrderScores(Figures):
+class OrderScores:
     """Deletion (a smaller area is better) and insertion (a larger one), by fractions of the pixels."""
 
     fractions: tuple[float, ...]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.console import Console
-from hilum.figures import Figures
 from hilum.film.radiograph import Radiograph
+from hilum.judge.audit.figures import CueVerdict
 from hilum.judge.intervals import Interval, grouped_mean
 from hilum.judge.predictions import LabelledPredictions
 from hilum.judge.shortcuts.faithfulness import (
@@ -30,7 +30,7 @@ from hilum.judge.shortcuts.occlusion import CueFigures, Guessing, chance_of, cue
 from hilum.judge.shortcuts.robustness import Robustness, damaged_films, score_damages
 from hilum.judge.shortcuts.sanity import SanityScores, score_sanity
 from hilum.judge.shortcuts.variants import judge_variants
-from hilum.judge.shortcuts.verdict import CueVerdict, judge_cues
+from hilum.judge.shortcuts.verdict import judge_cues
 from hilum.judge.subgroups import Subgroup, score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
@@ -76,7 +76,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class FilmNumbers(Figures):
+class FilmNumbers:
     """How many films were judged, and how many each part looked at."""
 
     judged: int
@@ -87,7 +87,7 @@ class FilmNumbers(Figures):
 
 
 @dataclass(frozen=True)
-class ShortcutFigures(Figures):
+class ShortcutFigures:
     """What shortcuts.json holds.
 
     Attributes:

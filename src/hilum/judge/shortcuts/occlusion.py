@@ -30,7 +30,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.figures import Figures
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.compare.paired import delong
@@ -128,7 +127,7 @@ def lung_cover(radiograph: Radiograph) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class AsAnswered(Figures):
+class AsAnswered:
     """Right answers as the model gives them, over all its findings, and how many more the whole film gets right."""
 
     accuracy: Interval
@@ -136,7 +135,7 @@ class AsAnswered(Figures):
 
 
 @dataclass(frozen=True)
-class CueFigures(Figures):
+class CueFigures:
     """The figures of one cue, over the findings that the films show.
 
     Attributes:
@@ -157,7 +156,7 @@ class CueFigures(Figures):
 
 
 @dataclass(frozen=True)
-class Guessing(Figures):
+class Guessing:
     """What an answer reaches that does not look: the most frequent finding's share, 1 / K, and one half."""
 
     accuracy: float

@@ -17,10 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.figures import Figures
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.judge.intervals import Interval
+from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.shortcuts.occlusion import Guessing, chance_of
 
@@ -124,7 +123,7 @@ def damaged_films(radiograph: Radiograph, preprocessing: Preprocessing, seed: in
 
 
 @dataclass(frozen=True)
-class Undamaged(Figures):
+class Undamaged:
     """The figures of the films as they are."""
 
     accuracy: Interval
@@ -132,7 +131,7 @@ class Undamaged(Figures):
 
 
 @dataclass(frozen=True)
-class DamageFigures(Figures):
+class DamageFigures:
     """The figures under one damage, one for each strength."""
 
     unit: str
@@ -142,7 +141,7 @@ class DamageFigures(Figures):
 
 
 @dataclass(frozen=True)
-class Robustness(Figures):
+class Robustness:
     """What damaged films cost.
 
     Attributes:
@@ -174,7 +173,14 @@ def score_damages(
 
     def figures(position: int) -> Performance:
         scores = probabilities[:, position]
-        return performance(truth, scores, findings, groups=groups, operating_thresholds=thresholds, num_resamples=500)
+        return performance(
+            truth,
+            scores,
+            findings,
+            groups=groups,
+            operating_thresholds=thresholds,
+            bootstrap=Bootstrap(num_resamples=500),
+        )
 
     damages, position = {}, 1
     for damage in DAMAGES:

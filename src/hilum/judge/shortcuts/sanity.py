@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from openvino import opset13
 
 from hilum.errors import ModelFileError
-from hilum.figures import Figures
 from hilum.judge.intervals import Interval, grouped_mean
 from hilum.run.engine import Engine
 from hilum.run.modelfile import ModelFile
@@ -62,7 +61,7 @@ def shuffle_weights(graph: openvino.Model, share: float, seed: int = 0) -> int:
 
 
 @dataclass(frozen=True)
-class Likeness(Figures):
+class Likeness:
     """How alike two sets of heat maps are: Spearman's correlation of their values, and the SSIM of what they show."""
 
     spearman: Interval
@@ -70,7 +69,7 @@ class Likeness(Figures):
 
 
 @dataclass(frozen=True)
-class Stage(Figures):
+class Stage:
     """How alike heat maps stay where the last so many layers hold shuffled weights."""
 
     layers: int
@@ -79,7 +78,7 @@ class Stage(Figures):
 
 
 @dataclass(frozen=True)
-class SanityScores(Figures):
+class SanityScores:
     """How alike heat maps stay while more and more layers lose what they learnt.
 
     Attributes:

@@ -7,15 +7,14 @@ the same way, so that right answers may vanish while the ranking stands; ranking
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from hilum.figures import Figures
 from hilum.judge.audit.check import AuditData, Check, Fault
+from hilum.judge.audit.figures import CueVerdict
 from hilum.judge.chance import LEAST_FILMS
 from hilum.judge.shortcuts.occlusion import CueFigures
 from hilum.text import percent_text, range_text
 
-__all__ = ["CHECKS", "POSSIBLE_AUROC", "CueVerdict", "judge_cues"]
+__all__ = ["CHECKS", "POSSIBLE_AUROC", "judge_cues"]
 
 POSSIBLE_AUROC = 0.7  # a shortcut that films cannot rule out where an interval reaches up to it
 _CHANCE = 0.5
@@ -24,21 +23,6 @@ _PLACES = {
     "border_only": "from the border alone",
     "thumbnail_8": "from 8 × 8 pixels",
 }
-
-
-@dataclass(frozen=True)
-class CueVerdict(Figures):
-    """What the scores with parts hidden come to.
-
-    Attributes:
-        code: "shortcut", "none-found" or "too-few".
-        above_chance: The cues from which films are ranked better than chance.
-        words: The verdict in sentences.
-    """
-
-    code: str
-    above_chance: tuple[str, ...]
-    words: str
 
 
 def judge_cues(cues: Mapping[str, CueFigures], counts: Sequence[int]) -> CueVerdict:
@@ -89,14 +73,14 @@ def judge_cues(cues: Mapping[str, CueFigures], counts: Sequence[int]) -> CueVerd
 
 
 def _shortcut(data: AuditData) -> Fault | None:
-    verdict = data.shortcut or {}
-    return Fault("shortcut", "warning", verdict["words"]) if verdict.get("code") == "shortcut" else None
+    verdict = data.shortcut
+    return Fault("shortcut", "warning", verdict.words) if verdict and verdict.code == "shortcut" else None
 
 
 def _needs_a_verdict(data: AuditData) -> str:
     if data.shortcut is None:
         return "It needs a model: `hilum evaluate --shortcuts` measures it."
-    return data.shortcut["words"] if data.shortcut["code"] == "too-few" else ""
+    return data.shortcut.words if data.shortcut.code == "too-few" else ""
 
 
 CHECKS = (

@@ -13,22 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from hilum.data.split import grouped_folds
 from hilum.errors import InputError
-from hilum.figures import to_json
 from hilum.judge.calibrate import operating_thresholds
 from hilum.judge.calibration import Calibration, choose_temperature, fit_calibration
-from hilum.judge.compare.paired import accuracy_difference, macro_f1_difference
+from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import softmax
 from hilum.train.ensemble.combination import Combination, fit_stack, stack_out_of_fold
 from hilum.train.ensemble.members import Films, Source
 
-__all__ = ["HeldOut", "check_stack", "gather_held_out", "paired_gain"]
+__all__ = ["HeldOut", "check_stack", "gather_held_out"]
 
 _LEAST_FILMS = 10  # of each finding, to be content with the films that every run has held out
 
@@ -70,14 +68,13 @@ class HeldOut:
             films.findings,
             groups=films.groups[chosen],
             coverage=coverage,
-            method=method,
         )
         more = {
             "mean_members": round(mean_members, 3),
             "num_members": num_members,
             "is_stand_in": mean_members < num_members,
         }
-        return replace(made, facts={**made.facts, **more})
+        return replace(made, facts={**made.facts, "method": method, **more})
 
     def _calibrating(self) -> np.ndarray:
         """Return the films to calibrate on (n,): those that all runs have held out, or where too few, that any has."""
@@ -112,7 +109,7 @@ class HeldOut:
             self.films.findings,
             operating_thresholds=mean_thresholds,
             groups=groups,
-            seed=seed,
+            bootstrap=Bootstrap(seed=seed),
         )
         return probabilities, figures
 
@@ -168,28 +165,3 @@ def gather_held_out(
     weights = [len(source.members) for source in sources]
     logits[answered] = combination.logits(probabilities[:, answered], weights)
     return HeldOut(films, tuple(sources), probabilities, combination, logits, crossed)
-
-
-def paired_gain(
-    truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray, *, seed: int
-) -> dict[str, Any]:
-    """Return by how much the second of two models is better on the same films, with 95 % intervals.
-
-    Args:
-        truth: (n,) int.
-        first: (n, K) probabilities or logits.
-        second: The same of the second model.
-        groups: (n,) int, the bootstrap draws whole groups.
-        seed: Of the bootstrap.
-
-    Returns:
-        {"n", "right": [films right of the first, of the second], "accuracy": I, "macro_f1": I}.
-    """
-    answers = [scores.argmax(axis=1) for scores in (first, second)]
-    right = [answer == truth for answer in answers]
-    return {
-        "n": len(truth),
-        "right": [int(one.sum()) for one in right],
-        "accuracy": to_json(accuracy_difference(right[0], right[1], groups, seed=seed)),
-        "macro_f1": to_json(macro_f1_difference(truth, answers[0], answers[1], groups, seed=seed)),
-    }
