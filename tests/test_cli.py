@@ -892,7 +892,7 @@ def test_a_command_that_is_ended_has_said_what_it_had_to_say_and_leaves_at_once(
 @pytest.mark.slow
 def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_toml: Path, tmp_path: Path) -> None:
     settings = tmp_path / "run.toml"
-    settings.write_text(tiny_toml.read_text().replace("epochs = 2", "epochs = 400\npatience = 400"))
+    settings.write_text(tiny_toml.read_text().replace("epochs = 2", "epochs = 400\nsteps = 100000"))
     out = tmp_path / "run"
     arguments = [sys.executable, "-m", "hilum", "train", str(tiny_data), "--out", str(out), "--config", str(settings)]
     checkpoint = out / ".work" / "model.npz"

@@ -69,8 +69,8 @@ def test_the_settings_are_all_explained() -> None:
     assert explained == {key: set(value) for key, value in defaults.items() if isinstance(value, dict)}
     plain = default_config("plain-cnn")
     assert (plain.preprocessing.size_px, plain.weights, plain.fit.epochs) == (64, "none", 40)
-    assert (plain.fit.learning_rate, plain.fit.dropout, plain.fit.patience) == (0.001, 0.2, 20)
-    assert "size_px 64, weights none, epochs 40, learning_rate 0.001, dropout 0.2, patience 20" in text
+    assert (plain.fit.learning_rate, plain.fit.dropout, plain.fit.steps) == (0.001, 0.2, 4000)
+    assert "size_px 64, weights none, epochs 40, steps 4000, learning_rate 0.001, dropout 0.2" in text
 
 
 def test_every_kind_of_fault_has_its_heading() -> None:

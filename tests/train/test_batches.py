@@ -12,7 +12,7 @@ from hilum.errors import UndecodableFilm
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.train.augment import Augmentation
-from hilum.train.batches import Films, epoch_batches, load_films, source_chances
+from hilum.train.batches import Films, changed_batch, epoch_order, load_films, source_chances
 
 PLAIN = Augmentation(flip_probability=0.0, photometric_probability=0.0, rotation_degrees=0.0, zoom_fraction=0.0,
                      stretch_fraction=0.0, shift_fraction=0.0)  # fmt: skip
@@ -31,8 +31,8 @@ def told(batch: np.ndarray, num: int) -> list[int]:
 @pytest.mark.parametrize(("num", "batch_size"), [(20, 4), (21, 4), (23, 8), (5, 32), (2, 2)])
 def test_an_epoch_holds_every_film_once_with_its_label(num: int, batch_size: int) -> None:
     films, seen = marked(num), []
-    for batch, shown, _ in epoch_batches(films, PLAIN, batch_size=batch_size, seed=0, epoch=0):
-        labels = films.labels[shown]
+    for shown in epoch_order(num, batch_size, np.random.default_rng(0)):
+        batch, labels = changed_batch(films, shown, PLAIN, drawn=(0,))[0], films.labels[shown]
         assert batch.dtype == np.float32
         assert batch.shape == (len(labels), 8, 8, 1)
         assert 2 <= len(labels) <= 1.5 * batch_size
@@ -47,7 +47,8 @@ def test_seed_and_epoch_decide_order_and_changes() -> None:
     policy = Augmentation(photometric_probability=1.0)
 
     def epoch(seed: int, number: int) -> np.ndarray:
-        return np.concatenate([b for b, _, _ in epoch_batches(films, policy, batch_size=4, seed=seed, epoch=number)])
+        order = epoch_order(12, 4, np.random.default_rng((seed, number)))
+        return np.concatenate([changed_batch(films, one, policy, drawn=(seed, number))[0] for one in order])
 
     np.testing.assert_array_equal(epoch(1, 2), epoch(1, 2))
     assert not np.array_equal(epoch(1, 2), epoch(1, 3))
@@ -57,8 +58,8 @@ def test_seed_and_epoch_decide_order_and_changes() -> None:
 def test_the_films_in_memory_are_never_augmented() -> None:
     films = marked(10)
     before = films.pixels.copy()
-    for batch, _, _ in epoch_batches(films, Augmentation(), batch_size=4, seed=0, epoch=0):
-        batch[:] = 0
+    batch, _ = changed_batch(films, np.arange(10), Augmentation(), drawn=(0,))
+    batch[:] = 0
     np.testing.assert_array_equal(films.pixels, before)
 
 
@@ -111,13 +112,11 @@ def test_sources_are_drawn_by_the_square_root_of_their_films() -> None:
     assert shares["big"] == pytest.approx(0.25 * 10 / 12)
     assert shares["small"] == pytest.approx(0.25 * 2 / 12)
     assert shares["open"] == pytest.approx(0.25)
-    drawn = np.concatenate(
-        [shown for _, shown, _ in epoch_batches(films, Augmentation(), batch_size=16, seed=1, epoch=1, chances=chances)]
-    )
+    drawn = np.concatenate(epoch_order(len(films), 16, np.random.default_rng(1), chances))
     assert len(drawn) == len(films)
     counts = np.bincount(drawn, minlength=len(films))
     assert np.abs(counts - chances * len(films)).max() < 1
-    again = next(epoch_batches(films, Augmentation(), batch_size=16, seed=1, epoch=1, chances=chances))[1]
+    again = epoch_order(len(films), 16, np.random.default_rng(1), chances)[0]
     assert np.array_equal(again, drawn[: len(again)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.train.head import fit_head, prior_shift, tempered_losses
+from hilum.train.head import fit_head, levelled_losses, prior_shift
 
 
 @pytest.mark.parametrize("num_findings", [2, 3])
@@ -15,7 +15,11 @@ def test_a_head_tells_apart_what_features_tell_apart(num_findings: int) -> None:
     features = np.concatenate([np.eye(num_findings)[labels] * 40 + 1000, np.full((120, 1), 7.0)], axis=1)
     features[:, :-1] += chance.normal(0, 4, (120, num_findings))
     held, wanted = features[::3], labels[::3]
-    head = fit_head(features, labels, np.ones(120), held, lambda logits: float(tempered_losses(logits, wanted).mean()))
+
+    def loss(logits: np.ndarray) -> float:
+        return float(levelled_losses(logits, wanted, np.ones(len(wanted))).mean())
+
+    head = fit_head(features, labels, np.ones(120), held, loss)
     logits = head.logits(features)
     assert head.kernel.shape == (num_findings + 1, num_findings)
     assert head.kernel.dtype == np.float32
@@ -37,9 +41,16 @@ def test_the_loss_of_validation_films_decides_the_penalty() -> None:
     assert np.abs(head.logits(features)).max() == pytest.approx(min(seen), rel=1e-4)
 
 
-def test_losses_are_taken_at_the_best_temperature() -> None:
-    logits, labels = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0]]), np.array([0, 1, 1])
-    assert tempered_losses(logits * 3, labels) == pytest.approx(tempered_losses(logits, labels), rel=0.05)
+def test_losses_are_taken_at_the_best_temperature_and_constants() -> None:
+    rng = np.random.default_rng(4)
+    labels = np.arange(200) % 3
+    logits = 2 * np.eye(3)[labels] + rng.normal(size=(200, 3))
+    moved = logits * 3 + np.array([0.0, 4.0, -2.0])
+    weights = np.ones(200)
+    mean = float(levelled_losses(logits, labels, weights).mean())
+    assert float(levelled_losses(moved, labels, weights).mean()) == pytest.approx(mean, rel=0.03)
+    plain = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
+    assert float(-plain[np.arange(200), labels].mean()) > 1.5 * mean
 
 
 def test_a_shift_undoes_that_films_were_drawn_unevenly() -> None:

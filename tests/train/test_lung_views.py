@@ -11,7 +11,7 @@ from hilum.data.phantom import draw_phantom
 from hilum.film.radiograph import Radiograph
 from hilum.judge.shortcuts.occlusion import lung_cover
 from hilum.train.augment import Augmentation, no_changes
-from hilum.train.batches import Films, epoch_batches, packed_cover, unpacked_cover, view_lungs
+from hilum.train.batches import Films, changed_batch, packed_cover, unpacked_cover, view_lungs
 
 NONE = no_changes()
 FILM = np.random.default_rng(0).random((32, 32)).astype(np.float32) * 0.4 + 0.3
@@ -76,11 +76,10 @@ def test_batches_tell_which_films_are_blind() -> None:
     packed = np.packbits(np.kron(COVER, np.ones((2, 2), bool)), axis=1)
     films = Films(pixels, np.zeros(40, int), covers=np.tile(packed, (40, 1, 1)))
     policy = changed(lungs_hidden_probability=0.2, lungs_only_probability=0.2)
-    parts = list(epoch_batches(films, policy, batch_size=8, seed=0, epoch=0))
-    blind = np.concatenate([hidden for _, _, hidden in parts])
-    batch = np.concatenate([one for one, _, _ in parts])[..., 0]
+    views, blind = changed_batch(films, np.arange(40), policy, drawn=(0,))
+    batch = views[..., 0]
     assert 0 < blind.sum() < 20
     for film, hidden in zip(batch, blind, strict=True):
         assert (len(np.unique(film[COVER])) == 1) == hidden
     with pytest.raises(ValueError, match="with covers"):
-        next(epoch_batches(Films(pixels, np.zeros(40, int)), policy, batch_size=8, seed=0, epoch=0))
+        changed_batch(Films(pixels, np.zeros(40, int)), np.arange(40), policy, drawn=(0,))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hilum.train.augment import POLICIES, Augmentation, no_changes
-from hilum.train.batches import Films, epoch_batches
-from hilum.train.policies import change_film, mixed_batches
+from hilum.train.batches import Films, changed_batch
+from hilum.train.policies import change_film, mixed_batch
 
 LABELS = np.arange(12) % 3
 
@@ -21,10 +21,11 @@ def films() -> Films:
 
 
 def epoch(films: Films, policy: Augmentation, number: int) -> tuple[np.ndarray, np.ndarray]:
-    batches = epoch_batches(films, policy, batch_size=6, seed=1, epoch=number)
-    known = ((shown, np.eye(3, dtype=np.float32)[LABELS[positions]]) for shown, positions, _ in batches)
-    drawn = list(mixed_batches(known, policy, seed=1, epoch=number))
-    assert len(drawn) == 2
+    drawn = []
+    for batch, positions in enumerate(np.split(np.arange(12), 2)):
+        shown, _ = changed_batch(films, positions, policy, drawn=(1, number, batch))
+        known = np.eye(3, dtype=np.float32)[LABELS[positions]]
+        drawn.append(mixed_batch(shown, known, policy, drawn=(1, number, batch)))
     return np.concatenate([one for one, _ in drawn]), np.concatenate([shares for _, shares in drawn])
 
 
@@ -75,8 +76,7 @@ def test_only_mixing_shares_the_findings_out(films: Films) -> None:
 def test_erasing_covers_a_part_with_grey() -> None:
     white = Films(np.ones((4, 32, 32), np.float16), np.zeros(4, int))
     policy = dataclasses.replace(no_changes(), policy="erasing", policy_strength=1.0)
-    batches = epoch_batches(white, policy, batch_size=4, seed=0, epoch=0)
-    known = ((shown, np.tile(np.float32([1, 0]), (len(shown), 1))) for shown, _, _ in batches)
-    erased = next(mixed_batches(known, policy, seed=0, epoch=0))[0]
+    shown, _ = changed_batch(white, np.arange(4), policy, drawn=(0,))
+    erased, _ = mixed_batch(shown, np.tile(np.float32([1, 0]), (4, 1)), policy, drawn=(0,))
     assert 0 < np.isclose(erased, 0.5).mean() < 0.5
     assert set(np.unique(erased)) == {np.float32(0.5), np.float32(1.0)}

@@ -348,10 +348,10 @@ def test_a_foreign_folder_is_refused_untouched(
 
 
 def stop_after(num_saves: int, error: BaseException) -> Callable[[Any], None]:
-    """Return a method to put in the place of _Fitting._save: it saves, and stops the run after some epochs."""
+    """Return a method to put in the place of _Fitting.save: it saves, and stops the run after some epochs."""
     from hilum.train.fit import _Fitting
 
-    real, saved = _Fitting._save, 0
+    real, saved = _Fitting.save, 0
 
     def save(fitting: Any) -> None:
         nonlocal saved
@@ -369,7 +369,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
 ) -> None:
     out, console = tmp_path / "run", Listening()
     with monkeypatch.context() as patch:
-        patch.setattr("hilum.train.fit._Fitting._save", stop_after(2, KeyboardInterrupt()))
+        patch.setattr("hilum.train.fit._Fitting.save", stop_after(2, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             train_model(tiny_data, out, config)
     assert not (out / "metrics.json").exists()
@@ -423,7 +423,7 @@ def test_films_that_changed_make_it_another_run(
     data, out = tmp_path / "films", tmp_path / "run"
     shutil.copytree(tiny_data, data)
     with monkeypatch.context() as patch:
-        patch.setattr("hilum.train.fit._Fitting._save", stop_after(1, KeyboardInterrupt()))
+        patch.setattr("hilum.train.fit._Fitting.save", stop_after(1, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             train_model(data, out, config)
     next((data / "train" / "Normal").iterdir()).unlink()

@@ -20,6 +20,8 @@ _BEFORE = {"head": "the head on frozen features", "start": "random weights"}
 def weights_of(row: Row) -> str:
     """Return what a row's weights are: "epoch 3", "epoch 0, the head on frozen features"."""
     before = _BEFORE.get(str(row.get("stage")))
+    if row.get("stage") == "refit":
+        before = "with the head fitted again"
     return f"epoch {row.get('epoch', 0)}" + (f", {before}" if before else "")
 
 
@@ -30,7 +32,7 @@ def row_words(row: Row) -> str:
 
 def count_epochs(history: Sequence[Row]) -> int:
     """Return how many epochs were run; epoch 0 is none."""
-    return sum(row.get("stage") not in _BEFORE for row in history)
+    return sum(row.get("stage") == "backbone" for row in history)
 
 
 def kept_row(history: Sequence[Row]) -> Row | None:
@@ -52,7 +54,7 @@ def kept_words(history: Sequence[Row]) -> str:
     num = count_epochs(history)
     words = f"Kept: {weights_of(row)}, of {num} epoch{'' if num == 1 else 's'} run; {_right(row)}."
     if kept_random(history):
-        words += " No epoch had a lower validation loss than the random weights it began with: nothing was learned."
+        words += " The trained network is no better than the random weights it began with: nothing was learned."
     return words
 
 

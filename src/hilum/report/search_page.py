@@ -18,7 +18,6 @@ __all__ = ["Confirmed", "SearchResult", "SettingsFigures", "search_page", "verdi
 _NAMES = {
     "learning_rate": "learning rate",
     "optimiser": "optimiser",
-    "schedule": "schedule",
     "dropout": "dropout",
     "label_smoothing": "label smoothing",
     "weight_decay": "weight decay",

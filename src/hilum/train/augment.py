@@ -17,6 +17,7 @@ from pydantic import Field
 __all__ = ["POLICIES", "SIMPLE", "STRONGEST", "Augmentation", "Policy", "augment", "no_changes"]
 
 Policy = Literal["changes", "randaugment", "augmix", "mixup", "cutmix", "erasing"]
+_ENLARGED_SIGMA = 0.5  # sigma of the blur that enlarging by one more pixel a pixel amounts to
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 STRONGEST: dict[str, float] = {  # each change alone, at a strength of 1
     "rotation_degrees": 30.0,
@@ -98,25 +99,35 @@ def no_changes() -> Augmentation:
     return replace(nothing, **dict.fromkeys(STRONGEST, 0.0))  # type: ignore[arg-type]
 
 
-def augment(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def augment(
+    film: np.ndarray, policy: Augmentation, rng: np.random.Generator, *, own_px: int | None = None
+) -> np.ndarray:
     """Return a randomly changed copy of one film.
+
+    Lost resolution and blur are meant in total: a film that was enlarged to S has lost some already, and loses only
+    what is missing. Its noise has the size of its own pixels.
 
     Args:
         film: (S, S) float32 in [0, 1].
         policy: The strengths.
         rng: Drawn from in a fixed order, whatever the strengths, so that switching one change off leaves the others.
+        own_px: The shorter side of the film in its file; None where it is at least S.
 
     Returns:
         (S, S) float32 in [0, 1].
     """
     changed = _geometry(film, policy, rng)
+    size_px = film.shape[0]
+    own_px = min(own_px or size_px, size_px)
     draws = rng.uniform(-1, 1, size=6)
     chosen = rng.random(size=6) < policy.photometric_probability
     if chosen[0] and policy.lost_resolution_fraction:
-        changed = _lose_resolution(changed, 1 - policy.lost_resolution_fraction * abs(draws[0]))
+        kept_px = max(round(size_px * (1 - policy.lost_resolution_fraction * abs(draws[0]))), 8)
+        changed = _lose_resolution(changed, kept_px) if kept_px < own_px else changed
     if chosen[1] and policy.blur_sigma_px:
-        sigma = max(policy.blur_sigma_px * abs(draws[1]), 1e-3)
-        changed = cv2.GaussianBlur(changed, (0, 0), sigma)
+        sigma = policy.blur_sigma_px * abs(draws[1])
+        has = _ENLARGED_SIGMA * (size_px / own_px - 1)
+        changed = cv2.GaussianBlur(changed, (0, 0), max(math.sqrt(sigma**2 - has**2), 1e-3)) if sigma > has else changed
     if chosen[2] and policy.gamma:
         changed = np.power(changed, np.float32(2.0 ** (policy.gamma * draws[2])))
     if chosen[3] and policy.contrast_fraction:
@@ -125,7 +136,8 @@ def augment(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) ->
     if chosen[4] and policy.brightness_fraction:
         changed = changed + np.float32(policy.brightness_fraction * draws[4])
     if chosen[5] and policy.noise_sigma_fraction:
-        noise = rng.standard_normal(changed.shape, dtype=np.float32)
+        noise = rng.standard_normal((own_px, own_px), dtype=np.float32)
+        noise = noise if own_px == size_px else cv2.resize(noise, (size_px, size_px)).astype(np.float32)
         changed = changed + noise * np.float32(policy.noise_sigma_fraction * abs(draws[5]))
     return np.clip(changed, 0.0, 1.0, dtype=np.float32)
 
@@ -147,7 +159,6 @@ def _geometry(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) 
     return cv2.warpAffine(film, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _lose_resolution(film: np.ndarray, kept_fraction: float) -> np.ndarray:
-    height, width = film.shape
-    small = (max(round(width * kept_fraction), 8), max(round(height * kept_fraction), 8))
-    return cv2.resize(cv2.resize(film, small, interpolation=cv2.INTER_AREA), (width, height))
+def _lose_resolution(film: np.ndarray, kept_px: int) -> np.ndarray:
+    small = cv2.resize(film, (kept_px, kept_px), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, film.shape[::-1])

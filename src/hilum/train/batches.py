@@ -8,9 +8,9 @@ that helps is measured on sources held out; see docs/log.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,7 +26,8 @@ from hilum.train.policies import change_film
 __all__ = [
     "COVER_PX",
     "Films",
-    "epoch_batches",
+    "changed_batch",
+    "epoch_order",
     "load_films",
     "packed_cover",
     "source_chances",
@@ -37,6 +38,7 @@ __all__ = [
 COVER_PX = 64
 _MOST_FRAME = 0.16  # of the side, on each side of the film
 _FRAMED_SIDES = 0.6  # how often each side of a framed film has a strip
+Order = list[np.ndarray]
 _VIEWS = 1  # sets the views' random numbers apart from those of the other changes
 
 
@@ -51,6 +53,7 @@ class Films:
         sources: (N,) int, the hospital or public set; None where it is not needed.
         kinds: (N, K) bool, the findings one of which a film shows; None where all are stated.
         covers: (N, 64, 8) uint8, where the lungs lie; None where it is not needed.
+        own_px: (N,) int, the shorter side of each film in its file; None where it is not known.
     """
 
     pixels: np.ndarray
@@ -58,6 +61,7 @@ class Films:
     sources: np.ndarray | None = None
     kinds: np.ndarray | None = None
     covers: np.ndarray | None = None
+    own_px: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,7 +72,8 @@ class Films:
 
     def subset(self, indices: np.ndarray) -> Films:
         """Return some of the films."""
-        more = (None if one is None else one[indices] for one in (self.sources, self.kinds, self.covers))
+        optional = (self.sources, self.kinds, self.covers, self.own_px)
+        more = (None if one is None else one[indices] for one in optional)
         return Films(self.pixels[indices], self.labels[indices], *more)
 
     def targets(self, num_findings: int) -> np.ndarray:
@@ -90,7 +95,7 @@ class Films:
         numbers = np.array([chosen.index(label) if label in chosen else -1 for label in range(targets.shape[1])])
         labels = np.where(kept.labels >= 0, numbers[kept.labels], -1)
         kinds = None if kept.kinds is None else kept.kinds[:, chosen]
-        return Films(kept.pixels, labels, kept.sources, kinds, kept.covers)
+        return replace(kept, labels=labels, kinds=kinds)
 
     def joined(self, others: Films) -> Films:
         """Return these films and others, whose kinds say how many findings there are."""
@@ -102,6 +107,7 @@ class Films:
             np.concatenate([self.sources, others.sources]),
             np.concatenate([self.targets(others.kinds.shape[1]), others.kinds]),
             None if self.covers is None or others.covers is None else np.concatenate([self.covers, others.covers]),
+            None if self.own_px is None or others.own_px is None else np.concatenate([self.own_px, others.own_px]),
         )
 
 
@@ -144,28 +150,32 @@ def load_films(
     return Films(pixels, np.asarray(labels, dtype=np.int64))
 
 
-def epoch_batches(
-    films: Films,
-    policy: Augmentation,
-    *,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    chances: np.ndarray | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield one epoch of shuffled, augmented batches; seed and epoch decide all of it.
+def epoch_order(num_films: int, batch_size: int, rng: np.random.Generator, chances: np.ndarray | None = None) -> Order:
+    """Return the films of each batch of one epoch, as arrays of their positions, in random order.
 
     Args:
-        films: N films.
-        policy: How each is changed.
-        batch_size: Films in a batch.
-        seed: Together with the epoch it decides the order and every change.
-        epoch: Its number.
+        num_films: N.
+        batch_size: Films in a batch, about: all batches are of one size or one film apart.
+        rng: Decides the order.
         chances: (N,) how likely each film is drawn, with replacement; without, each film comes once.
+    """
+    order = rng.permutation(num_films if chances is None else _draw(chances / chances.sum(), rng))
+    return np.array_split(order, max(1, round(len(order) / batch_size)))
 
-    Yields:
-        Films (n, S, S, 1) float32 in [0, 1], their positions (n,) int, and whether their lungs are hidden (n,) bool. A
-        last batch of one film joins the one before it.
+
+def changed_batch(
+    films: Films, indices: np.ndarray, policy: Augmentation, *, drawn: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return some films, each changed at random.
+
+    Args:
+        films: The films.
+        indices: (n,) int, the positions of the chosen ones.
+        policy: How each is changed.
+        drawn: Whole numbers that decide every change, together with the film and its place among the chosen ones.
+
+    Returns:
+        Films (n, S, S, 1) float32 in [0, 1], and whether their lungs are hidden (n,) bool.
 
     Raises:
         ValueError: The policy needs lungs, and the films come without.
@@ -173,19 +183,14 @@ def epoch_batches(
     covers = films.covers if policy.needs_lungs else None
     if policy.needs_lungs and covers is None:
         raise ValueError("The augmentation shows or hides lungs; expected films with covers.")
-    rng = np.random.default_rng((seed, epoch))
-    order = rng.permutation(len(films) if chances is None else _draw(chances / chances.sum(), rng))
-    num_batches = max(1, round(len(order) / batch_size))
-    start = 0
-    for indices in np.array_split(order, num_batches):
-        batch, hidden = films.batch(indices), np.zeros(len(indices), dtype=bool)
-        for place, (film, index) in enumerate(zip(batch, indices, strict=True)):
-            drawn = (seed, epoch, int(index)) if chances is None else (seed, epoch, int(index), int(start + place))
-            cover = None if covers is None else unpacked_cover(covers[index], film.shape[0])
-            view, hidden[place] = view_lungs(film[..., 0], cover, policy, np.random.default_rng((*drawn, _VIEWS)))
-            film[..., 0] = change_film(view, policy, np.random.default_rng(drawn))
-        start += len(indices)
-        yield batch, indices, hidden
+    batch, hidden = films.batch(indices), np.zeros(len(indices), dtype=bool)
+    for place, (film, index) in enumerate(zip(batch, indices, strict=True)):
+        numbers = (*drawn, int(index), place)
+        cover = None if covers is None else unpacked_cover(covers[index], film.shape[0])
+        view, hidden[place] = view_lungs(film[..., 0], cover, policy, np.random.default_rng((*numbers, _VIEWS)))
+        own_px = None if films.own_px is None else int(films.own_px[index])
+        film[..., 0] = change_film(view, policy, np.random.default_rng(numbers), own_px=own_px)
+    return batch, hidden
 
 
 def source_chances(films: Films, num_findings: int) -> np.ndarray:

@@ -25,7 +25,6 @@ __all__ = [
     "MOST_AUGMENTATION",
     "OPTIMISERS",
     "PRECISIONS",
-    "SCHEDULES",
     "DataSettings",
     "FitSettings",
     "RunConfig",
@@ -36,10 +35,8 @@ __all__ = [
 ]
 
 Optimiser = Literal["adam", "adamw", "sgd", "lion", "rmsprop"]
-Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["float32", "mixed_bfloat16"]
 OPTIMISERS: tuple[Optimiser, ...] = get_args(Optimiser)
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MOST_AUGMENTATION = {  # the largest value of each strength
     name: hint.__metadata__[0].metadata[1].le
@@ -65,45 +62,53 @@ class DataSettings:
 class FitSettings:
     """How the network is fitted.
 
+    A pretrained network first gets a fitted head on its frozen features. Then the backbone trains too, for
+    ``steps`` optimiser steps, but for at most ``epochs`` epochs; 0 epochs leave it frozen.
+
     Attributes:
-        epochs: Most epochs in which the backbone trains too, behind the head's own fit; 0 leaves it frozen.
-        trainable_fraction: Share of the backbone's layers, from the top, that train in the second stage.
+        epochs: Most epochs in which the backbone trains.
+        steps: Optimiser steps that are scheduled, at least one epoch: small sets train for many epochs, large ones for
+            few.
+        trainable_fraction: Share of the backbone's layers, from the top, that train.
         batch_size: Films in a step.
         optimiser: One of `OPTIMISERS`.
-        learning_rate: Highest learning rate; it warms up for one epoch.
-        schedule: How the learning rate changes: down along a ``cosine`` or a straight line (``linear``) to 1 % of
-            the highest, or not at all (``constant``).
+        learning_rate: Highest learning rate. It rises over the first tenth of the steps and then falls along a cosine
+            to 1 % of the highest.
         weight_decay: Decoupled weight decay.
-        dropout: Share of features dropped before the last layer.
+        dropout: Share of features dropped before the last layer while the backbone trains.
         label_smoothing: Share of the label spread over all findings.
         class_weights: ``balanced`` lets every finding weigh the same, ``none`` every film.
         sampling: ``films`` shows every film once an epoch; ``sources`` draws as many films, each finding alike and
             within a finding each source by the square root of its films, and at the end moves the last layer's
             constants halfway to what suits the validation films.
-        patience: Epochs without a better validation loss before the fitting stops.
-        keep: Which weights of a pretrained network are kept: ``proven`` those of the best epoch where they beat the
-            first stage by two standard errors, ``best`` where they beat it at all, ``last`` those of the last epoch.
-        ema_momentum: The momentum of the exponential moving average of the weights, which then is validated and kept
-            in their place; 0 for none.
+        keep: Which weights are kept: ``best`` those of the stage with the lowest validation loss (the fitted head, the
+            trained backbone, or the trained backbone with its head fitted again), ``last`` those of the trained
+            backbone whatever the validation films say.
+        ema_momentum: Momentum of the exponential moving average of the weights, which is validated and kept in their
+            place; 0 for none.
         precision: The numbers that the backbone computes with in training: one of `PRECISIONS`, or ``auto`` for the
             one that is faster on this computer. The model file computes in float32 in any case.
     """
 
-    epochs: Annotated[int, Field(ge=0, le=100_000)] = 6
-    trainable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.6
+    epochs: Annotated[int, Field(ge=0, le=100_000)] = 30
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 600
+    trainable_fraction: Annotated[float, Field(ge=0, le=1)] = 1.0
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
     optimiser: Optimiser = "adamw"
-    learning_rate: Annotated[float, Field(ge=1e-8, le=10)] = 3e-5
-    schedule: Schedule = "cosine"
+    learning_rate: Annotated[float, Field(ge=1e-8, le=10)] = 3e-4
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-3
-    dropout: Annotated[float, Field(ge=0, le=0.95)] = 0.3
+    dropout: Annotated[float, Field(ge=0, le=0.95)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     class_weights: Literal["balanced", "none"] = "balanced"
     sampling: Literal["films", "sources"] = "films"
-    patience: Annotated[int, Field(ge=1, le=100_000)] = 3
-    keep: Literal["proven", "best", "last"] = "proven"
+    keep: Literal["best", "last"] = "best"
     ema_momentum: Annotated[float, Field(ge=0, le=0.9999)] = 0.0
     precision: Literal[Precision, "auto"] = "float32"
+
+    def num_epochs(self, num_films: int) -> int:
+        """Return for how many epochs the backbone trains on so many films."""
+        per_epoch = max(1, round(num_films / self.batch_size))
+        return min(self.epochs, max(1, round(self.steps / per_epoch)))
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,10 @@ class RunConfig(_Settings):
 
 
 _READER = TypeAdapter(_Settings)
+_GONE = {  # settings of earlier versions, and what holds instead
+    "fit.schedule": "The learning rate always falls along a cosine; remove the line.",
+    "fit.patience": "Training runs to the end of its schedule; remove the line. `fit.steps` says how long it is.",
+}
 
 
 def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
@@ -151,7 +160,7 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
             backbone=backbone,
             weights="none",
             preprocessing=Preprocessing(size_px=64),
-            fit=FitSettings(epochs=40, learning_rate=1e-3, patience=20, batch_size=16, dropout=0.2),
+            fit=FitSettings(epochs=40, steps=4000, learning_rate=1e-3, dropout=0.2),
             augmentation=SIMPLE,  # by `hilum study augmentation`: see docs/results.md
         )
     if backbone.startswith("efficientnet-lite"):  # 224 px is no better, here or elsewhere, and takes twice the time
@@ -289,6 +298,8 @@ def _config_error(kind: str, place: Sequence[str], values: Any, table: Any) -> C
     for section in sections:
         values, table = values[section], getattr(table, section)
     name, value, default = ".".join(place), values[key], getattr(table, key, None)
+    if name in _GONE:
+        return ConfigError(f"The setting `{name}` no longer exists.", fix=_GONE[name])
     if kind == "unexpected_keyword_argument":
         elsewhere = [one for one in setting_names() if one.rpartition(".")[2] == key]
         known = [item.name for item in dataclasses.fields(table)]

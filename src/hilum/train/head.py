@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from hilum.judge.calibrate import fit_temperature
-
-__all__ = ["LinearHead", "finding_weights", "fit_head", "fit_linear", "prior_shift", "tempered_losses"]
+__all__ = ["LinearHead", "finding_weights", "fit_head", "fit_linear", "levelled_losses", "prior_shift"]
 
 _PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _ITERATIONS = 3000
@@ -98,38 +97,53 @@ def finding_weights(labels: np.ndarray, num_findings: int, class_weights: str) -
     return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
-def tempered_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return each film's cross-entropy (n,), at the temperature that suits these logits (n, K) best."""
-    scaled = logits / fit_temperature(logits, labels)
-    shifted = scaled - scaled.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+def levelled_losses(logits: np.ndarray, labels: np.ndarray, film_weights: np.ndarray) -> np.ndarray:
+    """Return each film's cross-entropy (n,), at the temperature and the constants that suit these logits best.
+
+    So networks are compared by how they rank films. Calibration follows anyway, and augmentation moves the level of a
+    network's logits more than their order.
+
+    Args:
+        logits: (n, K).
+        labels: (n,) int, the films' findings.
+        film_weights: (n,) float, how much each film weighs.
+    """
+    scale, constants = _level(logits, labels, film_weights)
+    return _cross_entropies(logits * scale + constants, labels)
 
 
 def prior_shift(logits: np.ndarray, labels: np.ndarray, film_weights: np.ndarray) -> np.ndarray:
     """Return what to add to a network's logits, whose training films were not drawn as often as they occur.
 
-    Temperature and one constant a finding are fitted together, by the validation films' cross-entropy; the constants
-    are held back by a normal prior of deviation 1, so that few films move them little.
-
     Args:
         logits: (n, K) of the validation films.
         labels: (n,) int, their findings.
-        film_weights: (n,) float, how much each film weighs; their mean is taken as 1.
+        film_weights: (n,) float, how much each film weighs.
 
     Returns:
         (K,) float32, of mean 0.
     """
-    num_findings = logits.shape[1]
     if not len(labels):
-        return np.zeros(num_findings, np.float32)
-    rows, weights = np.arange(len(labels)), film_weights / film_weights.mean()
+        return np.zeros(logits.shape[1], np.float32)
+    scale, constants = _level(logits, labels, film_weights)
+    shift = constants / scale
+    return np.asarray(shift - shift.mean(), np.float32)
+
+
+def _level(logits: np.ndarray, labels: np.ndarray, film_weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the scale and the constants (K,) that give logits (n, K) their lowest cross-entropy.
+
+    Scale and constants are held back by a normal prior of deviation 1, so that few films move them little.
+    """
+    num_findings, weights = logits.shape[1], film_weights / film_weights.mean()
 
     def loss(values: np.ndarray) -> float:
-        scaled = logits * np.exp(values[0]) + values[1:]
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        losses = np.log(np.exp(scaled).sum(axis=1)) - scaled[rows, labels]
+        losses = _cross_entropies(logits * np.exp(values[0]) + values[1:], labels)
         return float(weights @ losses + 0.5 * np.square(values).sum())
 
     found = minimize(loss, np.zeros(1 + num_findings), method="BFGS").x
-    shift = found[1:] / np.exp(found[0])
-    return np.asarray(shift - shift.mean(), np.float32)
+    return float(np.exp(found[0])), found[1:]
+
+
+def _cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]

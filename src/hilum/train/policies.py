@@ -18,9 +18,10 @@ Sources:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import keras
@@ -28,22 +29,26 @@ import numpy as np
 
 from hilum.train.augment import STRONGEST, Augmentation, augment, no_changes
 
-__all__ = ["change_film", "mixed_batches"]
+__all__ = ["change_film", "mixed_batch"]
 
 _NUM_DRAWN = 2
 _NUM_CHAINS = 3
 _LONGEST_CHAIN = 3
 _MIXING = ("mixup", "cutmix", "erasing")
 _SEED_SPACE = 2**31
+_ONE_AT_A_TIME = Lock()
 
 
-def change_film(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def change_film(
+    film: np.ndarray, policy: Augmentation, rng: np.random.Generator, *, own_px: int | None = None
+) -> np.ndarray:
     """Return a randomly changed copy of one film, by the policy's name.
 
     Args:
         film: (S, S) float32 in [0, 1].
         policy: The policy.
         rng: One for this film and epoch.
+        own_px: As for `augment`.
 
     Returns:
         (S, S) float32 in [0, 1].
@@ -51,7 +56,7 @@ def change_film(film: np.ndarray, policy: Augmentation, rng: np.random.Generator
     if policy.policy == "randaugment":
         changed = _flipped(film, policy, rng)
         for change in rng.choice(list(STRONGEST), _NUM_DRAWN, replace=False):
-            changed = augment(changed, _single(str(change), policy.policy_strength), rng)
+            changed = augment(changed, _single(str(change), policy.policy_strength), rng, own_px=own_px)
         return changed
     if policy.policy == "augmix":
         start = _flipped(film, policy, rng)
@@ -60,41 +65,36 @@ def change_film(film: np.ndarray, policy: Augmentation, rng: np.random.Generator
         for share in shares:
             chain = start
             for change in rng.choice(list(STRONGEST), int(rng.integers(1, _LONGEST_CHAIN + 1))):
-                chain = augment(chain, _single(str(change), policy.policy_strength), rng)
+                chain = augment(chain, _single(str(change), policy.policy_strength), rng, own_px=own_px)
             mixed += np.float32(share) * chain
         kept = np.float32(rng.beta(1.0, 1.0))
         return np.asarray(kept * start + (1 - kept) * mixed, np.float32)
-    return augment(film, policy, rng)
+    return augment(film, policy, rng, own_px=own_px)
 
 
-def mixed_batches(
-    batches: Iterable[tuple[np.ndarray, np.ndarray]],
-    policy: Augmentation,
-    *,
-    seed: int,
-    epoch: int,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield batches with what is known of each film, mixed or erased where the policy says so.
+def mixed_batch(
+    films: np.ndarray, targets: np.ndarray, policy: Augmentation, *, drawn: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a batch and what is known of each film, mixed or erased where the policy says so.
 
     Args:
-        batches: Films (n, S, S, 1) float32 in [0, 1] and what is known of them (n, K) float32: see fit.py's loss.
+        films: (n, S, S, 1) float32 in [0, 1].
+        targets: (n, K) float32, what is known of them: see the loss in fit.py.
         policy: The policy.
-        seed: Together with the epoch and the batch's number it decides what is drawn.
-        epoch: From 0.
+        drawn: Whole numbers that decide what is drawn.
 
-    Yields:
+    Returns:
         Both as before; of mixed films shares that sum to 1, where a film of several possible findings has equal ones.
     """
-    for number, (films, targets) in enumerate(batches):
-        if policy.policy not in _MIXING or policy.policy_strength <= 0:
-            yield films, targets
-            continue
-        shares = targets / targets.sum(axis=1, keepdims=True)
+    if policy.policy not in _MIXING or policy.policy_strength <= 0:
+        return films, targets
+    shares = targets / targets.sum(axis=1, keepdims=True)
+    number = int(np.random.default_rng(drawn).integers(_SEED_SPACE))
+    with _ONE_AT_A_TIME:  # batches are made by several threads, and each layer has one generator
         layer = _layer(policy.policy, policy.policy_strength)
-        drawn = int(np.random.default_rng((seed, epoch, number)).integers(_SEED_SPACE))
-        layer.generator.state.assign(np.array([drawn, 0], layer.generator.state.dtype))
+        layer.generator.state.assign(np.array([number, 0], layer.generator.state.dtype))
         mixed = layer({"images": films, "labels": shares}, training=True)
-        yield np.clip(np.asarray(mixed["images"]), 0.0, 1.0, dtype=np.float32), np.asarray(mixed["labels"], np.float32)
+    return np.clip(np.asarray(mixed["images"]), 0.0, 1.0, dtype=np.float32), np.asarray(mixed["labels"], np.float32)
 
 
 def _flipped(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) -> np.ndarray:

@@ -89,10 +89,12 @@ def prepare_films(
     dataset = read_dataset(data)
     size_px, num_films = preprocessing.size_px, len(dataset.records)
     pixels = np.zeros((num_films, size_px, size_px), np.float16)
+    own_px = np.zeros(num_films, np.int64)
     covers = np.zeros((num_films, COVER_PX, COVER_PX // 8), np.uint8) if with_lungs else None
 
     def keep(position: int, radiograph: Radiograph) -> None:
         pixels[position] = preprocess(radiograph, preprocessing)[0]
+        own_px[position] = min(radiograph.original_size_px)
         if covers is not None:
             covers[position] = packed_cover(radiograph)
 
@@ -103,9 +105,8 @@ def prepare_films(
     _check_findings(dataset, scan, data)
     unread = {path for path, _ in scan.unread}
     readable = np.array([record.path not in unread for record in dataset.records], dtype=bool)
-    if not readable.all():
-        pixels, covers = pixels[readable], None if covers is None else covers[readable]
-    prepared = _by_label(scan, pixels, covers)
+    covers = None if covers is None else covers[readable]
+    prepared = _by_label(scan, pixels if readable.all() else pixels[readable], covers, own_px[readable])
     if len(prepared.findings) < 2:
         raise InconsistentDataset(f"The films of `{data}` state one finding only: {', '.join(prepared.findings)}.")
     if num_partial := len(prepared.partial):
@@ -134,13 +135,14 @@ def _check_findings(dataset: Dataset, scan: Scan, data: Path) -> None:
         )
 
 
-def _by_label(scan: Scan, pixels: np.ndarray, covers: np.ndarray | None) -> PreparedFilms:
+def _by_label(scan: Scan, pixels: np.ndarray, covers: np.ndarray | None, own_px: np.ndarray) -> PreparedFilms:
     """Return the films of a scan, those with one stated finding apart from those with an ambiguous label.
 
     Args:
         scan: n films.
         pixels: (n, S, S) float16.
         covers: (n, 64, 8) uint8, where the lungs lie; None where it is not needed.
+        own_px: (n,) int, the shorter side of each film in its file.
     """
     stated, partial = set_apart(scan)
     positions = np.setdiff1d(np.arange(len(scan.dataset.records)), partial.positions)
@@ -151,6 +153,7 @@ def _by_label(scan: Scan, pixels: np.ndarray, covers: np.ndarray | None) -> Prep
         np.array([findings.index(record.finding) for record in records]),
         np.array([sources.index(record.source or "") for record in records]),
         covers=None if covers is None else covers[positions],
+        own_px=own_px[positions],
     )
     kinds = np.array([[name in kinds for name in findings] for kinds in partial.kinds], bool)
     partial_films = Films(
@@ -159,6 +162,7 @@ def _by_label(scan: Scan, pixels: np.ndarray, covers: np.ndarray | None) -> Prep
         np.array([sources.index(record.source or "") for record in partial.records], dtype=np.int64),
         kinds.reshape(-1, len(findings)),
         None if covers is None else covers[partial.positions],
+        own_px[partial.positions],
     )
     return PreparedFilms(stated, films, findings, partial, partial_films, positions)
 

@@ -27,7 +27,7 @@ from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
 from hilum.train.fit import compute_logits
-from hilum.train.head import LinearHead, finding_weights, fit_head, tempered_losses
+from hilum.train.head import LinearHead, finding_weights, fit_head, levelled_losses
 from hilum.train.networks import Network, build_network
 from hilum.train.prepared import PreparedFilms, draw_validation, prepare_films
 from hilum.train.seal import seal
@@ -325,7 +325,7 @@ def fit_heads(films: StudyFilms, features: np.ndarray, *, more: np.ndarray | Non
             x, y, copies = np.concatenate([x, more[train]]), np.tile(y, 2), 2
 
         def loss(logits: np.ndarray, y: np.ndarray = labels[validation], w: np.ndarray = weights) -> float:
-            return float(np.average(tempered_losses(logits, y), weights=w[y]))
+            return float(np.average(levelled_losses(logits, y, w[y]), weights=w[y]))
 
         head = fit_head(x, y, weights[y] / copies, features[validation], loss)
         temperature = fit_temperature(head.logits(features[validation]), labels[validation])

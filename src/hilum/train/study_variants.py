@@ -227,7 +227,7 @@ def _network(backbone: str, size_px: int, start: str, epochs: int | None) -> Var
 
 def _fit(epochs: int) -> FitSettings:
     """Return the settings of a pretrained network that keeps its last epoch, whatever the validation films say."""
-    return replace(default_config().fit, epochs=epochs, patience=max(epochs, 1), keep="last")
+    return replace(default_config().fit, epochs=epochs, keep="last")
 
 
 def _training(config: RunConfig, sizes_px: tuple[int, ...], epochs: int | None) -> RunConfig:
@@ -237,9 +237,9 @@ def _training(config: RunConfig, sizes_px: tuple[int, ...], epochs: int | None) 
     """
     fit = config.fit
     if config.weights == "imagenet":
-        fit = replace(fit, keep="last", learning_rate=_FINE_TUNING_RATE, patience=fit.epochs)
+        fit = replace(fit, keep="last")
     if epochs is not None:
-        fit = replace(fit, epochs=epochs, patience=max(epochs, 1))
+        fit = replace(fit, epochs=epochs)
     if sizes_px:
         config = replace(config, preprocessing=replace(config.preprocessing, size_px=sizes_px[0]))
     return replace(config, fit=fit)

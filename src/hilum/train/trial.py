@@ -18,7 +18,7 @@ from hilum.judge.history import kept_random
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
 from hilum.train.device import precision_of
-from hilum.train.fit import Progress, TrainingFilms, compute_logits, fit
+from hilum.train.fit import NO_EXTENSIONS, Extensions, Progress, TrainingFilms, compute_logits, fit
 from hilum.train.networks import Network, build_network
 from hilum.train.prepared import PreparedFilms, draw_validation
 
@@ -63,6 +63,7 @@ def fit_network(
     seed: int,
     checkpoint: Path,
     progress: Progress = lambda *_: None,
+    extensions: Extensions = NO_EXTENSIONS,
 ) -> tuple[Network, list[dict[str, Any]]]:
     """Return a newly built and fitted network, and its history. It computes in float32, whatever it was fitted in.
 
@@ -73,12 +74,13 @@ def fit_network(
         seed: Decides first weights, order, augmentation and dropout.
         checkpoint: The checkpoint file. Where it exists, the fitting continues from it.
         progress: Is called after every step and epoch.
+        extensions: What a user adds in Python.
     """
     precision = precision_of(config, checkpoint.parent)
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     network = _new_network(config, num_findings, weights=config.weights, precision=precision)
-    history = fit(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress)
+    history = fit(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress, extensions=extensions)
     if precision != "float32":
         network = _copied(network, _new_network(config, num_findings, weights="none", precision="float32"))
     return network, history

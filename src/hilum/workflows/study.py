@@ -50,9 +50,9 @@ from hilum.judge.study_verdict import (
 )
 from hilum.report.study import Picture, study_page
 from hilum.train.backbones import weights_at_hand
-from hilum.train.batches import Films, epoch_batches
+from hilum.train.batches import Films, changed_batch
 from hilum.train.config import RunConfig, default_config
-from hilum.train.policies import mixed_batches
+from hilum.train.policies import mixed_batch
 from hilum.train.prepared import prepare_films
 from hilum.train.study_fit import StudyFilms, VariantAnswers, cross_variant, measure_cost, prepare_outside
 from hilum.train.study_variants import STUDY_FOLDER, StudyRequest, Variant, check_study, variants_of
@@ -314,9 +314,9 @@ def _policy_examples(films: Films, variants: list[Variant]) -> list[Picture]:
     examples = []
     for variant in variants:
         policy = variant.config.augmentation
-        batches = epoch_batches(some, policy, batch_size=_SHOWN, seed=0, epoch=0)
-        mixed = mixed_batches(((shown, targets[at]) for shown, at, _ in batches), policy, seed=0, epoch=0)
-        examples += [Picture(variant.title, film[..., 0]) for batch, _ in mixed for film in batch]
+        changed, _ = changed_batch(some, np.arange(len(some)), policy, drawn=(0,))
+        mixed, _ = mixed_batch(changed, targets, policy, drawn=(0,))
+        examples += [Picture(variant.title, film[..., 0]) for film in mixed]
     return examples
 
 

@@ -17,7 +17,7 @@ from hilum.errors import ConfigError, MissingExtra
 from hilum.results import ResultFolder
 from hilum.train.augment import Augmentation
 from hilum.train.backbones import check_weights
-from hilum.train.config import MOST_AUGMENTATION, OPTIMISERS, SCHEDULES, RunConfig
+from hilum.train.config import MOST_AUGMENTATION, OPTIMISERS, RunConfig
 
 try:
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -126,7 +126,7 @@ class SearchSpace:
             return self.base
         fit, preprocessing = self.base.fit, self.base.preprocessing
         rate = values["learning_rate"] * _RATE_OF[values["optimiser"]]
-        changes: dict[str, Any] = {name: values[name] for name in ("optimiser", "schedule")}
+        changes: dict[str, Any] = {"optimiser": values["optimiser"]}
         changes |= {name: _rounded(values[name]) for name in ("dropout", "label_smoothing", "weight_decay")}
         changes["learning_rate"] = min(_rounded(rate), _MOST_RATE)
         if "trainable_fraction" in values:
@@ -161,7 +161,6 @@ def search_space(base: RunConfig) -> SearchSpace:
     distributions: dict[str, BaseDistribution] = {
         "learning_rate": FloatDistribution(rate / _RATE_FACTOR, rate * _RATE_FACTOR, log=True),
         "optimiser": CategoricalDistribution(OPTIMISERS),
-        "schedule": CategoricalDistribution(SCHEDULES),
         "dropout": FloatDistribution(0.0, max(0.6, fit.dropout)),
         "label_smoothing": FloatDistribution(0.0, max(0.2, fit.label_smoothing)),
         "weight_decay": FloatDistribution(min(1e-5, fit.weight_decay or 1e-5), max(0.1, fit.weight_decay), log=True),
@@ -171,7 +170,6 @@ def search_space(base: RunConfig) -> SearchSpace:
     start = {
         "learning_rate": rate,
         "optimiser": fit.optimiser,
-        "schedule": fit.schedule,
         "dropout": fit.dropout,
         "label_smoothing": fit.label_smoothing,
         "weight_decay": fit.weight_decay or 1e-5,
