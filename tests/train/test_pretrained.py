@@ -13,7 +13,7 @@ from hilum.data.folder import read_dataset
 from hilum.data.phantom import write_phantoms
 from hilum.data.scan import Scan, scan_films
 from hilum.train import prepared
-from hilum.train.prepared import films_seen_before
+from hilum.train.prepared import films_seen_before, unrecognised_words
 
 
 @pytest.fixture
@@ -33,3 +33,9 @@ def test_only_films_of_the_weights_and_their_groups_count(scan: Scan, monkeypatc
     assert np.flatnonzero(films_seen_before("chest", scan.fingerprints, groups)).tolist() == [1, 3, 6]
     for weights in ("imagenet", "none"):
         assert not films_seen_before(weights, scan.fingerprints, groups).any()
+
+
+def test_films_too_small_to_be_recognised_are_counted_and_said() -> None:
+    sizes = [(28, 28), (63, 500), (64, 64), (1000, 800)]
+    assert unrecognised_words("chest", sizes).startswith("2 of 4 films are smaller than 64 px: hilum cannot tell ")
+    assert unrecognised_words("chest", sizes[2:]) == unrecognised_words("imagenet", sizes) == ""

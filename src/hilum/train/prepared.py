@@ -22,7 +22,16 @@ from hilum.run.modelfile import read_model_file
 from hilum.run.models import DEFAULT_MODEL
 from hilum.train.batches import COVER_PX, Films, packed_cover
 
-__all__ = ["PreparedFilms", "draw_validation", "films_seen_before", "hashes_behind", "prepare_films"]
+__all__ = [
+    "PreparedFilms",
+    "draw_validation",
+    "films_seen_before",
+    "hashes_behind",
+    "prepare_films",
+    "unrecognised_words",
+]
+
+_RECOGNISED_PX = 64  # of the 28 px films of PneumoniaMNIST, hardly any is recognised: see docs/reference/faults.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,3 +228,22 @@ def films_seen_before(weights: str, fingerprints: Sequence[Fingerprint], groups:
     if seen is None:
         return np.zeros(len(fingerprints), dtype=bool)
     return np.isin(groups, groups[seen])
+
+
+def unrecognised_words(weights: str, sizes_px: Sequence[tuple[int, int]]) -> str:
+    """Return one sentence where films are too small to be recognised as those the starting weights have learned from.
+
+    Args:
+        weights: The setting.
+        sizes_px: (height, width) of each film as stored.
+
+    Returns:
+        The sentence; empty where it need not be said.
+    """
+    num_small = sum(min(size) < _RECOGNISED_PX for size in sizes_px)
+    if weights != "chest" or not num_small:
+        return ""
+    return (
+        f"{num_small:,} of {count_of(len(sizes_px), 'film')} are smaller than {_RECOGNISED_PX} px: hilum cannot tell "
+        "whether the starting weights have learned from them. If they are public films, start from ImageNet."
+    )

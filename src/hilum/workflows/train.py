@@ -47,7 +47,7 @@ from hilum.run.modelfile import Metadata
 from hilum.text import write_csv
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films
+from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films, unrecognised_words
 from hilum.train.run_folder import RUN_FOLDER, check_run
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
 from hilum.train.seal import write_metadata
@@ -196,7 +196,10 @@ def read_films(data: Path, config: RunConfig, console: Console) -> ReadFilms:
     )
     scan = prepared.scan
     seen = films_seen_before(config.weights, scan.fingerprints, scan.groups)
-    return ReadFilms(prepared, collectors[0].of(scan, prepared.positions), seen)
+    traits = collectors[0].of(scan, prepared.positions)
+    if words := unrecognised_words(config.weights, [one.size_px for one in traits]):
+        console.say(words)
+    return ReadFilms(prepared, traits, seen)
 
 
 def split_films(films: ReadFilms, config: RunConfig) -> Split:
