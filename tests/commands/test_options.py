@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.commands.options import spread_columns, with_columns
+from hilum.commands.shared import spread_columns, with_columns
 from hilum.data.columns import Listing
 from hilum.errors import InputError
 

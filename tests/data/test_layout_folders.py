@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.data.layout_folders import Look, folders_in
+from hilum.data.names import Look, folders_in
 from hilum.errors import InconsistentDataset
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hilum.data.layout_remarks import joined_remark, name_remarks
+from hilum.data.names import joined_remark, name_remarks
 
 
 def test_plain_names_need_no_words() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hilum.data.record import FilmRecord
+from hilum.data.labels import FilmRecord
 
 
 def test_the_patient_is_in_no_repr() -> None:

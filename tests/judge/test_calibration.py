@@ -11,8 +11,13 @@ from hilum.judge.calibrate import (
     fit_temperature,
     operating_thresholds,
 )
-from hilum.judge.calibration import ChosenTemperature, calibration_words, choose_temperature, fit_calibration
-from hilum.judge.sparing import sparing_thresholds
+from hilum.judge.calibration import (
+    ChosenTemperature,
+    calibration_words,
+    choose_temperature,
+    fit_calibration,
+    sparing_thresholds,
+)
 from hilum.run.answer import softmax
 
 FINDINGS = ("a", "b", "c")

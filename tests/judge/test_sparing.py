@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.judge.calibrate import conformal_thresholds
-from hilum.judge.sparing import REFUSED_FRACTION, sparing_thresholds
+from hilum.judge.calibration import REFUSED_FRACTION, sparing_thresholds
 from hilum.run.answer import conformal_limits, conformal_sets, reached, softmax
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")

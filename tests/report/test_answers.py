@@ -9,7 +9,7 @@ import pytest
 
 from hilum.data.folder import FilmRecord
 from hilum.judge.predictions import LabelledPredictions
-from hilum.report.answers import answers_section, sets_fact
+from hilum.report.predictions import answers_section, sets_fact
 from hilum.run.answer import Answer, Reason
 from hilum.run.modelfile import Metadata
 

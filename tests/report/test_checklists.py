@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hilum.report.checklists import CLAIM, TRIPOD_AI
+from hilum.report.claim import CLAIM, TRIPOD_AI
 
 
 def test_claim_has_its_44_items() -> None:

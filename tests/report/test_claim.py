@@ -12,8 +12,7 @@ import pytest
 from hilum.judge.external.sources import RunMetrics
 from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
-from hilum.report.checklists import CLAIM, TRIPOD_AI
-from hilum.report.claim import FOR_A_PERSON, ClaimFacts, claim_text
+from hilum.report.claim import CLAIM, FOR_A_PERSON, TRIPOD_AI, ClaimFacts, claim_text
 
 FINDINGS = ("Normal", "Odd|finding")
 

@@ -10,7 +10,7 @@ import pytest
 
 from hilum.errors import InputError
 from hilum.run.classifier import Classifier
-from hilum.run.pictures import Pictures
+from hilum.run.heatmap import Pictures
 
 
 @pytest.fixture(scope="module")

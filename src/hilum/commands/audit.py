@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ColumnOption, DataArgument, with_columns
-from hilum.commands.shared import NOTICE
+from hilum.commands.shared import NOTICE, ColumnOption, DataArgument, with_columns
 from hilum.console import TerminalConsole, count_of
 
 __all__ = ["audit"]

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ColumnOption, with_columns
-from hilum.commands.shared import check_training, show_figures
+from hilum.commands.shared import ColumnOption, check_training, show_figures, with_columns
 from hilum.console import TerminalConsole
 from hilum.text import printable
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ColumnOption, DataArgument, ModelOption, with_columns
-from hilum.commands.shared import show_figures
+from hilum.commands.shared import ColumnOption, DataArgument, ModelOption, show_figures, with_columns
 from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
 

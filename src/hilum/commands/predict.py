@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ColumnOption, ModelOption, with_columns
+from hilum.commands.shared import ColumnOption, ModelOption, with_columns
 from hilum.console import TerminalConsole
 from hilum.errors import InputError
 from hilum.run.models import DEFAULT_MODEL

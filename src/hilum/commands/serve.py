@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ModelOption
+from hilum.commands.shared import ModelOption
 from hilum.console import TerminalConsole
 from hilum.errors import MissingExtra
 from hilum.run.models import DEFAULT_MODEL

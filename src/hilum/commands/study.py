@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ColumnOption, with_columns
-from hilum.commands.shared import NOTICE, check_training, load_training
+from hilum.commands.shared import NOTICE, ColumnOption, check_training, load_training, with_columns
 from hilum.console import TerminalConsole
 from hilum.errors import MissingExtra
 from hilum.extras import has_extra

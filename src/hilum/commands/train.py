@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ColumnOption, DataArgument, SetOption, with_columns
-from hilum.commands.shared import check_training, load_training, show_figures
+from hilum.commands.shared import (
+    ColumnOption,
+    DataArgument,
+    SetOption,
+    check_training,
+    load_training,
+    show_figures,
+    with_columns,
+)
 from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.options import ColumnOption, SetOption, with_columns
-from hilum.commands.shared import NOTICE, check_training, load_training
+from hilum.commands.shared import NOTICE, ColumnOption, SetOption, check_training, load_training, with_columns
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import ConfigError
 from hilum.text import printable

@@ -10,11 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hilum.data.labels import Remark, settle_labels
+from hilum.data.labels import FilmRecord, Remark, settle_labels
 from hilum.data.layout import find_class_folders
-from hilum.data.layout_folders import folders_in
 from hilum.data.manifest import is_manifest, read_manifest
-from hilum.data.record import FilmRecord
+from hilum.data.names import folders_in
 from hilum.data.walk import PassedOver, film_paths, identity, walk
 from hilum.errors import InconsistentDataset, nearest_name
 from hilum.findings import LONGEST_NAME, name_fault, open_kinds, sorted_findings

@@ -10,12 +10,12 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hilum.findings import finding_named, open_kinds, standard_name
 from hilum.text import folded
 
-__all__ = ["Remark", "and_list", "settle_labels", "spelling_key"]
+__all__ = ["FilmRecord", "Remark", "and_list", "settle_labels", "spelling_key"]
 
 _ALWAYS = re.compile(r"[|;\n\\\uff5c\uff1b\u3001]")  # these never occur in the name of a finding
 _WHERE_ONE_PART_IS_KNOWN = re.compile(r"\s*[,+&\uff0c\uff0b\uff06]\s*")
@@ -198,3 +198,29 @@ def _ambiguous_remarks(
 
 def _films(number: int) -> str:
     return "1 film has" if number == 1 else f"{number:,} films have"
+
+
+# The record of one film in a data set.
+
+
+@dataclass(frozen=True)
+class FilmRecord:
+    """One film of a data set.
+
+    Attributes:
+        path: Path relative to the data set's root, with "/" as separator.
+        finding: The reference standard, by its standard name where findings.py has one.
+        split: "train", "validation" or "test" where the data set states it, else None.
+        patient: The key of the patient; it appears in no message and not in repr.
+        source: The hospital or public set that the film came from, if stated.
+        group: Films of one group stay on one side of a split, if stated.
+        age_years: The patient's age in years, if stated.
+    """
+
+    path: str
+    finding: str
+    split: str | None
+    patient: str | None = field(default=None, repr=False)
+    source: str | None = None
+    group: str | None = None
+    age_years: float | None = field(default=None, repr=False)

@@ -14,9 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hilum.data.labels import Remark, and_list, spelling_key
-from hilum.data.layout_folders import Look, folders_in
-from hilum.data.layout_remarks import MANIFEST_WAY, joined_remark, name_remarks
-from hilum.data.names import is_fold, is_known_finding, is_neutral, is_source, joined_names, near_part, parts_in
+from hilum.data.names import (
+    MANIFEST_WAY,
+    Look,
+    folders_in,
+    is_fold,
+    is_known_finding,
+    is_neutral,
+    is_source,
+    joined_names,
+    joined_remark,
+    name_remarks,
+    near_part,
+    parts_in,
+)
 from hilum.data.walk import PassedOver, is_inside, list_folder, walk
 from hilum.errors import InconsistentDataset
 

@@ -19,10 +19,9 @@ from hilum.data.columns import (
     looks_like_film,
     quoted,
 )
-from hilum.data.labels import Remark
+from hilum.data.labels import FilmRecord, Remark
 from hilum.data.names import PARTS, part_named
 from hilum.data.places import place_films
-from hilum.data.record import FilmRecord
 from hilum.data.table import TABLE_SUFFIXES, cell_text, open_table
 from hilum.errors import InconsistentDataset, nearest_name
 from hilum.text import plain_cell

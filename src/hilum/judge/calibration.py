@@ -22,10 +22,53 @@ from hilum.judge.calibrate import (
     fit_temperature,
     operating_thresholds,
 )
-from hilum.judge.sparing import sparing_thresholds
 from hilum.run.answer import softmax
 
-__all__ = ["Calibration", "ChosenTemperature", "calibration_words", "choose_temperature", "fit_calibration"]
+__all__ = [
+    "REFUSED_FRACTION",
+    "Calibration",
+    "ChosenTemperature",
+    "calibration_words",
+    "choose_temperature",
+    "fit_calibration",
+    "sparing_thresholds",
+]
+
+# Conformal thresholds that refuse few films: as few films as possible should fit no finding at all.
+#
+# A threshold for a coverage of 90 % leaves out a tenth of a finding's films. If the findings are easy to tell apart,
+# these films fit no finding: they would be refused, though nothing is odd about them. A threshold below one half can be
+# raised without taking a second finding into any set: a finding within it is more probable than all others together, so
+# it is the most probable one, which every set holds. So thresholds are raised, up to one half, until they leave out few
+# films.
+
+REFUSED_FRACTION = 0.025  # of a finding's films that may fit no finding
+_HIGHEST = 0.5
+
+
+def sparing_thresholds(
+    limits: Mapping[str, Mapping[str, Any]],
+    probabilities: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    findings: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """Return conformal thresholds of the same sets, by which fewer films fit no finding.
+
+    Args:
+        limits: As `conformal_thresholds` or `cross_conformal_thresholds` returns them for these films.
+        probabilities: (n, K) calibrated.
+        truth: (n,) int, index of the true finding.
+        findings: The K names, in the order of the columns.
+
+    Returns:
+        The limits, each threshold raised to one half at most, where it leaves out more than `REFUSED_FRACTION` of the
+        films that it was made from; all else in them stays.
+    """
+    wide = conformal_thresholds(probabilities, truth, findings, 1 - REFUSED_FRACTION)
+    return {
+        name: {**limit, "threshold": max(limit["threshold"], min(wide[name]["threshold"], _HIGHEST))}
+        for name, limit in limits.items()
+    }
 
 
 @dataclass(frozen=True)

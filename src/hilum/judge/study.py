@@ -203,7 +203,15 @@ class MethodRow(Quality):
 
 @dataclass(frozen=True)
 class FilmCounts:
-    """One set of films: its name, how many films and groups of them, by finding; those left out, by reason."""
+    """How many films one set holds.
+
+    Attributes:
+        name: The set's name.
+        n: Films that are used.
+        groups: Groups of twins and of films of one patient.
+        findings: Finding to number of films.
+        left_out: Reason to number of films that are not used.
+    """
 
     name: str
     n: int

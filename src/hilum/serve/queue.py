@@ -36,7 +36,12 @@ _LONGEST_WAIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Upload:
-    """A film as it was sent: its name and its bytes."""
+    """A film as it was sent.
+
+    Attributes:
+        name: The file's name.
+        data: Its bytes.
+    """
 
     name: str
     data: bytes
@@ -44,7 +49,12 @@ class Upload:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Which pictures the answers carry."""
+    """Which pictures the answers carry.
+
+    Attributes:
+        heatmap: The film with its heat map.
+        display: The film, and a heat map for each finding.
+    """
 
     heatmap: bool = False
     display: bool = False

@@ -19,9 +19,8 @@ import numpy as np
 
 from hilum.data.split import grouped_folds
 from hilum.judge.calibrate import cross_conformal_thresholds, surer_thresholds
-from hilum.judge.calibration import fit_calibration
+from hilum.judge.calibration import fit_calibration, sparing_thresholds
 from hilum.judge.predictions import LabelledPredictions
-from hilum.judge.sparing import sparing_thresholds
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file

@@ -34,9 +34,8 @@ from hilum.judge.parts import Metrics
 from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
 from hilum.judge.shortcuts.measure import ProbedFilms, Shortcuts, find_shortcuts
 from hilum.judge.subgroups import traits_of
-from hilum.report.answers import answers_section
 from hilum.report.external import external_section
-from hilum.report.predictions import predictions_csv, scored_of, worst_mistakes
+from hilum.report.predictions import answers_section, predictions_csv, scored_of, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.report.shortcuts import shortcuts_sections, summary_line
 from hilum.results import ResultFolder

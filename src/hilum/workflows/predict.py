@@ -19,8 +19,8 @@ from hilum.run.answer import UnreadFilm, outcome
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.cluster import Cluster, predict_on_cluster
 from hilum.run.finished import is_own_output, num_unread_in
+from hilum.run.heatmap import Pictures, check_pictures
 from hilum.run.journal import Journal, journal_path, num_answers
-from hilum.run.pictures import Pictures, check_pictures
 from hilum.run.writing import check_format, open_writer
 from hilum.version import __version__
 

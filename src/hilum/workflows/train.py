@@ -35,12 +35,11 @@ from hilum.judge.calibration import calibration_words
 from hilum.judge.external.sources import RunMetrics
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.predictions import LabelledPredictions, figures_of
-from hilum.report.answers import answers_section, sets_fact
 from hilum.report.audit_table import verdict_words
 from hilum.report.card import model_card_text
 from hilum.report.claim import ClaimFacts, claim_text
 from hilum.report.external import sources_section
-from hilum.report.predictions import predictions_csv, scored_of, worst_mistakes
+from hilum.report.predictions import answers_section, predictions_csv, scored_of, sets_fact, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata

@@ -16,12 +16,12 @@ from hilum.judge.shortcuts.occlusion import (
     CUES,
     chance_of,
     cue_films,
+    judge_variants,
     lung_cover,
     score_cues,
     share_in_border,
     without_shift,
 )
-from hilum.judge.shortcuts.variants import judge_variants
 from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask
 

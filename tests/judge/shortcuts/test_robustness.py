@@ -12,8 +12,8 @@ import pytest
 from hilum.data.phantom import draw_phantom
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.judge.shortcuts.occlusion import judge_variants
 from hilum.judge.shortcuts.robustness import DAMAGES, damaged_films, score_damages
-from hilum.judge.shortcuts.variants import judge_variants
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import UndecodableFilm
-from hilum.judge.shortcuts.variants import judge_variants
+from hilum.judge.shortcuts.occlusion import judge_variants
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 

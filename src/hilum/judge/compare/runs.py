@@ -33,7 +33,12 @@ Rows = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Counts:
-    """A number of films of each of the two models."""
+    """A number of films of each of the two models.
+
+    Attributes:
+        first: The first model's.
+        second: The second model's.
+    """
 
     first: int
     second: int
@@ -41,7 +46,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class FindingDifference:
-    """One finding: how many films show it, and the difference in AUROC, None where it is undefined."""
+    """The difference between two models in one finding.
+
+    Attributes:
+        n: How many films show the finding.
+        auroc: The difference in AUROC; None where it is undefined.
+    """
 
     n: int
     auroc: Difference | None

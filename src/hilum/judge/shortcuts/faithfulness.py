@@ -61,7 +61,14 @@ class Mass:
 
 @dataclass(frozen=True)
 class HeatMapMass:
-    """How much of the heat maps lies inside the lungs: of all films, by answer, and by the finding answered."""
+    """How much of the heat maps lies inside the lungs.
+
+    Attributes:
+        all: Of all films.
+        right: Of films with a right answer.
+        wrong: Of films with a wrong answer.
+        per_finding: By the finding answered.
+    """
 
     all: Mass
     right: Mass

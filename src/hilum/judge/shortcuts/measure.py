@@ -26,10 +26,17 @@ from hilum.judge.shortcuts.faithfulness import (
     score_orders,
     share_in_lungs,
 )
-from hilum.judge.shortcuts.occlusion import CueFigures, Guessing, chance_of, cue_films, score_cues, share_in_border
+from hilum.judge.shortcuts.occlusion import (
+    CueFigures,
+    Guessing,
+    chance_of,
+    cue_films,
+    judge_variants,
+    score_cues,
+    share_in_border,
+)
 from hilum.judge.shortcuts.robustness import Robustness, damaged_films, score_damages
 from hilum.judge.shortcuts.sanity import SanityScores, score_sanity
-from hilum.judge.shortcuts.variants import judge_variants
 from hilum.judge.shortcuts.verdict import judge_cues
 from hilum.judge.subgroups import Subgroup, score_subgroups
 from hilum.run.answer import softmax

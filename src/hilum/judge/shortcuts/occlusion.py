@@ -23,8 +23,11 @@ Sources:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,6 +39,7 @@ from hilum.judge.compare.paired import delong
 from hilum.judge.intervals import Interval, grouped_mean, proportion
 from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import softmax
+from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask
 
 __all__ = [
@@ -48,11 +52,51 @@ __all__ = [
     "centre_of",
     "chance_of",
     "cue_films",
+    "judge_variants",
     "lung_cover",
     "score_cues",
     "share_in_border",
     "without_shift",
 ]
+
+# One film shown to a model in many ways: parts hidden, resolution taken away, noise added.
+#
+# Every way is a graph input made from the decoded film; the model's own engine, temperature and preprocessing judge it.
+
+_AT_ONCE = 16  # inputs of one film in the engine: bounds the memory that a thread takes
+
+
+def judge_variants(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    make: Callable[[int, Radiograph], NDArray[np.float32]],
+    *,
+    done: Callable[[float], None] = lambda _: None,
+) -> NDArray[np.float64]:
+    """Return what a model says of every variant of every film; one film at a time is in memory for each thread.
+
+    Args:
+        classifier: The model.
+        paths: n films that can be read.
+        make: Called in a thread with the film's position and the film; returns its V variants, (V, 1, S, S) float32.
+        done: Called after each film with the share of all films it makes up.
+
+    Returns:
+        (n, V, K) float64, logits divided by the temperature: their softmax is the calibrated probability.
+
+    Raises:
+        UndecodableFilm, UnsupportedFilm: A film can no longer be read.
+    """
+
+    def judge(position: int) -> NDArray[np.float64]:
+        films = make(position, classifier.read(paths[position]))
+        logits = [classifier.engine.run(films[at : at + _AT_ONCE]).logits for at in range(0, len(films), _AT_ONCE)]
+        done(1 / len(paths))
+        return np.concatenate(logits).astype(np.float64) / classifier.metadata.temperature  # (V, K)
+
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        return np.stack(list(pool.map(judge, range(len(paths)))))
+
 
 CENTRE_FRACTION = 0.81  # of each side: the border is the third of the film outside it
 FILL = np.float32(0.5)
@@ -128,7 +172,12 @@ def lung_cover(radiograph: Radiograph) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class AsAnswered:
-    """Right answers as the model gives them, over all its findings, and how many more the whole film gets right."""
+    """The answers as the model gives them, over all its findings.
+
+    Attributes:
+        accuracy: The share of right answers.
+        excess: How much higher the accuracy on whole films is.
+    """
 
     accuracy: Interval
     excess: Interval
@@ -157,7 +206,13 @@ class CueFigures:
 
 @dataclass(frozen=True)
 class Guessing:
-    """What an answer reaches that does not look: the most frequent finding's share, 1 / K, and one half."""
+    """What an answer reaches without looking at the film.
+
+    Attributes:
+        accuracy: The share of the most frequent finding.
+        balanced_accuracy: 1 / K.
+        auroc_macro: One half.
+    """
 
     accuracy: float
     balanced_accuracy: float

@@ -62,7 +62,12 @@ def shuffle_weights(graph: openvino.Model, share: float, seed: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike two sets of heat maps are: Spearman's correlation of their values, and the SSIM of what they show."""
+    """How alike two sets of heat maps are.
+
+    Attributes:
+        spearman: The rank correlation of their values.
+        ssim: The structural similarity of the maps as pictures.
+    """
 
     spearman: Interval
     ssim: Interval
@@ -70,7 +75,13 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Stage:
-    """How alike heat maps stay where the last so many layers hold shuffled weights."""
+    """How alike heat maps stay when the weights of the last layers are shuffled.
+
+    Attributes:
+        layers: How many layers are shuffled.
+        spearman: As in `Likeness`.
+        ssim: As in `Likeness`.
+    """
 
     layers: int
     spearman: Interval
