@@ -24,11 +24,13 @@ from hilum.console import Console
 from hilum.data.fingerprint import find_twins
 from hilum.data.phantom import write_phantoms
 from hilum.data.split import read_splits
-from hilum.errors import InputError
+from hilum.errors import ConfigError, InputError
 from hilum.figures import to_json
 from hilum.run.classifier import Classifier
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.train.config import RunConfig, read_config
+from hilum.train.fit import Extensions
+from hilum.train.networks import build_network
 from hilum.workflows.train import Run, audit_run, history_csv, open_run, read_films, split_films, train_model
 
 FILES = {
@@ -342,6 +344,45 @@ def test_a_foreign_folder_is_refused_untouched(
     with pytest.raises(InputError, match="Nothing in it was changed"):
         train_model(tiny_data, tmp_path, config, overwrite=overwrite)
     assert state_of(tmp_path) == before
+
+
+def own_backbone() -> keras.Model:
+    """Return a small network that takes three channels."""
+    film = keras.Input((64, 64, 3))
+    x = keras.layers.Conv2D(8, 5, strides=4, activation="relu")(film)
+    return keras.Model(film, keras.layers.Conv2D(12, 3, activation="relu")(x))
+
+
+@pytest.mark.slow
+def test_a_network_a_change_and_callbacks_of_the_user_make_a_model(
+    tiny_data: Path, config: RunConfig, tmp_path: Path
+) -> None:
+    ended: list[int] = []
+
+    class Count(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            ended.append(epoch)
+
+    own = Extensions(callbacks=lambda: [Count()], change=lambda film, _: film * np.float32(0.9), backbone=own_backbone)
+    run = train_model(tiny_data, tmp_path / "run", config, extensions=own)
+    assert ended == [0, 1]
+    assert 'backbone = "own"' in (tmp_path / "run" / "config.toml").read_text()
+    classifier = Classifier(tmp_path / "run" / "model.onnx")
+    assert classifier.metadata.name.endswith("-own")
+    assert run.metrics.test.n > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda: keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(4, 3)]), "it takes"),
+        (lambda: keras.Sequential([keras.Input((32, 32, 1)), keras.layers.Flatten()]), "return maps"),
+        (None, "given in Python"),
+    ],
+)
+def test_a_network_of_the_user_that_does_not_fit_is_an_error(model: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        build_network("own", num_findings=2, size_px=32, weights="none", dropout=0.0, own=model)
 
 
 # --- runs that were stopped -----------------------------------------------------------------------------------------

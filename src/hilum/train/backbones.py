@@ -14,13 +14,23 @@ from pathlib import Path
 
 from hilum.errors import ConfigError
 
-__all__ = ["BACKBONES", "LITES", "application_names", "check_backbone", "check_weights", "name_key", "weights_at_hand"]
+__all__ = [
+    "BACKBONES",
+    "LITES",
+    "OWN",
+    "application_names",
+    "check_backbone",
+    "check_weights",
+    "name_key",
+    "weights_at_hand",
+]
 
 LITES = {  # name of a backbone -> the EfficientNet-Lite that it is
     **{name: name for name in ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")},
     "hilum-chest": "efficientnet-lite0",
 }
 BACKBONES = (*LITES, "plain-cnn")
+OWN = "own"  # a network that the user gives in Python
 
 _LITE_STEP_PX = 32  # the deepest maps of an EfficientNet-Lite have one place for so many pixels
 _WEIGHTS_HOST = "https://storage.googleapis.com/"  # where keras.applications has its weights
@@ -49,13 +59,15 @@ def check_backbone(name: str, size_px: int) -> None:
     """Refuse a network that does not exist, or a size that it cannot have.
 
     Args:
-        name: One of `BACKBONES` or of `application_names`; case and dashes of the latter do not matter.
+        name: One of `BACKBONES`, `OWN`, or one of `application_names`; case and dashes of the latter do not matter.
         size_px: The side of its input.
 
     Raises:
         ConfigError: There is no such network, or not of this size.
     """
     applications = application_names()
+    if name == OWN:
+        return
     if name not in BACKBONES and applications and name_key(name) not in map(name_key, applications):
         close = difflib.get_close_matches(name, [*BACKBONES, *applications], n=3, cutoff=0.4)
         hint = f"Did you mean {' or '.join(f'`{match}`' for match in close)}? " if close else ""
@@ -80,7 +92,12 @@ def check_weights(backbone: str, weights: str) -> None:
     Raises:
         ConfigError: The weights are neither on this computer nor to be fetched.
     """
-    if weights != "imagenet" or backbone in BACKBONES or weights_at_hand(backbone) or _is_reachable(_WEIGHTS_HOST):
+    if (
+        weights != "imagenet"
+        or backbone in (*BACKBONES, OWN)
+        or weights_at_hand(backbone)
+        or _is_reachable(_WEIGHTS_HOST)
+    ):
         return
     raise ConfigError(
         f"The ImageNet weights of `{backbone}` could not be had: they are not on this computer, and "

@@ -9,6 +9,7 @@ part of the network, so that nobody has to remember it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -23,7 +24,7 @@ try:
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("Training", "train") from error
 
-from hilum.train.backbones import LITES, application_names, check_backbone, name_key
+from hilum.train.backbones import LITES, OWN, application_names, check_backbone, name_key
 from hilum.train.efficientnet import efficientnet_lite, load_imagenet
 
 __all__ = ["Network", "build_network", "freeze_below", "weight_key"]
@@ -66,7 +67,14 @@ class Network:
 
 
 def build_network(
-    name: str, *, num_findings: int, size_px: int, weights: str, dropout: float, precision: str = "float32"
+    name: str,
+    *,
+    num_findings: int,
+    size_px: int,
+    weights: str,
+    dropout: float,
+    precision: str = "float32",
+    own: Callable[[], keras.Model] | None = None,
 ) -> Network:
     """Return a new network, ready to train.
 
@@ -78,18 +86,19 @@ def build_network(
             chest films, ``none`` for random ones.
         dropout: Share of features dropped before the last layer in training, 0 to below 1.
         precision: What the backbone computes with, a dtype policy of Keras; weights and head are float32 in any case.
+        own: Makes the backbone named ``own``: films (N, S, S, 1) or (N, S, S, 3) in [0, 1] -> maps (N, h, w, D).
 
     Returns:
         The network; the head is always new.
 
     Raises:
-        ConfigError: The name is unknown, or its weights are not available.
+        ConfigError: The name is unknown, its weights are not available, or the user's network does not fit.
     """
     check_backbone(name, size_px)
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        backbone = _backbone(name, size_px, weights)
+        backbone = _own(own, size_px) if name == OWN else _backbone(name, size_px, weights)
     finally:
         keras.config.set_dtype_policy(usual)
     head_of = _fully_connected_head if name == "plain-cnn" else _pooled_head
@@ -128,6 +137,23 @@ def _backbone(name: str, size_px: int, weights: str) -> keras.Model:
     elif weights == "chest":
         _load_chest(backbone)
     return backbone
+
+
+def _own(make: Callable[[], keras.Model] | None, size_px: int) -> keras.Model:
+    """Return the user's network as a backbone of grey films."""
+    if make is None:
+        raise ConfigError("The backbone `own` is a network that is given in Python.", fix="Name another backbone.")
+    model = make()
+    taken, given = model.input_shape, model.output_shape
+    if taken[1:] not in ((size_px, size_px, 1), (size_px, size_px, 3)) or len(given) != 4:
+        raise ConfigError(
+            f"The backbone must take films (N, {size_px}, {size_px}, 1 or 3) and return maps (N, h, w, D); it takes "
+            f"{taken} and returns {given}."
+        )
+    if taken[-1] == 1:
+        return model
+    film = keras.Input((size_px, size_px, 1), name="film")
+    return keras.Model(film, model(layers.Concatenate(name="three_channels")([film, film, film])), name="own_backbone")
 
 
 def _pooled_head(shape: tuple[int, ...], num_findings: int, dropout: float) -> keras.Model:

@@ -31,7 +31,7 @@ from hilum.train.batches import Films, load_films
 from hilum.train.calibration import calibrated, gate_statistics, out_of_fold
 from hilum.train.config import RunConfig
 from hilum.train.device import device_words
-from hilum.train.fit import Progress, TrainingFilms
+from hilum.train.fit import NO_EXTENSIONS, Extensions, Progress, TrainingFilms
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, draw_validation, hashes_behind
 from hilum.train.seal import save_keras, seal, write_metadata
@@ -79,12 +79,14 @@ class RunNetworks:
         config: The run's settings.
         out: The run's folder. The model is sealed here, every other network in its folder ``folds``.
         console: Where progress goes.
+        extensions: What a user adds to each training in Python.
     """
 
     prepared: PreparedFilms
     config: RunConfig
     out: Path
     console: Console
+    extensions: Extensions = NO_EXTENSIONS
 
     def fit(self, plan: NetworkPlan) -> Classifier:
         """Return one network, fitted, sealed and calibrated.
@@ -163,6 +165,7 @@ class RunNetworks:
                 seed=config.seed + plan.seed_shift,
                 checkpoint=self._work(f"{name}.npz"),
                 progress=_progress_on(self.console, done),
+                extensions=self.extensions,
             )
         if kept := kept_words(history):
             self.console.say(f"  {kept}")

@@ -79,14 +79,14 @@ def fit_network(
     precision = precision_of(config, checkpoint.parent)
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    network = _new_network(config, num_findings, weights=config.weights, precision=precision)
+    network = _new_network(config, num_findings, config.weights, precision, extensions)
     history = fit(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress, extensions=extensions)
     if precision != "float32":
-        network = _copied(network, _new_network(config, num_findings, weights="none", precision="float32"))
+        network = _copied(network, _new_network(config, num_findings, "none", "float32", extensions))
     return network, history
 
 
-def _new_network(config: RunConfig, num_findings: int, *, weights: str, precision: str) -> Network:
+def _new_network(config: RunConfig, num_findings: int, weights: str, precision: str, extensions: Extensions) -> Network:
     return build_network(
         config.backbone,
         num_findings=num_findings,
@@ -94,6 +94,7 @@ def _new_network(config: RunConfig, num_findings: int, *, weights: str, precisio
         weights=weights,
         dropout=config.fit.dropout,
         precision=precision,
+        own=extensions.backbone,
     )
 
 

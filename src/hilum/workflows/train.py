@@ -44,8 +44,10 @@ from hilum.report.run_page import ReportData, report_page
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.text import write_csv
+from hilum.train.backbones import OWN
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
+from hilum.train.fit import NO_EXTENSIONS, Extensions
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films, unrecognised_words
 from hilum.train.run_folder import RUN_FOLDER, check_run
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
@@ -137,7 +139,13 @@ class Run:
 
 
 def train_model(
-    data: Path, out: Path, config: RunConfig, *, overwrite: bool = False, console: Console | None = None
+    data: Path,
+    out: Path,
+    config: RunConfig,
+    *,
+    overwrite: bool = False,
+    console: Console | None = None,
+    extensions: Extensions = NO_EXTENSIONS,
 ) -> Run:
     """Train a model on a data set and leave everything about it in a folder.
 
@@ -147,6 +155,7 @@ def train_model(
         config: The settings.
         overwrite: Whether an earlier run in that folder, finished or not, is replaced.
         console: Where messages and progress go; nowhere by default.
+        extensions: Callbacks, an augmentation or a backbone of the user; a backbone takes the place of the settings'.
 
     Returns:
         The finished run.
@@ -157,14 +166,16 @@ def train_model(
         ModelFileError: The engine and Keras disagree, so nothing was sealed.
     """
     console = console or Console()
+    if extensions.backbone:
+        config = dataclasses.replace(config, backbone=OWN)
     with _plain_write_errors(out):
         check_run(data, out, config, overwrite=overwrite)
         films = read_films(data, config, console)
         split = split_films(films, config)
-        if open_run(out, films.prepared, split, config, overwrite=overwrite):
+        if open_run(out, films.prepared, split, config, overwrite=overwrite, extensions=extensions):
             console.say(f"Continuing the unfinished run in {out}.")
         faults = audit_run(out, films, split, config, console)
-        networks = RunNetworks(films.prepared, config, out, console)
+        networks = RunNetworks(films.prepared, config, out, console, extensions)
         findings = films.prepared.findings
         networks.fit(NetworkPlan(MODEL, split.splits == "train", split.splits == "validation", findings))
         crossed = cross_validate(networks, split.folds, films.seen)
@@ -222,7 +233,15 @@ def split_films(films: ReadFilms, config: RunConfig) -> Split:
     return Split(np.array(splits), folds, sources)
 
 
-def open_run(out: Path, prepared: PreparedFilms, split: Split, config: RunConfig, *, overwrite: bool) -> bool:
+def open_run(
+    out: Path,
+    prepared: PreparedFilms,
+    split: Split,
+    config: RunConfig,
+    *,
+    overwrite: bool,
+    extensions: Extensions = NO_EXTENSIONS,
+) -> bool:
     """Start the run's folder with its settings and split, or continue the unfinished run in it.
 
     Returns:
@@ -240,6 +259,11 @@ def open_run(out: Path, prepared: PreparedFilms, split: Split, config: RunConfig
         "hilum": __version__,
         "decoder": DECODER_VERSION,
     }
+    if extensions.backbone:
+        weights = hashlib.sha256()
+        for weight in extensions.backbone().get_weights():
+            weights.update(np.asarray(weight).tobytes())
+        identity["backbone"] = weights.hexdigest()
     is_continued = RUN_FOLDER.begin(out, identity, overwrite=overwrite)
     replace_file(out / "config.toml", to_toml(config))
     write_splits(out / "splits.csv", prepared.records, split.splits.tolist(), scan.groups)
