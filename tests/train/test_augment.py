@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
@@ -108,3 +109,23 @@ def test_switching_one_change_off_leaves_the_others() -> None:
         gamma = np.log(changed(alone, seed)[20, 20]) / np.log(film()[20, 20])
         plain = changed(dataclasses.replace(policy, gamma=0.0), seed)
         np.testing.assert_allclose(turned_first, np.clip(plain, 0, 1) ** gamma, atol=1e-3)
+
+
+def test_a_film_with_few_pixels_of_its_own_loses_no_more_resolution_and_gets_no_more_blur() -> None:
+    rng = np.random.default_rng(0)
+    small = cv2.resize(rng.random((16, 16), np.float32), (64, 64))
+    lossy = dataclasses.replace(no_changes(), lost_resolution_fraction=0.7, blur_sigma_px=1.0)
+    for seed in range(20):
+        kept = augment(small, lossy, np.random.default_rng(seed), own_px=16)
+        assert np.abs(kept - augment(small, no_changes(), np.random.default_rng(seed))).max() < 1e-5
+    changed = [np.abs(augment(small, lossy, np.random.default_rng(seed)) - small).max() for seed in range(20)]
+    assert max(changed) > 0.02
+
+
+def test_noise_has_the_size_of_the_films_own_pixels() -> None:
+    grey = np.full((64, 64), 0.5, np.float32)
+    noisy = dataclasses.replace(no_changes(), noise_sigma_fraction=0.08)
+    for own_px, is_smooth in ((16, True), (64, False)):
+        film = augment(grey, noisy, np.random.default_rng(1), own_px=own_px)
+        step, spread = np.abs(np.diff(film, axis=1)).mean(), film.std()
+        assert (step < 0.5 * spread) == is_smooth

@@ -99,9 +99,9 @@ def test_a_variant_changes_the_settings_that_it_names() -> None:
     frozen, tuned, scratch = variants_of(
         request(Path(), Path(), "backbones", backbones=("MobileNetV2",), sizes_px=(64,))
     )
-    assert [one.config.fit.epochs for one in (frozen, tuned, scratch)] == [0, 6, 30]
+    assert [one.config.fit.epochs for one in (frozen, tuned, scratch)] == [0, 30, 40]
     assert [one.config.weights for one in (frozen, tuned, scratch)] == ["imagenet", "imagenet", "none"]
-    assert (tuned.config.fit.keep, scratch.config.fit.keep) == ("last", "best")
+    assert (tuned.config.fit, scratch.config.fit) == (default_config().fit, default_config("plain-cnn").fit)
     (few,) = {one.config.fit.epochs for one in variants_of(request(Path(), Path(), "augmentation", epochs=2))}
     assert few == 2
 

@@ -29,8 +29,7 @@ STUDY_FOLDER = ResultFolder(
     last="study.json",
     others=("metrics.json", "config.toml", "audit.json"),
 )
-_FINE_TUNING_RATE, _SCRATCH_RATE = 1e-4, 1e-3
-_EPOCHS = {"frozen": 0, "fine-tuned": 6, "from scratch": 30}
+_STARTS = ("frozen", "fine-tuned", "from scratch")
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ KINDS: Mapping[str, Kind] = {
     "augmentation": Kind("policy", tuple(NAMED_POLICIES), ("plain-cnn", "efficientnet-lite0"), most_sizes=1),
     "backbones": Kind(
         "start",
-        tuple(_EPOCHS),
+        _STARTS,
         ("plain-cnn", "efficientnet-lite0", "MobileNetV2", "DenseNet121"),
         (160, 224, 320),
     ),
@@ -184,7 +183,9 @@ def variants_of(request: StudyRequest) -> list[Variant]:
     names = [name for name in kind.only if not request.only or name in request.only]
     if request.kind == "noise":
         config = RunConfig(
-            backbone=backbones[0], preprocessing=Preprocessing(size_px=sizes[0], equalize=False), fit=_fit(0)
+            backbone=backbones[0],
+            preprocessing=Preprocessing(size_px=sizes[0], equalize=False),
+            fit=FitSettings(epochs=0),
         )
         return [Variant(name, METHODS[name].title, METHODS[name].settings, config, name) for name in ("none", *names)]
     if request.kind == "augmentation":
@@ -207,10 +208,11 @@ def variants_of(request: StudyRequest) -> list[Variant]:
 
 def _network(backbone: str, size_px: int, start: str, epochs: int | None) -> Variant:
     is_new = start == "from scratch"
-    epochs = 0 if start == "frozen" else _EPOCHS[start] if epochs is None else epochs
-    fit = replace(_fit(epochs), learning_rate=_SCRATCH_RATE if is_new else _FINE_TUNING_RATE)
-    if is_new:
-        fit = replace(fit, keep="best", trainable_fraction=1.0)
+    fit = default_config("plain-cnn" if is_new else "efficientnet-lite0").fit  # as `hilum train` does it
+    if start == "frozen":
+        fit = replace(fit, epochs=0)
+    elif epochs is not None:
+        fit = replace(fit, epochs=epochs)
     return Variant(
         f"{backbone}-{size_px}-{start.replace(' ', '-')}",
         f"{backbone} at {size_px} px, {start}",
@@ -223,11 +225,6 @@ def _network(backbone: str, size_px: int, start: str, epochs: int | None) -> Var
         ),
         start=start,
     )
-
-
-def _fit(epochs: int) -> FitSettings:
-    """Return the settings of a pretrained network that keeps its last epoch, whatever the validation films say."""
-    return replace(default_config().fit, epochs=epochs, keep="last")
 
 
 def _training(config: RunConfig, sizes_px: tuple[int, ...], epochs: int | None) -> RunConfig:
