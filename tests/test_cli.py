@@ -338,7 +338,7 @@ def test_a_finished_run_is_not_trained_over(
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     result = command("train", tiny_data, "--out", run)
     assert result.code == 2
-    assert "holds a finished run; it was not touched. Choose another folder, or add --overwrite" in result.err
+    assert "holds a finished run. Nothing in it was changed. Choose another folder, or add --overwrite" in result.err
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
@@ -362,7 +362,7 @@ def test_an_earlier_evaluation_is_replaced_only_where_that_is_said(
         assert command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out", *more).code == 0
     result = command("evaluate", "--model", tiny_model, tiny_data, "--out", tmp_path / "out")
     assert result.code == 2
-    assert "they were not touched" in one_line(result.err)
+    assert "holds earlier results. Nothing in it was changed" in one_line(result.err)
 
 
 def test_comparing_two_runs(
@@ -383,7 +383,7 @@ def test_comparing_two_runs(
 def test_a_demo_does_not_replace_what_is_no_demo(command: Command, films: Path) -> None:
     result = command("demo", "--out", films)
     assert result.code == 2
-    assert "is not an earlier demo; it was not touched" in one_line(result.err)
+    assert "is not an earlier demo. Nothing in it was changed" in one_line(result.err)
     assert len(list(films.iterdir())) == 3
 
 

@@ -14,7 +14,7 @@ from hilum.results import ResultFolder, check_file, is_in_folder, is_same_file, 
 
 KIND = ResultFolder(
     of="audit",
-    finished="an earlier audit; it was",
+    finished="an earlier audit",
     files=("audit.json", "report.html"),
     marks={"audit.json": frozenset({"faults"})},
     others=("config.toml",),
@@ -72,7 +72,7 @@ def test_a_folder_of_the_user_is_refused_whatever_was_asked(tmp_path: Path) -> N
         (out / name).unlink()
     (out / "audit.json").write_text(json.dumps({"faults": [], "figures": {}}))
     (out / "report.html").write_text("ours")
-    with pytest.raises(InputError, match="holds an earlier audit; it was not touched"):
+    with pytest.raises(InputError, match=r"holds an earlier audit\. Nothing in it was changed"):
         KIND.check(out, overwrite=False)
     KIND.check(out, overwrite=True)
     with pytest.raises(InputError, match="this command reads it"):
@@ -132,7 +132,7 @@ def test_a_file_is_no_folder(tmp_path: Path, write: Callable[[Path], None]) -> N
 def test_unfinished_work_is_continued_by_the_same_command_only(tmp_path: Path) -> None:
     kind = ResultFolder(
         of="run",
-        finished="a finished run; it was",
+        finished="a finished run",
         files=("folds", "model.onnx", ".work", "metrics.json"),
         marks={".work/run.json": frozenset({"films"}), "metrics.json": frozenset({"test"})},
         last="metrics.json",

@@ -79,7 +79,7 @@ class ResultFolder:
 
     Attributes:
         of: The result, as in "The audit's folder".
-        finished: What a finished folder holds, as in "an earlier audit; it was".
+        finished: What a finished folder holds, as in "an earlier audit".
         files: The names of files and folders that the command may write.
         marks: JSON file to its keys; one such file shows that the command made the folder.
         last: The file that is written last. If it is empty, any of `files` means that the results are finished.
@@ -141,7 +141,8 @@ class ResultFolder:
             )
         if not overwrite and there and (not self.last or self.last in there):
             raise InputError(
-                f"`{out}` holds {self.finished} not touched.", fix="Choose another folder, or add --overwrite."
+                f"`{out}` holds {self.finished}. Nothing in it was changed.",
+                fix="Choose another folder, or add --overwrite.",
             )
         for name in there:
             if (out / name).is_symlink():

@@ -71,7 +71,7 @@ def test_the_versions(command: Command, monkeypatch: pytest.MonkeyPatch) -> None
     assert lines[0] == f"hilum {hilum.__version__}"
     assert lines[1].startswith("OpenVINO 20")
     assert lines[2] == f"Python {platform.python_version()}"
-    assert lines[3].startswith("extras installed: train, study, serve")
+    assert lines[3].startswith("extras installed: train,") and " study, serve" in lines[3]
     assert "cluster" not in lines[3]
     assert lines[4].startswith("not installed: cluster; to install one: pip install ")
 
@@ -106,7 +106,7 @@ def test_the_shell_completes_commands_and_options(fresh_process: Command, begun:
         (["predict", "x", "--epochs", "5"], "`hilum predict --help` lists them."),
         (["evaluate", "x", "--frobnicate"], "`hilum evaluate --help` lists them."),
         (["train", "x", "--out", "y", "--seed", "x"], "`--seed` must be a whole number; received `x`."),
-        (["ensemble", "x", "--method", "y"], "`--method` must be one of average, geometric, stack; received `y`."),
+        (["ensemble", "x", "--method", "y"], "`--method` must be one of average, stack; received `y`."),
         (["predikt", "x"], "Did you mean 'predict'?"),
     ],
 )

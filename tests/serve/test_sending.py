@@ -16,10 +16,18 @@ from hilum.run.classifier import Classifier
 from hilum.serve.node_log import NodeLog
 from hilum.serve.results import film_results
 from hilum.serve.sending import Archive, Sender, checked_ae_title, parse_archive
-from hilum.serve.spool import Spool
+from hilum.serve.spool import Spool, data_set_start
 
 SR, CAPTURE = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.7"
 Until = Callable[..., Any]
+
+
+def keep_film(spool: Spool, data: bytes, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
+    """Keep a film whose file is in memory."""
+    arrival, start = spool.receive(), data_set_start(data)
+    arrival.begin(data[:start])
+    arrival.write(data[start:])
+    return spool.keep(arrival, sop_instance_uid, study_instance_uid)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,7 @@ def spool(tmp_path: Path, two_results: list[dict[str, bytes]]) -> Spool:
     """A spool in which the results of two films wait."""
     made = Spool(tmp_path / "spool", "ab" * 32)
     for number, results in enumerate(two_results):
-        film = made.keep_film(b"film", f"1.2.{number}")
+        film = keep_film(made, b"film", f"1.2.{number}")
         assert film is not None
         made.keep_results(film, results)
         made.drop_film(film)

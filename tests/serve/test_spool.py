@@ -12,10 +12,18 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import InputError
-from hilum.serve.spool import Spool, film_number, study_number
+from hilum.serve.spool import Spool, data_set_start, film_number, study_number
 
 MODEL, OTHER = "a" * 64, "b" * 64
 FILM, RESULTS = b"film", {"report.dcm": b"report", "heatmap.dcm": b"heat"}
+
+
+def keep_film(spool: Spool, data: bytes, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
+    """Keep a film whose file is in memory."""
+    arrival, start = spool.receive(), data_set_start(data)
+    arrival.begin(data[:start])
+    arrival.write(data[start:])
+    return spool.keep(arrival, sop_instance_uid, study_instance_uid)
 
 
 def names(folder: Path) -> list[str]:
@@ -34,7 +42,7 @@ def test_a_film_is_on_disk_with_its_folder_before_it_counts_as_kept(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noted)
-    film = spool.keep_film(FILM, "1.2.3")
+    film = keep_film(spool, FILM, "1.2.3")
     assert film is not None
     assert film.read_bytes() == FILM
     assert len(synced) == 2
@@ -45,7 +53,7 @@ def test_a_film_is_on_disk_with_its_folder_before_it_counts_as_kept(
 
 def test_nobody_else_may_look_into_it(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", MODEL)
-    film = spool.keep_film(FILM, "1.2.3")
+    film = keep_film(spool, FILM, "1.2.3")
     assert film is not None
     assert (tmp_path / "spool").stat().st_mode & 0o077 == 0
     assert film.stat().st_mode & 0o077 == 0
@@ -79,26 +87,26 @@ def test_a_spool_that_was_cut_off_while_it_was_made_is_one(tmp_path: Path) -> No
 
 def test_one_film_twice_is_one_and_another_content_is_another(tmp_path: Path) -> None:
     spool = Spool(tmp_path, MODEL)
-    first, again, other = (spool.keep_film(data, "1.2.3") for data in (FILM, FILM, b"whole film"))
+    first, again, other = (keep_film(spool, data, "1.2.3") for data in (FILM, FILM, b"whole film"))
     assert first == again != other
     assert len(spool.waiting_films()) == 2
 
 
 def test_a_judged_film_is_not_kept_again_but_for_another_model(tmp_path: Path) -> None:
     spool = Spool(tmp_path, MODEL)
-    film = spool.keep_film(FILM, "1.2.3")
+    film = keep_film(spool, FILM, "1.2.3")
     assert film is not None
     results = spool.keep_results(film, RESULTS)
     assert names(results) == ["heatmap.dcm", "report.dcm"]
     assert spool.is_judged(film)
-    assert spool.keep_film(FILM, "1.2.3") is None
+    assert keep_film(spool, FILM, "1.2.3") is None
     spool.finish(results)
     assert not results.exists()
-    assert spool.keep_film(FILM, "1.2.3") is None
+    assert keep_film(spool, FILM, "1.2.3") is None
     spool.close()
     other = Spool(tmp_path, OTHER)
     assert not other.is_judged(film)
-    assert other.keep_film(FILM, "1.2.3") == film
+    assert keep_film(other, FILM, "1.2.3") == film
 
 
 def test_a_film_that_comes_in_pieces_is_the_same_film(tmp_path: Path) -> None:
@@ -111,7 +119,7 @@ def test_a_film_that_comes_in_pieces_is_the_same_film(tmp_path: Path) -> None:
     film = spool.keep(arrival, "1.2.3", "1.2")
     assert film is not None
     assert film.read_bytes() == b"who wrote itfilm"
-    assert spool.keep_film(FILM, "1.2.3", "1.2") == film
+    assert keep_film(spool, FILM, "1.2.3", "1.2") == film
     assert names(tmp_path / "incoming") == [film.name]
     thrown = spool.receive()
     thrown.write(b"half")
@@ -121,12 +129,12 @@ def test_a_film_that_comes_in_pieces_is_the_same_film(tmp_path: Path) -> None:
 
 def test_another_content_is_another_film_with_results_of_its_own(tmp_path: Path) -> None:
     spool = Spool(tmp_path, MODEL)
-    first = spool.keep_film(FILM, "1.2.3", "1.2")
+    first = keep_film(spool, FILM, "1.2.3", "1.2")
     assert first is not None
     assert not spool.is_another_content(first)
     spool.keep_results(first, RESULTS)
     spool.drop_film(first)
-    other = spool.keep_film(b"other", "1.2.3", "1.2")
+    other = keep_film(spool, b"other", "1.2.3", "1.2")
     assert other is not None
     assert not spool.is_judged(other)
     assert spool.is_another_content(other)
@@ -139,12 +147,12 @@ def test_another_content_is_another_film_with_results_of_its_own(tmp_path: Path)
 
 def test_names_follow_from_identifiers_by_a_key_of_the_spool_s_own(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "a", MODEL)
-    film = spool.keep_film(FILM, "1.2.3", "1.2")
+    film = keep_film(spool, FILM, "1.2.3", "1.2")
     assert film is not None
     assert (tmp_path / "a" / "key").stat().st_mode & 0o077 == 0
     spool.close()
-    assert Spool(tmp_path / "a", OTHER).keep_film(FILM, "1.2.3", "1.2") == film
-    foreign = Spool(tmp_path / "b", MODEL).keep_film(FILM, "1.2.3", "1.2")
+    assert keep_film(Spool(tmp_path / "a", OTHER), FILM, "1.2.3", "1.2") == film
+    foreign = keep_film(Spool(tmp_path / "b", MODEL), FILM, "1.2.3", "1.2")
     assert foreign is not None
     assert (film_number(foreign), study_number(foreign)) != (film_number(film), study_number(film))
     assert study_number(Path("0123-4567.dcm")) == ""
@@ -152,7 +160,7 @@ def test_names_follow_from_identifiers_by_a_key_of_the_spool_s_own(tmp_path: Pat
 
 def test_results_come_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path, MODEL)
-    film = spool.keep_film(FILM, "1.2.3")
+    film = keep_film(spool, FILM, "1.2.3")
     assert film is not None
     fsync, left = os.fsync, [2]
 
@@ -188,19 +196,19 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_quarantine_holds_the_film_and_the_reason(tmp_path: Path) -> None:
     spool = Spool(tmp_path, MODEL)
-    film = spool.keep_film(FILM, "1.2.3")
+    film = keep_film(spool, FILM, "1.2.3")
     assert film is not None
     spool.begin(film)
     spool.quarantine(film, {"error": {"type": "UnsupportedFilm"}})
     assert names(tmp_path / "incoming") == []
     assert names(tmp_path / "quarantine") == [film.name, f"{film.stem}.json"]
     assert json.loads((tmp_path / "quarantine" / f"{film.stem}.json").read_text())["error"]["type"] == "UnsupportedFilm"
-    assert spool.keep_film(FILM, "1.2.3") == film  # it may be tried again
+    assert keep_film(spool, FILM, "1.2.3") == film  # it may be tried again
 
 
 def test_a_film_on_which_the_process_ended_waits_behind_the_others(tmp_path: Path) -> None:
     spool = Spool(tmp_path, MODEL)
-    first, second = spool.keep_film(FILM, "1.2.3"), spool.keep_film(FILM, "1.2.4")
+    first, second = keep_film(spool, FILM, "1.2.3"), keep_film(spool, FILM, "1.2.4")
     assert first is not None
     assert spool.waiting_films() == [first, second]
     assert [spool.begin(first), spool.begin(first)] == [0, 1]
@@ -211,7 +219,7 @@ def test_a_film_on_which_the_process_ended_waits_behind_the_others(tmp_path: Pat
 
 ENDING = """
 import os, pathlib, shutil, sys
-from hilum.serve.spool import Spool
+from hilum.serve.spool import Spool, data_set_start
 folder, left = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 def counted(function):
     def call(*arguments, **words):
@@ -226,7 +234,9 @@ os.fsync, os.unlink, os.rename = counted(os.fsync), counted(os.unlink), counted(
 for name in ("rename", "unlink"):
     setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
 shutil.rmtree = counted(shutil.rmtree)
-film = spool.keep_film(b"film", "1.2.3") or sys.exit(0)
+arrival = spool.receive()
+arrival.begin(b"film")
+film = spool.keep(arrival, "1.2.3") or sys.exit(0)
 print("kept", flush=True)
 spool.begin(film)
 results = spool.keep_results(film, {"report.dcm": b"report"})

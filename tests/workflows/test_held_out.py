@@ -208,7 +208,7 @@ def test_sources_are_held_out_and_a_stopped_run_goes_on_with_the_next(
     assert "Held out: c" in page
     assert Classifier(out / "model.onnx").metadata.figures == to_json(metrics)
     compared = compare_runs(out, out)  # the new part does not disturb
-    assert "leave_one_source_out" not in compared["parts"]
+    assert "leave_one_source_out" not in compared.parts
 
 
 def test_sets_without_sources_are_told_before_anything_is_trained(

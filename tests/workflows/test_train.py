@@ -311,7 +311,7 @@ def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_a_finished_run_is_refused_untouched(trained_run: Run, tiny_data: Path, config: RunConfig) -> None:
     before = state_of(trained_run.folder)
-    with pytest.raises(InputError, match="holds a finished run; it was not touched"):
+    with pytest.raises(InputError, match=r"holds a finished run\. Nothing in it was changed"):
         train_model(tiny_data, trained_run.folder, config)
     assert state_of(trained_run.folder) == before
 

@@ -19,7 +19,6 @@ class Method(StrEnum):
     """How `ensemble` combines its members."""
 
     average = "average"
-    geometric = "geometric"
     stack = "stack"
 
 
@@ -34,7 +33,7 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     method: Annotated[
         Method,
         typer.Option(
-            help="average: mean of probabilities; geometric: geometric mean; stack: fitted on out-of-fold answers."
+            help="average: the mean of the probabilities. stack: a logistic regression on the out-of-fold answers."
         ),
     ] = Method.average,
     data: Annotated[

@@ -15,7 +15,6 @@ __all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_tom
 
 _METHODS = {
     "average": "mean of the members' probabilities",
-    "geometric": "mean of the members' logits, each at its own temperature",
     "stack": "logistic regression on the members' answers",
 }
 _CALIBRATIONS = {

@@ -171,16 +171,6 @@ class Spool:
             arrival.discard()
         return film
 
-    def keep_film(self, data: bytes, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
-        """Keep a film whose file is in memory; see `keep`."""
-        arrival, start = self.receive(), data_set_start(data)
-        try:
-            arrival.begin(data[:start])
-            arrival.write(data[start:])
-            return self.keep(arrival, sop_instance_uid, study_instance_uid)
-        finally:
-            arrival.discard()
-
     def number(self, identifier: str, num_digits: int) -> str:
         """Return a hash of an identifier, made with the spool's key."""
         return hmac.new(self._key, identifier.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:num_digits]

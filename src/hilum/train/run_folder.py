@@ -14,7 +14,7 @@ __all__ = ["RUN_FOLDER", "check_run"]
 
 RUN_FOLDER = ResultFolder(
     of="run",
-    finished="a finished run; it was",
+    finished="a finished run",
     files=(
         "folds",
         "model.onnx",

@@ -23,7 +23,7 @@ __all__ = ["KINDS", "NAMED_POLICIES", "STUDY_FOLDER", "Kind", "StudyRequest", "V
 
 STUDY_FOLDER = ResultFolder(
     of="study",
-    finished="a finished study; it was",
+    finished="a finished study",
     files=("study.json", "report.html", ".work"),
     marks={"study.json": frozenset({"study"}), ".work/study.json": frozenset({"study", "films"})},
     last="study.json",

@@ -21,7 +21,7 @@ __all__ = ["AuditPlaces", "AuditRun", "audit_command", "check_audit_folder", "wr
 
 _FOLDER = ResultFolder(
     of="audit",
-    finished="an earlier audit; it was",
+    finished="an earlier audit",
     files=("audit.json", "report.html"),
     marks={"audit.json": frozenset({"faults", "figures"})},
     others=("metrics.json", "config.toml"),

@@ -18,7 +18,7 @@ __all__ = ["compare_runs", "write_comparison"]
 
 _FOLDER = ResultFolder(
     of="comparison",
-    finished="an earlier comparison; it was",
+    finished="an earlier comparison",
     files=("compare.json", "compare.html"),
     marks={"compare.json": frozenset({"first", "second", "parts"})},
 )

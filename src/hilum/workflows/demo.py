@@ -62,7 +62,7 @@ def make_folder(out: Path) -> None:
     try:
         if out.exists() and not (out / _MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(
-                f"`{out}` is not an earlier demo; it was not touched.", fix="Choose another folder: --out DIR"
+                f"`{out}` is not an earlier demo. Nothing in it was changed.", fix="Choose another folder: --out DIR"
             )
         if out.exists():
             shutil.rmtree(out)

@@ -63,7 +63,7 @@ _FILES = (
 )
 _FOLDER = ResultFolder(
     of="ensemble",
-    finished="a finished ensemble; it was",
+    finished="a finished ensemble",
     files=_FILES,
     marks={"metrics.json": frozenset({"test", "ensemble"})},
     last="metrics.json",
@@ -98,8 +98,7 @@ def ensemble_runs(
     Args:
         runs: Folders of runs, or their folders ``folds``; one run alone stands for its folds.
         out: The ensemble's folder.
-        method: ``average`` (mean probability), ``geometric`` (mean logits) or ``stack`` (logistic regression on
-            out-of-fold answers).
+        method: ``average`` (mean probability) or ``stack`` (logistic regression on out-of-fold answers).
         data: The data set of the runs, to measure the sealed file on its films; folds and members of several size_px
             need it.
         overwrite: Whether an earlier ensemble in that folder is replaced.

@@ -45,7 +45,7 @@ __all__ = ["EvaluateOptions", "evaluate_model"]
 
 _FOLDER = ResultFolder(
     of="evaluation",
-    finished="earlier results; they were",
+    finished="earlier results",
     files=("metrics.json", "predictions.csv", "splits.csv", "report.html", "shortcuts.json"),
     marks={"metrics.json": frozenset({"test", "test_clean", "trained_on"})},
     others=("config.toml",),
@@ -137,7 +137,9 @@ def evaluate_model(
     """
     console, shortcuts = console or Console(), options.shortcuts
     if os.path.lexists(out / ".work"):
-        raise InputError(f"`{out}` holds an unfinished training run; it was not touched.", fix="Choose another folder.")
+        raise InputError(
+            f"`{out}` holds an unfinished training run. Nothing in it was changed.", fix="Choose another folder."
+        )
     _FOLDER.check(out, overwrite=options.overwrite, reads=(model, *(() if data.is_dir() else (data,))))
     classifier = Classifier(model)
     dataset = rename_findings(read_dataset(data, min_findings=1), options.mapping, classifier.findings)

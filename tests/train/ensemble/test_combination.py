@@ -7,7 +7,7 @@ import pytest
 
 from hilum.errors import InconsistentDataset
 from hilum.run.answer import softmax
-from hilum.train.ensemble.combination import METHODS, Combination, fit_stack, stack_out_of_fold
+from hilum.train.ensemble.combination import Combination, fit_stack, stack_out_of_fold
 
 
 def members(num: int = 200, num_findings: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -28,20 +28,13 @@ def test_the_average_is_the_mean_probability() -> None:
     np.testing.assert_allclose(np.exp(logits), probabilities.mean(axis=0))
 
 
-def test_the_geometric_mean_is_the_mean_of_logarithms() -> None:
-    probabilities, _ = members()
-    expected = np.log(probabilities).mean(axis=0)
-    np.testing.assert_allclose(Combination("geometric").logits(probabilities), expected)
-
-
-@pytest.mark.parametrize("method", ["average", "geometric"])
-def test_a_member_without_a_say_leaves_it_to_the_others(method: str) -> None:
+def test_a_member_without_a_say_leaves_it_to_the_others() -> None:
     probabilities, _ = members()
     silent = probabilities.copy()
     silent[1, :50] = np.nan
-    found = Combination(method).logits(silent)
-    np.testing.assert_allclose(found[:50], Combination(method).logits(probabilities[[0, 2], :50]))
-    np.testing.assert_allclose(found[50:], Combination(method).logits(probabilities[:, 50:]))
+    found = Combination("average").logits(silent)
+    np.testing.assert_allclose(found[:50], Combination("average").logits(probabilities[[0, 2], :50]))
+    np.testing.assert_allclose(found[50:], Combination("average").logits(probabilities[:, 50:]))
 
 
 def test_weights_count_members_more_than_once() -> None:
@@ -82,7 +75,3 @@ def test_a_stack_without_a_film_of_a_finding_is_refused() -> None:
     some = truth != 2
     with pytest.raises(InconsistentDataset, match="Too few films"):
         fit_stack(probabilities[:, some], truth[some], np.arange(some.sum()))
-
-
-def test_the_methods_are_those_that_were_promised() -> None:
-    assert METHODS == ("average", "geometric", "stack")

@@ -97,24 +97,14 @@ def test_the_average_of_members_is_the_one_worked_out_by_hand(
     np.testing.assert_allclose(merged.activation, sum(weighted), atol=1e-5)
 
 
-def test_the_geometric_mean_is_the_mean_of_scaled_logits(
-    parts: list[GraphPart], run_graph: Callable[..., Outputs]
-) -> None:
-    _, outputs = by_hand(run_graph, parts, films())
-    scaled = np.mean([one.logits / part.temperature for one, part in zip(outputs, parts, strict=True)], axis=0)
-    merged = run_graph(merge_graphs(parts, Combination("geometric"), size_px=32, equalize=True), films())
-    np.testing.assert_allclose(softmax(merged.logits), softmax(scaled), atol=1e-6)
-
-
 def test_no_member_alone_rules_a_finding_out(parts: list[GraphPart], run_graph: Callable[..., Outputs]) -> None:
     sure = [dataclasses.replace(parts[0], temperature=0.02), parts[1]]
     probabilities, _ = by_hand(run_graph, sure, films())
     assert probabilities[0].min() < 1e-9
-    for method in ("average", "geometric"):
-        merged = run_graph(merge_graphs(sure, Combination(method), size_px=32, equalize=True), films())
-        expected = softmax(Combination(method).logits(probabilities))
-        np.testing.assert_allclose(softmax(merged.logits), expected, atol=1e-5)
-        assert np.isfinite(merged.logits).all()
+    merged = run_graph(merge_graphs(sure, Combination("average"), size_px=32, equalize=True), films())
+    expected = softmax(Combination("average").logits(probabilities))
+    np.testing.assert_allclose(softmax(merged.logits), expected, atol=1e-5)
+    assert np.isfinite(merged.logits).all()
 
 
 def test_a_stack_in_the_graph_is_the_stack_outside(parts: list[GraphPart], run_graph: Callable[..., Outputs]) -> None:

@@ -2,7 +2,7 @@
 
 A map that stays the same when the weights are nonsense shows edges of the film, not evidence. The graph of the model
 file is walked in the engine's memory and each weight tensor's values are shuffled, from the last layer down: they
-keep their distribution, and the network its scale. The file is not touched.
+keep their distribution, and the network its scale. The model file does not change.
 
 Source: Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim 2018, Sanity checks for saliency maps (cascading randomisation).
 """

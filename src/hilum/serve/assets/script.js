@@ -53,7 +53,7 @@ let tokenAsked = null;
 function askToken(wrong) {
   if (tokenAsked) return tokenAsked;
   const dialog = byId("token-dialog");
-  byId("token-error").textContent = wrong ? "That is not the token. Try again." : "";
+  byId("token-error").textContent = wrong ? "Wrong token. Try again." : "";
   byId("token").value = "";
   dialog.showModal();
   tokenAsked = new Promise((done) => {
@@ -108,7 +108,7 @@ async function loadModel() {
 
 function addFilms(files) {
   const room = MOST_FILMS - state.films.length;
-  if (files.length > room) warn(`The page holds ${MOST_FILMS} films at a time. Use \`hilum predict\` for whole folders.`);
+  if (files.length > room) warn(`This page can hold ${MOST_FILMS} films at a time. For whole folders, use \`hilum predict\`.`);
   const added = [...files].slice(0, room).map((file) => ({
     id: state.nextId++, file, name: file.name, state: "waiting", note: "", answer: null, error: null, display: null,
   }));
@@ -142,7 +142,7 @@ async function judge(film) {
   body.append("files", film.file, film.name);
   try {
     const answer = await request("v1/predictions?display=true", { method: "POST", body }, (seconds) => {
-      film.note = `Server busy, again in ${seconds} s`;
+      film.note = `The server is busy. Next try in ${seconds} s.`;
       refresh(film);
     });
     const found = await answer.json();
@@ -224,7 +224,7 @@ function refresh(film) {
 function countFilms() {
   const finished = state.films.filter((film) => !["waiting", "sending"].includes(film.state)).length;
   byId("list-count").textContent = finished < state.films.length ? `${finished} of ${state.films.length}` : `${finished}`;
-  if (state.films.length > 1 && finished === state.films.length) say(`All ${finished} films are judged.`);
+  if (state.films.length > 1 && finished === state.films.length) say(`All ${finished} films have an answer.`);
 }
 
 function select(film) {
@@ -275,7 +275,7 @@ function showFilm() {
   byId("stage").setAttribute("aria-label", `Film ${film.name}`);
   byId("sheet").hidden = !shown;
   for (const control of byId("controls").querySelectorAll("input, select, button")) control.disabled = !shown;
-  byId("stage-state").textContent = shown ? "" : film.state === "failed" ? "There is no picture to show." : "Judging this film";
+  byId("stage-state").textContent = shown ? "" : film.state === "failed" ? "This film cannot be shown." : "The model is working on this film";
   if (shown && byId("film").src !== shown.film) {
     byId("film").src = shown.film;
     const names = Object.keys(shown.heat);
@@ -465,8 +465,8 @@ function answerParts(answer) {
   if (answer.accepted) {
     const share = percent(answer.probabilities[answer.finding]);
     parts.push(make("p", { className: "lead soft" }, answer.set.length > 1
-      ? `The model cannot tell these ${answer.set.length} findings apart on this film. The likeliest is ${answer.finding}: ${share}.`
-      : `Likeliest of the findings this model knows: ${share}.`));
+      ? `The model cannot tell these ${answer.set.length} findings apart on this film. The most probable one is ${answer.finding}: ${share}.`
+      : `The most probable of the findings that this model knows: ${share}.`));
   } else {
     parts.push(
       make("p", { className: "lead soft" }, "This model does not judge this film:"),
@@ -476,11 +476,11 @@ function answerParts(answer) {
   const thresholds = Object.fromEntries((state.model?.findings ?? []).map((one) => [one.name, one.operating_threshold]));
   const ordered = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]);
   parts.push(
-    make("h3", {}, answer.accepted ? "Probabilities" : "What it would have said; not to be relied on"),
+    make("h3", {}, answer.accepted ? "Probabilities" : "Probabilities. Do not rely on them for this film"),
     make("ul", { className: "bars" }, ...ordered.map(([name, value], order) => bar(name, value, thresholds[name], order === 0))),
   );
   if (ordered.some(([name]) => name in thresholds)) {
-    parts.push(make("p", { className: "soft fine lead" }, "The white mark is the operating threshold: from there on a finding counts as present."));
+    parts.push(make("p", { className: "soft fine lead" }, "The white mark is the operating threshold. From this probability on, a finding counts as present."));
   }
   if (answer.accepted) parts.push(make("h3", {}, "Cannot be ruled out"), ...setParts(answer.set));
   parts.push(make("h3", {}, "Model"), make("dl", {},
@@ -505,10 +505,10 @@ function bar(name, value, threshold, first) {
 
 function setParts(names) {
   const share = state.model ? `${Math.round(100 * state.model.coverage)} %` : "most";
-  const meaning = names.length === 1 ? "The model leaves one finding standing. " : "";
+  const meaning = names.length === 1 ? "Only one finding is left. " : "";
   return [
     make("ul", { className: "tags" }, ...names.map((name) => make("li", {}, name))),
-    make("p", { className: "soft fine" }, `${meaning}For ${share} of films like those it was calibrated on, the truth is in this set; for films of other hospitals that may not hold.`),
+    make("p", { className: "soft fine" }, `${meaning}For ${share} of films like the calibration films, the true finding is in this list. For films of other hospitals this may not be so.`),
   ];
 }
 
@@ -537,7 +537,7 @@ function showModel() {
   const model = state.model;
   const body = byId("model-body");
   if (!model) {
-    body.replaceChildren(make("p", {}, "The model's card could not be loaded."));
+    body.replaceChildren(make("p", {}, "The model card could not be loaded."));
     loadModel().then(() => state.model && showModel());
   } else {
     const parts = Object.entries(PARTS).filter(([key]) => model.figures[key]?.n);
@@ -550,13 +550,13 @@ function showModel() {
     body.replaceChildren(
       make("p", { className: "soft" }, model.name),
       make("p", { className: "soft mono" }, `SHA-256 ${model.sha256}`),
-      make("h3", {}, "How well it did"),
+      make("h3", {}, "Test results"),
       figures.length
-        ? table(["Films", "n", ...Object.values(FIGURES)], figures, "Per cent, with 95 % intervals. They hold for films like those it was judged on.")
-        : make("p", { className: "soft" }, "The model file holds no figures."),
-      make("h3", {}, "What it tells apart"),
-      table(["Finding", "SNOMED CT", "Operating threshold"], findings, "The probability is that from which a finding counts as present."),
-      make("details", {}, make("summary", {}, "Model card"), make("div", { className: "card" }, ...markdown(model.model_card || "This model brings no card."))),
+        ? table(["Films", "n", ...Object.values(FIGURES)], figures, "Per cent, with 95 % intervals. They hold for films like the test films.")
+        : make("p", { className: "soft" }, "The model file has no test results."),
+      make("h3", {}, "Findings"),
+      table(["Finding", "SNOMED CT", "Operating threshold"], findings, "From the operating threshold on, a finding counts as present."),
+      make("details", {}, make("summary", {}, "Model card"), make("div", { className: "card" }, ...markdown(model.model_card || "This model has no model card."))),
     );
   }
   if (!byId("model-dialog").open) byId("model-dialog").showModal();

@@ -1,4 +1,4 @@
-"""How members' probabilities become the ensemble's logits: their average, their geometric mean, or a stack.
+"""How members' probabilities become the ensemble's logits: their average, or a stack.
 
 The same arithmetic stands in the sealed graph (merge.py). Each member's probabilities are those at its own
 temperature.
@@ -21,9 +21,7 @@ from hilum.errors import InconsistentDataset, MissingExtra
 
 __all__ = ["METHODS", "Combination", "fit_stack", "stack_out_of_fold"]
 
-METHODS = ("average", "geometric", "stack")
-# In a geometric mean, so that no member's word alone rules a finding out; predictions.csv tells no smaller ones apart.
-LEAST_PROBABILITY = 1e-6
+METHODS = ("average", "stack")
 LEAST_STACKED = 1e-4  # a stack's inputs stop there: one absurdly sure member must not outweigh all others
 _PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1)  # inverse strengths, all of them strong
 
@@ -61,9 +59,7 @@ class Combination:
         present = np.isfinite(values)
         shares = shares[:, None, None] * present
         shares = shares / shares.sum(axis=0)  # (M, n, K)
-        filled = np.clip(np.where(present, values, 1.0), LEAST_PROBABILITY if self.method == "geometric" else 1e-30, 1)
-        if self.method == "geometric":
-            return (shares * np.log(filled)).sum(axis=0)
+        filled = np.clip(np.where(present, values, 1.0), 1e-30, 1)
         return np.log((shares * filled).sum(axis=0))
 
 

@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from hilum.errors import ModelFileError
-from hilum.train.ensemble.combination import LEAST_PROBABILITY, LEAST_STACKED, Combination
+from hilum.train.ensemble.combination import LEAST_STACKED, Combination
 
 __all__ = ["GraphPart", "input_graph", "merge_graphs"]
 
@@ -140,11 +140,7 @@ def _output_graph(
         _stacked(draft, log, combination.coefficients, np.asarray(combination.intercept))
         kernel = combination.coefficients - combination.coefficients.mean(axis=2, keepdims=True)  # (K, M, K)
     else:
-        if combination.method == "geometric":
-            floor = draft.constant(np.float32(np.log(LEAST_PROBABILITY)))
-            draft.node("Identity", draft.mean(draft.node("Max", log, floor), axis=1), output="logits")
-        else:
-            draft.node("Log", draft.mean(members, axis=1), output="logits")
+        draft.node("Log", draft.mean(members, axis=1), output="logits")
         kernel = np.repeat(np.eye(num_findings)[:, None, :], num_members, axis=1) / num_members
     kernel = kernel / np.array([part.temperature for part in parts])[None, :, None]
     kernel = kernel.reshape(num_findings, num_members * num_findings, 1, 1).astype(np.float32)

@@ -41,7 +41,7 @@ _SCALED = (
 
 _FOLDER = ResultFolder(
     of="search",
-    finished="a search; it was",
+    finished="a search",
     files=("search.json", "search.db", "trials", "confirmation", "run.toml", "trials.csv", "report.html"),
     marks={"search.json": frozenset({"settings", "films", "folds"})},
     is_alone=True,

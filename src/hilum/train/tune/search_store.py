@@ -217,7 +217,7 @@ class SearchStore:
                 return False
             if not is_same and not overwrite:
                 raise InputError(
-                    f"`{self.folder}` holds a search with other settings, films or folds; it was not touched.",
+                    f"`{self.folder}` holds a search with other settings, films or folds. Nothing in it was changed.",
                     fix="Repeat its own command to continue it, choose another folder, or add --overwrite.",
                 )
         database.unlink(missing_ok=True)
