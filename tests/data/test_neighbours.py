@@ -48,6 +48,17 @@ def test_which_film_was_cut_out_is_told_by_the_likeness() -> None:
     assert both.get((0, 599), 0.0) < both[599, 0]
 
 
+def test_a_small_move_brings_a_copy_near_and_no_other_film() -> None:
+    films = pictures(2)
+    turn = cv2.getRotationMatrix2D((31.5, 31.5), 2.0, 1.03)
+    films = np.stack([films[0], cv2.warpAffine(films[0], turn, (64, 64), borderMode=cv2.BORDER_REFLECT), films[1]])
+    near = nearest_neighbours(films)
+    reach = {(int(a), int(b)): float(value) for a, b, value in zip(near.first, near.second, near.reach, strict=True)}
+    likeness = {(int(a), int(b)): float(one) for a, b, one in zip(near.first, near.second, near.likeness, strict=True)}
+    assert reach[0, 1] > max(0.95, likeness[0, 1])
+    assert reach[0, 2] < 0.7
+
+
 def test_nothing_and_one_have_no_neighbours() -> None:
     assert len(nearest_neighbours(np.zeros((0, 64, 64), np.float32)).first) == 0
     assert len(nearest_neighbours(np.zeros((1, 64, 64), np.float32)).first) == 0

@@ -2,9 +2,10 @@
 
 A twin is the same exposure with another compression, size or contrast, mirrored, cropped by up to a tenth of its
 sides, or with a narrow margin or a small mark added. Two different films of one patient are not twins. Candidates are
-the nearest neighbours of every film (data.neighbours); a pair counts if the two agree after alignment
-(data.alignment). A pair also counts if the two agree without alignment in their difference hashes and in the
-correlation of their thumbnails; these two measures tolerate a small mark.
+the nearest neighbours of every film (data.neighbours); those that a small move can bring near each other are aligned,
+and a pair counts if the two agree after alignment (data.alignment). A pair also counts if the two agree without
+alignment in their difference hashes and in the correlation of their thumbnails; these two measures tolerate a small
+mark.
 
 The thresholds were measured: see "Twins" in docs/results.md.
 """
@@ -45,6 +46,7 @@ MAX_DHASH_DISTANCE = 12  # of 256 bits, for films that agree without alignment
 MIN_CORRELATION = 0.91
 _CROPPED = 0.015  # share of a side; less is within the resolution of a thumbnail
 _DETAIL_PX = SIDE_PX // 2
+_LEAST_REACH = 0.77  # pairs below it are not aligned; the lowest of 4,258 pairs of changed copies was 0.80
 _CHUNK = 256  # pairs per task of a thread
 _MANY_COPIES = 32  # of more copies than this, each is paired with the first one only
 
@@ -151,16 +153,14 @@ def _near_pairs(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, int
     kept = order[np.unique((low * len(trimmed) + high)[order], return_index=True)[1]]  # the better of both directions
 
     def judge(chunk: slice) -> list[tuple[int, int, int, float, str]]:
-        found = []
-        some = kept[chunk]
-        pairs = list(zip(low[some].tolist(), high[some].tolist(), strict=True))
-        left, right = ([fingerprints[pair[side]].thumbnail for pair in pairs] for side in (0, 1))
-        plain = np.einsum("ij,ij->i", _details(left), _details(right))
-        for pair, number, correlation in zip(pairs, some.tolist(), plain.tolist(), strict=True):
+        some, found = kept[chunk], []
+        pairs = np.stack([low[some], high[some]], axis=1)
+        distances, plain = _as_they_are(fingerprints, pairs)
+        for place in np.flatnonzero((near.reach[some] >= _LEAST_REACH) | (plain >= MIN_CORRELATION)).tolist():
+            number, pair, distance = some[place], pairs[place].tolist(), int(distances[place])
             cut_out, other = int(near.first[number]), int(near.second[number])
             window, mirrored = WINDOWS[near.window[number]], bool(near.mirrored[number])
-            distance = _distance(fingerprints[pair[0]], fingerprints[pair[1]])
-            as_it_is = distance <= MAX_DHASH_DISTANCE and correlation >= MIN_CORRELATION
+            as_it_is, correlation = bool(plain[place] >= MIN_CORRELATION), float(plain[place])
             view = np.s_[:, ::-1] if mirrored else np.s_[:, :]
             laid = align(
                 np.ascontiguousarray(trimmed[cut_out][view]),
@@ -170,7 +170,7 @@ def _near_pairs(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, int
             )
             if as_it_is or laid.agrees:
                 value = max(laid.correlation, correlation if as_it_is else 0.0)
-                found.append((*pair, distance, min(1.0, value), _likeness(laid, as_it_is, mirrored)))
+                found.append((pair[0], pair[1], distance, min(1.0, value), _likeness(laid, as_it_is, mirrored)))
         return found
 
     chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(kept), _CHUNK)]
@@ -189,8 +189,18 @@ def _likeness(laid: Alignment, as_it_is: bool, mirrored: bool) -> str:
     return "cropped" if laid.cut > _CROPPED and laid.agrees else "near"
 
 
-def _distance(one: Fingerprint, other: Fingerprint) -> int:
-    return int(np.bitwise_count(one.dhash256 ^ other.dhash256).sum())
+def _as_they_are(fingerprints: Sequence[Fingerprint], pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how pairs (p, 2) agree without alignment: the distances of their hashes (p,) and their correlations (p,).
+
+    Pairs whose hashes differ much have the correlation 0.
+    """
+    words = np.stack([[fingerprints[film].dhash256 for film in pair] for pair in pairs.tolist()])  # (p, 2, 4)
+    distances = np.bitwise_count(words[:, 0] ^ words[:, 1]).sum(axis=1)
+    plain, near = np.zeros(len(pairs), np.float32), np.flatnonzero(distances <= MAX_DHASH_DISTANCE)
+    if len(near):
+        left, right = (_details([fingerprints[film].thumbnail for film in pairs[near, side]]) for side in (0, 1))
+        plain[near] = np.einsum("ij,ij->i", left, right)
+    return distances, plain
 
 
 def _details(thumbnails: list[np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ Films are not opened here.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -44,7 +45,7 @@ class Dataset:
     remarks: tuple[Remark, ...] = field(default=(), repr=False)
     _names: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (finding, name as found)
 
-    @property
+    @functools.cached_property
     def findings(self) -> tuple[str, ...]:
         """The distinct findings, in hilum's order."""
         return sorted_findings(record.finding for record in self.records)
