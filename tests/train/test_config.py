@@ -231,3 +231,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.toml", tmp_path):
         with pytest.raises(ConfigError, match="Cannot read the settings file"):
             read_config(path)
+
+
+@pytest.mark.parametrize(("film_px", "size_px"), [(28, 96), (12, 64), (50, 160), (2000, 160), (None, 160)])
+def test_small_films_get_a_small_network_input_unless_a_size_is_named(film_px: int | None, size_px: int) -> None:
+    assert read_config(None, film_px=lambda: film_px).preprocessing.size_px == size_px
+    named = read_config(None, None, ["preprocessing.size_px=128"], film_px=lambda: film_px)
+    assert named.preprocessing.size_px == 128

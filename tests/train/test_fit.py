@@ -188,8 +188,8 @@ def test_the_weights_of_the_best_stage_are_left(tmp_path: Path) -> None:
 
 
 def test_the_number_of_epochs_follows_from_the_steps() -> None:
-    settings = FitSettings(epochs=30, steps=600, batch_size=16)
-    assert [settings.num_epochs(num) for num in (20, 160, 1600, 4800, 1_000_000)] == [30, 30, 6, 2, 1]
+    settings = FitSettings(epochs=30, steps=1000, batch_size=16)
+    assert [settings.num_epochs(num) for num in (20, 160, 1000, 4000, 100_000, 10_000_000)] == [30, 30, 16, 8, 2, 1]
     assert FitSettings(epochs=0).num_epochs(100) == 0
 
 

@@ -68,12 +68,14 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     """
     (data,) = with_columns([data], column)
     check_training()
+    from hilum.data.folder import read_dataset
+    from hilum.data.scan import typical_side
     from hilum.report.external import source_lines
     from hilum.train.config import read_config
     from hilum.train.run_folder import check_run
 
     overrides = {"backbone": backbone, "weights": weights, "folds": folds, "by_source": by_source, "seed": seed}
-    chosen = read_config(config, overrides, settings or ())
+    chosen = read_config(config, overrides, settings or (), film_px=lambda: typical_side(read_dataset(data)))
     check_run(data, out, chosen, overwrite=overwrite)
     load_training()
     from hilum.workflows.train import train_model

@@ -20,7 +20,7 @@ from hilum.errors import HilumError, RefusedFilm
 from hilum.film.decode import decode, read_bytes
 from hilum.film.radiograph import Radiograph
 
-__all__ = ["FINGERPRINT_SIDE_PX", "Scan", "drop_placeholders", "scan_films"]
+__all__ = ["FINGERPRINT_SIDE_PX", "Scan", "drop_placeholders", "scan_films", "typical_side"]
 
 # Placeholder patient IDs, which anonymisers and scanners write on all films. They would put a whole data set into one
 # group. An ID is a placeholder if it is on at least 8 films and 20 % of all films, and on films of every finding or on
@@ -28,9 +28,23 @@ __all__ = ["FINGERPRINT_SIDE_PX", "Scan", "drop_placeholders", "scan_films"]
 # source. In public sets of follow-up films, the patient with the most films has 2 % of them. A column ``group`` always
 # counts.
 
+_SAMPLED = 15
 LEAST_FILMS = 8
 LEAST_SHARE = 0.2
 LEAST_FILMS_OF_SOURCE = 20
+
+
+def typical_side(dataset: Dataset) -> int | None:
+    """Return the median of the shorter sides of a few films in their files, in pixels; None where none can be read."""
+    sides: list[int] = []
+    for position in np.unique(np.linspace(0, len(dataset.records) - 1, _SAMPLED).astype(int)):
+        path = dataset.root / dataset.records[position].path
+        try:
+            film = decode(read_bytes(path), min_side_px=FINGERPRINT_SIDE_PX)
+            sides.append(min(film.original_size_px))
+        except (HilumError, OSError):
+            continue
+    return int(np.median(sides)) if sides else None
 
 
 def drop_placeholders(records: Sequence[FilmRecord]) -> tuple[list[str | None], list[Remark]]:

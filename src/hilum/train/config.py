@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
@@ -62,13 +63,13 @@ class DataSettings:
 class FitSettings:
     """How the network is fitted.
 
-    A pretrained network first gets a fitted head on its frozen features. Then the backbone trains too, for
-    ``steps`` optimiser steps, but for at most ``epochs`` epochs; 0 epochs leave it frozen.
+    A pretrained network first gets a fitted head on its frozen features. Then the backbone trains too, to the end of
+    its schedule.
 
     Attributes:
-        epochs: Most epochs in which the backbone trains.
-        steps: Optimiser steps that are scheduled, at least one epoch: small sets train for many epochs, large ones for
-            few.
+        epochs: Most epochs in which the backbone trains; 0 leaves it frozen.
+        steps: Optimiser steps that are scheduled for a thousand films. They grow with the square root of the number of
+            films, and are at least one epoch: small sets train for many epochs, large ones for few.
         trainable_fraction: Share of the backbone's layers, from the top, that train.
         batch_size: Films in a step.
         optimiser: One of `OPTIMISERS`.
@@ -91,8 +92,8 @@ class FitSettings:
     """
 
     epochs: Annotated[int, Field(ge=0, le=100_000)] = 30
-    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 600
-    trainable_fraction: Annotated[float, Field(ge=0, le=1)] = 1.0
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
+    trainable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.6
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
     optimiser: Optimiser = "adamw"
     learning_rate: Annotated[float, Field(ge=1e-8, le=10)] = 3e-4
@@ -107,8 +108,8 @@ class FitSettings:
 
     def num_epochs(self, num_films: int) -> int:
         """Return for how many epochs the backbone trains on so many films."""
-        per_epoch = max(1, round(num_films / self.batch_size))
-        return min(self.epochs, max(1, round(self.steps / per_epoch)))
+        steps = self.steps * math.sqrt(num_films / _FILMS_OF_STEPS)
+        return min(self.epochs, max(1, round(steps * self.batch_size / num_films)))
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,8 @@ class RunConfig(_Settings):
         _check_together(self)
 
 
+_FILMS_OF_STEPS = 1000
+_MOST_ENLARGED, _STEP_PX, _LEAST_SIZE_PX = 3, 32, 64  # of films that are smaller than the network's input
 _READER = TypeAdapter(_Settings)
 _GONE = {  # settings of earlier versions, and what holds instead
     "fit.schedule": "The learning rate always falls along a cosine; remove the line.",
@@ -168,13 +171,21 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
     return RunConfig(backbone=backbone, weights="chest" if backbone == "hilum-chest" else "imagenet")
 
 
-def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None, words: Sequence[str] = ()) -> RunConfig:
+def read_config(
+    path: Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    words: Sequence[str] = (),
+    *,
+    film_px: Callable[[], int | None] | None = None,
+) -> RunConfig:
     """Return the settings of a ``run.toml`` over the backbone's defaults.
 
     Args:
         path: The TOML file, or None for the defaults.
         overrides: Top-level settings named on the command line; they win over the file and over words.
         words: Settings as ``section.key=value``, ``fit.epochs=5`` for one; they win over the file.
+        film_px: Returns the side of the films in pixels. It is asked where no size is named: small films get a small
+            network input.
 
     Raises:
         ConfigError: The file is missing or no TOML, a key is unknown, a value is of the wrong kind or out of range.
@@ -198,7 +209,20 @@ def read_config(path: Path | None, overrides: Mapping[str, Any] | None = None, w
     if isinstance(values.get("preprocessing"), Mapping):
         values["preprocessing"] = without_lung_crop(values["preprocessing"])
     base = default_config(backbone)
+    if film_px is not None and "size_px" not in values.get("preprocessing", {}):
+        base = _for_small_films(base, film_px())
     return RunConfig(**vars(_validated(_merged(dataclasses.asdict(base), values), base)))
+
+
+def _for_small_films(base: RunConfig, film_px: int | None) -> RunConfig:
+    """Return the defaults for films of such a side: more than three times as many pixels show no more of them."""
+    if film_px is None:
+        return base
+    size_px = max(_STEP_PX * math.ceil(_MOST_ENLARGED * film_px / _STEP_PX), _LEAST_SIZE_PX)
+    if size_px >= base.preprocessing.size_px:
+        return base
+    preprocessing = dataclasses.replace(base.preprocessing, size_px=size_px)
+    return dataclasses.replace(base, preprocessing=preprocessing)
 
 
 def setting_names() -> tuple[str, ...]:
