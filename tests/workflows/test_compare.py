@@ -11,7 +11,7 @@ import pytest
 
 from hilum.errors import InputError
 from hilum.figures import to_json
-from hilum.workflows.compare import compare_runs, write_comparison
+from hilum.workflows.compare import compare_models, compare_runs, write_comparison
 
 
 def test_earlier_comparisons_stay(write_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -37,3 +37,16 @@ def test_runs_of_one_name_are_called_by_their_paths(write_run: Callable[..., Pat
         write_run(tmp_path / name / "run", seed=seed, split_seed=0)
     compared = compare_runs(tmp_path / "a" / "run", tmp_path / "b" / "run")
     assert (compared.first, compared.second) == (str(tmp_path / "a" / "run"), str(tmp_path / "b" / "run"))
+
+
+def test_two_models_judge_the_same_films(
+    write_model: Callable[..., Path], write_film: Callable[..., Path], tmp_path: Path
+) -> None:
+    for number in range(6):
+        write_film(tmp_path / "films" / ("Normal", "Covid")[number % 2] / f"{number}.png", seed=number)
+    (tmp_path / "run").mkdir()
+    first, second = write_model(tmp_path / "run" / "model.onnx"), write_model(tmp_path / "other.onnx")
+    compared = compare_models(first, second, tmp_path / "films")
+    assert (compared.first, compared.second) == ("run", "other")
+    assert compared.parts["test"].n == 6
+    assert compared.parts["test"].accuracy.difference.value == 0

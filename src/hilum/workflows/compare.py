@@ -1,10 +1,12 @@
-"""Comparing two runs: their answers are read, measured, put into words and, if asked, written."""
+"""Comparing two models: their answers are read, measured, put into words and, if asked, written."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from hilum.console import Console
 from hilum.data.judged import read_judged
 from hilum.errors import InputError
 from hilum.figures import json_file_text
@@ -13,8 +15,9 @@ from hilum.judge.compare.runs import Comparison, compare_judged
 from hilum.judge.parts import PARTS
 from hilum.report.comparison import comparison_page, verdict_words
 from hilum.results import ResultFolder
+from hilum.workflows.evaluate import evaluate_model
 
-__all__ = ["compare_runs", "write_comparison"]
+__all__ = ["check_comparison", "compare_models", "compare_runs", "write_comparison"]
 
 _FOLDER = ResultFolder(
     of="comparison",
@@ -24,25 +27,62 @@ _FOLDER = ResultFolder(
 )
 
 
-def compare_runs(first: Path, second: Path, *, seed: int = 0) -> Comparison:
+def compare_models(first: Path, second: Path, data: Path, *, console: Console | None = None) -> Comparison:
+    """Return what the films of a data set say of the difference between two models; both judge the films now.
+
+    Args:
+        first: A model file, or the folder of a run.
+        second: Another; differences are second minus first.
+        data: A data set; its test part is judged if it has one, else all of it.
+        console: Where messages and progress go; nowhere by default.
+
+    Raises:
+        InputError: A folder holds no model, or the data set cannot be used.
+        ModelFileError: A model file cannot be used.
+    """
+    names = _name_of(first), _name_of(second)
+    if names[0] == names[1]:
+        names = str(first), str(second)
+    with tempfile.TemporaryDirectory(prefix="hilum-compare-") as folder:
+        judged = Path(folder) / "first", Path(folder) / "second"
+        for model, out in zip((first, second), judged, strict=True):
+            evaluate_model(model, data, out, console=console)
+        return compare_runs(*judged, names=names)
+
+
+def _name_of(model: Path) -> str:
+    """Return what a model is called: its run's folder, or its file without the ending."""
+    if model.is_dir():
+        return model.resolve().name
+    return model.resolve().parent.name if model.name == "model.onnx" else model.stem
+
+
+def compare_runs(first: Path, second: Path, *, names: tuple[str, str] | None = None, seed: int = 0) -> Comparison:
     """Return what the films that two runs have both judged say of their difference.
 
     Args:
         first: A folder left by `hilum train` or `hilum evaluate`.
         second: Another; differences are second minus first.
+        names: What the two are called; their folders' names by default.
         seed: Decides the draws of the bootstrap.
 
     Raises:
         InputError: A folder holds no answers, no film is common, or one has different labels in the two.
     """
     judged = read_judged(first), read_judged(second)
-    names = judged[0].name, judged[1].name
-    if names[0] == names[1]:
-        names = str(first), str(second)
+    if names is None:
+        names = judged[0].name, judged[1].name
+        if names[0] == names[1]:
+            names = str(first), str(second)
     found = compare_judged(judged, names, seed=seed)
     parts = {part: replace(one, verdict=verdict_words(one, names)) for part, one in found.parts.items()}
     headline = next(iter(parts))
     return replace(found, parts=parts, verdict=f"{PARTS[headline][0]}: {parts[headline].verdict}")
+
+
+def check_comparison(out: Path, *, overwrite: bool) -> None:
+    """Raise InputError if a comparison cannot be written into a folder."""
+    _FOLDER.check(out, overwrite=overwrite)
 
 
 def write_comparison(result: Comparison, out: Path, *, overwrite: bool = False) -> None:
