@@ -13,7 +13,7 @@ import pytest
 
 from hilum.console import Console
 from hilum.data.fingerprint import fingerprint, training_hashes
-from hilum.data.judged import read_judged
+from hilum.data.saved_predictions import read_predictions
 from hilum.errors import HilumError, InputError
 from hilum.figures import to_json
 from hilum.film.decode import decode
@@ -164,7 +164,7 @@ def test_films_that_were_trained_on_are_not_clean(
     assert metrics.trained_on == TrainedOn(1, ("Normal/0 é.png",))
     assert (metrics.test.n, metrics.test_clean.n) == (6, 5)
     assert any(line.startswith("1 of the 6 films, or near twins of them, were trained on") for line in console.lines)
-    assert read_judged(tmp_path / "out").clean == frozenset(
+    assert read_predictions(tmp_path / "out").clean == frozenset(
         row["path"] for row in rows(tmp_path / "out") if row["path"] != "Normal/0 é.png"
     )
 

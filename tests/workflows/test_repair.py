@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import read_dataset
-from hilum.data.public_sets import Known
+from hilum.data.public_sets import PublicFilm
 from hilum.data.scan import scan_films
 from hilum.errors import InconsistentDataset, InputError
 from hilum.judge.audit.audit import Audit
@@ -144,11 +144,13 @@ def test_a_tie_is_dropped_unless_the_source_is_known(data: Path, tmp_path: Path)
     assert not any(fault.kind == "label-conflict" for fault in audit.faults)
 
     audit = quick_audit(data)
-    normal = Known("kermany", "NORMAL/1.jpeg", "Normal", None, True, 0)
+    normal = PublicFilm("kermany", "NORMAL/1.jpeg", "Normal", None, True, 0)
     known = tuple(normal if one.path == "train/Covid/wrong.png" else None for one in audit.data.scan.dataset.records)
     films = {
         film.record.path: film
-        for film in repair_films(replace(audit, data=replace(audit.data, scan=replace(audit.data.scan, known=known))))
+        for film in repair_films(
+            replace(audit, data=replace(audit.data, scan=replace(audit.data.scan, public_films=known)))
+        )
     }
     assert all(film.kept for film in films.values())
     assert {films[path].record.finding for path in both} == {"Normal"}

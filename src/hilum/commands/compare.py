@@ -22,7 +22,7 @@ def compare(  # noqa: PLR0917 - typer hands them over by name
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DATA]", help="Films that both models judge now. Without it, their saved answers are used."
+            metavar="DATA", help="Films that both models judge now. Without it, their saved answers are used."
         ),
     ] = None,
     out: Annotated[

@@ -19,11 +19,11 @@ from hilum.data.scan import Scan
 from hilum.errors import InconsistentDataset, nearest_name
 from hilum.findings import open_kinds
 
-__all__ = ["PartlyStated", "set_apart"]
+__all__ = ["AmbiguousFilms", "set_apart"]
 
 
 @dataclass(frozen=True, eq=False)
-class PartlyStated:
+class AmbiguousFilms:
     """The m films of a data set that have an ambiguous label.
 
     Attributes:
@@ -55,7 +55,7 @@ class PartlyStated:
         return named & other & ~np.isin(self.groups, groups)
 
 
-def set_apart(scan: Scan) -> tuple[Scan, PartlyStated]:
+def set_apart(scan: Scan) -> tuple[Scan, AmbiguousFilms]:
     """Return the scan of the films with one finding, and the films with an ambiguous label.
 
     Raises:
@@ -86,9 +86,9 @@ def set_apart(scan: Scan) -> tuple[Scan, PartlyStated]:
         fingerprints=_of(scan.fingerprints, kept),
         twins=twins,
         groups=scan.groups[kept],
-        known=_of(scan.known, kept) if scan.known else (),
+        public_films=_of(scan.public_films, kept) if scan.public_films else (),
     )
-    partial = PartlyStated(
+    partial = AmbiguousFilms(
         _of(scan.dataset.records, apart),
         _of(scan.fingerprints, apart),
         scan.groups[apart],

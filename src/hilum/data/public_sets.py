@@ -30,7 +30,7 @@ from hilum.files import replacing
 from hilum.findings import open_kinds, standard_name
 from hilum.results import check_file
 
-__all__ = ["COLLECTIONS", "MAX_KNOWN_DISTANCE", "Known", "compare_findings", "recognise", "write_index"]
+__all__ = ["COLLECTIONS", "MAX_KNOWN_DISTANCE", "PublicFilm", "compare_findings", "recognise", "write_index"]
 
 MAX_KNOWN_DISTANCE = 14  # of 256 bits
 COLLECTIONS = (
@@ -51,7 +51,7 @@ _COMPARABLE = {*_PNEUMONIAS, _ANY_PNEUMONIA, "Normal", "Tuberculosis", "ARDS"}
 
 
 @dataclass(frozen=True)
-class Known:
+class PublicFilm:
     """The film of a public set that a film was recognised as.
 
     Attributes:
@@ -83,7 +83,7 @@ class _Index:
     patients: tuple[str, ...]
 
 
-def recognise(fingerprints: Sequence[Fingerprint], *, index: Path | None = None) -> tuple[Known | None, ...]:
+def recognise(fingerprints: Sequence[Fingerprint], *, index: Path | None = None) -> tuple[PublicFilm | None, ...]:
     """Return for each film the film of a public set that it is, or None.
 
     Args:
@@ -95,7 +95,7 @@ def recognise(fingerprints: Sequence[Fingerprint], *, index: Path | None = None)
     """
     known = _shipped_index() if index is None else _read_index(index)
     rows = max(1, _BLOCK_PAIRS // max(1, len(known.files)))
-    found: list[Known | None] = []
+    found: list[PublicFilm | None] = []
     for begin in range(0, len(fingerprints), rows):
         block = fingerprints[begin : begin + rows]
         words = np.stack([one.dhash256 for one in block], axis=1)  # (4, b)
@@ -197,7 +197,7 @@ def write_index(table: Path, out: Path, *, patients: Path | None = None, overwri
 # --- choosing -------------------------------------------------------------------------------------------------------
 
 
-def _choose(index: _Index, one: Fingerprint, candidates: list[int], distances: list[int]) -> Known | None:
+def _choose(index: _Index, one: Fingerprint, candidates: list[int], distances: list[int]) -> PublicFilm | None:
     grey = int(one.pixel_sha256[:16], 16) if one.pixel_sha256 else -1
     ranked = sorted(
         (index.sets[row] in COLLECTIONS, int(index.grey[row]) != grey, distance, row)
@@ -227,7 +227,7 @@ def _choose(index: _Index, one: Fingerprint, candidates: list[int], distances: l
         ),
         "",
     )
-    return Known(
+    return PublicFilm(
         set=index.sets[row],
         file=index.files[row],
         finding=index.findings[row],

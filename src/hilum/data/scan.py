@@ -14,7 +14,7 @@ import numpy as np
 from hilum.data.fingerprint import Fingerprint, Twin, find_twins, fingerprint
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.labels import Remark
-from hilum.data.public_sets import Known, recognise
+from hilum.data.public_sets import PublicFilm, recognise
 from hilum.data.split import group_films
 from hilum.errors import HilumError, RefusedFilm
 from hilum.film.decode import decode, read_bytes
@@ -109,7 +109,7 @@ class Scan:
         twins: Pairs of films that show the same picture.
         groups: (n,) int; films of one group must not be on two sides of a split.
         unread: Path and error of each film that cannot be read or is refused.
-        known: For each film the film of a public set that it is, or None.
+        public_films: For each film the film of a public set that it is, or None.
     """
 
     dataset: Dataset
@@ -117,7 +117,7 @@ class Scan:
     twins: tuple[Twin, ...]
     groups: np.ndarray
     unread: tuple[tuple[str, HilumError], ...]
-    known: tuple[Known | None, ...] = ()
+    public_films: tuple[PublicFilm | None, ...] = ()
 
     @property
     def num_refused(self) -> int:

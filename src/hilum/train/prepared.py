@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hilum.console import Console, count_of
-from hilum.data.ambiguous_labels import PartlyStated, set_apart
+from hilum.data.ambiguous_labels import AmbiguousFilms, set_apart
 from hilum.data.fingerprint import Fingerprint, seen_films
 from hilum.data.folder import Dataset, FilmRecord, read_dataset
 from hilum.data.scan import Scan, scan_films
@@ -50,7 +50,7 @@ class PreparedFilms:
     scan: Scan
     films: Films
     findings: tuple[str, ...]
-    partial: PartlyStated
+    partial: AmbiguousFilms
     partial_films: Films
     positions: np.ndarray
 

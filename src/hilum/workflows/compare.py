@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hilum.console import Console
-from hilum.data.judged import read_judged
+from hilum.data.saved_predictions import read_predictions
 from hilum.errors import InputError
 from hilum.figures import json_file_text
 from hilum.files import replace_files
@@ -69,7 +69,7 @@ def compare_runs(first: Path, second: Path, *, names: tuple[str, str] | None = N
     Raises:
         InputError: A folder holds no answers, no film is common, or one has different labels in the two.
     """
-    judged = read_judged(first), read_judged(second)
+    judged = read_predictions(first), read_predictions(second)
     if names is None:
         names = judged[0].name, judged[1].name
         if names[0] == names[1]:

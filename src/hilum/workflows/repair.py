@@ -121,7 +121,7 @@ def _source_findings(scan: Scan) -> dict[str, str]:
     """Return path to finding of the films that the set they first came from has under just one of these findings."""
     stated = {}
     names = [name for name in scan.dataset.findings if not open_kinds(name, scan.dataset.findings)]
-    for record, one in zip(scan.dataset.records, scan.known, strict=False):  # a scan may know nothing of sets
+    for record, one in zip(scan.dataset.records, scan.public_films, strict=False):  # a scan may know nothing of sets
         if one and not one.ambiguous and one.set not in COLLECTIONS:
             same = [name for name in names if compare_findings(name, one.finding) == "agrees"]
             if len(same) == 1:

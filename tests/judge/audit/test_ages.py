@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hilum.data.folder import FilmRecord, read_dataset
-from hilum.data.public_sets import Known
+from hilum.data.public_sets import PublicFilm
 from hilum.data.scan import Scan, scan_films
 from hilum.judge.audit.ages import KNOWN_AGES, age_confound, age_fault, age_group_of
 from hilum.judge.audit.check import Films
@@ -30,8 +30,8 @@ def scanned(tmp_path: Path, write_film: WriteFilm, ages: Callable[[int, str], st
 
 
 def confound_of(scan: Scan, sets: tuple[str, ...] = ()) -> dict | None:
-    known = tuple(Known(name, "a.png", "", None, exact=False, dhash_distance=0) for name in sets)
-    scan = dataclasses.replace(scan, known=known)
+    known = tuple(PublicFilm(name, "a.png", "", None, exact=False, dhash_distance=0) for name in sets)
+    scan = dataclasses.replace(scan, public_films=known)
     return age_confound(Films(scan, tuple(record.split or "train" for record in scan.dataset.records)))
 
 

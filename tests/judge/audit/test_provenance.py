@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import Dataset, FilmRecord, read_dataset
-from hilum.data.public_sets import COLLECTIONS, Known
+from hilum.data.public_sets import COLLECTIONS, PublicFilm
 from hilum.data.scan import Scan, scan_films
 from hilum.judge.audit.check import AuditData, Fault, run_checks
 from hilum.judge.audit.provenance import CHECKS
@@ -18,7 +18,9 @@ from hilum.judge.audit.provenance import CHECKS
 SPLITS = ("train", "train", "test", "test")
 
 
-def scan_of(*known: Known | None, patients: tuple[str | None, ...] = (None,) * 4, finding: str = "Covid-19") -> Scan:
+def scan_of(
+    *known: PublicFilm | None, patients: tuple[str | None, ...] = (None,) * 4, finding: str = "Covid-19"
+) -> Scan:
     records = tuple(
         FilmRecord(f"{split}/{number}.png", finding, split, patient)
         for number, (split, patient) in enumerate(zip(SPLITS, patients, strict=True))
@@ -26,8 +28,8 @@ def scan_of(*known: Known | None, patients: tuple[str | None, ...] = (None,) * 4
     return Scan(Dataset(Path(), "set", records), (), (), np.arange(4), (), known)
 
 
-def source(finding: str, *, name: str = "Origin", ambiguous: bool = False) -> Known:
-    return Known(name, "a.png", finding, None, False, 3, ambiguous)
+def source(finding: str, *, name: str = "Origin", ambiguous: bool = False) -> PublicFilm:
+    return PublicFilm(name, "a.png", finding, None, False, 3, ambiguous)
 
 
 def provenance_faults(scan: Scan, splits: Sequence[str]) -> list[Fault]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hilum.data.judged import read_judged
+from hilum.data.saved_predictions import read_predictions
 from hilum.errors import InputError
 from hilum.judge.compare.paired import DiscordantFilms
 from hilum.judge.compare.runs import Counts
@@ -86,7 +86,7 @@ def test_figures_are_those_of_the_runs(tmp_path: Path) -> None:
     first, second = write_run(tmp_path / "a", films(41, 9)), write_run(tmp_path / "b", films(41, 4))
     part = compare_runs(first, second).parts["test"]
     for folder, side in ((first, "first"), (second, "second")):
-        rows = read_judged(folder).parts["test"].values()
+        rows = read_predictions(folder).parts["test"].values()
         figures = performance(
             [FINDINGS.index(row["finding"]) for row in rows],
             np.array([[float(row[f"probability_{name}"]) for name in FINDINGS] for row in rows]),
@@ -120,7 +120,7 @@ def test_clean_films_are_clean_for_both(tmp_path: Path) -> None:
     assert list(parts) == ["test_clean", "test"]
     assert (parts["test"].n, parts["test"].num_groups) == (10, 9)
     assert parts["test_clean"].n == 8
-    assert read_judged(second).clean == frozenset(paths) - {"7 Covid-19"}
+    assert read_predictions(second).clean == frozenset(paths) - {"7 Covid-19"}
 
 
 def test_validation_is_flattering_and_said_so(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Films:
     @property
     def sets(self) -> tuple[str | None, ...]:
         """Return the public set that each film was recognised as."""
-        return tuple(one.set if one else None for one in self.scan.known)
+        return tuple(one.set if one else None for one in self.scan.public_films)
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,7 +64,7 @@ def _pair(data: AuditData, twin: Twin) -> tuple[str, ...]:
 
 def _known_sources(data: AuditData) -> list[Fault]:
     paths: defaultdict[str, list[str]] = defaultdict(list)
-    for record, one in zip(data.scan.dataset.records, data.scan.known, strict=False):
+    for record, one in zip(data.scan.dataset.records, data.scan.public_films, strict=False):
         if one is not None:
             paths[one.set].append(record.path)
     return [
@@ -81,7 +81,7 @@ def _known_sources(data: AuditData) -> list[Fault]:
 
 def _source_labels(data: AuditData) -> list[Fault]:
     groups: defaultdict[tuple[str, str, str, str, str], list[str]] = defaultdict(list)
-    for record, one, split in zip(data.scan.dataset.records, data.scan.known, data.splits, strict=False):
+    for record, one, split in zip(data.scan.dataset.records, data.scan.public_films, data.splits, strict=False):
         if one is None or one.ambiguous:
             continue
         relation = compare_findings(record.finding, one.finding)
@@ -142,7 +142,7 @@ def _needs_patients(data: AuditData) -> str:
 
 
 def _needs_recognised_films(data: AuditData) -> str:
-    return "" if any(data.scan.known) else "No film was recognised as being from a public set."
+    return "" if any(data.scan.public_films) else "No film was recognised as being from a public set."
 
 
 def _needs_starting_weights(data: AuditData) -> str:

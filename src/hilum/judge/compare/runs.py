@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hilum.data.judged import PROBABILITY, Judged
+from hilum.data.saved_predictions import PROBABILITY, SavedPredictions
 from hilum.errors import InputError
 from hilum.judge.compare.paired import (
     Difference,
@@ -109,7 +109,9 @@ class Comparison:
     verdict: str = ""
 
 
-def compare_judged(judged: tuple[Judged, Judged], names: tuple[str, str], *, seed: int = 0) -> Comparison:
+def compare_judged(
+    judged: tuple[SavedPredictions, SavedPredictions], names: tuple[str, str], *, seed: int = 0
+) -> Comparison:
     """Return what the films that two models have both judged say of their difference.
 
     Args:
@@ -143,14 +145,14 @@ def compare_judged(judged: tuple[Judged, Judged], names: tuple[str, str], *, see
     return Comparison(*names, parts, tuple(notes))
 
 
-def _films(judged: Judged, part: str) -> dict[str, Mapping[str, str]]:
+def _films(judged: SavedPredictions, part: str) -> dict[str, Mapping[str, str]]:
     films = dict(judged.parts.get("test" if part == "test_clean" else part, {}))
     if part != "test_clean":
         return films
     return {path: row for path, row in films.items() if path in (judged.clean or ())}
 
 
-def _notes(judged: tuple[Judged, Judged], names: tuple[str, str]) -> list[str]:
+def _notes(judged: tuple[SavedPredictions, SavedPredictions], names: tuple[str, str]) -> list[str]:
     notes = []
     if judged[0].findings != judged[1].findings:
         notes.append(
@@ -174,7 +176,7 @@ def _check_labels(rows: Sequence[Rows], names: tuple[str, str]) -> None:
         )
 
 
-def _merged_groups(judged: tuple[Judged, Judged], paths: list[str]) -> np.ndarray:
+def _merged_groups(judged: tuple[SavedPredictions, SavedPredictions], paths: list[str]) -> np.ndarray:
     """Return (n,) groups in which films stand together that do so in either run."""
     parents = list(range(len(paths)))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from hilum.data.judged import Judged, read_judged
+from hilum.data.saved_predictions import SavedPredictions, read_predictions
 from hilum.data.split import SplitRow, read_splits
 from hilum.errors import InconsistentDataset, InputError
 from hilum.run.modelfile import Metadata, read_model_file
@@ -72,7 +72,7 @@ class Source:
     folder: Path
     members: tuple[Member, ...]
     is_folds: bool
-    judged: Judged
+    judged: SavedPredictions
     splits: tuple[SplitRow, ...]
     backbone: str
     seed: int
@@ -237,7 +237,7 @@ def _read_source(folder: Path) -> Source:
         raise InputError(f"`{folder}` holds no finished run of `hilum train`.", fix=_FIX) from error
     if "backbone" not in settings or not isinstance(metrics, Mapping):
         raise InputError(f"`{folder}` holds no run of `hilum train`; an ensemble is no member of another.", fix=_FIX)
-    judged = read_judged(run)
+    judged = read_predictions(run)
     files = _fold_files(folder) if is_folds else [run / "model.onnx"]
     if is_folds and "cross_validation" not in judged.parts:
         raise InputError(f"`{run}` has no out-of-fold answers.", fix="Train it with --folds 5.")

@@ -12,14 +12,14 @@ from hilum.data.split import read_splits
 from hilum.errors import InputError
 from hilum.text import plain_cell, plain_path
 
-__all__ = ["PROBABILITY", "Judged", "read_judged"]
+__all__ = ["PROBABILITY", "SavedPredictions", "read_predictions"]
 
 PROBABILITY = "probability_"  # prefix of the columns of predictions.csv that hold the probability of a finding
 _WHOLE_PARTS = ("test", "validation", "cross_validation")  # in these, every film has a probability of every finding
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class SavedPredictions:
     """The predictions of one model in a folder of `train` or `evaluate`.
 
     Attributes:
@@ -37,7 +37,7 @@ class Judged:
     clean: frozenset[str] | None
 
 
-def read_judged(folder: Path) -> Judged:
+def read_predictions(folder: Path) -> SavedPredictions:
     """Return the predictions in a folder of `hilum train` or `hilum evaluate`.
 
     Raises:
@@ -75,7 +75,7 @@ def read_judged(folder: Path) -> Judged:
             raise
         raise InputError(f"Cannot read `{path}`: {error}.", fix=fix) from error
     groups, clean = _clean_films(folder)
-    return Judged(folder.resolve().name, findings, parts, groups, clean)
+    return SavedPredictions(folder.resolve().name, findings, parts, groups, clean)
 
 
 def _clean_films(folder: Path) -> tuple[dict[str, int], frozenset[str] | None]:

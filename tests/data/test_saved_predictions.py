@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.data.judged import read_judged
+from hilum.data.saved_predictions import read_predictions
 from hilum.errors import InputError
 
 HEADER = "path,part,finding,predicted,accepted,probability_a,probability_b\n"
@@ -15,7 +15,7 @@ HEADER = "path,part,finding,predicted,accepted,probability_a,probability_b\n"
 def test_answers_are_read_back_by_part_and_path(tmp_path: Path) -> None:
     lines = ["x,test,a,b,true,0.2,0.8", "./=y,validation,b,b,true,0.1,0.9", "z,leave_one_source_out,b,b,true,,1"]
     (tmp_path / "predictions.csv").write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
-    judged = read_judged(tmp_path)
+    judged = read_predictions(tmp_path)
     assert (judged.name, judged.findings) == (tmp_path.name, ("a", "b"))
     assert {part: list(rows) for part, rows in judged.parts.items()} == {
         "test": ["x"],
@@ -39,6 +39,6 @@ def test_folders_without_answers_are_refused(tmp_path: Path, content: str | None
     if content is not None:
         (tmp_path / "predictions.csv").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=match):
-        read_judged(tmp_path)
+        read_predictions(tmp_path)
     with pytest.raises(InputError, match="it is not a folder"):
-        read_judged(tmp_path / "nowhere")
+        read_predictions(tmp_path / "nowhere")
