@@ -17,7 +17,7 @@ from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom, phantom_lungs
 from hilum.errors import ModelFileError
 from hilum.film.decode import read_film
 from hilum.film.radiograph import Radiograph
-from hilum.run.gate import KINDS, MIN_SIDE_PX, VIEW_PX, gate_view, load_gate, refusals
+from hilum.run.gate import KINDS, MIN_SIDE_PX, VIEW_PX, gate_view, least_side_px, load_gate, refusals, side_px_of
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -64,6 +64,17 @@ def test_lateral_views_are_refused(view: str, said: str) -> None:
 )
 def test_the_size_in_the_file_counts_not_the_decoded_one(size_px: tuple[int, int], refused: bool) -> None:
     assert codes(film(original_size_px=size_px)) == (["too-small"] if refused else [])
+
+
+def test_small_training_films_lower_the_size_and_a_few_strays_do_not() -> None:
+    assert least_side_px([]) == least_side_px([500] * 10) == MIN_SIDE_PX
+    assert least_side_px([28] * 90 + [500] * 10) == 28
+    assert least_side_px([28] * 5 + [500] * 95) == MIN_SIDE_PX
+    assert [side_px_of({"least_side_px": one}) for one in (28, 500, 0, "28")] == [28, *[MIN_SIDE_PX] * 3]
+    assert side_px_of({}) == MIN_SIDE_PX
+    small = film(original_size_px=(28, 28))
+    assert refusals(small, side_px=28) == ()
+    assert [reason.code for reason in refusals(small, side_px=29)] == ["too-small"]
 
 
 def test_a_film_without_contrast_is_refused() -> None:

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ import pytest
 import hilum
 from hilum.console import Console
 from hilum.data.fingerprint import find_twins
-from hilum.data.phantom import write_phantoms
+from hilum.data.phantom import draw_phantom, write_phantoms
 from hilum.data.split import read_splits
 from hilum.errors import ConfigError, InputError
 from hilum.figures import to_json
@@ -226,6 +227,36 @@ def test_the_features_of_enough_films_tell_what_is_unfamiliar(
     familiarity = OutOfDistributionDetector.from_dict(classifier.metadata.gate)
     near, white = familiarity.outlier_score(outputs.features, outputs.logits)
     assert near < familiarity.threshold < white
+
+
+@pytest.mark.slow
+def test_a_model_that_learned_from_small_films_judges_small_films(
+    tmp_path: Path, config: RunConfig, command: Callable[..., Any], tiny_model: Path
+) -> None:
+    for part, num_films in (("train", 14), ("test", 4)):
+        for finding in FINDINGS[:2]:
+            (tmp_path / "films" / part / finding).mkdir(parents=True)
+            for number in range(num_films):
+                rng = np.random.default_rng([number, part == "test", FINDINGS.index(finding)])
+                film = cv2.resize(draw_phantom(finding, rng, size_px=224), (28, 28), interpolation=cv2.INTER_AREA)
+                cv2.imwrite(str(tmp_path / "films" / part / finding / f"{number}.png"), film)
+    console = Listening()
+    fit = dataclasses.replace(config.fit, epochs=1)
+    run = train_model(
+        tmp_path / "films", tmp_path / "run", dataclasses.replace(config, fit=fit, folds=0), console=console
+    )
+    model, tests = run.folder / "model.onnx", tmp_path / "films" / "test"
+    assert sum("fewer than 64 pixels on a side" in line for line in console.lines) == 1
+    assert Classifier(model).metadata.training_data["least_side_px"] == 28
+    assert not any("too-small" in row["reasons"] for row in rows(run.folder / "predictions.csv"))
+    evaluated = command("evaluate", "--model", model, tmp_path / "films", "--out", tmp_path / "judged")
+    assert evaluated.code == 0
+    assert "too-small" not in (tmp_path / "judged" / "predictions.csv").read_text(encoding="utf-8")
+    for judge, refuses in ((model, False), (tiny_model, True)):
+        told = command("predict", "--model", judge, tests, "--format", "jsonl")
+        codes = [[reason["code"] for reason in json.loads(line)["reasons"]] for line in told.out.splitlines()]
+        assert len(codes) == 8
+        assert all(("too-small" in one) == refuses for one in codes)
 
 
 def test_the_keras_model_can_be_gone_on_with(trained_run: Run, tiny_data: Path) -> None:

@@ -61,12 +61,14 @@ class Fingerprint:
         thumbnail: (64, 64) uint8, area-averaged.
         pixel_sha256: SHA-256 of the 8-bit grey pixels and the text "(W, H)", 64 hex digits; a lossless copy has the
             same.
+        shorter_side_px: Of the film as it is stored; 0 where it is not known.
     """
 
     file_sha256: str
     dhash256: np.ndarray
     thumbnail: np.ndarray
     pixel_sha256: str = ""
+    shorter_side_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def fingerprint(data: bytes, radiograph: Radiograph) -> Fingerprint:
         dhash256=bits.view(">u8").astype(np.uint64),
         thumbnail=cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA),
         pixel_sha256=hashlib.sha256(grey.tobytes() + repr(grey.shape[::-1]).encode()).hexdigest(),
+        shorter_side_px=min(radiograph.original_size_px),
     )
 
 

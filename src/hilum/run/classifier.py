@@ -20,7 +20,7 @@ from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, Reason, UnreadFilm, conformal_limits, conformal_set, disagreement, reached, softmax
 from hilum.run.engine import Engine, Outputs
-from hilum.run.gate import refusals
+from hilum.run.gate import refusals, side_px_of
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.text import printable
@@ -66,6 +66,7 @@ class Classifier:
         self._thresholds = np.array([model.metadata.operating_thresholds.get(name, 0.5) for name in findings])
         self._detector = OutOfDistributionDetector.from_dict(model.metadata.gate) if model.metadata.gate else None
         self._limits = conformal_limits(model.metadata.conformal, findings)
+        self._side_px = side_px_of(model.metadata.training_data)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ class Classifier:
         self, radiograph: Radiograph, features: np.ndarray, logits: np.ndarray, probabilities: np.ndarray
     ) -> tuple[Reason, ...]:
         """Return why a film is refused: the gate's reasons, else an outlier, else no finding that fits."""
-        if reasons := refusals(radiograph):
+        if reasons := refusals(radiograph, side_px=self._side_px):
             return reasons
         if self._detector is not None:
             score = self._detector.outlier_score(features[np.newaxis], logits[np.newaxis])[0]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,7 +27,18 @@ from hilum.run.helper_network import HelperNetwork, usable
 from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores
 from hilum.run.models import helper_bytes
 
-__all__ = ["GATE_KEY", "KINDS", "MIN_SIDE_PX", "VIEW_PX", "GateNetwork", "gate_view", "load_gate", "refusals"]
+__all__ = [
+    "GATE_KEY",
+    "KINDS",
+    "MIN_SIDE_PX",
+    "VIEW_PX",
+    "GateNetwork",
+    "gate_view",
+    "least_side_px",
+    "load_gate",
+    "refusals",
+    "side_px_of",
+]
 
 MIN_SIDE_PX = 64
 VIEW_PX = 64
@@ -66,13 +78,32 @@ _REASONS = {
 }
 
 
-def refusals(radiograph: Radiograph) -> tuple[Reason, ...]:
-    """Return why a film must not be judged; empty if it may be judged."""
+def least_side_px(sides_px: Sequence[int]) -> int:
+    """Return how many pixels each side of a film needs for a model that learned from films of these shorter sides.
+
+    It is `MIN_SIDE_PX`, or fewer where more than one film in twenty is smaller than that.
+    """
+    return min([MIN_SIDE_PX, *sorted(sides_px)[len(sides_px) // 20 :][:1]])
+
+
+def side_px_of(training_data: Mapping[str, object]) -> int:
+    """Return how many pixels each side of a film needs for a model whose file says this of its training films."""
+    least = training_data.get("least_side_px")
+    return least if isinstance(least, int) and 0 < least < MIN_SIDE_PX else MIN_SIDE_PX
+
+
+def refusals(radiograph: Radiograph, *, side_px: int = MIN_SIDE_PX) -> tuple[Reason, ...]:
+    """Return why a film must not be judged; empty if it may be judged.
+
+    Args:
+        radiograph: The film.
+        side_px: How many pixels each of its sides needs; see `least_side_px`.
+    """
     reasons = []
     height, width = radiograph.original_size_px
-    if min(height, width) < MIN_SIDE_PX:
+    if min(height, width) < side_px:
         reasons.append(
-            Reason("too-small", f"The film has {width}x{height} pixels; each side needs at least {MIN_SIDE_PX}.")
+            Reason("too-small", f"The film has {width}x{height} pixels; each side needs at least {side_px}.")
         )
     if view := _VIEWS.get((radiograph.view_position or "").upper()):
         reasons.append(Reason("lateral", f"The file says that this is {view}; only frontal films are judged."))

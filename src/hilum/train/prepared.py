@@ -18,6 +18,7 @@ from hilum.data.split import assign_folds
 from hilum.errors import InconsistentDataset, RefusedFilm
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.run.gate import MIN_SIDE_PX, least_side_px
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import DEFAULT_MODEL
 from hilum.train.batches import COVER_PX, Films, packed_cover
@@ -131,6 +132,14 @@ def _say_unread(scan: Scan, console: Console) -> None:
     for path, error in sorted(scan.unread, key=lambda one: one[0]):
         said = f"refused: {error.message}" if isinstance(error, RefusedFilm) else f"cannot be read: {path}"
         console.say(f"Left out, {said}")
+    sides = [one.shorter_side_px for one in scan.fingerprints]
+    if sides and (least := least_side_px(sides)) < MIN_SIDE_PX:
+        few = sum(side < MIN_SIDE_PX for side in sides)
+        console.say(
+            f"{count_of(few, 'film')} of {len(sides):,} have fewer than {MIN_SIDE_PX} pixels on a side, some only "
+            f"{least}. They are used all the same. A model that learns from them judges films of this size; other "
+            "models refuse them."
+        )
 
 
 def _check_findings(dataset: Dataset, scan: Scan, data: Path) -> None:

@@ -26,6 +26,7 @@ from hilum.judge.history import Row, kept_row, kept_words, row_words
 from hilum.judge.predictions import LabelledPredictions, judge_records
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
+from hilum.run.gate import MIN_SIDE_PX, least_side_px
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films, load_films
 from hilum.train.calibration import calibrated, gate_statistics, out_of_fold
@@ -227,6 +228,7 @@ class RunNetworks:
         prints += [partial.fingerprints[i] for i in np.flatnonzero(ambiguous)]
         hashes = sorted(one.file_sha256 for one in prints)
         counts = Counter(self.prepared.records[i].finding for i in seen)
+        side_px = least_side_px([one.shorter_side_px for one in prints])
         return Metadata(
             name=f"{scan.dataset.name}-{self.config.backbone}",
             findings=plan.findings,
@@ -235,6 +237,7 @@ class RunNetworks:
             training_data={
                 "name": scan.dataset.name,
                 "num_films": {name: counts[name] for name in plan.findings},
+                **({"least_side_px": side_px} if side_px < MIN_SIDE_PX else {}),
                 **({"num_partly_stated": int(ambiguous.sum())} if ambiguous.any() else {}),
                 "dhash256": joined_hashes(training_hashes(prints), hashes_behind(self.config.weights)),
                 "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest(),

@@ -116,9 +116,12 @@ def _unread(code: str) -> Callable[[AuditData], list[Fault]]:
 
 
 def _not_judged(
-    code: str, title: str, meaning: str, remedy: str, *, severity: str = "warning", reason: str = ""
+    code: str, title: str, meaning: str, remedy: str, *, severity: str = "warning", reason: str = "", by: str = ""
 ) -> Check:
-    """Return the check for films that hilum would not judge for one reason; ``reason`` where its code is another."""
+    """Return the check for films that hilum would not judge for one reason; ``reason`` where its code is another.
+
+    ``by`` says which models would not.
+    """
 
     def find(data: AuditData) -> Fault | None:
         found = [
@@ -130,7 +133,7 @@ def _not_judged(
         if not found:
             return None
         first = found[0][1]
-        message = first if len(found) == 1 else f"{len(found)} films would not be judged; of the first: {first}"
+        message = first if len(found) == 1 else f"{len(found)} films would not be judged{by}; of the first: {first}"
         return Fault(code, severity, message, tuple(path for path, _ in found), len(found))
 
     return Check(code, title, severity, meaning, remedy, find, (needs_films,), shows="films")
@@ -180,9 +183,10 @@ _UNUSABLE = (
     _not_judged(
         "low-resolution",
         "Films of very few pixels",
-        "Fine opacities cannot be seen on them.",
+        "Fine opacities cannot be seen on them. Only a model that learned from such films judges them.",
         "Get the films at their original size.",
         reason="too-small",
+        by=" by a model that learned from larger ones",
     ),
 )
 

@@ -19,6 +19,7 @@ from hilum.film.radiograph import Radiograph
 from hilum.judge.calibration import Calibration
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine, openvino_core
+from hilum.run.gate import MIN_SIDE_PX, side_px_of
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import Films, Member
@@ -90,12 +91,14 @@ def _training_data(held: HeldOut) -> dict[str, Any]:
     counts = np.bincount(films.truth[learned], minlength=len(films.findings))
     fingerprints = sorted({source.fingerprint for source in held.sources})
     hashes = ""
+    side_px = max(side_px_of(member.metadata.training_data) for source in held.sources for member in source.members)
     for source in held.sources:
         for member in source.members:
             hashes = joined_hashes(hashes, member.metadata.training_data.get("dhash256"))
     return {
         "name": held.sources[0].members[0].metadata.training_data.get("name", ""),
         "num_films": dict(zip(films.findings, counts.tolist(), strict=True)),
+        **({"least_side_px": side_px} if side_px < MIN_SIDE_PX else {}),
         **({"dhash256": hashes} if hashes else {}),
         "fingerprint": "+".join(fingerprints),
     }
