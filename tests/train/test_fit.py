@@ -126,10 +126,11 @@ def test_a_run_with_averaged_weights_resumes_to_the_same(tmp_path: Path, stop_af
     history, weights = run(tmp_path / "whole.npz", settings)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "model.npz", settings, stop_after=stop_after)
-    resumed, again = run(tmp_path / "model.npz", settings)
-    assert_alike(resumed, history)
-    for mine, expected in zip(again, weights, strict=True):
-        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
+    for _ in range(2):  # the second time the training is at its end
+        resumed, again = run(tmp_path / "model.npz", settings)
+        assert_alike(resumed, history)
+        for mine, expected in zip(again, weights, strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_average_of_all_weights_is_validated_and_kept_and_training_goes_on_without_it(
@@ -216,19 +217,13 @@ def test_a_pretrained_backbone_is_frozen_first_and_below(tmp_path: Path) -> None
         assert same == (not path.startswith("above")), path
 
 
-def test_the_head_is_fitted_again_on_the_trained_features(tmp_path: Path) -> None:
+def test_the_row_that_is_kept_is_that_of_the_weights_left(tmp_path: Path) -> None:
     net = small_pretrained()
-    settings = dataclasses.replace(SETTINGS, epochs=2)
-    history, _ = run(tmp_path / "model.npz", settings, net=net)
-    assert [row["stage"] for row in history] == ["head", "backbone", "backbone", "refit"]
-    assert history[-1]["penalty"] > 0
-    kept = [row for row in history if row["kept"]]
-    assert len(kept) == 1
-    stages = [history[0], history[-2], history[-1]]
-    assert kept[0]["validation_loss"] == min(row["validation_loss"] for row in stages)
-    assert kept[0]["validation_accuracy"] == pytest.approx(
-        float((compute_logits(net.model, VALIDATION).argmax(axis=1) == VALIDATION.labels).mean())
-    )
+    history, _ = run(tmp_path / "model.npz", dataclasses.replace(SETTINGS, epochs=2), net=net)
+    (kept,) = (row for row in history if row["kept"])
+    assert kept["validation_loss"] == min(history[0]["validation_loss"], history[-1]["validation_loss"])
+    right = compute_logits(net.model, VALIDATION).argmax(axis=1) == VALIDATION.labels
+    assert kept["validation_accuracy"] == pytest.approx(float(right.mean()))
 
 
 def test_the_second_stage_starts_where_the_first_ended(tmp_path: Path) -> None:

@@ -20,8 +20,6 @@ _BEFORE = {"head": "the head on frozen features", "start": "random weights"}
 def weights_of(row: Row) -> str:
     """Return what a row's weights are: "epoch 3", "epoch 0, the head on frozen features"."""
     before = _BEFORE.get(str(row.get("stage")))
-    if row.get("stage") == "refit":
-        before = "with the head fitted again"
     return f"epoch {row.get('epoch', 0)}" + (f", {before}" if before else "")
 
 

@@ -1,11 +1,14 @@
 """The training of a network. Its one entrance is `fit`; how a network is trained is nobody else's business.
 
-A pretrained network is trained in three stages. First its head is fitted by logistic regression on frozen features,
+A pretrained network is trained in two stages. First its head is fitted by logistic regression on frozen features,
 which are computed once. Then the backbone trains too, by Keras's own ``model.fit``. Batch normalisation stays as it
-is, so without dropout the second stage starts exactly where the first ended. It runs to the end of its schedule. Then
-the head is fitted again, on the trained features of films as they are. The stage with the lowest validation loss is
-kept. Each is compared at the temperature and the constants that suit it best: augmentation moves the level of a
-network's logits more than their order. A network that starts from random weights has the second stage only.
+is, so without dropout the second stage starts exactly where the first ended. It runs to the end of its schedule. The
+stage with the lowest validation loss is kept. Both are compared at the temperature and the constants that suit them
+best: training moves the level of a network's logits more than their order. A network that starts from random weights
+has the second stage only.
+
+The head is not fitted again on the trained features. They fit the films they learned from too well: on films of the
+same sources that gains little or nothing, and on others it loses (docs/log.md).
 
 Where films are drawn by source, drawing made some findings of some sources likelier than they are. At the end the last
 layer's constants are moved halfway to what suits the validation films: films of other hospitals are not drawn as these
@@ -112,10 +115,9 @@ def fit(
         extensions: What the user adds.
 
     Returns:
-        One row for the weights before the first epoch (epoch 0), one an epoch, and one for the head fitted again:
-        stage, epoch, loss, validation_loss, validation_accuracy, learning_rate, and whether its weights are those that
-        were kept. The stage is ``head`` (the fitted head of a pretrained network, with its ``penalty``), ``start``
-        (random weights), ``backbone`` or ``refit``.
+        One row for the weights before the first epoch (epoch 0) and one an epoch: stage, epoch, loss, validation_loss,
+        validation_accuracy, learning_rate, and whether its weights are those that were kept. The stage is ``head`` (the
+        fitted head of a pretrained network, with its ``penalty``), ``start`` (random weights) or ``backbone``.
     """
     keras.utils.set_random_seed(seed)
     return _Fitting(network, films, config, seed, checkpoint, progress, extensions).run()
@@ -285,32 +287,29 @@ class _Fitting:
 
     def _train(self) -> None:
         """Train the backbone to the end of its schedule, or until a callback of the user stops it."""
-        if self.state.epoch >= self.num_epochs:
-            return
-        self.batches.start_at(self.state.epoch)
-        epochs = _Epochs(self)
-        self.model.fit(
-            self.batches,
-            epochs=self.num_epochs,
-            initial_epoch=self.state.epoch,
-            callbacks=[epochs, *self.extensions.callbacks()],
-            shuffle=False,
-            verbose=0,
-        )
-        self.model.set_weights(epochs.weights)
+        if self.state.epoch < self.num_epochs:
+            self.batches.start_at(self.state.epoch)
+            self.model.fit(
+                self.batches,
+                epochs=self.num_epochs,
+                initial_epoch=self.state.epoch,
+                callbacks=[_Epochs(self), *self.extensions.callbacks()],
+                shuffle=False,
+                verbose=0,
+            )
+        if self.state.epoch:
+            with self.averaged():
+                weights = self.model.get_weights()
+            self.model.set_weights(weights)
 
     def _keep_best(self) -> None:
-        """Fit the head again, and leave the weights of the stage with the lowest validation loss in the network."""
-        stages = [(self.state.history[0], self.first)]
-        if self.num_epochs:
-            stages.append((self.state.history[-1], self.model.get_weights()))
-        if self.num_epochs and self.settings.keep == "best" and self.network.pretrained:
-            penalty = self._fit_head()
-            stages.append((self.add_row("refit", penalty=penalty), self.model.get_weights()))
-        best = min(stages, key=lambda stage: stage[0]["validation_loss"])
-        row, weights = best if self.settings.keep == "best" else stages[-1]
-        row["kept"] = True
-        self.model.set_weights(weights)
+        """Leave the weights of the stage with the lowest validation loss in the network."""
+        before, after = self.state.history[0], self.state.history[-1]
+        if self.settings.keep == "best" and before["validation_loss"] <= after["validation_loss"]:
+            before["kept"] = True
+            self.model.set_weights(self.first)
+        else:
+            after["kept"] = True
 
     def _correct_priors(self) -> None:
         """Undo in the last layer half of what drawing films by finding and source did to it."""
@@ -330,7 +329,6 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, fitting: _Fitting) -> None:
         super().__init__()
         self.fitting = fitting
-        self.weights: list[np.ndarray] = []  # of the last epoch, averaged where an average is kept
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         fitting = self.fitting
@@ -343,7 +341,6 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
         rate = float(np.asarray(fitting.model.optimizer.learning_rate))
         with fitting.averaged():
             row = fitting.add_row("backbone", loss=float(logs.get("loss", math.nan)), learning_rate=rate)
-            self.weights = fitting.model.get_weights()
         logs |= {"val_loss": row["validation_loss"], "val_accuracy": row["validation_accuracy"]}
         fitting.save()
 
