@@ -859,6 +859,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_an_encoding_without_a_sign_does_not_end_a_command(tiny_model: Path, three_films: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     words = [sys.executable, "-m", "hilum", "predict", "--model", str(tiny_model), str(three_films)]

@@ -95,6 +95,7 @@ def check_same(said: dict[str, Any], line: dict[str, Any]) -> None:
         assert said[key] == line[key], (line["file"], key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("address", "films_a_call"), [("v1/predictions", 25), ("v1/predictions?display=true", 1)])
 def test_rest_and_the_page_say_what_the_command_line_says(
     classifier: Classifier, films: list[Path], lines: list[dict[str, Any]], address: str, films_a_call: int
@@ -137,6 +138,7 @@ def in_report(path: Path) -> tuple[str, dict[str, float]]:
     return study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID, found
 
 
+@pytest.mark.slow
 def test_the_node_says_what_the_command_line_says(
     classifier: Classifier,
     films: list[Path],

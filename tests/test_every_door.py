@@ -157,6 +157,7 @@ def test_services_take_it(
     assert f"reached with {SHIPPED[DEFAULT_MODEL].sha256}" in result.err
 
 
+@pytest.mark.slow
 def test_evaluate_and_python_take_it(command: Command, words: list[str], tmp_path: Path, tiny_data: Path) -> None:
     named = words or ["--model", DEFAULT_MODEL]  # evaluate asks for one
     result = command("evaluate", tiny_data, *named, "--out", tmp_path / "out")

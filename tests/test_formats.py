@@ -97,6 +97,7 @@ def test_a_schema_refuses_what_lacks_a_key(name: str, schema_errors: Callable[..
 # --- golden runs ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_repeat")
 def test_audit(
     tiny_data: Path, tmp_path: Path, command: Callable[..., Any], schema_errors: Callable[..., list[str]]

@@ -20,6 +20,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_a_search_leaves_settings_trials_and_a_page(
     phantoms: Path, tmp_path: Path, command: Callable[..., Any]
 ) -> None:

@@ -167,6 +167,7 @@ def test_among_many_too_the_cut_film_may_come_first(cut_first: bool) -> None:
     assert twins == expected
 
 
+@pytest.mark.slow
 def test_many_near_copies_of_one_film_do_not_make_all_pairs() -> None:
     rng = np.random.default_rng(1)
     picture = drawn(rng).astype(int)

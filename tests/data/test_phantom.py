@@ -104,6 +104,7 @@ def test_an_unknown_finding_is_refused_with_the_nearest_name() -> None:
         draw("Covid", 0)
 
 
+@pytest.mark.slow
 def test_written_phantoms_read_as_a_data_set(tmp_path: Path) -> None:
     folder = write_phantoms(tmp_path / "set", num_per_finding=3, num_test_per_finding=2, seed=5, size_px=96)
     dataset = read_dataset(folder)

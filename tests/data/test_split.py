@@ -45,6 +45,7 @@ def grouped_datasets(draw: st.DrawFn) -> tuple[Dataset, np.ndarray]:
     return Dataset(Path("data"), "data", tuple(records)), np.array(groups)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(grouped_datasets(), st.integers(0, 2**31))
 def test_splits_keep_groups_whole_and_findings_everywhere(data: tuple[Dataset, np.ndarray], seed: int) -> None:
@@ -70,6 +71,7 @@ def test_folds_cover_all_but_test_and_keep_groups_whole(data: tuple[Dataset, np.
         assert len(set(folds[groups == group])) == 1
 
 
+@pytest.mark.slow
 def test_fractions_are_met_for_every_finding() -> None:
     dataset = make_dataset({"Normal": 200, "Covid-19": 100, "Rare": 20})
     splits = assign_splits(dataset, np.arange(320), validation_fraction=0.15, test_fraction=0.2, seed=4)

@@ -75,6 +75,7 @@ def test_no_film_has_been_seen_or_left_an_imprint() -> None:
     assert training_hashes([]) == ""
 
 
+@pytest.mark.slow
 def test_real_test_films_with_a_twin_in_train_are_seen(hilum_data: Path) -> None:
     scan = scan_films(read_dataset(hilum_data / "covid19-image-dataset"))
     is_test = np.array([record.split == "test" for record in scan.dataset.records])

@@ -149,6 +149,7 @@ def assert_alike(jpeg: bytes, name: str) -> None:
         assert np.abs(found - seen).mean() < 0.4 / 255, (name, kind)
 
 
+@pytest.mark.slow
 def test_a_film_reaches_a_network_alike_in_every_kind_of_file() -> None:
     rng = np.random.default_rng(0)
     for side_px, finding in ((800, "Normal"), (1301, "Covid-19")):

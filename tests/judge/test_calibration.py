@@ -44,6 +44,7 @@ def test_a_temperature_that_helps_is_kept() -> None:
     assert chosen.loss_fitted is not None and chosen.loss_fitted < chosen.loss
 
 
+@pytest.mark.slow
 def test_calibrated_logits_are_left_alone_more_often_than_not_and_never_harmed_much() -> None:
     kept, harm, always = 0, [], []
     for seed in range(60):

@@ -57,6 +57,7 @@ def test_wilson_interval_holds_the_fraction_and_stays_in_range(n: int, share: fl
     assert 0 <= low <= successes / n <= high <= 1
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 10**6))
 def test_every_figure_agrees_with_scikit_learn(num_films: int, seed: int) -> None:

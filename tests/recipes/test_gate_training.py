@@ -31,6 +31,7 @@ def trained() -> Any:
     return fit_gate(*bars(256), epochs=12, seed=0, batch_size=32)
 
 
+@pytest.mark.slow
 def test_the_network_tells_up_from_down(trained: Any) -> None:
     views, kinds = bars(64)
     found = gate_probabilities(trained, views)
@@ -39,6 +40,7 @@ def test_the_network_tells_up_from_down(trained: Any) -> None:
     assert (found.argmax(axis=1) == kinds).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_sealed_network_answers_alike_and_keeps_its_limits(trained: Any, tmp_path: Path) -> None:
     views, _ = bars(8)
     path = tmp_path / "gate.onnx"
@@ -49,6 +51,7 @@ def test_the_sealed_network_answers_alike_and_keeps_its_limits(trained: Any, tmp
     np.testing.assert_allclose(found, gate_probabilities(trained, views), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_nothing_is_sealed_where_the_engine_disagrees(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def test_the_network_finds_what_it_was_shown(trained: Any) -> None:
         assert 2 * ((logits > 0) & (mask[0] > 0)).sum() / ((logits > 0).sum() + mask.sum()) > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network() -> None:
     first, again = (fit(2).get_weights() for _ in range(2))
     for one, other in zip(first, again, strict=True):

@@ -76,12 +76,14 @@ def test_trivial_models_stand_in_a_table_beside_chance(page: str) -> None:
     assert table.count('class="chance"') == 7
 
 
+@pytest.mark.slow
 def test_a_sound_set_is_told_so(tmp_path: Path, plant_set: PlantSet) -> None:
     page = audit_page(audit_data(plant_set(tmp_path / "set")))
     assert "Nothing was found that speaks against training on these films." in page
     assert "<p>Nothing.</p>" in page
 
 
+@pytest.mark.slow
 def test_pictures_are_bounded(tmp_path: Path, plant_set: PlantSet, monkeypatch: pytest.MonkeyPatch) -> None:
     data = plant_set(tmp_path / "set")
     for film in sorted((data / "Normal").iterdir())[:6]:
@@ -93,6 +95,7 @@ def test_pictures_are_bounded(tmp_path: Path, plant_set: PlantSet, monkeypatch: 
     assert len(page) < 200_000
 
 
+@pytest.mark.slow
 def test_films_that_went_away_do_not_stop_the_page(tmp_path: Path, plant_set: PlantSet) -> None:
     data = plant_set(tmp_path / "set")
     first = sorted((data / "Normal").iterdir())[0]

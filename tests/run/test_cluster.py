@@ -92,6 +92,7 @@ def same(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_ray_says_what_one_process_says(tiny_model: Path, folder: Path, tmp_path: Path) -> None:
     """A real Ray of two workers."""
     pytest.importorskip("ray")

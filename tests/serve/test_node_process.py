@@ -23,6 +23,7 @@ WriteDicom = Callable[..., Path]
 Until = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_it_ends_on_sigterm_and_goes_on_later(
     tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, until: Until
 ) -> None:
@@ -46,6 +47,7 @@ def test_it_ends_on_sigterm_and_goes_on_later(
     second.end(signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_its_log_has_time_level_and_numbers_and_no_identifier(
     tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, until: Until
 ) -> None:

@@ -44,6 +44,7 @@ def test_the_answer_is_that_of_the_command_line(
     assert probabilities(results[REPORT]) == pytest.approx(line["probabilities"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_real_films_have_the_answers_of_the_command_line(
     hilum_data: Path, tiny_model: Path, command: Callable[..., Any]
 ) -> None:

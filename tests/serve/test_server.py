@@ -98,6 +98,7 @@ def test_the_token_comes_from_the_environment(start_server: Callable[..., Any], 
 # --- ending ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_accepted_is_finished(start_server: Callable[..., Any], film: Path, number: int) -> None:
     server = start_server()
@@ -145,6 +146,7 @@ def test_the_log_holds_nothing_of_a_film(start_server: Callable[..., Any], film:
 # --- abuse ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_many_at_once_get_their_own_answers(server: Any, write_film: Callable[..., Path], tmp_path: Path) -> None:
     paths = [write_film(tmp_path / f"{seed}.png", seed=seed) for seed in range(6)]
     expected = [post(server.url, path.read_bytes()).json() for path in paths]
@@ -344,6 +346,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_decoder_that_hangs_does_not_hold_up_the_end(film: Path, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "hanging.py").write_text("import time\ndef decode(data, **words): time.sleep(600)\n", encoding="utf-8")
     script = HANGING.format(folder=str(tmp_path), model=str(tiny_model), seconds=2.0)

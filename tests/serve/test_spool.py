@@ -246,6 +246,7 @@ print("sent", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_whatever_step_a_kill_cuts_off_the_film_or_its_results_are_there(tmp_path: Path) -> None:
     num_kills = 0
     for step in range(40):

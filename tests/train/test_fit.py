@@ -133,6 +133,7 @@ def test_a_run_with_averaged_weights_resumes_to_the_same(tmp_path: Path, stop_af
             np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_average_of_all_weights_is_validated_and_kept_and_training_goes_on_without_it(
     tmp_path: Path, whole: Any
 ) -> None:
@@ -157,6 +158,7 @@ def test_the_average_of_all_weights_is_validated_and_kept_and_training_goes_on_w
     assert history[1]["validation_loss"] != whole[0][1]["validation_loss"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_fitted_again(tmp_path: Path, whole: Any) -> None:
     checkpoint = tmp_path / "model.npz"
     run(checkpoint)

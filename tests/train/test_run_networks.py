@@ -46,6 +46,7 @@ def test_a_file_knows_the_films_behind_its_starting_weights_too(
     assert metadata.training_data["dhash256"] == joined_hashes(own, earlier) != own
 
 
+@pytest.mark.slow
 def test_a_network_is_fitted_once_and_distinguishes_the_findings_of_its_plan(
     networks: RunNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def prepared(own: Path) -> PreparedFilms:
     return prepare_films(own, SMALL)
 
 
+@pytest.mark.slow
 def test_other_sources_are_judged_on_what_is_common_and_new(own: Path, prepared: PreparedFilms, tmp_path: Path) -> None:
     findings = ("Normal", "Covid-19", "Bacterial Pneumonia")
     write_phantoms(tmp_path / "other", num_per_finding=5, num_test_per_finding=0, seed=9, findings=findings, size_px=96)
@@ -64,6 +65,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_a_variant_answers_every_film_once_and_continues_after_a_kill(
     prepared: PreparedFilms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_variant_answers_every_film_once_and_continues_after_a_kill(
     assert np.allclose(again.probabilities, answers.probabilities, atol=1e-4)  # the same seed and folds
 
 
+@pytest.mark.slow
 def test_a_network_costs_its_file_and_its_time(prepared: PreparedFilms, tmp_path: Path) -> None:
     cost = measure_cost(CONFIG, prepared, tmp_path)
     assert 0 < cost["megabytes"] < 5
@@ -126,6 +129,7 @@ def test_other_films_are_answered_by_all_heads_among_the_common_findings(prepare
     assert outside[0, 1] > 0.5 > outside[1, 1]
 
 
+@pytest.mark.slow
 def test_the_engine_is_kept_on_file_and_is_the_same_each_time(prepared: PreparedFilms, tmp_path: Path) -> None:
     films = prepared.films.pixels[:3].astype(np.float32)
     path = tmp_path / "frozen.onnx"

@@ -51,6 +51,7 @@ def test_every_film_but_test_is_answered_once(prepared: PreparedFilms, tmp_path:
     assert told == [(1, np.sum(folds == 0)), (2, 24)]
 
 
+@pytest.mark.slow
 def test_a_finished_fold_is_not_repeated_and_its_own_films_teach_nothing(
     prepared: PreparedFilms, tmp_path: Path
 ) -> None:

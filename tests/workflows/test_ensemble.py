@@ -160,6 +160,7 @@ def test_a_member_of_another_size_is_measured_as_it_works_inside(
     assert "reduced from 32 px" in (made.folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_earlier_results_are_not_lost(made: Ensemble, runs: list[Path], tmp_path: Path, command: Command) -> None:
     before = (made.folder / "model.onnx").read_bytes()
     refused = command("ensemble", *runs, "--out", made.folder)

@@ -237,6 +237,7 @@ def test_a_folder_that_cannot_be_made_is_told(tiny_model: Path, films: Path, tmp
 # --- shortcuts ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_shortcuts_are_measured_on_the_clean_films_where_asked(
     tiny_model: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, num_films: int) -> list[str]:
     return judged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_a_run_that_ended_goes_on(
     tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output_format: str

@@ -87,6 +87,7 @@ def test_a_sound_set_stays_as_it_is(data: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_leak_leaves_the_test_part(data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "train/Normal/2.png", data / "test/Normal/same.png")
     near_twin(data / "train/Covid/4.png", data / "test/Covid/near.png")
@@ -136,6 +137,7 @@ def test_one_that_is_left_open_gets_the_finding_of_its_twin(data: Path, tmp_path
     assert all("|" not in name for name in audit.data.scan.dataset.findings)
 
 
+@pytest.mark.slow
 def test_a_tie_is_dropped_unless_the_source_is_known(data: Path, tmp_path: Path) -> None:
     near_twin(data / "train/Normal/3.png", data / "train/Covid/wrong.png")
     both = {"train/Normal/3.png", "train/Covid/wrong.png"}
@@ -187,6 +189,7 @@ def test_groups_of_the_manifest_hold_without_the_twin_search(data: Path, tmp_pat
     assert len(set(group_of.values())) == 18
 
 
+@pytest.mark.slow
 def test_elsewhere_the_paths_are_absolute_and_still_found(data: Path, tmp_path: Path) -> None:
     (tmp_path / "apart").mkdir()
     out = tmp_path / "apart" / "mended.csv"

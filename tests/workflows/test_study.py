@@ -121,6 +121,7 @@ def test_study_json_keeps_its_keys(noise: tuple[NoiseResult, Path], schema_error
 # --- augmentation ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_policies_are_compared_with_none_and_with_the_default(
     films: tuple[Path, Path], tmp_path: Path, schema_errors: Callable[..., list[str]]
 ) -> None:
@@ -144,6 +145,7 @@ def test_policies_are_compared_with_none_and_with_the_default(
 # --- backbones ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_networks_are_judged_with_their_cost_and_missing_weights_are_told(
     films: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema_errors: Callable[..., list[str]]
 ) -> None:

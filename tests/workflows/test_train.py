@@ -303,6 +303,7 @@ def test_the_history_has_a_line_an_epoch_and_only_its_own_columns() -> None:
 # --- the steps of a run, each alone ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_films_are_split_a_folder_is_opened_and_the_data_audited_without_training(
     tiny_data: Path, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -611,6 +612,7 @@ def test_a_manifest_is_trained_on_and_patients_stay_together(
     assert not any(b"Jane-Roe" in content for _, content in state_of(run.folder).values())  # no patient is named
 
 
+@pytest.mark.slow
 def test_phantoms_are_no_twins(tiny_data: Path) -> None:
     from hilum.data.folder import read_dataset
     from hilum.data.scan import scan_films

@@ -37,6 +37,7 @@ def tuned(phantoms: Path, out: Path, num_trials: int = 8, **options: Any) -> Tun
     return tune_settings(search, **options)
 
 
+@pytest.mark.slow
 def test_better_settings_are_written_down_with_the_trials_and_a_page(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:
@@ -55,6 +56,7 @@ def test_better_settings_are_written_down_with_the_trials_and_a_page(
     assert f"Trial {best['trial']} is better than the defaults" in found.verdict
 
 
+@pytest.mark.slow
 def test_where_nothing_beats_the_defaults_they_are_kept(phantoms: Path, tmp_path: Path, networks: Any) -> None:
     found = tuned(phantoms, tmp_path, num_trials=5, base=BEST)
     assert found.is_default
@@ -62,6 +64,7 @@ def test_where_nothing_beats_the_defaults_they_are_kept(phantoms: Path, tmp_path
     assert "the defaults are kept" in found.verdict
 
 
+@pytest.mark.slow
 def test_a_best_trial_that_luck_made_is_not_taken(
     phantoms: Path, tmp_path: Path, networks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +84,7 @@ def test_a_best_trial_that_luck_made_is_not_taken(
     assert read_config(tmp_path / "run.toml") == BASE
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_with_the_search(phantoms: Path, tmp_path: Path, networks: Any) -> None:
     first = tuned(phantoms, tmp_path, num_trials=2)
     num_fits = len(networks.fitted)
@@ -90,6 +94,7 @@ def test_more_trials_go_on_with_the_search(phantoms: Path, tmp_path: Path, netwo
     assert len(networks.fitted) > num_fits
 
 
+@pytest.mark.slow
 def test_a_search_whose_defaults_end_their_process_says_so(phantoms: Path, tmp_path: Path, networks: Any) -> None:
     def die() -> None:
         raise KeyboardInterrupt
@@ -119,6 +124,7 @@ def test_a_folder_that_is_no_search_is_left_alone(phantoms: Path, tmp_path: Path
     assert sorted([*phantoms.rglob("*"), *tmp_path.rglob("*")]) == before
 
 
+@pytest.mark.slow
 def test_other_films_are_another_search(phantoms: Path, tmp_path: Path, networks: Any) -> None:
     tuned(phantoms, tmp_path, num_trials=1)
     with pytest.raises(InputError, match="holds a search with other"):

@@ -23,10 +23,12 @@ def faults_of(data: Path) -> list[Fault]:
     return association_faults(associate_traits(films), films)
 
 
+@pytest.mark.slow
 def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: PlantSet) -> None:
     assert faults_of(plant_set(tmp_path / "set")) == []
 
 
+@pytest.mark.slow
 def test_a_size_that_only_one_class_has_is_an_error(tmp_path: Path, plant_set: PlantSet) -> None:
     (fault,) = [one for one in faults_of(plant_set(tmp_path / "set", shrink)) if "Pixel size" in one.message]
     assert (fault.kind, fault.severity) == ("class-by-source", "error")
@@ -38,6 +40,7 @@ def test_a_size_that_only_one_class_has_is_an_error(tmp_path: Path, plant_set: P
     assert all(path.startswith("Covid-19/") for path in fault.paths)
 
 
+@pytest.mark.slow
 def test_a_letter_in_the_corner_of_one_class_is_found(tmp_path: Path, plant_set: PlantSet) -> None:
     (fault,) = faults_of(plant_set(tmp_path / "set", mark_corner))
     assert "Corner signs" in fault.message
@@ -45,6 +48,7 @@ def test_a_letter_in_the_corner_of_one_class_is_found(tmp_path: Path, plant_set:
     assert fault.severity == "error"
 
 
+@pytest.mark.slow
 def test_a_format_that_one_class_has_for_itself_is_noted_though_rare(tmp_path: Path, plant_set: PlantSet) -> None:
     data = plant_set(tmp_path / "set", suffix=".jpg")
     assert faults_of(data) == []
@@ -58,6 +62,7 @@ def test_a_format_that_one_class_has_for_itself_is_noted_though_rare(tmp_path: P
     assert all(len(fault.paths) == 9 for fault in faults if "`PNG`" in fault.message)
 
 
+@pytest.mark.slow
 def test_one_patient_with_many_films_is_one_film(tmp_path: Path, plant_set: PlantSet) -> None:
     """Of one class 20 films have a size of their own, but all are of one patient."""
     data = plant_set(tmp_path / "set")
@@ -74,6 +79,7 @@ def test_one_patient_with_many_films_is_one_film(tmp_path: Path, plant_set: Plan
     assert not any("Pixel size" in fault.message for fault in faults_of(data / "films.csv"))
 
 
+@pytest.mark.slow
 def test_the_test_part_is_not_looked_at(tmp_path: Path, plant_set: PlantSet) -> None:
     films = looked_at(plant_set(tmp_path / "set", shrink))
     assert associate_traits(dataclasses.replace(films, splits=("test",) * len(films.splits))) == ()

@@ -28,6 +28,7 @@ def faults_by(scores: dict) -> list[Fault]:
     return [fault for kind in KINDS for fault in trivial_faults(kind, scores)]
 
 
+@pytest.mark.slow
 def test_films_that_differ_in_nothing_have_no_fault(tmp_path: Path, plant_set: PlantSet) -> None:
     scores = score_trivial_models(looked_at(plant_set(tmp_path / "set")))
     assert faults_by(scores) == []
@@ -46,6 +47,7 @@ def test_a_sound_set_of_phantoms_has_no_fault_though_its_thumbnails_tell_much(tm
     assert scores["thumbnail_8"].test.chance == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_a_letter_in_the_corner_of_one_class_is_found(tmp_path: Path, plant_set: PlantSet) -> None:
     faults = faults_in(plant_set(tmp_path / "set", mark_corner))
     assert faults["class-by-source"].severity == "error"

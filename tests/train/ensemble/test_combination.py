@@ -43,6 +43,7 @@ def test_weights_count_members_more_than_once() -> None:
     np.testing.assert_allclose(Combination("average").logits(probabilities[:2], [2, 1]), twice)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_findings", [2, 3, 4])
 def test_a_stack_learns_whom_to_trust(num_findings: int) -> None:
     probabilities, truth = members(num_findings=num_findings)

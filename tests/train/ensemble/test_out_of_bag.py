@@ -86,6 +86,7 @@ def test_the_folds_of_one_run_calibrate_on_single_members_and_say_so(runs: list[
     assert (facts["num_members"], facts["is_stand_in"]) == (2, True)
 
 
+@pytest.mark.slow
 def test_test_answers_change_nothing(tmp_path: Path, write_run: WriteRun) -> None:
     folders = [write_run(tmp_path / f"run-{seed}", seed=seed) for seed in range(2)]
     before = [held_out(folders, method).calibrate(0.9) for method in ("average", "stack")]

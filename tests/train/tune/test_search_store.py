@@ -103,6 +103,7 @@ def test_a_search_that_continues_makes_the_same_trials(tmp_path: Path, whole: li
         assert searched(tmp_path, num_trials) == whole[:num_trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Killed])
 def test_a_trial_that_was_stopped_continues_with_its_number_and_values(
     tmp_path: Path, whole: list[Result], soon_dead: Callable[[], None], error: type[BaseException]

@@ -44,6 +44,7 @@ def ended(one: TuneWorker) -> list[tuple[int, str, float | None]]:
     return [(number, trial.state.name, trial.value) for number, trial in enumerate(one.store.trials())]
 
 
+@pytest.mark.slow
 def test_films_that_the_starting_weights_have_seen_judge_no_trial(
     phantoms: Path, tmp_path: Path, networks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +144,7 @@ def test_films_of_another_size_keep_their_folds(phantoms: Path, tmp_path: Path, 
     one.store.close()
 
 
+@pytest.mark.slow
 def test_settings_that_cannot_be_fitted_end_their_trial_and_not_the_search(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:
@@ -241,6 +243,7 @@ def test_several_processes_share_a_search(phantoms: Path, tmp_path: Path, networ
     one.store.close()
 
 
+@pytest.mark.slow
 def test_the_defaults_are_judged_whole_even_where_another_process_has_found_better(
     phantoms: Path, tmp_path: Path, networks: Any
 ) -> None:
