@@ -106,6 +106,44 @@ except ValueError:
     assert "✓" not in shown(script, columns=80)
 
 
+LIVE = """
+from hilum.console import TerminalConsole
+import time
+class Counted:
+    number = told = 0
+    def __rich_console__(self, console, options):
+        yield f"drawn at {self.number}"
+    def lines(self):
+        while self.told < self.number:
+            self.told += 1
+            yield f"line {self.told}"
+console, table = TerminalConsole(), Counted()
+with console.live(table, stays=STAYS) as changed:
+    for table.number in (1, 2):
+        changed()
+        time.sleep(0.6)
+    console.say("said in between")
+"""
+
+
+def test_a_live_table_is_drawn_in_place_and_stays_below_what_is_said() -> None:
+    text = shown(LIVE.replace("STAYS", "True"), columns=80)
+    assert text.count("drawn at 1") and text.count("drawn at 2")
+    assert set(re.findall(r"drawn at \d", text.split("said in between")[1])) == {"drawn at 2"}
+    assert "line" not in text
+
+
+def test_a_live_table_that_does_not_stay_leaves_its_lines() -> None:
+    text = shown(LIVE.replace("STAYS", "False"), columns=80)
+    assert [line.strip() for line in text.splitlines()][-2:] == ["line 1", "line 2"]
+
+
+def test_without_a_terminal_a_live_table_says_each_line_when_it_is_due(capsys: pytest.CaptureFixture[str]) -> None:
+    for stays in (True, False):
+        exec(LIVE.replace("STAYS", str(stays)).replace("time.sleep(0.6)", "pass"))
+        assert capsys.readouterr().err.splitlines() == ["line 1", "line 2", "said in between"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (160, "2 min 40 s"), (3600, "1 h"), (3900, "1 h 5 min")],
@@ -118,9 +156,16 @@ def test_counts_in_words() -> None:
     assert [count_of(number, "film") for number in (0, 1, 1234)] == ["0 films", "1 film", "1,234 films"]
 
 
+class NoLines:
+    """A live table of which nothing may be asked."""
+
+    __rich_console__ = lines = None  # type: ignore[assignment]
+
+
 def test_the_silent_console_takes_everything() -> None:
     console = Console()
     console.say("x")
-    with console.films("x", 3) as done, console.bar("x", 1.0) as share:
+    with console.films("x", 3) as done, console.bar("x", 1.0) as share, console.live(NoLines()) as changed:
         done(1)
         share(0.5)
+        changed()

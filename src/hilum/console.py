@@ -1,23 +1,35 @@
-"""Messages and progress bars, on standard error."""
+"""Messages, progress bars and live tables, on standard error."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
 from hilum.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+    from rich.console import ConsoleOptions, RenderResult
     from rich.progress import Progress, Task
 
-__all__ = ["Console", "TerminalConsole", "count_of", "hushed", "in_words"]
+__all__ = ["Console", "LiveTable", "TerminalConsole", "count_of", "hushed", "in_words"]
 
 _NARROW, _WIDE = 72, 100  # columns of a terminal from which speed, and the bar itself, have room
+_DRAWN_PER_SECOND = 2  # how often a live table is drawn
+
+
+class LiveTable(Protocol):
+    """What `Console.live` shows. On a terminal it is drawn by a thread of its own."""
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        """Yield the table as it is now, with no more rows than fit into ``options.max_height``."""
+
+    def lines(self) -> Iterable[str]:
+        """Return the lines that are due since the last call, for output that is no terminal."""
 
 
 class Console:
@@ -36,9 +48,19 @@ class Console:
         """Show the progress of films; call the yielded function with the number of films done since the last call."""
         yield lambda _: None
 
+    @contextmanager
+    def live(self, table: LiveTable, *, stays: bool = True) -> Iterator[Callable[[], None]]:
+        """Show a table while it changes; call the yielded function after a change.
+
+        Args:
+            table: The table.
+            stays: Whether the table stays on a terminal. Otherwise its lines take its place at the end.
+        """
+        yield lambda: None
+
 
 class TerminalConsole(Console):
-    """A console on standard error, with progress bars if it is a terminal."""
+    """A console on standard error, with progress bars and live tables if it is a terminal."""
 
     line_seconds = 30.0  # time between two lines of progress without a terminal
 
@@ -79,6 +101,26 @@ class TerminalConsole(Console):
         with _progress(self._rich) as progress:
             task = progress.add_task(printable(label), total=total, completed=done, what=_films)
             yield lambda number: progress.advance(task, number)
+
+    @contextmanager
+    def live(self, table: LiveTable, *, stays: bool = True) -> Iterator[Callable[[], None]]:
+        """Draw a table twice a second; without a terminal say the lines that are due after each change."""
+        from rich.live import Live
+
+        def tell() -> None:
+            for line in table.lines():
+                self.say(line)
+
+        is_drawn = sys.stderr.isatty()
+        drawing = Live(table, console=self._rich, refresh_per_second=_DRAWN_PER_SECOND, transient=not stays)
+        try:
+            if not is_drawn:
+                tell()
+            with drawing if is_drawn else nullcontext():
+                yield (lambda: None) if is_drawn else tell
+        finally:
+            if not (is_drawn and stays):
+                tell()
 
     @contextmanager
     def _lines_of_films(self, label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
-from hilum.judge.history import count_epochs, kept_random, kept_row, kept_words, row_words, weights_of
+from hilum.judge.history import (
+    count_epochs,
+    figures_words,
+    kept_random,
+    kept_row,
+    kept_words,
+    stage_words,
+    weights_of,
+)
 
 
 def history(first: str, num_epochs: int, kept: int) -> list[dict[str, Any]]:
@@ -32,9 +41,17 @@ def test_what_was_kept_is_named_with_its_own_figure() -> None:
         kept_words(history("head", 3, 2))
         == "Kept: epoch 2, of 3 epochs run; 92.0\N{NO-BREAK SPACE}% of validation films right."
     )
-    assert row_words(rows[1]) == "epoch 1: validation loss 0.5000, 91.0\N{NO-BREAK SPACE}% of validation films right"
     assert kept_words(history("start", 1, 1)).startswith("Kept: epoch 1, of 1 epoch run;")
     assert kept_row(rows) is rows[0]
+
+
+def test_a_row_has_the_same_words_in_every_list_of_epochs() -> None:
+    rows = history("head", 1, 0)
+    assert [stage_words(row) for row in rows] == ["before: head on frozen features", "1"]
+    assert stage_words({"stage": "start", "epoch": 0}) == "before: random weights"
+    figures = "validation loss 0.5000, 91.0\N{NO-BREAK SPACE}% of validation films right"
+    assert figures_words({**rows[1], "loss": 0.25}) == f"training loss 0.2500, {figures}"
+    assert figures_words({**rows[1], "loss": math.nan}) == figures
 
 
 @pytest.mark.parametrize(

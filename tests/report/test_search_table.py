@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 
 import pytest
 import rich.console
 
-from hilum.report.search_table import LiveTable, NoTable, TrialRow, best_row, changes_text, trial_table, trials_csv
+from hilum.report.search_table import TrialRow, TrialTable, best_row, changes_text, trial_table, trials_csv
 
 
 def row(number: int, state: str = "finished", loss: float | None = 0.5, **changes: object) -> TrialRow:
@@ -49,45 +48,38 @@ def test_where_there_is_little_room_the_running_the_first_and_the_best_stay() ->
     assert [number for number in lines if number.isdigit()] == ["0", "1", "10", "11", "12"]
 
 
-def test_without_a_terminal_each_trial_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    table = LiveTable()
+def test_each_trial_that_ended_has_a_line_once() -> None:
+    table = TrialTable()
     rows = [ROWS[0], row(1, "running", None)]
     table.rows = lambda: rows
-    with table:
-        table.doing("a")
-        table._shown = 0.0
-        table.doing("b")
-        rows[1:] = ROWS[1:3]
-        table._shown = 0.0
-        table.doing("c")
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    lines = captured.err.splitlines()
+    lines = list(table.lines())
+    rows[1:] = ROWS[1:3]
+    lines += table.lines()
     assert [line.split(",")[0] for line in lines] == ["Trial 0", "Trial 1", "Trial 2"]
     assert "loss 0.4000, macro-F1 0.900 (dropout 0.35)" in lines[1]
     assert "worse than trial 1" in lines[2]
 
 
-def test_on_a_terminal_the_table_renews_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+def test_the_live_table_asks_for_the_trials_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked, changes = [0.0], [0], [0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
 
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    table = LiveTable()
-    table.rows = lambda: ROWS
-    with table:
-        table.doing("trial 12: going on")
-    assert "trial 12: going on" in terminal.getvalue()
+    def rows() -> list[TrialRow]:
+        asked[0] += 1
+        return ROWS
 
-
-def test_no_table_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with NoTable() as table:
-        table.doing("anything")
-        assert list(table.rows()) == []
-    assert capsys.readouterr() == ("", "")
+    table = TrialTable()
+    table.rows, table.changed = rows, lambda: changes.__setitem__(0, changes[0] + 1)
+    for seconds in (0.0, 0.1, 0.4, 0.6, 0.7):
+        now[0] = seconds
+        table.doing(f"trial 12: at {seconds} s")
+    assert asked == changes == [2]
+    console = rich.console.Console(file=io.StringIO(), width=120, height=14)
+    console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "trial 12: at 0.7 s" in text
+    numbers = [line.split()[0] for line in text.splitlines()[3:] if line.strip()]
+    assert [number for number in numbers if number.isdigit()] == ["0", "1", "10", "11", "12"]
 
 
 def test_the_best_is_the_finished_one_with_the_lowest_loss() -> None:

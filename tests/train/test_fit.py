@@ -66,10 +66,12 @@ def fitted(
 def run(
     checkpoint: Path, settings: FitSettings = SETTINGS, *, stop_after: int | None = None, **changes: Any
 ) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
-    """Fit a new network; with stop_after, stop it when so many epochs are saved."""
+    """Fit a new network; with stop_after, stop it when so many epochs are saved. Rows are told to ``told``."""
+    told: list[dict[str, Any]] = changes.pop("told", [])
     net = changes.pop("net", None) or network()
 
-    def progress(stage: str, epoch: int, _epochs: int, fraction: float, _row: Any) -> None:
+    def progress(stage: str, epoch: int, _epochs: int, fraction: float, row: Any) -> None:
+        told.extend([] if row is None else [row])
         if stop_after is not None and stage == "backbone" and epoch == stop_after and 0 < fraction < 1:
             raise KeyboardInterrupt
 
@@ -113,8 +115,10 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, whole
     checkpoint = tmp_path / "model.npz"
     with pytest.raises(KeyboardInterrupt):
         run(checkpoint, stop_after=stop_after)
-    history, weights = run(checkpoint)
+    told: list[dict[str, Any]] = []
+    history, weights = run(checkpoint, told=told)
     assert_alike(history, whole[0])
+    assert told == history  # also what the first attempt had done
     for mine, expected in zip(weights, whole[1], strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
 

@@ -21,7 +21,7 @@ import onnx
 import pytest
 
 import hilum
-from hilum.console import Console
+from hilum.console import Console, LiveTable
 from hilum.data.fingerprint import find_twins
 from hilum.data.phantom import draw_phantom, write_phantoms
 from hilum.data.split import read_splits
@@ -53,6 +53,10 @@ class Listening(Console):
 
     def say(self, text: str) -> None:
         self.lines.append(text)
+
+    @contextmanager
+    def live(self, table: LiveTable, *, stays: bool = True) -> Iterator[Callable[[], None]]:
+        yield lambda: self.lines.extend(table.lines())
 
 
 @pytest.fixture
@@ -455,7 +459,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
 
     run = train_model(tiny_data, out, config, console=console)
     assert f"Continuing the unfinished run in {out}." in console.lines
-    assert [line.split()[:2] for line in console.lines if line.startswith("  epoch")] == [["epoch", "2:"]]
+    assert [line.split()[:2] for line in console.lines if line.startswith("  epoch")] == [["epoch", "2"]]
     kept = next(row for row in rows(out / "history.csv") if row["kept"] == "true")
     assert [line.split(",")[0] for line in console.lines if "Kept" in line] == [f"  Kept: epoch {kept['epoch']}"]
     assert rows(out / "history.csv") == rows(trained_run.folder / "history.csv")

@@ -64,12 +64,11 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     search = Search(data, out, base, TuneSettings(trials, minutes, folds))
     check_search(search)
     load_training()
-    from hilum.report.search_table import LiveTable
     from hilum.workflows.tune import tune_settings
 
     console = TerminalConsole()
     place = None if cluster is None else Cluster(cluster, workers)
-    tuned = tune_settings(search, cluster=place, overwrite=overwrite, console=console, table=LiveTable())
+    tuned = tune_settings(search, cluster=place, overwrite=overwrite, console=console)
     typer.echo(printable(tuned.verdict))
     console.say(f"Settings: {out / 'run.toml'}    Report: {out / 'report.html'}    {NOTICE}")
     if tuned.num_unread:

@@ -6,12 +6,13 @@ counted alike in the terminal, the report, the claim and history.csv.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.text import percent_text
 
-__all__ = ["Row", "count_epochs", "kept_random", "kept_row", "kept_words", "row_words", "weights_of"]
+__all__ = ["Row", "count_epochs", "figures_words", "kept_random", "kept_row", "kept_words", "stage_words", "weights_of"]
 
 Row = Mapping[str, Any]
 _BEFORE = {"head": "the head on frozen features", "start": "random weights"}
@@ -23,9 +24,17 @@ def weights_of(row: Row) -> str:
     return f"epoch {row.get('epoch', 0)}" + (f", {before}" if before else "")
 
 
-def row_words(row: Row) -> str:
-    """Return a row for the terminal: the weights, the loss and how many validation films they get right."""
-    return f"{weights_of(row)}: validation loss {row['validation_loss']:.4f}, {_right(row)}"
+def stage_words(row: Row) -> str:
+    """Return a row's name in a list of epochs: "3", "before: head on frozen features"."""
+    stage = str(row.get("stage"))
+    return f"before: {_BEFORE[stage].removeprefix('the ')}" if stage in _BEFORE else str(row.get("epoch", 0))
+
+
+def figures_words(row: Row) -> str:
+    """Return a row's losses and how many validation films its weights get right."""
+    loss = row.get("loss", math.nan)
+    training = f"training loss {loss:.4f}, " if math.isfinite(loss) else ""
+    return f"{training}validation loss {row['validation_loss']:.4f}, {_right(row)}"
 
 
 def count_epochs(history: Sequence[Row]) -> int:

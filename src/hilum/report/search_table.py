@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import io
-import sys
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
-import rich.console
 from rich import box
-from rich.live import Live
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from hilum.text import write_csv
 
-__all__ = ["LiveTable", "NoTable", "TrialRow", "best_row", "changes_text", "shown_value", "trial_table", "trials_csv"]
+__all__ = ["TrialRow", "TrialTable", "best_row", "changes_text", "shown_value", "trial_table", "trials_csv"]
 
-_RENEW_SECONDS = 0.5
+_ASK_SECONDS = 0.5
 _OTHER_LINES = 9  # of the terminal, that the table leaves
 _LEAST_ROWS = 4
 
@@ -84,71 +81,41 @@ def shown_value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-class NoTable:
-    """Shows nothing: the default for use from Python."""
+class TrialTable:
+    """The trials of a search while it goes on, for `Console.live`.
 
-    def __init__(self) -> None:
-        self.rows: Callable[[], Sequence[TrialRow]] = list
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-    def doing(self, what: str) -> None:
-        """Say what this process is at."""
-
-
-class LiveTable(NoTable):
-    """A table on standard error; where that is no terminal, a line for each trial that ends.
-
-    Its attribute ``rows`` is asked for the trials of all processes.
+    Attributes:
+        rows: Is asked for the trials of all processes, at most twice a second.
+        changed: Is called after the rows have been asked for.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self._console = rich.console.Console(stderr=True, highlight=False)
-        self._live: Live | None = None
-        self._shown, self._told = 0.0, set[int]()
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-        self._tell()
+        self.rows: Callable[[], Sequence[TrialRow]] = list
+        self.changed: Callable[[], None] = lambda: None
+        self._doing, self._asked, self._told = "", -math.inf, set[int]()
+        self._latest: Sequence[TrialRow] = ()
 
     def doing(self, what: str) -> None:
-        """Say what this process is at; the table is renewed at most twice a second."""
-        now = time.monotonic()
-        if now - self._shown < _RENEW_SECONDS:
-            return
-        self._shown = now
-        if self._live is None:
-            self._tell()
-            return
-        height = max(self._console.height - _OTHER_LINES, _LEAST_ROWS)
-        self._live.update(trial_table(self.rows(), caption=what, most_rows=height), refresh=True)
+        """Say what this process is at."""
+        self._doing = what
+        if time.monotonic() - self._asked >= _ASK_SECONDS:
+            self._asked, self._latest = time.monotonic(), self.rows()
+            self.changed()
 
-    def _tell(self) -> None:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table with as many rows as fit."""
+        height = max((options.max_height or _LEAST_ROWS) - _OTHER_LINES, _LEAST_ROWS)
+        yield trial_table(self._latest, caption=self._doing, most_rows=height)
+
+    def lines(self) -> Iterator[str]:
+        """Return a line for each trial that has ended since the last call."""
         rows = self.rows()
         for row in rows:
             if row.state in {"running", "stopped"} or row.number in self._told:
                 continue
             self._told.add(row.number)
             figures = f"loss {row.loss:.4f}, macro-F1 {row.macro_f1:.3f}" if row.loss is not None else row.note
-            words = f"Trial {row.number}, {row.seconds:.0f} s: {figures} ({changes_text(row, rows[0])})"
-            self._console.print(Text(words), soft_wrap=True)
+            yield f"Trial {row.number}, {row.seconds:.0f} s: {figures} ({changes_text(row, rows[0])})"
 
 
 def trial_table(rows: Sequence[TrialRow], *, caption: str = "", most_rows: int = 10_000) -> Table:

@@ -249,6 +249,8 @@ class _Fitting:
             for i, variable in enumerate(self.model.optimizer.variables):
                 variable.assign(saved[f"optimizer-{i}"])
             self.first = [saved[f"first-{i}"] for i in range(len(self.model.weights))]
+        for row in self.state.history:
+            self.progress(row["stage"], row["epoch"], self.num_epochs, 1.0, row)
 
     def _fit_head(self) -> float:
         """Fit the last layer by logistic regression on pooled features that are computed once; return its penalty.

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from hilum.console import Console
 from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.files import replace_file
 from hilum.findings import finding_named
-from hilum.judge.history import Row, kept_row, kept_words, row_words
+from hilum.judge.history import Row, kept_row, kept_words
 from hilum.judge.predictions import LabelledPredictions, judge_records
+from hilum.report.training_table import TrainingTable
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.gate import MIN_SIDE_PX, least_side_px
@@ -32,7 +32,7 @@ from hilum.train.batches import Films, load_films
 from hilum.train.calibration import calibrated, gate_statistics, out_of_fold
 from hilum.train.config import RunConfig
 from hilum.train.device import device_words
-from hilum.train.fit import NO_EXTENSIONS, Extensions, Progress, TrainingFilms
+from hilum.train.fit import NO_EXTENSIONS, Extensions, TrainingFilms
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, draw_validation, hashes_behind
 from hilum.train.seal import save_keras, seal, write_metadata
@@ -158,14 +158,15 @@ class RunNetworks:
         if name == MODEL:
             self.console.say(device_words(config, self._work(name).parent))
         label = f"Training {config.backbone}" + ("" if name == MODEL else f", {name.replace('-', ' ')}")
-        with self.console.bar(label, config.fit.epochs + 1) as done:
+        table = TrainingTable(label)
+        with self.console.live(table) as table.changed:
             network, history = fit_network(
                 films,
                 config,
                 num_findings=len(plan.findings),
                 seed=config.seed + plan.seed_shift,
                 checkpoint=self._work(f"{name}.npz"),
-                progress=_progress_on(self.console, done),
+                progress=table,
                 extensions=self.extensions,
             )
         if kept := kept_words(history):
@@ -244,18 +245,3 @@ class RunNetworks:
             },
             hilum_version=__version__,
         )
-
-
-def _progress_on(console: Console, done: Callable[[float], None]) -> Progress:
-    """Return what moves a progress bar by epochs and says a line for each finished epoch."""
-    shown = 0.0
-
-    def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
-        nonlocal shown
-        now = (epoch if row else epoch + fraction) + (stage == "backbone")
-        done(max(now - shown, 0))
-        shown = max(now, shown)
-        if row:
-            console.say(f"  {row_words(row)}")
-
-    return progress

@@ -19,7 +19,7 @@ from hilum.console import Console
 from hilum.errors import HilumError, InputError
 from hilum.files import replace_file
 from hilum.report.search_page import SearchResult, search_page, verdict_text
-from hilum.report.search_table import NoTable, TrialRow, trials_csv
+from hilum.report.search_table import TrialRow, TrialTable, trials_csv
 from hilum.run.cluster import Cluster
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.tune.cluster import work_on_cluster
@@ -57,7 +57,6 @@ def tune_settings(
     cluster: Cluster | None = None,
     overwrite: bool = False,
     console: Console | None = None,
-    table: NoTable | None = None,
 ) -> Tuned:
     """Search for better settings and leave run.toml, trials.csv and report.html in the search's folder.
 
@@ -68,15 +67,14 @@ def tune_settings(
         search: What to search, where, and how long.
         cluster: Where the trials are judged; None for this process.
         overwrite: Whether another search in the folder is replaced.
-        console: Where messages go.
-        table: Where the trials are shown while the search goes on.
+        console: Where messages go, and the trials while the search goes on.
 
     Raises:
         InputError: The data set or the folder cannot be used, or the disk is full.
         ConfigError: A setting cannot be met.
         MissingExtra: Ray is not installed.
     """
-    console, table = console or Console(), table or NoTable()
+    console, table = console or Console(), TrialTable()
     try:
         check_search(search)
         worker = TuneWorker(search, overwrite=overwrite, console=console, watch=table.doing)
@@ -84,7 +82,7 @@ def tune_settings(
             if not worker.store.is_new:
                 console.say(f"Continuing the search in {search.out}.")
             table.rows = worker.store.rows
-            with table:
+            with console.live(table, stays=False) as table.changed:
                 if cluster is None:
                     worker.work()
                 else:
