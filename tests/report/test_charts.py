@@ -117,6 +117,23 @@ def test_learning_plot_counts_epochs_as_the_history_does_and_rings_what_was_kept
     assert rings == [pytest.approx(labels["2"])]
 
 
+@pytest.mark.parametrize(("first", "words"), [("head", "fine-tuning"), ("start", "training")])
+def test_learning_plot_names_the_second_stage_and_rings_the_last_of_thirty_epochs(first: str, words: str) -> None:
+    rows = [
+        {"stage": "backbone" if epoch else first, "epoch": epoch, "validation_loss": 0.4, "kept": epoch == 30}
+        for epoch in range(31)
+    ]
+    svg = plots.learning_plot(rows, "loss", "learning")
+    root = ElementTree.fromstring(svg)
+    texts = {text.text: float(text.attrib["x"]) for text in root.iter("text") if "x" in text.attrib}
+    assert words in texts and "backbone" not in svg
+    assert [text for text in texts if str(text).isdigit() and int(str(text)) % 5 == 0 and text != "0"] == [
+        *("5", "10", "15", "20", "25", "30")
+    ]
+    rings = [float(one.attrib["cx"]) for one in root.iter("circle") if one.attrib["class"] == "ring"]
+    assert rings == [pytest.approx(texts["30"])]
+
+
 def test_learning_plot_leaves_gaps_out() -> None:
     rows = [{"stage": "head", "loss": value, "validation_loss": None} for value in (1.0, math.nan, 0.5)]
     svg = plots.learning_plot(rows, "loss", "learning")

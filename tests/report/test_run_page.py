@@ -331,3 +331,10 @@ def test_parts_are_ordered_by_trust_and_empty_ones_left_out() -> None:
     assert headline_parts({}) == []
     stored = {"test": to_json(some), "test_clean": None, "validation": to_json(none)}
     assert parts_from_json(stored) == {"test": some}
+
+
+def test_the_films_of_the_first_batch_stand_by_the_curves() -> None:
+    words = "The first films that it trained on"
+    text = page(first_batch_png=png())
+    assert text.index("Training") < text.index(words) < text.index("Worst mistakes</h2>")
+    assert words not in page()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hilum.console import Console
 from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InconsistentDataset
+from hilum.run.heatmap import is_own_picture
 from hilum.train import run_networks
 from hilum.train.config import RunConfig, read_config
 from hilum.train.prepared import prepare_films
@@ -47,6 +49,25 @@ def test_a_file_knows_the_films_behind_its_starting_weights_too(
 
 
 @pytest.mark.slow
+def test_the_first_batch_of_the_model_is_drawn_once(networks: RunNetworks) -> None:
+    films = networks.prepared.films
+    plan = NetworkPlan(MODEL, np.ones(len(films), bool), np.zeros(len(films), bool), networks.prepared.findings)
+    networks._draw_first_batch(films, plan)
+    first = (networks.out / "batches.png").read_bytes()
+    assert is_own_picture(networks.out / "batches.png")
+    (networks.out / "batches.png").unlink()
+    networks._draw_first_batch(films, plan)
+    assert (networks.out / "batches.png").read_bytes() == first
+    (networks.out / "batches.png").write_bytes(b"of an earlier attempt")
+    networks._draw_first_batch(films, plan)
+    assert (networks.out / "batches.png").read_bytes() == b"of an earlier attempt"
+
+    (networks.out / "batches.png").unlink()
+    head_alone = dataclasses.replace(networks.config, fit=dataclasses.replace(networks.config.fit, epochs=0))
+    dataclasses.replace(networks, config=head_alone)._draw_first_batch(films, plan)
+    assert not (networks.out / "batches.png").exists()  # nothing trains on batches
+
+
 def test_a_network_is_fitted_once_and_distinguishes_the_findings_of_its_plan(
     networks: RunNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +82,7 @@ def test_a_network_is_fitted_once_and_distinguishes_the_findings_of_its_plan(
     assert classifier.findings == findings
     assert (networks.out / "folds" / "fold-1.onnx").exists()
     assert not (networks.out / "model.keras").exists()
+    assert not (networks.out / "batches.png").exists()  # it shows the model's films
     history = networks.history("fold-1")
     assert {row["stage"] for row in history} == {"start", "backbone"}
 

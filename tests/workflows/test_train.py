@@ -36,6 +36,7 @@ from hilum.workflows.train import Run, audit_run, history_csv, open_run, read_fi
 
 FILES = {
     *("model.onnx", "model.keras", "config.toml", "splits.csv", "history.csv", "predictions.csv"),
+    "batches.png",
     *("metrics.json", "audit.json", "report.html", "model-card.md", "claim.md"),
 }
 PARTS = ["test", "test_clean", "validation", "cross_validation"]

@@ -61,8 +61,8 @@ def train(  # noqa: PLR0917 - typer hands them over by name
 ) -> None:
     """Train a classifier on a folder of films and evaluate it.
 
-    Files in RUN: model.onnx (the whole model), model.keras, config.toml, splits.csv, history.csv, predictions.csv,
-    metrics.json, audit.json, report.html, model-card.md and claim.md.
+    Files in RUN: model.onnx (the whole model), model.keras, config.toml, splits.csv, history.csv, batches.png (the
+    first films that it trained on), predictions.csv, metrics.json, audit.json, report.html, model-card.md and claim.md.
 
     Example: hilum train films/ --out run --folds 5
     """

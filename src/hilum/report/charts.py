@@ -40,6 +40,8 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 Point = tuple[float, float]
 
+_SECOND_STAGES = {("head", "backbone"): "fine-tuning", ("start", "backbone"): "training"}
+
 
 @dataclass(frozen=True, eq=False)
 class Scored:
@@ -286,9 +288,11 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
     panel = _Panel((first, last), y_range, "Epoch", label, x_ticks, y_ticks, 390, 250)
     elements = []
     for epoch, (before, row) in zip(epochs, itertools.pairwise(history), strict=False):
-        if before.get("stage") != row.get("stage"):
+        stages = str(before.get("stage")), str(row.get("stage"))
+        if stages[0] != stages[1]:
+            words = _SECOND_STAGES.get(stages, stages[1])
             elements.append(panel.line([(epoch + 0.5, y_range[0]), (epoch + 0.5, y_range[1])], "guide"))
-            elements.append(panel.text(panel.x(epoch + 0.5) + 5, panel.top + 9, str(row.get("stage")), anchor="start"))
+            elements.append(panel.text(panel.x(epoch + 0.5) + 5, panel.top + 9, words, anchor="start"))
     elements.extend(panel.line(points, kind) for kind, points in curves.items() if points)
     elements.extend(panel.dot(*points[-1], f"{kind}-end", 3) for kind, points in curves.items() if points)
     kept = {epoch for epoch, row in zip(epochs, history, strict=True) if row.get("kept")}

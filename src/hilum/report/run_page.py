@@ -93,6 +93,7 @@ class ReportData:
         metrics: What metrics.json holds.
         parts: Truth and probabilities of parts by the same names, for the curves; a part may lack.
         history: Rows of history.csv (stage, epoch, loss, accuracy, validation_loss, validation_accuracy, ...).
+        first_batch_png: The first films that the network trained on; empty for none.
         mistakes: Worst first.
         facts: How the model was made, as (name, value) pairs.
         faults: What the audit found.
@@ -106,6 +107,7 @@ class ReportData:
     metrics: Metrics
     parts: Mapping[str, Scored] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
+    first_batch_png: bytes = b""
     mistakes: Sequence[Mistake] = ()
     facts: Sequence[tuple[str, str]] = ()
     faults: Sequence[Fault] = ()

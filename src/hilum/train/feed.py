@@ -96,6 +96,14 @@ class FilmBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self.start_at(0)
         self._first_plain = round((1 - _PLAIN_SHARE) * len(self) * max(num_epochs, 1))  # step
 
+    @classmethod
+    def of(
+        cls, films: Films, config: RunConfig, num_findings: int, *, seed: int, change: Change | None = None
+    ) -> FilmBatches:
+        """Return the batches that a network of K findings is trained on."""
+        weights, num_epochs = FilmWeights.of(films, config, num_findings), config.fit.num_epochs(len(films))
+        return cls(films, weights, config, seed=seed, num_epochs=num_epochs, change=change)
+
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         return len(self._order)

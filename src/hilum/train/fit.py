@@ -36,7 +36,7 @@ import numpy as np
 
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
-from hilum.train.feed import Change, FilmBatches, FilmWeights
+from hilum.train.feed import Change, FilmBatches
 from hilum.train.head import fit_head, levelled_losses, prior_shift
 from hilum.train.networks import Network, freeze_below
 
@@ -168,15 +168,11 @@ class _Fitting:
     def __post_init__(self) -> None:
         self.settings, self.model = self.config.fit, self.network.model
         self.num_epochs = self.settings.num_epochs(len(self.films.train))
-        self.weights = FilmWeights.of(self.films.train, self.config, self.network.head.output_shape[-1])
-        self.batches = FilmBatches(
-            self.films.train,
-            self.weights,
-            self.config,
-            seed=self.seed,
-            num_epochs=self.num_epochs,
-            change=self.extensions.change,
+        num_findings = self.network.head.output_shape[-1]
+        self.batches = FilmBatches.of(
+            self.films.train, self.config, num_findings, seed=self.seed, change=self.extensions.change
         )
+        self.weights = self.batches.weights
 
     def run(self) -> list[dict[str, Any]]:
         self._compile()

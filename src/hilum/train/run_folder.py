@@ -22,6 +22,7 @@ RUN_FOLDER = ResultFolder(
         "config.toml",
         "splits.csv",
         "history.csv",
+        "batches.png",
         "predictions.csv",
         "audit.json",
         "report.html",

@@ -27,11 +27,14 @@ from hilum.report.training_table import TrainingTable
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine
 from hilum.run.gate import MIN_SIDE_PX, least_side_px
+from hilum.run.heatmap import write_png
 from hilum.run.modelfile import Metadata, read_model_file
+from hilum.train.batch_picture import batch_picture
 from hilum.train.batches import Films, load_films
 from hilum.train.calibration import calibrated, gate_statistics, out_of_fold
 from hilum.train.config import RunConfig
 from hilum.train.device import device_words
+from hilum.train.feed import FilmBatches
 from hilum.train.fit import NO_EXTENSIONS, Extensions, TrainingFilms
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, draw_validation, hashes_behind
@@ -157,6 +160,7 @@ class RunNetworks:
         )
         if name == MODEL:
             self.console.say(device_words(config, self._work(name).parent))
+            self._draw_first_batch(films.train, plan)
         label = f"Training {config.backbone}" + ("" if name == MODEL else f", {name.replace('-', ' ')}")
         table = TrainingTable(label)
         with self.console.live(table) as table.changed:
@@ -172,6 +176,15 @@ class RunNetworks:
         if kept := kept_words(history):
             self.console.say(f"  {kept}")
         return network, history
+
+    def _draw_first_batch(self, films: Films, plan: NetworkPlan) -> None:
+        """Write batches.png, the first films that the network trains on; an earlier attempt's is the same."""
+        path = self.out / "batches.png"
+        if path.exists() or not self.config.fit.num_epochs(len(films)):
+            return
+        seed, change = self.config.seed + plan.seed_shift, self.extensions.change
+        shown, targets, _ = FilmBatches.of(films, self.config, len(plan.findings), seed=seed, change=change)[0]
+        write_png(path, batch_picture(shown, targets, plan.findings))
 
     def _sealed(self, plan: NetworkPlan, network: Network, path: Path) -> Metadata:
         """Seal a network as a model file, and return what the file is to say of it before its calibration."""

@@ -344,13 +344,14 @@ def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judg
         software=f"{dict(facts)['Versions']}, Python {platform.python_version()}, numpy {np.__version__}",
     )
     listed = [(name, one) for name, one in judged.predictions.items() if name != "test_clean"]
-    section = sources_section(metrics)
+    section, batch = sources_section(metrics), out / "batches.png"
     page = ReportData(
         title=f"{networks.config.backbone} on {scan.dataset.name}",
         findings=networks.prepared.findings,
         metrics=metrics,
         parts={name: scored_of(one) for name, one in judged.predictions.items()},
         history=history,
+        first_batch_png=batch.read_bytes() if batch.exists() else b"",
         mistakes=worst_mistakes(judged.predictions["test"], judged.classifier, scan.dataset.root),
         facts=facts,
         faults=faults,
