@@ -26,7 +26,7 @@ def result(gain: float | None, num_trials: int = 4) -> SearchResult:
                 num_folds_done=2 if early else 5,
                 seconds=30.0,
                 settings=START | {"dropout": 0.1 * number},
-                note="worse than trial 1 by <b>noise</b>" if early else "",
+                note="not among the <b>noise</b>" if early else "",
             )
         )
     confirmed = None
@@ -41,7 +41,6 @@ def result(gain: float | None, num_trials: int = 4) -> SearchResult:
         chosen=rows[3] if confirmed is not None and confirmed.is_better else rows[0],
         defaults=DEFAULTS,
         confirmed=confirmed,
-        num_confirmations=2,
         importances={"dropout": 0.7, "learning_rate": 0.3} if num_trials > 3 else {},
         num_folds=5,
         seed=0,
@@ -52,7 +51,7 @@ def result(gain: float | None, num_trials: int = 4) -> SearchResult:
 
 def test_a_gain_beyond_noise_is_called_one() -> None:
     words = verdict_text(result(0.4))
-    assert words.startswith("Trial 3 is better than the defaults. Both were judged again on 2 other draws of folds")
+    assert words.startswith("Trial 3 is better than the defaults. Both were judged again in full length, on other")
     assert "The trial's loss is 0.5000, that of the defaults 0.9000: lower by 0.4000, standard error 0.1000." in words
     assert "Macro-F1 is 0.700 against 0.600 (+10.0 points, 95 % interval -2.0 to +22.0)." in words
 

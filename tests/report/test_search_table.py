@@ -14,7 +14,7 @@ from hilum.report.search_table import TrialRow, TrialTable, best_row, changes_te
 def row(number: int, state: str = "finished", loss: float | None = 0.5, **changes: object) -> TrialRow:
     settings: dict[str, object] = {"dropout": 0.2, "optimiser": "adamw"} | changes
     done = 5 if loss is not None else 2
-    note = "" if loss is not None else "worse than trial 1 by more than noise"
+    note = "" if loss is not None else "not among the best quarter after 1 of 5 folds"
     return TrialRow(number, state, loss, loss or 0.7, None if loss is None else 0.9, done, 12.0, settings, note)
 
 
@@ -57,7 +57,7 @@ def test_each_trial_that_ended_has_a_line_once() -> None:
     lines += table.lines()
     assert [line.split(",")[0] for line in lines] == ["Trial 0", "Trial 1", "Trial 2"]
     assert "loss 0.4000, macro-F1 0.900 (dropout 0.35)" in lines[1]
-    assert "worse than trial 1" in lines[2]
+    assert "not among the best" in lines[2]
 
 
 def test_the_live_table_asks_for_the_trials_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +99,6 @@ def test_the_csv_holds_every_trial_with_its_settings() -> None:
     assert [line["loss_so_far"] for line in lines] == ["0.500000", "0.400000", "0.700000"]
     assert [line["dropout"] for line in lines] == ["0.2", "0.35", "0.2"]
     assert [line["optimiser"] for line in lines] == ["adamw", "adamw", "sgd"]
-    assert lines[2]["note"] == "worse than trial 1 by more than noise"
+    assert lines[2]["note"] == "not among the best quarter after 1 of 5 folds"
     assert lines[1]["seconds"] == "12.0"
     assert trials_csv([]).count("\n") == 1

@@ -14,6 +14,7 @@ import pytest
 from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
+from hilum.train.features import HeadFeatures, pooled_features
 from hilum.train.fit import Extensions, TrainingFilms, _optimizer, compute_logits, fit, partial_cross_entropy
 from hilum.train.head import finding_weights
 from hilum.train.networks import Network, build_network
@@ -300,6 +301,26 @@ def test_the_first_stage_learns_from_mirror_images_where_training_flips(tmp_path
         mirrored = compute_logits(net.model, Films(sided.pixels[:, :, ::-1], labels))
         sure.append(float(np.abs(logits - mirrored).mean()))
     assert sure[1] < 0.5 * sure[0]
+
+
+@pytest.mark.parametrize("flip", [0.0, 0.5])
+def test_a_head_fitted_on_known_features_is_the_same_and_they_are_not_computed(
+    tmp_path: Path, flip: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunConfig(fit=FitSettings(epochs=0, batch_size=8), augmentation=Augmentation(flip_probability=flip))
+    films = TrainingFilms(TRAIN, VALIDATION)
+    first, second = small_pretrained(), small_pretrained()
+    fit(first, films, config, seed=0, checkpoint=tmp_path / "first.npz")
+    known = HeadFeatures(
+        pooled_features(second, TRAIN.pixels, mirrored=flip > 0), pooled_features(second, VALIDATION.pixels)[0]
+    )
+    monkeypatch.setattr("hilum.train.fit.pooled_features", None)
+    history = fit(
+        second, dataclasses.replace(films, features=known), config, seed=0, checkpoint=tmp_path / "second.npz"
+    )
+    assert history[0]["stage"] == "head"
+    for mine, expected in zip(second.model.get_weights(), first.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, expected)
 
 
 def test_the_head_alone_leaves_the_backbone_as_it_was(tmp_path: Path) -> None:

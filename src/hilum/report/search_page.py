@@ -17,6 +17,7 @@ __all__ = ["Confirmed", "SearchResult", "SettingsFigures", "search_page", "verdi
 
 _NAMES = {
     "learning_rate": "learning rate",
+    "steps": "steps",
     "optimiser": "optimiser",
     "dropout": "dropout",
     "label_smoothing": "label smoothing",
@@ -80,7 +81,6 @@ class SearchResult:
         chosen: The trial whose settings run.toml has.
         defaults: Figures of the defaults in the search, trial 0.
         confirmed: The best trial judged again; None where the defaults are the best.
-        num_confirmations: How often it was judged again.
         importances: Setting to its share of what the losses differ by, largest first; empty where not known.
         num_folds: Folds of the cross-validation.
         seed: The seed of the search.
@@ -95,7 +95,6 @@ class SearchResult:
     chosen: TrialRow
     defaults: SettingsFigures
     confirmed: Confirmed | None
-    num_confirmations: int
     importances: Mapping[str, float]
     num_folds: int
     seed: int
@@ -116,7 +115,8 @@ def _verdict(result: SearchResult) -> tuple[str, str]:
         return (
             "No trial scored better than the defaults; the defaults are kept.",
             f"{count_of(others, 'other trial')} {'was' if others == 1 else 'were'} made. The loss of the defaults is "
-            f"{result.defaults.loss:.4f}, their macro-F1 {result.defaults.macro_f1:.3f}.",
+            f"{result.defaults.loss:.4f} and their macro-F1 {result.defaults.macro_f1:.3f}, trained for a quarter of "
+            "their steps, as all trials are.",
         )
     lead = (
         f"Trial {confirmed.number} is better than the defaults."
@@ -127,7 +127,7 @@ def _verdict(result: SearchResult) -> tuple[str, str]:
     rule = "" if confirmed.is_better else "; a trial must be better by two standard errors"
     return (
         lead,
-        f"Both were judged again on {result.num_confirmations} other draws of folds and first weights. "
+        "Both were judged again in full length, on other folds and with other first weights. "
         f"The trial's loss is {confirmed.best.loss:.4f}, that of the defaults {confirmed.defaults.loss:.4f}: "
         f"{'lower' if confirmed.gain >= 0 else 'higher'} by {abs(confirmed.gain):.4f}, standard error "
         f"{confirmed.gain_error:.4f}{rule}. Macro-F1 is {confirmed.best.macro_f1:.3f} against "
@@ -172,6 +172,8 @@ def _facts(result: SearchResult) -> list[tuple[str, str]]:
         ("Findings", ", ".join(result.findings)),
         ("Test films, which took no part", str(result.num_test)),
         ("Folds", f"{result.num_folds}, by groups, stratified by finding"),
+        ("Training of a trial", "a quarter of its steps; the final comparison trains in full"),
+        ("Rule", "after each fold only the best quarter of the trials so far goes on"),
         ("Trials", ", ".join(f"{count} {state}" for state, count in counts.items())),
         ("Time", f"{sum(row.seconds for row in result.rows) / 60:.1f} minutes of trials"),
         ("Seed", str(result.seed)),

@@ -36,6 +36,7 @@ import numpy as np
 
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
+from hilum.train.features import HeadFeatures, pooled_features
 from hilum.train.feed import Change, FilmBatches
 from hilum.train.head import fit_head, levelled_losses, prior_shift
 from hilum.train.networks import Network, freeze_below
@@ -60,10 +61,12 @@ class TrainingFilms:
     Attributes:
         train: The films to learn from.
         validation: The films by which the stages are compared; never augmented.
+        features: What the backbone gives for these films before it is trained, where that is known already.
     """
 
     train: Films
     validation: Films
+    features: HeadFeatures | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +182,7 @@ class _Fitting:
         if self.checkpoint.exists():
             self._restore()
         if not self.state.history:
-            found = {"penalty": self._fit_head()} if self.network.pretrained else {}
+            found = {"penalty": self._fit_head(self.films.features)} if self.network.pretrained else {}
             self.add_row("head" if self.network.pretrained else "start", **found)
             self.first = self.model.get_weights()
             self.save()
@@ -248,7 +251,7 @@ class _Fitting:
         for row in self.state.history:
             self.progress(row["stage"], row["epoch"], self.num_epochs, 1.0, row)
 
-    def _fit_head(self) -> float:
+    def _fit_head(self, found: HeadFeatures | None = None) -> float:
         """Fit the last layer by logistic regression on pooled features that are computed once; return its penalty.
 
         Of a few penalties the one with the smallest validation loss is taken. Where the augmentation flips films, every
@@ -258,24 +261,21 @@ class _Fitting:
         stated = np.flatnonzero(train.labels >= 0)
         if len(stated) < len(train):
             train, weights = train.subset(stated), weights[stated] / weights[stated].mean()
-        x, y = self._features(train.pixels), train.labels  # (N, D), (N,)
-        if self.config.augmentation.flip_probability > 0:
-            x, y = np.concatenate([x, self._features(train.pixels[:, :, ::-1])]), np.tile(y, 2)  # (2N, D), (2N,)
-            weights = np.tile(weights, 2) / 2
-        held = self._features(self.films.validation.pixels)
-        head = fit_head(x, y, weights, held, self._loss)
+        if found is None:
+            found = HeadFeatures(self._features(train, is_train=True), self._features(self.films.validation)[0])
+        views = found.train  # (V, N, D)
+        x, y = views.reshape(-1, views.shape[-1]), np.tile(train.labels, len(views))  # (VN, D), (VN,)
+        head = fit_head(x, y, np.tile(weights, len(views)) / len(views), found.validation, self._loss)
         self.network.head.get_layer("logits").set_weights([head.kernel, head.intercepts])
         return head.penalty
 
-    def _features(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the pooled features (N, D) of films (N, S, S) that are not augmented."""
-        pool = self.network.head.get_layer("features")
-        parts = []
-        for start in range(0, len(pixels), _PREDICT_BATCH):
-            batch = pixels[start : start + _PREDICT_BATCH, ..., np.newaxis].astype(np.float32)
-            parts.append(np.asarray(pool(self.network.backbone.predict_on_batch(batch))))
-            self.progress("head", 0, 1, 0.0, None)
-        return np.concatenate(parts)
+    def _features(self, films: Films, *, is_train: bool = False) -> np.ndarray:
+        return pooled_features(
+            self.network,
+            films.pixels,
+            mirrored=is_train and self.config.augmentation.flip_probability > 0,
+            step=lambda: self.progress("head", 0, 1, 0.0, None),
+        )
 
     def _loss(self, logits: np.ndarray) -> float:
         """Return the validation films' mean cross-entropy, at the temperature and constants that suit best."""

@@ -18,6 +18,7 @@ from hilum.judge.history import kept_random
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
 from hilum.train.device import precision_of
+from hilum.train.features import HeadFeatures
 from hilum.train.fit import NO_EXTENSIONS, Extensions, Progress, TrainingFilms, compute_logits, fit
 from hilum.train.networks import Network, build_network
 from hilum.train.prepared import PreparedFilms, draw_validation
@@ -49,10 +50,25 @@ class FoldedFilms:
     Attributes:
         prepared: n films, read with the preprocessing that is fitted with.
         folds: (n,) int from draw_folds; a film of fold -1 is neither learned from nor answered.
+        features: (V, n, D) from pooled_features, what the backbone gives before it is trained, in the views that the
+            head is fitted on; None where it is to be computed.
     """
 
     prepared: PreparedFilms
     folds: np.ndarray
+    features: np.ndarray | None = None
+
+    def training(self, learning: np.ndarray, validating: np.ndarray) -> TrainingFilms:
+        """Return the films of one network, with their features.
+
+        Args:
+            learning: (n,) bool, the films to learn from.
+            validating: (n,) bool, the films to validate on.
+        """
+        train, validation = self.prepared.training(learning), self.prepared.films.subset(np.flatnonzero(validating))
+        if self.features is None:
+            return TrainingFilms(train, validation)
+        return TrainingFilms(train, validation, HeadFeatures(self.features[:, learning], self.features[0, validating]))
 
 
 def fit_network(
@@ -143,19 +159,17 @@ def cross_fit(
             rest = np.flatnonzero((folds >= 0) & (folds != fold))
             seed = config.seed + fold + 1
             validating = draw_validation(prepared, rest, fraction=config.data.validation_fraction, seed=seed)
-            validation = prepared.films.subset(np.flatnonzero(validating))
-            chosen = (folds >= 0) & (folds != fold) & ~validating
-            train = prepared.training(chosen)
+            training = films.training((folds >= 0) & (folds != fold) & ~validating, validating)
             checkpoint = work / f"fold-{fold + 1}.npz"
             network, history = fit_network(
-                TrainingFilms(train, validation),
+                training,
                 config,
                 num_findings=len(prepared.findings),
                 seed=seed,
                 checkpoint=checkpoint,
                 progress=progress,
             )
-            temperature = fit_temperature(answer(network, validation), validation.labels)
+            temperature = fit_temperature(answer(network, training.validation), training.validation.labels)
             replace_file(work / f"kept-{fold + 1}.json", json.dumps({"kept_random": kept_random(history)}))
             replace_array(kept, answer(network, prepared.films.subset(held)) / temperature)
             checkpoint.unlink(missing_ok=True)

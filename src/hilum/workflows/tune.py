@@ -1,7 +1,7 @@
 """The job of `hilum tune`: search for settings, compare the best trial with the defaults, write down the winner.
 
-The defaults are trial 0. They stay the answer unless the best trial beats them, judged again on other folds and with
-other first weights, by two standard errors of the films' paired losses.
+The defaults are trial 0. They stay the answer unless the best trial beats them, judged again in full length on other
+folds and with other first weights, by two standard errors of the films' paired losses.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from optuna import create_study
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import create_trial
 
 from hilum.console import Console
 from hilum.errors import HilumError, InputError
@@ -25,7 +27,7 @@ from hilum.train.config import RunConfig, to_toml
 from hilum.train.tune.cluster import work_on_cluster
 from hilum.train.tune.gain import figures_of
 from hilum.train.tune.search_space import Search, check_search
-from hilum.train.tune.worker import NUM_CONFIRMATIONS, TuneWorker, work_on_search
+from hilum.train.tune.worker import TuneWorker, work_on_search
 
 __all__ = ["Tuned", "tune_settings"]
 
@@ -120,7 +122,6 @@ def _concluded(worker: TuneWorker) -> Tuned:
         chosen=rows[number],
         defaults=figures_of(first, seed=base.seed),
         confirmed=confirmed,
-        num_confirmations=NUM_CONFIRMATIONS,
         importances=_importances(worker),
         num_folds=worker.settings.num_folds,
         seed=base.seed,
@@ -134,8 +135,12 @@ def _concluded(worker: TuneWorker) -> Tuned:
 
 
 def _importances(worker: TuneWorker) -> dict[str, float]:
-    """Return each setting's share of what the trials' losses differ by; empty where there are too few trials."""
-    if len({row.loss for row in worker.store.rows()} - {None}) < len(worker.space.distributions):
+    """Return each setting's share of what the trials differ by after the first fold; empty where they are too few."""
+    trials = [trial for trial in worker.store.trials() if 1 in trial.intermediate_values]
+    if len({trial.intermediate_values[1] for trial in trials}) < len(worker.space.distributions):
         return {}
-    evaluator = FanovaImportanceEvaluator(seed=worker.space.base.seed)
-    return get_param_importances(worker.store.study, evaluator=evaluator)
+    study = create_study()
+    for trial in trials:
+        one = create_trial(params=trial.params, distributions=trial.distributions, value=trial.intermediate_values[1])
+        study.add_trial(one)
+    return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=worker.space.base.seed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
@@ -52,7 +54,17 @@ def test_the_error_is_that_of_a_mean_where_films_are_independent_and_findings_al
     differences = film_losses(second) - film_losses(first)
     gain = gain_of(first, second)
     assert gain.value == pytest.approx(differences.mean())
-    assert gain.error == pytest.approx(differences.std(ddof=1) / np.sqrt(60))
+    assert gain.error == pytest.approx(differences.std(ddof=1) / np.sqrt(60), rel=0.03)
+
+
+def test_few_fits_widen_the_error_as_much_as_students_t_does() -> None:
+    first, second = crossed(seed=1), crossed(seed=2)
+    fits = np.arange(60) % 5
+    differences = film_losses(second) - film_losses(first)
+    means = np.array([differences[fits == fit].mean() for fit in range(5)])
+    plain = means.std(ddof=1) / np.sqrt(5)
+    by_fit = gain_of(dataclasses.replace(first, groups=fits), second).error
+    assert 2 * by_fit / plain == pytest.approx(2.87, abs=0.01)  # two standard errors of many are 2.87 of five
 
 
 def test_films_of_one_group_count_as_one_and_so_may_those_of_one_fit() -> None:

@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from hilum.errors import ConfigError, InconsistentDataset, InputError
 from hilum.train.augment import Augmentation
 from hilum.train.config import FitSettings, RunConfig, default_config, read_config, to_toml
-from hilum.train.tune.search_space import Search, SearchSpace, TuneSettings, check_search, search_space
+from hilum.train.tune.search_space import Search, SearchSpace, TuneSettings, check_search, search_space, shortened
 
 ODD = dataclasses.replace(
     default_config("plain-cnn"),
@@ -55,8 +55,31 @@ def test_every_point_is_settings_that_survive_the_file(base: RunConfig, end: int
 
 def test_what_varies_depends_on_where_the_weights_come_from() -> None:
     pretrained, scratch = search_space(default_config()), search_space(default_config("plain-cnn"))
-    assert set(pretrained.distributions) ^ set(scratch.distributions) == {"trainable_fraction", "ema_momentum"}
-    assert "trainable_fraction" in pretrained.distributions
+    assert set(pretrained.distributions) - set(scratch.distributions) == {"trainable_fraction"}
+    assert set(scratch.distributions) < set(pretrained.distributions)
+
+
+def test_a_rate_that_is_far_off_is_searched_up_to_beyond_the_default() -> None:
+    base = default_config()
+    wrong = dataclasses.replace(base, fit=dataclasses.replace(base.fit, learning_rate=base.fit.learning_rate / 100))
+    one = search_space(wrong).distributions["learning_rate"]
+    assert isinstance(one, FloatDistribution)
+    assert one.low < wrong.fit.learning_rate
+    assert one.high > 5 * base.fit.learning_rate
+
+
+def test_a_trial_trains_for_a_third_and_the_limit_of_epochs_goes_with_the_steps() -> None:
+    base = default_config()
+    short = shortened(base)
+    assert (short.fit.steps, short.fit.epochs) == (250, 8)
+    for num_films in (50, 200, 1000):
+        whole, part = (one.fit.num_epochs(num_films) for one in (base, short))
+        assert part == pytest.approx(whole / 4, abs=1)
+    space = search_space(base)
+    double = space.config({**space.start, "steps": 2000.0}).fit
+    assert (double.steps, double.epochs) == (2000, 60)
+    alone = dataclasses.replace(base, fit=dataclasses.replace(base.fit, epochs=0))
+    assert shortened(alone).fit.epochs == 0
 
 
 def test_one_strength_moves_all_changes_but_the_flip() -> None:

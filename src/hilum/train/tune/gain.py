@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm, t
 
 from hilum.judge import metrics
 from hilum.judge.compare.paired import macro_f1_difference
@@ -31,7 +32,7 @@ class Gain:
 
     Attributes:
         value: By how much the mean loss is lower than the other's.
-        error: Its standard error.
+        error: Its standard error, widened where few groups or fits tell it: two of them hold as often as two of many.
     """
 
     value: float
@@ -126,9 +127,10 @@ def _weights(truth: np.ndarray) -> np.ndarray:
 
 
 def _clustered(deviations: np.ndarray, clusters: np.ndarray) -> float:
-    """Return the standard error of a weighted mean whose deviations go together within clusters."""
+    """Return the standard error of a weighted mean whose deviations go together within clusters, as `Gain` has it."""
     numbers = np.unique(clusters, return_inverse=True)[1]
     sums = np.bincount(numbers, weights=deviations)
     if len(sums) < 2:
         return math.inf
-    return float(math.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()))
+    widened = t.ppf(norm.cdf(_NOISE), len(sums) - 1) / _NOISE
+    return float(widened * math.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()))

@@ -6,6 +6,7 @@ Nothing here needs Keras, so a search that cannot be done is refused before Kera
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +18,24 @@ from hilum.errors import ConfigError, MissingExtra
 from hilum.results import ResultFolder
 from hilum.train.augment import Augmentation
 from hilum.train.backbones import check_weights
-from hilum.train.config import MOST_AUGMENTATION, OPTIMISERS, RunConfig
+from hilum.train.config import MOST_AUGMENTATION, FitSettings, RunConfig, default_config
 
 try:
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("A search for settings", "train") from error
 
-__all__ = ["Search", "SearchSpace", "TuneSettings", "check_search", "search_space"]
+__all__ = ["SHORT", "Search", "SearchSpace", "TuneSettings", "check_search", "search_space", "shortened"]
+
+SHORT = 0.25  # of the steps of some settings: the training of a trial
 
 # Rates at which the optimisers move weights about as far as Adam does at 1, so that one range serves all of them.
 _RATE_OF = {"adam": 1.0, "adamw": 1.0, "rmsprop": 1.0, "lion": 0.2, "sgd": 30.0}
-_RATE_FACTOR = 10.0  # the range reaches from a tenth of the rate it starts from to ten times as much
-_MOST_RATE = 10.0
+_OPTIMISERS = ("adamw", "lion", "sgd")  # with decoupled weight decay adam is adamw, and rmsprop nearly so
+_RATE_FACTOR = 10.0  # how far the range reaches below and above the rate it starts from and the backbone's default
+_LEAST_LENGTH, _MOST_LENGTH = 1 / 3, 1.5  # of the steps it starts from
+_LEAST_RATE, _MOST_RATE = 1e-8, 10.0
+_MOST_EPOCHS, _MOST_STEPS = 100_000, 10_000_000
 _EMA_MOMENTUMS = (0.0, 0.9, 0.98)
 _PLAIN_CNN_SIZES = (64, 96, 128)
 _SIZE_STEP_PX = 64  # of pretrained backbones, whose sizes are multiples of 32
@@ -42,7 +48,7 @@ _SCALED = (
 _FOLDER = ResultFolder(
     of="search",
     finished="a search",
-    files=("search.json", "search.db", "trials", "confirmation", "run.toml", "trials.csv", "report.html"),
+    files=("search.json", "search.db", "trials", "confirmation", "features", "run.toml", "trials.csv", "report.html"),
     marks={"search.json": frozenset({"settings", "films", "folds"})},
     is_alone=True,
 )
@@ -128,14 +134,13 @@ class SearchSpace:
         rate = values["learning_rate"] * _RATE_OF[values["optimiser"]]
         changes: dict[str, Any] = {"optimiser": values["optimiser"]}
         changes |= {name: _rounded(values[name]) for name in ("dropout", "label_smoothing", "weight_decay")}
-        changes["learning_rate"] = min(_rounded(rate), _MOST_RATE)
+        changes["learning_rate"] = min(max(_rounded(rate), _LEAST_RATE), _MOST_RATE)
+        changes["ema_momentum"] = values["ema_momentum"]
         if "trainable_fraction" in values:
             changes["trainable_fraction"] = _rounded(values["trainable_fraction"])
-        if "ema_momentum" in values:
-            changes["ema_momentum"] = values["ema_momentum"]
         return dataclasses.replace(
             self.base,
-            fit=dataclasses.replace(fit, **changes),
+            fit=dataclasses.replace(_lengthened(fit, values["steps"] / fit.steps), **changes),
             preprocessing=dataclasses.replace(preprocessing, size_px=values["size_px"]),
             augmentation=_scaled(self.base.augmentation, values["augmentation_strength"]),
         )
@@ -144,45 +149,61 @@ class SearchSpace:
 def search_space(base: RunConfig) -> SearchSpace:
     """Return what is varied around some settings; every value of theirs lies inside.
 
-    The learning rate is that of Adam; other optimisers get it in their own measure. One strength multiplies all
-    changes of the augmentation but the flip, which is there or not. A pretrained backbone also gets the share of its
-    layers that train, one from scratch the momentum of the weights' average.
+    The learning rate is that of Adam; other optimisers get it in their own measure. Its range holds the default of the
+    backbone too, so a base whose rate is far off is told. The limit of epochs goes along with the steps. One strength
+    multiplies all changes of the augmentation but the flip, which is there or not. A pretrained backbone also gets the
+    share of its layers that train.
 
     Args:
         base: The settings to start from.
     """
     fit, size_px = base.fit, base.preprocessing.size_px
-    rate = fit.learning_rate / _RATE_OF[fit.optimiser]
+    usual = default_config(base.backbone).fit
+    rate, usual_rate = (one.learning_rate / _RATE_OF[one.optimiser] for one in (fit, usual))
     if base.backbone == "plain-cnn":
         sizes = {*_PLAIN_CNN_SIZES, size_px}
     else:
         near = (size_px - _SIZE_STEP_PX, size_px + _SIZE_STEP_PX)
         sizes = {size_px, *(size for size in near if _LEAST_SIZE_PX <= size <= _MOST_SIZE_PX)}
     distributions: dict[str, BaseDistribution] = {
-        "learning_rate": FloatDistribution(rate / _RATE_FACTOR, rate * _RATE_FACTOR, log=True),
-        "optimiser": CategoricalDistribution(OPTIMISERS),
+        "learning_rate": FloatDistribution(
+            min(rate, usual_rate) / _RATE_FACTOR, max(rate, usual_rate) * _RATE_FACTOR, log=True
+        ),
+        "steps": FloatDistribution(fit.steps * _LEAST_LENGTH, fit.steps * _MOST_LENGTH, log=True),
+        "optimiser": CategoricalDistribution(sorted({*_OPTIMISERS, fit.optimiser})),
         "dropout": FloatDistribution(0.0, max(0.6, fit.dropout)),
         "label_smoothing": FloatDistribution(0.0, max(0.2, fit.label_smoothing)),
         "weight_decay": FloatDistribution(min(1e-5, fit.weight_decay or 1e-5), max(0.1, fit.weight_decay), log=True),
         "size_px": CategoricalDistribution(sorted(sizes)),
         "augmentation_strength": FloatDistribution(0.0, 2.0),
+        "ema_momentum": CategoricalDistribution(sorted({*_EMA_MOMENTUMS, fit.ema_momentum})),
     }
     start = {
         "learning_rate": rate,
+        "steps": float(fit.steps),
         "optimiser": fit.optimiser,
         "dropout": fit.dropout,
         "label_smoothing": fit.label_smoothing,
         "weight_decay": fit.weight_decay or 1e-5,
         "size_px": size_px,
         "augmentation_strength": 1.0,
+        "ema_momentum": fit.ema_momentum,
     }
-    if base.weights == "none" or base.backbone == "plain-cnn":
-        momentums = sorted({*_EMA_MOMENTUMS, fit.ema_momentum})
-        distributions["ema_momentum"], start["ema_momentum"] = CategoricalDistribution(momentums), fit.ema_momentum
-    else:
+    if base.weights != "none" and base.backbone != "plain-cnn":
         distributions["trainable_fraction"] = FloatDistribution(0.0, 1.0)
         start["trainable_fraction"] = fit.trainable_fraction
     return SearchSpace(base, distributions, start)
+
+
+def shortened(config: RunConfig) -> RunConfig:
+    """Return settings whose training is as short as that of a trial; the schedule is as long as the training."""
+    return dataclasses.replace(config, fit=_lengthened(config.fit, SHORT))
+
+
+def _lengthened(fit: FitSettings, factor: float) -> FitSettings:
+    """Return settings with so many times the steps, and the limit of epochs that goes with them; 0 epochs stay 0."""
+    steps, epochs = max(1, round(_rounded(fit.steps * factor))), math.ceil(fit.epochs * factor)
+    return dataclasses.replace(fit, steps=min(steps, _MOST_STEPS), epochs=min(epochs, _MOST_EPOCHS))
 
 
 def _scaled(policy: Augmentation, strength: float) -> Augmentation:

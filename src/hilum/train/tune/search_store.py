@@ -4,6 +4,7 @@
     DIR/search.db       Optuna's studies `hilum` (the trials) and `confirmation`, in SQLite
     DIR/claims          locked while a process takes a trial
     DIR/trials/NUMBER/  what cross_fit leaves
+    DIR/confirmation/NUMBER/    the same of trials that are judged again
 
 The storage is RDBStorage on SQLite. It is the only storage of Optuna that needs no server and has heartbeats:
 JournalStorage has none (Optuna 5.0), and a process that is killed while it writes leaves half a line, after which no
@@ -123,14 +124,13 @@ class SearchStore:
         """Return the trials that a process has taken, by number."""
         return [self._row(number, tries) for number, tries in enumerate(_tries(self.study)) if tries[-1].params]
 
-    def queue_confirmations(self, jobs: Iterable[tuple[int, int]]) -> None:
-        """Queue pairs of trial and repeat for `confirmations`, those that are not there yet."""
+    def queue_confirmations(self, numbers: Iterable[int]) -> None:
+        """Queue trials for `confirmations`, those that are not there yet."""
         with self._locked():
-            there = [one.user_attrs for one in self.confirmations.get_trials(deepcopy=False)]
-            for number, repeat in jobs:
-                job = {"trial": number, "repeat": repeat}
-                if not any(job.items() <= one.items() for one in there):
-                    self.confirmations.enqueue_trial({}, user_attrs=job)
+            there = {one.user_attrs["trial"] for one in self.confirmations.get_trials(deepcopy=False)}
+            for number in numbers:
+                if number not in there:
+                    self.confirmations.enqueue_trial({}, user_attrs={"trial": number})
 
     def work_on_one(self, study: optuna.Study, judge: Callable[[Claim], float], num_trials: int = 0) -> bool:
         """Take a trial, one that was stopped first, and judge it; return False where there is none to take.
@@ -176,8 +176,7 @@ class SearchStore:
 
     def _claim(self, study: optuna.Study, trial: Trial, number: int) -> Claim:
         is_search = study is self.study
-        job = trial.user_attrs
-        name = f"trials/{number:04d}" if is_search else f"confirmation/{job['trial']:04d}-{job['repeat'] + 1}"
+        name = f"trials/{number:04d}" if is_search else f"confirmation/{trial.user_attrs['trial']:04d}"
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         distributions = self._space.distributions if is_search else {}
@@ -221,7 +220,7 @@ class SearchStore:
                     fix="Repeat its own command to continue it, choose another folder, or add --overwrite.",
                 )
         database.unlink(missing_ok=True)
-        for name in ("trials", "confirmation"):
+        for name in ("trials", "confirmation", "features"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         replace_file(marker, json_file_text(identity))
         partial = self.folder / "search.partial"

@@ -1,8 +1,12 @@
 """One process's part in a search: it judges trials until none is left, then compares the best with the defaults.
 
-A trial is ended after a fold in which it was worse than the best trial so far by two standard errors of the paired
-films (a race, as in Maron and Moore 1994). The best of many trials looks better than it is, as its luck was chosen too.
-So it and the defaults are judged again, on folds and with first weights that the search has not seen.
+A trial trains for a quarter of its steps. The folds are the rungs of a successive halving (Li, Jamieson, Rostamizadeh,
+Gonina, Hardt, Recht, Talwalkar 2020, A system for massively parallel hyperparameter tuning): after each fold only the
+best quarter of the trials that came so far goes on, by the loss on the same films, so most end after one fold. Optuna's
+SuccessiveHalvingPruner does the same, but counts a trial that was stopped and continued twice.
+
+The best of many trials looks better than it is, as its luck was chosen too. So it and the defaults are judged again, in
+full length on all folds, on folds and with first weights that the search has not seen.
 """
 
 from __future__ import annotations
@@ -26,20 +30,21 @@ from hilum.film.decode import DECODER_VERSION
 from hilum.report.search_page import Confirmed
 from hilum.report.search_table import best_row
 from hilum.train.batches import Films, load_films
-from hilum.train.config import to_toml
+from hilum.train.config import RunConfig, to_toml
 from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films
 from hilum.train.trial import Crossed, FoldedFilms, cross_fit
-from hilum.train.tune.gain import confirmed_of, gain_of, macro_f1, mean_loss
-from hilum.train.tune.search_space import Search, search_space
+from hilum.train.tune.frozen import frozen_features
+from hilum.train.tune.gain import confirmed_of, macro_f1, mean_loss
+from hilum.train.tune.search_space import SHORT, Search, search_space, shortened
 from hilum.train.tune.search_store import Claim, SearchStore
 from hilum.version import __version__
 
-__all__ = ["NUM_CONFIRMATIONS", "TuneWorker", "work_on_search"]
+__all__ = ["TuneWorker", "work_on_search"]
 
-NUM_CONFIRMATIONS = 2  # how often the best trial and the defaults are judged again
+_REDUCTION = 4  # of as many trials one goes on
 _SEED_STEP = 1000  # between the draws of folds
-_MOST_SIZES = 2  # of films held in memory
+_MOST_SIZES = 3  # of films held in memory
 _WAIT_SECONDS = 1.0
 
 
@@ -105,8 +110,7 @@ class TuneWorker:
             self.console.say("Time is up. The same command continues with the trial that was running.")
         number = self.best()
         if number:
-            jobs = [(one, repeat) for repeat in range(NUM_CONFIRMATIONS) for one in (0, number)]
-            self.store.queue_confirmations(jobs)
+            self.store.queue_confirmations((0, number))
             self._work_through(self.store.confirmations, self._confirm)
 
     def best(self) -> int | None:
@@ -119,14 +123,9 @@ class TuneWorker:
         number = self.best()
         if not number:
             return None
-        pairs: list[tuple[Crossed, Crossed]] = []
-        fits: list[np.ndarray] = []
-        for repeat in range(NUM_CONFIRMATIONS):
-            pairs.append((self._judge_again(0, repeat), self._judge_again(number, repeat)))
-            fold_of = self._draw_folds(self._seed_of(repeat))[pairs[-1][0].positions]
-            fits.append(fold_of + repeat * self.settings.num_folds)
-        defaults, best = (_joined(list(one)) for one in zip(*pairs, strict=True))
-        return confirmed_of(number, defaults, best, np.concatenate(fits), seed=self.space.base.seed)
+        defaults, best = self._judge_again(0), self._judge_again(number)
+        fits = self._draw_folds(self._other_seed)[best.positions]
+        return confirmed_of(number, defaults, best, fits, seed=self.space.base.seed)
 
     def crossed(self, number: int) -> Crossed:
         """Return a finished trial's answers."""
@@ -147,20 +146,20 @@ class TuneWorker:
 
     def _judge(self, claim: Claim) -> float:
         number, trial = claim.number, claim.trial
-        config = self.space.config(claim.values)
+        config = shortened(self.space.config(claim.values))
         row = self.store.rows()[number]
         begin = time.monotonic() - row.seconds
-        best = self.best()
-        rival = self.crossed(best) if best is not None else None
 
         def after_fold(num_done: int, so_far: Crossed) -> None:
-            if num_done > row.num_folds_done:  # what an earlier try has reported stays
-                trial.report(mean_loss(so_far), num_done)
             trial.set_user_attr("seconds", time.monotonic() - begin)
-            is_over = number == 0 or num_done == self.settings.num_folds
-            if rival is not None and not is_over and gain_of(rival, so_far).is_beyond_noise:
+            if num_done < row.num_folds_done:  # an earlier try went on
+                return
+            loss = mean_loss(so_far)
+            if num_done > row.num_folds_done:  # what an earlier try has reported stays
+                trial.report(loss, num_done)
+            if number and num_done < self.settings.num_folds and not self._goes_on(number, num_done, loss):
                 raise optuna.TrialPruned(
-                    f"worse than trial {best} by more than noise after {num_done} of {self.settings.num_folds} folds"
+                    f"not among the best quarter after {num_done} of {self.settings.num_folds} folds"
                 )
 
         def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
@@ -170,7 +169,7 @@ class TuneWorker:
 
         try:
             crossed = cross_fit(
-                FoldedFilms(self._films(config.preprocessing.size_px), self.folds),
+                self._folded(config, self.folds),
                 config,
                 work=claim.folder,
                 after_fold=after_fold,
@@ -189,30 +188,37 @@ class TuneWorker:
         finally:
             trial.set_user_attr("seconds", time.monotonic() - begin)
 
+    def _goes_on(self, number: int, num_done: int, loss: float) -> bool:
+        """Return whether a trial is among the best quarter of those that came so far, or better than all of few."""
+        reported = {other: trial.intermediate_values.get(num_done) for other, trial in enumerate(self.store.trials())}
+        others = [(one, other) for other, one in reported.items() if one is not None and other != number]
+        num_better = sum(one < (loss, number) for one in others)
+        return num_better < max((len(others) + 1) // _REDUCTION, 1)
+
     def _is_over(self) -> bool:
         return self._end is not None and time.monotonic() > self._end and self.best() is not None
 
     # --- the best of them -------------------------------------------------------------------------------------------
 
     def _confirm(self, claim: Claim) -> float:
-        job = claim.trial.user_attrs
-        return mean_loss(self._judge_again(job["trial"], job["repeat"]))
+        return mean_loss(self._judge_again(claim.trial.user_attrs["trial"]))
 
-    def _judge_again(self, number: int, repeat: int) -> Crossed:
+    def _judge_again(self, number: int) -> Crossed:
         trial = self.store.trials()[number]
-        config = dataclasses.replace(self.space.config(trial.params), seed=self._seed_of(repeat))
-        work = self.store.folder / "confirmation" / f"{number:04d}-{repeat + 1}"
+        config = dataclasses.replace(self.space.config(trial.params), seed=self._other_seed)
+        work = self.store.folder / "confirmation" / f"{number:04d}"
         work.mkdir(parents=True, exist_ok=True)
 
         def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
             name = f"trial {number}" if number else "the defaults"
-            self._watch(f"judging {name} again ({repeat + 1}): {stage}, epoch {epoch + (row is None)} of {epochs}")
+            self._watch(f"judging {name} again: {stage}, epoch {epoch + (row is None)} of {epochs}")
 
-        films = self._films(config.preprocessing.size_px)
-        return cross_fit(FoldedFilms(films, self._draw_folds(config.seed)), config, work=work, progress=progress)
+        folds = self._draw_folds(config.seed)
+        return cross_fit(self._folded(config, folds), config, work=work, progress=progress)
 
-    def _seed_of(self, repeat: int) -> int:
-        return (self.space.base.seed + _SEED_STEP * (repeat + 1)) % 2**32
+    @property
+    def _other_seed(self) -> int:
+        return (self.space.base.seed + _SEED_STEP) % 2**32
 
     # --- films ------------------------------------------------------------------------------------------------------
 
@@ -220,6 +226,12 @@ class TuneWorker:
         scan = self.prepared.scan
         left = ["test" if seen else split for seen, split in zip(self.seen, self.splits, strict=True)]
         return assign_folds(scan.dataset, left, scan.groups, num_folds=self.settings.num_folds, seed=seed)
+
+    def _folded(self, config: RunConfig, folds: np.ndarray) -> FoldedFilms:
+        """Return the films as some settings want them, with the features that their backbone starts from."""
+        films = self._films(config.preprocessing.size_px)
+        self._watch("computing the features of the starting network")
+        return FoldedFilms(films, folds, frozen_features(films, config, self.store.folder / "features"))
 
     def _films(self, size_px: int) -> PreparedFilms:
         """Return the same films at another size; twins and folds stay those of the first."""
@@ -251,6 +263,7 @@ class TuneWorker:
         return {
             "settings": to_toml(self.space.base),
             "folds": self.settings.num_folds,
+            "short": SHORT,
             "films": hashlib.sha256("\n".join(films).encode("utf-8", "surrogateescape")).hexdigest(),
             "hilum": __version__,
             "decoder": DECODER_VERSION,
@@ -268,8 +281,3 @@ def work_on_search(search: Search) -> None:
         worker.work()
     finally:
         worker.store.close()
-
-
-def _joined(parts: list[Crossed]) -> Crossed:
-    names = [field.name for field in dataclasses.fields(Crossed)]
-    return Crossed(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
