@@ -6,11 +6,12 @@ import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
 
+from hilum.judge.intervals import Interval
 from hilum.report import page as page_module
 from hilum.report.page import NOTICE, Section, html_page, inline, render
 
-NOTHING = {"value": None, "low": None, "high": None}
-SOME = {"value": -0.0712, "low": -0.12, "high": 0.25}
+NOTHING = Interval(None, None, None)
+SOME = Interval(-0.0712, -0.12, 0.25)
 
 
 def filled(source: str, **values: object) -> str:
@@ -51,9 +52,9 @@ def test_a_name_without_value_is_an_error() -> None:
 def test_cells_hold_figure_and_interval() -> None:
     assert filled("{{ signed_cell(some) }}", some=SOME) == "<td>−7.1<small>−12.0 to +25.0</small></td>"
     assert filled("{{ plain_cell(some) }}", some=SOME) == "<td>−0.07<small>−0.12 to 0.25</small></td>"
-    half = {"value": 0.5, "low": 0.25, "high": 0.75}
+    half = Interval(0.5, 0.25, 0.75)
     assert filled("{{ cell(some) }}", some=half) == "<td>50.0<small>25.0–75.0</small></td>"
-    small = {"value": -0.001, "low": -0.004, "high": 0.0}
+    small = Interval(-0.001, -0.004, 0.0)
     assert filled("{{ plain_cell(some) }}", some=small) == "<td>0.00<small>0.00 to 0.00</small></td>"
     for macro in ("cell", "signed_cell", "plain_cell"):
         assert filled(f"{{{{ {macro}(nothing) }}}}", nothing=NOTHING) == "<td>–</td>"
@@ -112,5 +113,5 @@ def test_odd_names_break_no_markdown() -> None:
 
 
 def test_figures_in_markdown_are_per_cent_with_their_interval() -> None:
-    interval = {"value": 0.9824, "low": 0.907, "high": 0.997}
+    interval = Interval(0.9824, 0.907, 0.997)
     assert filled_markdown("{{ one|figure }}, {{ two|figure }}", one=interval, two=NOTHING) == "98.2 (90.7–99.7), –"
