@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hilum.cli
@@ -890,6 +891,11 @@ def test_a_command_that_is_ended_has_said_what_it_had_to_say_and_leaves_at_once(
     assert "Traceback" not in done.stderr
 
 
+def epochs_done(checkpoint: Path) -> int:
+    with np.load(checkpoint, allow_pickle=False) as saved:
+        return int(json.loads(saved["state"].tobytes())["epoch"])
+
+
 @pytest.mark.slow
 def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_toml: Path, tmp_path: Path) -> None:
     settings = tmp_path / "run.toml"
@@ -909,7 +915,7 @@ def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_to
     )
     assert "Traceback" not in messages
     assert not (out / "metrics.json").exists()
-    first = checkpoint.stat().st_mtime_ns
+    first, before = checkpoint.stat().st_mtime_ns, epochs_done(checkpoint)
 
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: checkpoint.stat().st_mtime_ns > first, process)
@@ -917,7 +923,5 @@ def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_to
     _, messages = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert f"Continuing the unfinished run in {out}." in messages
-    epochs = [int(line.split()[1].rstrip(":,")) for line in messages.splitlines() if line.startswith("  epoch ")]
-    assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))  # it went on, and did not begin anew
-    assert epochs[0] >= 1
+    assert epochs_done(checkpoint) > before  # it continued, and did not begin again
     assert stat.S_ISREG(checkpoint.stat().st_mode)

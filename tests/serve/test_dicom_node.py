@@ -37,7 +37,7 @@ from hilum.film.pool import DecoderPool
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
-from hilum.serve.spool import Spool
+from hilum.serve.spool import Spool, data_set_start
 
 from .nodes import Process, Running, closed_sockets, send
 from .test_incoming import DATA, RawPeer
@@ -221,8 +221,9 @@ def test_a_disk_that_is_really_full(tmp_path: Path, tiny_model: Path, write_dico
         "import resource, signal, sys; from pathlib import Path; from hilum.serve.spool import Spool\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "spool = Spool(Path(sys.argv[1]), 'a' * 64)\n"
-        "try: spool.keep_film(bytes(5000), '1.2.3')\n"
-        "except OSError as error: print('OSError', [p.name for p in (spool.folder / 'incoming').iterdir()])\n"
+        "arrival = spool.receive()\n"
+        "try: arrival.begin(b''); arrival.write(bytes(5000)); spool.keep(arrival, '1.2.3')\n"
+        "except OSError: arrival.discard(); print('OSError', [p.name for p in (spool.folder / 'incoming').iterdir()])\n"
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
     assert done.stdout == "OSError []\n"
@@ -298,7 +299,11 @@ def test_a_film_on_which_the_process_always_ends_is_set_aside(
     tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, until: Until
 ) -> None:
     spool = Spool(tmp_path / "spool", Classifier(tiny_model).identity["sha256"])
-    film = spool.keep_film(write_dicom(tmp_path / "film.dcm").read_bytes(), "1.2.3")
+    data, arrival = write_dicom(tmp_path / "film.dcm").read_bytes(), spool.receive()
+    start = data_set_start(data)
+    arrival.begin(data[:start])
+    arrival.write(data[start:])
+    film = spool.keep(arrival, "1.2.3")
     assert film is not None
     for _ in range(30):
         spool.begin(film)

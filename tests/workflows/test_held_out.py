@@ -180,7 +180,7 @@ def test_sources_are_held_out_and_a_stopped_run_goes_on_with_the_next(
             train_model(manifest, out, config)
     assert {path.name for path in (out / "folds").iterdir()} == {"source-1.onnx"}
     metrics = train_model(manifest, out, config, console=console).metrics
-    begun = [line for line in console.lines if line.strip().startswith("epoch 0")]
+    begun = [line for line in console.lines if line.strip().startswith("Kept: ")]
     assert len(begun) == 2, console.lines  # of the second and the third source
 
     splits = {row.path: row.split for row in read_splits(out / "splits.csv")}

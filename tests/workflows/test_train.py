@@ -529,7 +529,7 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(
 ) -> None:
     out = tmp_path / "run"
     config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=1))
-    with largest_file(100_000), pytest.raises(InputError) as caught:
+    with largest_file(600_000), pytest.raises(InputError) as caught:
         train_model(tiny_data, out, config)  # the first checkpoint is larger
     assert f"Cannot write into `{out}`: File too large." in caught.value.message
     assert "The same command then continues" in caught.value.fix
@@ -570,7 +570,7 @@ def test_a_full_disk_at_the_end_leaves_what_was_written(
         assert before[earlier][1], earlier
     Classifier(out / "model.onnx")
     train_model(tiny_data, out, config)
-    assert {path.name for path in out.iterdir()} == FILES
+    assert {path.name for path in out.iterdir()} == FILES - {"batches.png"}  # of a training without an epoch
     assert state_of(out)["model.keras"] == before["model.keras"]  # nothing was trained again
 
 

@@ -91,7 +91,7 @@ class FitSettings:
     """
 
     epochs: Annotated[int, Field(ge=0, le=100_000)] = 30
-    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 500
     trainable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.6
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
     optimiser: Optimiser = "adamw"
