@@ -68,10 +68,10 @@ def test_a_rate_that_is_far_off_is_searched_up_to_beyond_the_default() -> None:
     assert one.high > 5 * base.fit.learning_rate
 
 
-def test_a_trial_trains_for_a_third_and_the_limit_of_epochs_goes_with_the_steps() -> None:
+def test_a_trial_trains_for_a_quarter_and_the_limit_of_epochs_goes_with_the_steps() -> None:
     base = default_config()
     short = shortened(base)
-    assert (short.fit.steps, short.fit.epochs) == (250, 8)
+    assert (short.fit.steps, short.fit.epochs) == (125, 8)
     for num_films in (50, 200, 1000):
         whole, part = (one.fit.num_epochs(num_films) for one in (base, short))
         assert part == pytest.approx(whole / 4, abs=1)
