@@ -76,8 +76,8 @@ def test_a_trial_trains_for_a_quarter_and_the_limit_of_epochs_goes_with_the_step
         whole, part = (one.fit.num_epochs(num_films) for one in (base, short))
         assert part == pytest.approx(whole / 4, abs=1)
     space = search_space(base)
-    double = space.config({**space.start, "steps": 2000.0}).fit
-    assert (double.steps, double.epochs) == (2000, 60)
+    double = space.config({**space.start, "steps": 1000.0}).fit
+    assert (double.steps, double.epochs) == (1000, 60)
     alone = dataclasses.replace(base, fit=dataclasses.replace(base.fit, epochs=0))
     assert shortened(alone).fit.epochs == 0
 
