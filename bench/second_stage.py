@@ -23,6 +23,7 @@ from hilum.data.scan import typical_side
 from hilum.judge.calibrate import softmax
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig, read_config
+from hilum.train.features import pooled_features
 from hilum.train.feed import FilmWeights
 from hilum.train.fit import TrainingFilms, compute_logits
 from hilum.train.head import fit_head, levelled_losses
@@ -35,22 +36,15 @@ STAGES = ("head", "trained", "fitted again", "as kept")
 
 def fit_again(network: Network, films: TrainingFilms, config: RunConfig) -> None:
     """Fit the head on the network's features of films as they are and mirrored."""
-    pool = network.head.get_layer("features")
-
-    def features(pixels: np.ndarray) -> np.ndarray:
-        parts = [pixels[start : start + 64, ..., np.newaxis] for start in range(0, len(pixels), 64)]
-        batches = (network.backbone.predict_on_batch(one.astype(np.float32)) for one in parts)
-        return np.concatenate([np.asarray(pool(one)) for one in batches])
-
     train, held = films.train, films.validation
     weights = FilmWeights.of(train, config, network.head.output_shape[-1])
-    taught = np.concatenate([features(train.pixels), features(train.pixels[:, :, ::-1])])
+    taught = pooled_features(network, train.pixels, mirrored=True)  # (2, N, D)
     of_held = weights.by_finding[held.labels]
     head = fit_head(
-        taught,
+        taught.reshape(-1, taught.shape[-1]),
         np.tile(train.labels, 2),
         np.tile(weights.in_head(), 2) / 2,
-        features(held.pixels),
+        pooled_features(network, held.pixels)[0],
         lambda logits: float(levelled_losses(logits, held.labels, of_held).mean()),
     )
     network.head.get_layer("logits").set_weights([head.kernel, head.intercepts])

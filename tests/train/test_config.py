@@ -233,6 +233,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             read_config(path)
 
 
+def test_a_network_of_the_user_has_no_name_in_a_settings_file() -> None:
+    with pytest.raises(ConfigError, match="given in Python"):
+        read_config(None, {"backbone": "own"})
+
+
 @pytest.mark.parametrize(("film_px", "size_px"), [(28, 96), (12, 64), (50, 160), (2000, 160), (None, 160)])
 def test_small_films_get_a_small_network_input_unless_a_size_is_named(film_px: int | None, size_px: int) -> None:
     assert read_config(None, film_px=lambda: film_px).preprocessing.size_px == size_px

@@ -195,6 +195,19 @@ def test_the_weights_of_the_best_stage_are_left(tmp_path: Path) -> None:
         assert np.array_equal(net.model.get_weights()[0], before[0]) == is_left
 
 
+def test_a_network_that_diverged_is_not_kept(tmp_path: Path) -> None:
+    class Diverge(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.set_weights([np.full_like(one, np.nan) for one in self.model.get_weights()])
+
+    net = network()
+    before = net.model.get_weights()
+    history, kept = run(tmp_path / "x.npz", net=net, extensions=Extensions(callbacks=lambda: [Diverge()]))
+    assert [row["kept"] for row in history] == [True, *[False] * (len(history) - 1)]
+    for mine, expected in zip(kept, before, strict=True):
+        np.testing.assert_array_equal(mine, expected)
+
+
 def test_the_number_of_epochs_follows_from_the_steps() -> None:
     settings = FitSettings(epochs=30, steps=1000, batch_size=16)
     assert [settings.num_epochs(num) for num in (20, 160, 1000, 4000, 100_000, 10_000_000)] == [30, 30, 16, 8, 2, 1]

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.preprocess import Preprocessing, without_lung_crop
 from hilum.train.augment import SIMPLE, Augmentation
-from hilum.train.backbones import check_backbone
+from hilum.train.backbones import OWN, check_backbone
 
 __all__ = [
     "MOST_AUGMENTATION",
@@ -205,6 +205,11 @@ def read_config(
     backbone = values.get("backbone", "efficientnet-lite0")
     if not isinstance(backbone, str):
         raise ConfigError(f"The setting `backbone` must be a name; received {backbone!r}.")
+    if backbone == OWN:
+        raise ConfigError(
+            "The backbone `own` is a network that is given in Python, not by its name.",
+            fix="See docs/how-to/train.md, or name another backbone.",
+        )
     if isinstance(values.get("preprocessing"), Mapping):
         values["preprocessing"] = without_lung_crop(values["preprocessing"])
     base = default_config(backbone)

@@ -93,6 +93,7 @@ class FilmBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self.films, self.weights, self.seed, self.change = films, weights, seed, change
         self.batch_size = config.fit.batch_size
         self.policy = config.augmentation if change is None else no_changes()
+        self._plain = replace(no_changes(), flip_probability=self.policy.flip_probability)
         self.start_at(0)
         self._first_plain = round((1 - _PLAIN_SHARE) * len(self) * max(num_epochs, 1))  # step
 
@@ -112,7 +113,7 @@ class FilmBatches(keras.utils.PyDataset):  # type: ignore[misc]
         """Return films (n, S, S, 1), what is known of them (n, K), and how much each weighs (n,), all float32."""
         indices, drawn = self._order[number], (self.seed, self.epoch, number)
         is_plain = self.epoch * len(self) + number >= self._first_plain
-        policy = replace(no_changes(), flip_probability=self.policy.flip_probability) if is_plain else self.policy
+        policy = self._plain if is_plain else self.policy
         films, hidden = changed_batch(self.films, indices, policy, drawn=drawn)
         if self.change is not None and not is_plain:
             films = _changed_by(self.change, films, drawn)

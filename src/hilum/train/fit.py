@@ -3,7 +3,7 @@
 A pretrained network is trained in two stages. First its head is fitted by logistic regression on frozen features,
 which are computed once. Then the backbone trains too, by Keras's own ``model.fit``. Batch normalisation stays as it
 is, so without dropout the second stage starts exactly where the first ended. It runs to the end of its schedule. The
-stage with the lowest validation loss is kept. Both are compared at the temperature and the constants that suit them
+stage with the lower validation loss is kept. Both are compared at the temperature and the constants that suit them
 best: training moves the level of a network's logits more than their order. A network that starts from random weights
 has the second stage only.
 
@@ -278,7 +278,12 @@ class _Fitting:
         )
 
     def _loss(self, logits: np.ndarray) -> float:
-        """Return the validation films' mean cross-entropy, at the temperature and constants that suit best."""
+        """Return the validation films' mean cross-entropy, at the temperature and constants that suit best.
+
+        It is infinite for a network that has diverged.
+        """
+        if not np.isfinite(logits).all():
+            return math.inf
         labels = self.films.validation.labels
         weights = self.weights.by_finding[labels]
         return float(np.average(levelled_losses(logits, labels, weights), weights=weights))
@@ -301,13 +306,13 @@ class _Fitting:
             self.model.set_weights(weights)
 
     def _keep_best(self) -> None:
-        """Leave the weights of the stage with the lowest validation loss in the network."""
+        """Leave the weights of the stage with the lower validation loss in the network."""
         before, after = self.state.history[0], self.state.history[-1]
-        if self.settings.keep == "best" and before["validation_loss"] <= after["validation_loss"]:
+        if self.settings.keep == "last" or after["validation_loss"] < before["validation_loss"]:
+            after["kept"] = True
+        else:
             before["kept"] = True
             self.model.set_weights(self.first)
-        else:
-            after["kept"] = True
 
     def _correct_priors(self) -> None:
         """Undo in the last layer half of what drawing films by finding and source did to it."""
