@@ -17,7 +17,7 @@ env: .venv/ready  ## Build .venv from the pinned versions, extras included.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch .venv/ready
 
-demo: env  ## Draw phantoms, train on them, judge the model, classify one film (half a minute, 4 on a busy machine).
+demo: env  ## Draw phantoms, train on them, judge the model, classify one film (1.5 minutes, up to 4 on a busy machine).
 	$(BIN)/hilum demo
 
 # Two processes of one BLAS thread each.

@@ -18,7 +18,7 @@ def demo(
         Path, typer.Option("--out", metavar="DIR", help="Folder for the demo. An earlier demo in it is replaced.")
     ] = Path("hilum-demo"),
 ) -> None:
-    """Show every step on drawn films: draw, audit, train, evaluate, predict. Takes 30 s to 5 min."""
+    """Show every step on drawn films: draw, audit, train, evaluate, predict. Takes 1.5 to 4 minutes."""
     check_training()
     from hilum.workflows.demo import make_folder, run_demo
 
