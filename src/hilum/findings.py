@@ -16,6 +16,7 @@ from hilum.text import folded, printable
 __all__ = [
     "FINDINGS",
     "LONGEST_NAME",
+    "OTHER_ABNORMALITY",
     "Finding",
     "common_kinds",
     "finding_named",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 LONGEST_NAME = 64  # characters
+OTHER_ABNORMALITY = "Other abnormality"  # abnormal, but none of the other findings of a data set or model
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ FINDINGS: tuple[Finding, ...] = (
         ("Bacterial", "Bacteria", "Pneumonia bacterial", "Pneumonia bacteria", "Bacteria pneumonia"),
     ),
     Finding(
+        OTHER_ABNORMALITY,
+        "408574004",
+        "Imaging result abnormal",
+        (
+            *("Other", "Others", "Other abnormalities", "Other abnormal", "Other finding", "Other findings"),
+            *("Other disease", "Other diseases", "Other lung disease", "Other lung diseases", "Other pathology"),
+            *("Abnormal", "Abnormality", "Abnormal other"),
+        ),
+    ),
+    Finding(
         "Pneumonia (type not stated)",
         "233604007",
         "Pneumonia",
@@ -104,6 +116,8 @@ def standard_name(name: str) -> str:
     Example:
         >>> standard_name("COVID"), standard_name("No_finding"), standard_name("Pleural effusion")
         ('Covid-19', 'Normal', 'Pleural effusion')
+        >>> standard_name("Other"), standard_name("Not Covid-19")  # the second says nothing of the lungs
+        ('Other abnormality', 'Not Covid-19')
         >>> standard_name("bacterial | viral")  # one of the two, not known which
         'Viral Pneumonia|Bacterial Pneumonia'
     """

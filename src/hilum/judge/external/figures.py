@@ -207,7 +207,7 @@ def name_hints(strange: Sequence[str], known: Sequence[str]) -> list[str]:
     """
     hints = []
     for name in strange:
-        if finding_named(name) or name.lower() == "abnormal":
+        if finding_named(name):
             continue
         close = difflib.get_close_matches(name.lower(), [one.lower() for one in known], n=1, cutoff=0.7)
         if close:
