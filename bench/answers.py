@@ -31,7 +31,7 @@ from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.judge.calibrate import conformal_thresholds, expected_calibration_error, set_figures
-from hilum.judge.metrics import wilson_interval
+from hilum.judge.intervals import wilson_interval
 from hilum.run.answer import Answer, softmax
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.gate import refusals

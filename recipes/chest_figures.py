@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.split import read_splits
 from hilum.findings import standard_name
-from hilum.judge.metrics import wilson_interval
+from hilum.judge.intervals import wilson_interval
 from hilum.judge.predictions import LabelledPredictions, judge_records
 from hilum.judge.shortcuts.occlusion import CUES, cue_films, without_shift
 from hilum.run.classifier import Classifier

@@ -22,7 +22,7 @@ from gate_training import fit_gate, gate_probabilities, seal_gate
 from hilum.data.folder import read_dataset
 from hilum.data.walk import film_paths
 from hilum.film.decode import read_film
-from hilum.judge.metrics import wilson_interval
+from hilum.judge.intervals import wilson_interval
 from hilum.run.gate import KINDS, gate_view
 
 SOURCES = ("radiography-db", "kermany", "ieee8023")

@@ -25,8 +25,7 @@ from hilum.data.folder import read_dataset
 from hilum.data.walk import film_paths
 from hilum.film.decode import read_film
 from hilum.film.preprocess import preprocess
-from hilum.judge.intervals import grouped_mean
-from hilum.judge.metrics import wilson_interval
+from hilum.judge.intervals import grouped_mean, wilson_interval
 from hilum.run.gate import refusals
 from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores, outline
 from lungs_films import LungFilms, MaskedFilm, draw_lung_bank, make_lung_view, read_masked_films, square

@@ -16,6 +16,7 @@ from hilum.text import folded, printable
 __all__ = [
     "FINDINGS",
     "LONGEST_NAME",
+    "NORMAL",
     "OTHER_ABNORMALITY",
     "Finding",
     "common_kinds",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 LONGEST_NAME = 64  # characters
+NORMAL = "Normal"
 OTHER_ABNORMALITY = "Other abnormality"  # abnormal, but none of the other findings of a data set or model
 
 
@@ -49,7 +51,7 @@ class Finding:
 
 FINDINGS: tuple[Finding, ...] = (
     Finding(
-        "Normal",
+        NORMAL,
         "17621005",
         "Normal",
         ("Healthy", "No finding", "No findings", "Control", "Negative", "Normals"),

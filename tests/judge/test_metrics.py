@@ -15,7 +15,7 @@ from sklearn import metrics as reference
 from hilum.errors import InputError
 from hilum.figures import to_json
 from hilum.judge.intervals import Bootstrap, wilson_interval
-from hilum.judge.metrics import macro_f1, performance
+from hilum.judge.metrics import Hierarchy, macro_f1, performance
 
 HALF = dict.fromkeys("abcd", 0.5)
 
@@ -242,3 +242,45 @@ def test_macro_f1_agrees_with_scikit_learn_and_with_the_performance() -> None:
     assert macro_f1(truth, answers) == pytest.approx(expected)
     assert measured(truth, np.eye(4)[answers])["macro_f1"]["value"] == pytest.approx(expected)
     assert math.isnan(macro_f1([], []))
+
+
+# --- normal or not; if not, which -----------------------------------------------------------------------------------
+
+ANY = ("Covid-19", "Normal", "Other abnormality")
+
+
+def in_two_steps(
+    truth: np.ndarray, probabilities: np.ndarray, findings: tuple[str, ...] = ANY, **options: Any
+) -> Hierarchy | None:
+    thresholds = dict.fromkeys(findings, 0.5)
+    return performance(truth, probabilities, findings, operating_thresholds=thresholds, **options).hierarchy
+
+
+def test_the_two_steps_agree_with_scikit_learn() -> None:
+    truth, probabilities = films(60, 3)
+    answers, is_abnormal = probabilities.argmax(axis=1), truth != 1
+    called = answers != 1
+    found = in_two_steps(truth, probabilities, groups=np.arange(60) // 2)
+    assert found is not None
+    assert found.normal.sensitivity.value == pytest.approx(reference.recall_score(is_abnormal, called))
+    assert found.normal.specificity.value == pytest.approx(reference.recall_score(~is_abnormal, ~called))
+    assert found.normal.auroc.value == pytest.approx(reference.roc_auc_score(is_abnormal, -probabilities[:, 1]))
+    both = is_abnormal & called
+    assert found.which.value == pytest.approx(reference.accuracy_score(truth[both], answers[both]))
+    for one in (found.normal.sensitivity, found.normal.specificity, found.normal.auroc, found.which):
+        assert one.low < one.value < one.high
+
+
+def test_the_two_steps_need_normal_and_two_more_findings() -> None:
+    truth, probabilities = films(30, 0)
+    assert in_two_steps(truth, probabilities, ("Covid-19", "Effusion", "Other abnormality")) is None
+    assert in_two_steps(np.arange(30) % 2, probabilities[:, :2], ("Covid-19", "Normal")) is None
+
+
+def test_a_step_that_no_film_bears_on_is_none() -> None:
+    probabilities = np.array([[0.2, 0.7, 0.1], [0.1, 0.6, 0.3]])
+    found = in_two_steps(np.array([0, 2]), probabilities)  # no normal film, and no abnormal one is found
+    assert found is not None
+    assert (found.normal.specificity.value, found.normal.auroc.value, found.which.value) == (None, None, None)
+    assert found.normal.sensitivity.value == 0.0
+    assert 0 < found.normal.sensitivity.high < 1

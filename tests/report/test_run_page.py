@@ -338,3 +338,12 @@ def test_the_films_of_the_first_batch_stand_by_the_curves() -> None:
     text = page(first_batch_png=png())
     assert text.index("Training") < text.index(words) < text.index("Worst mistakes</h2>")
     assert words not in page()
+
+
+def test_the_two_steps_of_an_answer_are_shown_where_there_are_any() -> None:
+    words = Outline(page()).words
+    assert "Normal or not; if not, which finding" in words
+    names = ("Effusion", "Covid-19", "Viral Pneumonia")
+    test = scored(66)
+    others = Metrics(judged(test, names), judged(test, names))
+    assert "Normal or not" not in page(findings=names, metrics=others, parts={"test": test})

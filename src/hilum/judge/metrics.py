@@ -5,12 +5,7 @@ the tests check every figure against scikit-learn.
 
 Intervals are 95 %: Wilson's for accuracy, else the percentile interval of a grouped bootstrap, in which whole groups
 (twins, one patient's films) are drawn with replacement. Resamples in which a figure is undefined are left out of its
-interval. Where no resample differs from another (no film was wrong), the bootstrap's interval has no width and would
-claim certainty; there Wilson's interval over the effective number of groups stands in.
-
-Sources:
-    Hand, Till 2001, A simple generalisation of the area under the ROC curve (ranks, ties).
-    Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney statistic, part 2.
+interval.
 """
 
 from __future__ import annotations
@@ -23,24 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
+from hilum.findings import NORMAL
 from hilum.judge.calibrate import checked_scores, expected_calibration_error
-from hilum.judge.intervals import NO_WIDTH, Bootstrap, Interval, group_weights, middle_95, proportion, wilson_interval
+from hilum.judge.intervals import Bootstrap, Interval, proportion
+from hilum.judge.tally import OVERALL, PER_FINDING, Measured, Tally, mean_f1
 
 __all__ = [
     "Confusion",
     "FindingFigures",
+    "Hierarchy",
+    "NormalOrNot",
     "Performance",
     "f1_columns",
     "macro_f1",
-    "mean_f1",
     "occurring",
     "performance",
 ]
 
 FloatArray = npt.NDArray[np.float64]
-
-PER_FINDING = ("precision", "recall", "f1", "auroc", "sensitivity", "specificity")
-OVERALL = ("balanced_accuracy", "macro_f1", "auroc_macro")
 
 
 @dataclass(frozen=True)
@@ -92,6 +87,35 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class NormalOrNot:
+    """How well abnormal films are told from normal ones. Abnormal is a film with any finding but Normal.
+
+    Attributes:
+        sensitivity: The share of abnormal films whose answer is not Normal.
+        specificity: The share of normal films whose answer is Normal.
+        auroc: Of 1 minus the probability of Normal.
+    """
+
+    sensitivity: Interval
+    specificity: Interval
+    auroc: Interval
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """The answer in two steps: is the film normal or not; if not, which finding does it show.
+
+    Attributes:
+        normal: The first step.
+        which: The second step: the share of right findings among abnormal films whose answer is not Normal, with
+            Wilson's interval.
+    """
+
+    normal: NormalOrNot
+    which: Interval
+
+
+@dataclass(frozen=True)
 class Performance:
     """The figures of one part of the films: P of metrics.json.
 
@@ -104,6 +128,7 @@ class Performance:
         ece: The expected calibration error; None where there is no film.
         per_finding: Finding to its figures.
         confusion: Which findings were taken for which.
+        hierarchy: None unless Normal and at least two more findings are told apart.
     """
 
     n: int
@@ -114,6 +139,7 @@ class Performance:
     ece: float | None
     per_finding: Mapping[str, FindingFigures]
     confusion: Confusion
+    hierarchy: Hierarchy | None = None
 
 
 def performance(
@@ -147,32 +173,42 @@ def performance(
     scores, labels = checked_scores(probabilities, truth, len(names))
     thresholds = _thresholds_of(names, operating_thresholds)
     group_of = _groups_of(len(labels), groups)
-    tally = _Tally.of(labels, scores, np.unique(group_of, return_inverse=True)[1], thresholds)
-    point = tally.figures(np.ones((tally.num_groups, 1)))
-    resamples = tally.resample(bootstrap)
-    support = tally.effective_groups()
+    tally = Tally.of(labels, scores, group_of, thresholds)
+    measured = tally.measured(bootstrap)
     counts = tally.confusion
     correct, total = int(np.trace(counts)), len(labels)
-
-    def interval(figure: str, *finding: int) -> Interval:
-        drawn = resamples[figure].T[finding or ...] if resamples else np.empty(0)  # (R,)
-        return _interval(float(point[figure].T[finding or ...][0]), drawn, float(support[figure][finding or ...]))
-
     error = expected_calibration_error(scores, labels)
     return Performance(
         n=total,
         accuracy=proportion(correct, total),
-        **{figure: interval(figure) for figure in OVERALL},
+        **{figure: measured.interval(figure) for figure in OVERALL},
         ece=error if math.isfinite(error) else None,
         per_finding={
             name: FindingFigures(
-                **{figure: interval(figure, index) for figure in PER_FINDING},
+                **{figure: measured.interval(figure, index) for figure in PER_FINDING},
                 operating_threshold=float(thresholds[index]),
                 n=int(counts[index].sum()),
             )
             for index, name in enumerate(names)
         },
         confusion=Confusion(tuple(names), tuple(tuple(row) for row in counts.tolist())),
+        hierarchy=_hierarchy(measured, counts, names.index(NORMAL)) if NORMAL in names and len(names) > 2 else None,
+    )
+
+
+def _hierarchy(measured: Measured, counts: npt.NDArray[np.int64], normal: int) -> Hierarchy:
+    """Return the figures of the two steps; normal is the index of Normal in the confusion counts (K, K).
+
+    1 minus the probability of Normal ranks films the other way round, so both have the same AUROC.
+    """
+    others = np.delete(np.delete(counts, normal, axis=0), normal, axis=1)
+    return Hierarchy(
+        normal=NormalOrNot(
+            sensitivity=measured.interval("exclusion", normal),
+            specificity=measured.interval("recall", normal),
+            auroc=measured.interval("auroc", normal),
+        ),
+        which=proportion(int(np.trace(others)), int(others.sum())),
     )
 
 
@@ -208,154 +244,3 @@ def occurring(columns: FloatArray) -> npt.NDArray[np.bool_]:
     """Return (K,) which findings occur in the truth or in the answers of `f1_columns`."""
     actual, answered, _ = np.split(columns.sum(axis=0), 3)
     return actual + answered > 0
-
-
-def mean_f1(sums: FloatArray, occurs: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return (R,) the macro F1; NaN where one of the findings is in neither truth nor answers of a resample.
-
-    Args:
-        sums: (R, 3 K) films with each finding, films answered with it, and films of both.
-        occurs: (K,) the findings that the plain mean is over: those that occur in the films that are resampled.
-    """
-    actual, answered, hits = np.split(sums, 3, axis=1)
-    return _mean(_ratio(2 * hits, actual + answered), occurs)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ranking:
-    """The films in the order of one finding's probability, with the ties marked: all that its AUROC needs."""
-
-    negatives: npt.NDArray[np.intp]  # films without the finding, ascending
-    positives: npt.NDArray[np.intp]  # films with the finding
-    below: npt.NDArray[np.intp]  # for each of those: how many negatives lie below it
-    up_to: npt.NDArray[np.intp]  # the same, ties included
-
-    def auroc(self, film_weights: FloatArray) -> FloatArray:
-        """Return (R,) the AUROC under film weights (n, R); NaN where one side weighs nothing."""
-        weight = film_weights[self.positives]  # (n+, R)
-        cumulated = np.zeros((len(self.negatives) + 1, film_weights.shape[1]))
-        np.cumsum(film_weights[self.negatives], axis=0, out=cumulated[1:])
-        wins = np.einsum("pr,pr->r", weight, cumulated[self.below] + cumulated[self.up_to]) / 2
-        return _ratio(wins, weight.sum(axis=0) * cumulated[-1])
-
-
-@dataclass(frozen=True, eq=False)
-class _Tally:
-    """The films counted so that a resample of groups is one matrix product."""
-
-    per_group: FloatArray  # (G, K*K + 2K): confusion cells, then films at or above the threshold with and without it
-    group_of: npt.NDArray[np.intp]  # (n,) 0 .. G-1
-    rankings: tuple[_Ranking, ...]
-    num_findings: int
-
-    @classmethod
-    def of(
-        cls, labels: npt.NDArray[np.int64], scores: FloatArray, group_of: npt.NDArray[np.intp], thresholds: FloatArray
-    ) -> _Tally:
-        num_films, num_findings = scores.shape
-        cells = np.zeros((num_films, num_findings * num_findings))
-        if num_films:
-            cells[np.arange(num_films), labels * num_findings + scores.argmax(axis=1)] = 1
-        positive = labels[:, None] == np.arange(num_findings)  # (n, K)
-        above = scores >= thresholds
-        columns = np.concatenate((cells, above & positive, above & ~positive), axis=1)
-        per_group = np.zeros((int(group_of.max()) + 1 if num_films else 0, columns.shape[1]))
-        np.add.at(per_group, group_of, columns)
-        rankings = []
-        for index in range(num_findings):
-            values = scores[:, index]
-            negatives = np.flatnonzero(~positive[:, index])
-            negatives = negatives[np.argsort(values[negatives], kind="stable")]
-            positives = np.flatnonzero(positive[:, index])
-            below = np.searchsorted(values[negatives], values[positives], side="left")
-            up_to = np.searchsorted(values[negatives], values[positives], side="right")
-            rankings.append(_Ranking(negatives, positives, below, up_to))
-        return cls(per_group, group_of, tuple(rankings), num_findings)
-
-    @property
-    def num_groups(self) -> int:
-        return len(self.per_group)
-
-    @property
-    def confusion(self) -> npt.NDArray[np.int64]:
-        """(K, K) films; rows are the truth."""
-        return self._cells(self.per_group.sum(axis=0)).astype(np.int64)
-
-    def _cells(self, sums: FloatArray) -> FloatArray:
-        num = self.num_findings
-        return sums[..., : num * num].reshape(*sums.shape[:-1], num, num)
-
-    def figures(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Return every figure under group weights (G, R): (R, K) per finding, (R,) overall; NaN where undefined."""
-        num = self.num_findings
-        sums = weights.T @ self.per_group  # (R, K*K + 2K)
-        cells = self._cells(sums)
-        hits, actual, answered = np.einsum("rkk->rk", cells), cells.sum(axis=2), cells.sum(axis=1)
-        total = sums[:, : num * num].sum(axis=1, keepdims=True)
-        film_weights = weights[self.group_of]  # (n, R)
-        recall, f1 = _ratio(hits, actual), _ratio(2 * hits, actual + answered)
-        auroc = np.stack([ranking.auroc(film_weights) for ranking in self.rankings], axis=1)
-        counts = self.confusion  # which findings a mean is over is settled by the full sample
-        actual_films, answered_films = counts.sum(axis=1), counts.sum(axis=0)
-        return {
-            "precision": _ratio(hits, answered),
-            "recall": recall,
-            "f1": f1,
-            "auroc": auroc,
-            "sensitivity": _ratio(sums[:, num * num : -num], actual),
-            "specificity": 1 - _ratio(sums[:, -num:], total - actual),
-            "balanced_accuracy": _mean(recall, actual_films > 0),
-            "macro_f1": mean_f1(np.concatenate((actual, answered, hits), axis=1), actual_films + answered_films > 0),
-            "auroc_macro": _mean(auroc, (actual_films > 0) & (actual_films < counts.sum())),
-        }
-
-    def resample(self, bootstrap: Bootstrap) -> dict[str, FloatArray]:
-        """Return the figures of resamples of whole groups, drawn with replacement; empty where there are none."""
-        draws = group_weights(
-            self.num_groups, len(self.group_of), seed=bootstrap.seed, num_resamples=bootstrap.num_resamples
-        )
-        drawn = [self.figures(weights) for weights in draws]
-        return {figure: np.concatenate([part[figure] for part in drawn]) for figure in (drawn[0] if drawn else ())}
-
-    def effective_groups(self) -> dict[str, FloatArray]:
-        """Return how many groups bear on each figure: what stands for n where the bootstrap has no width."""
-        cells = self._cells(self.per_group)  # (G, K, K)
-        has, answered = cells.sum(axis=2) > 0, cells.sum(axis=1) > 0
-        lacks = cells.sum(axis=(1, 2))[:, None] > cells.sum(axis=2)
-        with_finding, without = has.sum(axis=0), lacks.sum(axis=0)
-        support = {
-            "precision": answered.sum(axis=0),
-            "recall": with_finding,
-            "f1": (has | answered).sum(axis=0),
-            # Newcombe's near 0 and 1, from Hanley and McNeil's variance: about twice the rarer side.
-            "auroc": with_finding * without / (1 + np.maximum((with_finding + without) / 2 - 1, 0) / 2),
-            "sensitivity": with_finding,
-            "specificity": without,
-        }
-        for mean, figure in zip(OVERALL, ("recall", "f1", "auroc"), strict=True):
-            parts = support[figure][support[figure] > 0]
-            # A plain mean over strata of unequal size is worth K^2 / sum(1/n) films (Kish).
-            support[mean] = np.array(parts.size**2 / (1 / parts).sum() if parts.size else 0.0)
-        return {figure: np.asarray(value, dtype=np.float64) for figure, value in support.items()}
-
-
-def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
-    part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-
-
-def _mean(values: FloatArray, over: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return (R,) the mean over the chosen findings; NaN where one of them is undefined, or none is chosen."""
-    return values[:, over].mean(axis=1) if over.any() else np.full(len(values), np.nan)
-
-
-def _interval(value: float, resamples: FloatArray, support: float) -> Interval:
-    if not math.isfinite(value):
-        return Interval()
-    limits = middle_95(resamples)
-    if limits is None:
-        return Interval(value)
-    low, high = limits
-    if high - low < NO_WIDTH:
-        low, high = wilson_interval(min(value, 1.0) * support, support)
-    return Interval(value, min(low, value), max(high, value))

@@ -24,7 +24,8 @@ from hilum.judge.audit.check import AuditData, Check, Fault, Films, needs_films
 from hilum.judge.audit.figures import Score, TrivialScore
 from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel
 from hilum.judge.intervals import Interval, grouped_interval, proportion
-from hilum.judge.metrics import f1_columns, macro_f1, mean_f1, occurring
+from hilum.judge.metrics import f1_columns, macro_f1, occurring
+from hilum.judge.tally import mean_f1
 from hilum.text import percent_text
 
 __all__ = ["CHECKS", "needs_trivial_models", "score_trivial_models", "severity_of", "trivial_faults"]

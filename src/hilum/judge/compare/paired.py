@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from hilum.errors import InputError
 from hilum.judge.intervals import Interval, grouped_interval, grouped_mean
-from hilum.judge.metrics import f1_columns, mean_f1, occurring
+from hilum.judge.metrics import f1_columns, occurring
+from hilum.judge.tally import mean_f1
 
 __all__ = ["Difference", "DiscordantFilms", "accuracy_difference", "delong", "macro_f1_difference", "mcnemar"]
 

@@ -22,7 +22,7 @@ import numpy as np
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.labels import spelling_key
 from hilum.errors import InputError, nearest_name
-from hilum.findings import finding_named, standard_name
+from hilum.findings import NORMAL, finding_named, standard_name
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.metrics import FindingFigures, performance
 from hilum.judge.parts import Metrics, headline_parts, judged_parts, parts_from_json
@@ -44,7 +44,6 @@ __all__ = [
 ]
 
 PNEUMONIAS = ("Viral Pneumonia", "Bacterial Pneumonia", "Pneumonia (type not stated)")
-NORMAL = "Normal"
 _COMPARED = ("auroc", "sensitivity", "specificity")
 
 
