@@ -66,9 +66,9 @@ def run(ray: Any, films: FilmList, arguments: argparse.Namespace, num_workers: i
             "folder": str(Path.cwd()),
         }
         done: list[tuple[float, int]] = []
-        for row in cluster._results(ray, shards, task, num_workers):
-            cluster._check(row)
-            done.append((time.perf_counter(), int(row["num_films"])))
+        for judged in cluster._results(ray, shards, task, num_workers):
+            cluster._check(judged)
+            done.append((time.perf_counter(), judged.num_films))
     return sum(number for _, number in done[1:]) / (done[-1][0] - done[0][0])
 
 

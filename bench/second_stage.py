@@ -88,9 +88,8 @@ def main() -> None:
                 with tempfile.TemporaryDirectory() as work:
                     network, history = fit_network(
                         films,
-                        replace(config, fit=fit),
+                        replace(config, fit=fit, seed=fold + 1),
                         num_findings=len(prepared.findings),
-                        seed=fold + 1,
                         checkpoint=Path(work) / "network.npz",
                     )
                 losses[stage] = history[-1]["validation_loss"]

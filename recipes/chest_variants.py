@@ -157,9 +157,8 @@ def main() -> None:
                             prepared.training(rest & ~validating, without_sources=name.split("+")),
                             prepared.films.subset(np.flatnonzero(validating)),
                         ),
-                        config,
+                        dataclasses.replace(config, seed=seed),
                         num_findings=len(prepared.findings),
-                        seed=seed,
                         checkpoint=kept.with_suffix(".npz"),
                     )
                 known, asked = (prepared.films.subset(np.flatnonzero(chosen)) for chosen in (validating, held))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import InputError
-from hilum.files import replace_array, replace_file, replace_files, replacing
+from hilum.files import replace_array, replace_file, replace_files, replacing, writing_into
 
 
 @pytest.fixture
@@ -107,3 +107,11 @@ def test_a_process_that_is_ended_leaves_no_half_file(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(30) == 143
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("continues", [False, True])
+def test_an_error_of_the_file_system_says_where_and_what_to_do(tmp_path: Path, continues: bool) -> None:
+    with pytest.raises(InputError) as caught, writing_into(tmp_path, continues=continues):
+        (tmp_path / "no-folder" / "file").write_text("")
+    assert caught.value.message == f"Cannot write into `{tmp_path}`: No such file or directory."
+    assert ("continues where it stopped" in caught.value.fix) is continues

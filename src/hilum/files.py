@@ -13,7 +13,7 @@ import numpy as np
 
 from hilum.errors import InputError
 
-__all__ = ["replace_array", "replace_file", "replace_files", "replacing"]
+__all__ = ["replace_array", "replace_file", "replace_files", "replacing", "writing_into"]
 
 _LONGEST_NAME = 200  # bytes; the temporary name is longer, and file systems allow 255
 
@@ -81,6 +81,26 @@ def replace_files(contents: Mapping[Path, str | bytes], *, wait: bool = True) ->
             f"Cannot write `{path}`: {error.strerror}.",
             fix="Free some space or choose another folder. The old file is unchanged.",
         ) from error
+
+
+@contextmanager
+def writing_into(folder: Path, *, continues: bool = False) -> Iterator[None]:
+    """Turn an error of the file system in this block into one that says what to do.
+
+    Args:
+        folder: The folder that the block writes into.
+        continues: Whether the same command continues what was begun.
+
+    Raises:
+        InputError: In place of every OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        fix = "Free some space or choose another folder."
+        if continues:
+            fix += " The same command then continues where it stopped."
+        raise InputError(f"Cannot write into `{folder}`: {error.strerror or error}.", fix=fix) from error
 
 
 def replace_array(path: Path, values: np.ndarray) -> None:

@@ -15,6 +15,15 @@ from hilum.run.helper_network import HelperNetwork
 SIDE_PX = 16
 
 
+class Reader(HelperNetwork):
+    """A network of a test."""
+
+    key, side_px = "hilum-reader", SIDE_PX
+
+    def check(self) -> None:
+        """Take any facts."""
+
+
 @pytest.fixture
 def model() -> keras.Model:
     keras.utils.set_random_seed(0)
@@ -28,13 +37,13 @@ def test_the_file_answers_as_keras_and_says_what_it_was_told(model: keras.Model,
     view = np.random.default_rng(0).random((1, SIDE_PX, SIDE_PX), dtype=np.float32)
 
     def difference(data: bytes) -> float:
-        told = HelperNetwork(data, "hilum-reader", SIDE_PX, precision="f32").ask(view)
+        told = Reader(data, "f32").ask(view)
         return float(np.abs(told - np.asarray(model(view[np.newaxis]))[0]).max())
 
     path = tmp_path / "reader.onnx"
     num_bytes = seal_helper(model, path, {"films": 3}, key="hilum-reader", difference=difference, most=1e-5)
     assert num_bytes == path.stat().st_size
-    assert HelperNetwork(path.read_bytes(), "hilum-reader", SIDE_PX).facts == {"films": 3}
+    assert Reader(path.read_bytes(), "f32").facts == {"films": 3}
 
 
 @pytest.mark.parametrize("found", [0.2, float("nan")])

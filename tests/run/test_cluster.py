@@ -56,7 +56,7 @@ def in_this_process(*_: Any) -> Any:
     """Stands for Ray: one worker, in this process."""
 
     def results(_: Any, shards: list[dict[str, Any]], task: dict[str, str], __: int) -> Iterator[dict[str, Any]]:
-        judge = hilum.run.cluster._ShardJudge(**task)
+        judge = hilum.run.cluster._ShardJudge(**task).judge
         for shard in shards:
             yield judge(shard)
 
@@ -158,9 +158,9 @@ def test_a_worker_that_fails_leaves_no_file(
             predict_on_cluster(films, **words)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["_plan.json"]
     task = {"model": str(tiny_model), "out": str(tmp_path), "folder": str(tmp_path), "hilum": hilum.__version__}
-    shard = {"shard": 0, "paths": os.fsencode(folder / "0.png")}
-    assert "another model file" in hilum.run.cluster._ShardJudge(**task, sha256="x")(shard)["error"]
-    assert "A worker has hilum" in hilum.run.cluster._ShardJudge(**task | {"hilum": "0"}, sha256="x")(shard)["error"]
+    shard = hilum.run.cluster._Shard(0, os.fsencode(folder / "0.png"))
+    assert "another model file" in hilum.run.cluster._ShardJudge(**task, sha256="x").judge(shard).error
+    assert "A worker has hilum" in hilum.run.cluster._ShardJudge(**task | {"hilum": "0"}, sha256="x").judge(shard).error
 
 
 @pytest.mark.usefixtures("no_ray")

@@ -81,7 +81,7 @@ def test_what_trains_in_bfloat16_is_served_in_float32(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(trial, "fit", watched)
     both = TrainingFilms(films(0), films(1))
-    network, history = fit_network(both, CONFIG, num_findings=2, seed=0, checkpoint=tmp_path / "model.npz")
+    network, history = fit_network(both, CONFIG, num_findings=2, checkpoint=tmp_path / "model.npz")
     conv, served = trained[0].backbone.get_layer("conv2"), network.backbone.get_layer("conv2")
     assert (conv.compute_dtype, conv.variable_dtype) == ("bfloat16", "float32")
     assert (served.compute_dtype, network.head.get_layer("logits").compute_dtype) == ("float32", "float32")

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from hilum.judge.history import EpochRow
 from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
@@ -58,10 +59,18 @@ def small_pretrained(dropout: float = 0.2) -> Network:
 
 
 def fitted(
-    net: Network, train: Films, validation: Films, settings: FitSettings, policy: Augmentation, **options: Any
-) -> list[dict[str, Any]]:
+    net: Network,
+    train: Films,
+    validation: Films,
+    settings: FitSettings,
+    policy: Augmentation,
+    *,
+    seed: int,
+    **options: Any,
+) -> list[EpochRow]:
     """Fit a network in place and return its history."""
-    return fit(net, TrainingFilms(train, validation), RunConfig(fit=settings, augmentation=policy), **options)
+    config = RunConfig(seed=seed, fit=settings, augmentation=policy)
+    return fit(net, TrainingFilms(train, validation), config, **options)
 
 
 def run(
@@ -323,14 +332,12 @@ def test_a_head_fitted_on_known_features_is_the_same_and_they_are_not_computed(
     config = RunConfig(fit=FitSettings(epochs=0, batch_size=8), augmentation=Augmentation(flip_probability=flip))
     films = TrainingFilms(TRAIN, VALIDATION)
     first, second = small_pretrained(), small_pretrained()
-    fit(first, films, config, seed=0, checkpoint=tmp_path / "first.npz")
+    fit(first, films, config, checkpoint=tmp_path / "first.npz")
     known = HeadFeatures(
         pooled_features(second, TRAIN.pixels, mirrored=flip > 0), pooled_features(second, VALIDATION.pixels)[0]
     )
     monkeypatch.setattr("hilum.train.fit.pooled_features", None)
-    history = fit(
-        second, dataclasses.replace(films, features=known), config, seed=0, checkpoint=tmp_path / "second.npz"
-    )
+    history = fit(second, dataclasses.replace(films, features=known), config, checkpoint=tmp_path / "second.npz")
     assert history[0]["stage"] == "head"
     for mine, expected in zip(second.model.get_weights(), first.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, expected)

@@ -419,7 +419,7 @@ def test_a_network_a_change_and_callbacks_of_the_user_make_a_model(
 )
 def test_a_network_of_the_user_that_does_not_fit_is_an_error(model: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        build_network("own", num_findings=2, size_px=32, weights="none", dropout=0.0, own=model)
+        build_network(model or "own", num_findings=2, size_px=32, weights="none", dropout=0.0)
 
 
 # --- runs that were stopped -----------------------------------------------------------------------------------------

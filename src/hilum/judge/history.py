@@ -8,13 +8,49 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from hilum.text import percent_text
 
-__all__ = ["Row", "count_epochs", "figures_words", "kept_random", "kept_row", "kept_words", "stage_words", "weights_of"]
+__all__ = [
+    "EpochRow",
+    "Row",
+    "count_epochs",
+    "figures_words",
+    "kept_random",
+    "kept_row",
+    "kept_words",
+    "stage_words",
+    "weights_of",
+]
 
 Row = Mapping[str, Any]
+
+
+class EpochRow(TypedDict):
+    """One row of a history as training writes it.
+
+    Attributes:
+        stage: ``head`` (the fitted head of a pretrained network), ``start`` (random weights) or ``backbone``.
+        epoch: 0 for the weights before the first epoch.
+        loss: On the training films; NaN of epoch 0, as is the learning rate.
+        validation_loss: At the temperature and constants that suit the validation films best.
+        validation_accuracy: In [0, 1].
+        learning_rate: At the end of the epoch.
+        kept: Whether these weights were kept.
+        penalty: Of the fitted head.
+    """
+
+    stage: str
+    epoch: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    kept: bool
+    penalty: NotRequired[float]
+
+
 _BEFORE = {"head": "the head on frozen features", "start": "random weights"}
 
 

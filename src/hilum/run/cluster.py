@@ -62,6 +62,22 @@ class Cluster:
     shard_films: int | None = None
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """The films of one file: its number, and their paths as bytes between zeros, as names need not be UTF-8."""
+
+    number: int
+    paths: bytes
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a worker answers: how many films of a shard it judged, or its error."""
+
+    num_films: int = 0
+    error: str = ""
+
+
 def predict_on_cluster(
     films: FilmList,
     *,
@@ -122,7 +138,7 @@ def predict_on_cluster(
 
 
 def _judge_shards(
-    shards: list[dict[str, Any]],
+    shards: list[_Shard],
     task: Mapping[str, str],
     cluster: Cluster,
     done_of: tuple[int, int],
@@ -135,9 +151,9 @@ def _judge_shards(
     num_workers = _connect(ray, cluster)
     try:
         with console.films(f"Judging {num_films:,} films", num_films, num_done) as done:
-            for row in _results(ray, shards, task, num_workers):
-                _check(row)
-                done(int(row["num_films"]))
+            for judged in _results(ray, shards, task, num_workers):
+                _check(judged)
+                done(judged.num_films)
     finally:
         ray.shutdown()
 
@@ -188,14 +204,14 @@ def _clear(out: Path) -> None:
     plan.unlink()
 
 
-def _shards(films: FilmList, shard_films: int, missing: set[int]) -> list[dict[str, Any]]:
-    """Return number and paths of the missing shards."""
+def _shards(films: FilmList, shard_films: int, missing: set[int]) -> list[_Shard]:
+    """Return the missing shards."""
     paths = iter(films)
-    found: list[dict[str, Any]] = []
+    found: list[_Shard] = []
     number = 0
     while shard := list(islice(paths, shard_films)):
-        if number in missing:  # bytes, as names need not be UTF-8
-            found.append({"shard": number, "paths": b"\0".join(os.fsencode(path) for path in shard)})
+        if number in missing:
+            found.append(_Shard(number, b"\0".join(os.fsencode(path) for path in shard)))
         number += 1
     return found
 
@@ -222,18 +238,14 @@ class _ShardJudge:
         with suppress(HilumError, OSError):
             self._classifier = self._load()
 
-    def judge(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Judge a shard; Ray calls methods by name."""
-        return self(row)
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Judge a shard and write its file; return its number of films, or the error."""
+    def judge(self, shard: _Shard) -> _Judged:
+        """Judge a shard and write its file."""
         try:
-            paths = [Path(os.fsdecode(entry)) for entry in row["paths"].split(b"\0")]
-            self._write(_part(self._out, row["shard"]), paths)
+            paths = [Path(os.fsdecode(entry)) for entry in shard.paths.split(b"\0")]
+            self._write(_part(self._out, shard.number), paths)
         except (HilumError, OSError) as error:
-            return {"num_films": 0, "error": str(error)}
-        return {"num_films": len(paths), "error": ""}
+            return _Judged(error=str(error))
+        return _Judged(len(paths))
 
     def _load(self) -> Classifier:
         import cv2
@@ -280,11 +292,11 @@ def connect(cluster: Cluster, environment: Mapping[str, str]) -> tuple[Any, int]
     return ray, _connect(ray, cluster, runtime_env={"env_vars": dict(environment)})
 
 
-def _check(row: Mapping[str, Any]) -> None:
+def _check(judged: _Judged) -> None:
     """Raise the error of a worker."""
-    if row["error"]:
+    if judged.error:
         raise InputError(
-            f"A worker of the cluster failed: {row['error']}",
+            f"A worker of the cluster failed: {judged.error}",
             fix="All computers need hilum and must see films, model and --out under the same paths.",
         )
 
@@ -330,9 +342,7 @@ def _connect(ray: Any, cluster: Cluster, **words: Any) -> int:
     ) from failure
 
 
-def _results(
-    ray: Any, shards: list[dict[str, Any]], task: Mapping[str, str], num_workers: int
-) -> Iterator[dict[str, Any]]:
+def _results(ray: Any, shards: list[_Shard], task: Mapping[str, str], num_workers: int) -> Iterator[_Judged]:
     """Yield the result of each shard when it is ready. A worker that finishes a shard gets the next one.
 
     Ray restarts a worker that dies and repeats its shard. Ray Data is not used: its planning keeps a core busy.

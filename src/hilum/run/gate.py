@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,9 +22,8 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import LEAST_CONTRAST
 from hilum.film.radiograph import Radiograph, reduced
 from hilum.run.answer import Reason, softmax
-from hilum.run.helper_network import HelperNetwork, usable
+from hilum.run.helper_network import HelperNetwork, load_helper
 from hilum.run.lungs import LUNGS_PREPROCESSING, both_lungs, lung_scores
-from hilum.run.models import helper_bytes
 
 __all__ = [
     "GATE_KEY",
@@ -149,23 +147,26 @@ def _window(small: NDArray[np.float32], low: float, high: float) -> NDArray[np.f
     return np.clip(window, 0.0, 1.0, out=window)[np.newaxis]  # (1, 64, 64)
 
 
-@dataclass(frozen=True, eq=False)
-class GateNetwork:
+class GateNetwork(HelperNetwork):
     """The gate's network, safe to use from several threads.
 
     Attributes:
         least_chest: Lowest accepted probability of an upright chest film, given that the film is not cut off.
         most_cut_off: Highest accepted probability that the film is cut off.
-        network: Gives the probabilities of the kinds.
     """
 
-    least_chest: float
-    most_cut_off: float
-    network: HelperNetwork
+    name, file = "gate", "gate.onnx"
+    key, side_px = GATE_KEY, VIEW_PX
+
+    def check(self) -> None:
+        """Refuse a network of other kinds, and keep its thresholds."""
+        if tuple(self.facts["kinds"]) != KINDS:
+            raise ValueError("other kinds")
+        self.least_chest, self.most_cut_off = float(self.facts["least_chest"]), float(self.facts["most_cut_off"])
 
     def probabilities(self, view: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities of KINDS, (10,), from the gate's view of a film (1, 64, 64)."""
-        return softmax(self.network.ask(view))
+        return softmax(self.ask(view))
 
     def reason(self, view: NDArray[np.float32]) -> Reason | None:
         """Return why the network refuses a film, or None."""
@@ -180,18 +181,5 @@ class GateNetwork:
 
 @functools.cache
 def load_gate(data: bytes | None = None, precision: str = "bf16") -> GateNetwork:
-    """Return the gate's network, loaded once.
-
-    Args:
-        data: The bytes of its ONNX file; by default the file that ships with hilum.
-        precision: See `HelperNetwork`.
-
-    Raises:
-        ModelFileError: It cannot be used.
-    """
-    data = data or helper_bytes("gate.onnx")
-    with usable("gate"):
-        network = HelperNetwork(data, GATE_KEY, VIEW_PX, precision=precision)
-        if tuple(network.facts["kinds"]) != KINDS:
-            raise ValueError("other kinds")
-        return GateNetwork(float(network.facts["least_chest"]), float(network.facts["most_cut_off"]), network)
+    """Return the gate's network, loaded once; see `load_helper`."""
+    return load_helper(GateNetwork, data, precision)

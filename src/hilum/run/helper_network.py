@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import openvino
@@ -18,37 +17,47 @@ from numpy.typing import NDArray
 
 from hilum.errors import ModelFileError
 from hilum.run.engine import openvino_core
+from hilum.run.models import helper_bytes
 
-__all__ = ["HelperNetwork", "usable"]
+__all__ = ["HelperNetwork", "load_helper"]
 
 _SETTINGS = {"INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
 
 
-class HelperNetwork:
-    """A compiled small network, safe to use from several threads.
-
-    Args:
-        data: The bytes of its ONNX file.
-        key: The metadata key under which the file describes the network.
-        side_px: Side of the input, in pixels.
-        precision: ``bf16`` (if the processor has it) or ``f32``, in which the network must agree with Keras.
+class HelperNetwork(ABC):
+    """A compiled small network, safe to use from several threads. `load_helper` makes one.
 
     Attributes:
+        name: What messages call the network.
+        file: Its file in the package `hilum.run`.
+        key: The metadata key under which the file describes the network.
+        side_px: Side of the input, in pixels.
         facts: The description in the file.
-
-    Raises:
-        RuntimeError, ValueError: The file cannot be used; see ``usable``.
     """
 
-    def __init__(self, data: bytes, key: str, side_px: int, *, precision: str = "bf16") -> None:
+    name: ClassVar[str]
+    file: ClassVar[str]
+    key: ClassVar[str]
+    side_px: ClassVar[int]
+
+    def __init__(self, data: bytes, precision: str) -> None:
         core = openvino_core()
         graph = core.read_model(data)
-        self.facts: dict[str, Any] = json.loads(graph.get_rt_info(["framework", key]).astype(str))
-        graph.reshape([1, 1, side_px, side_px])
+        self.facts: dict[str, Any] = json.loads(graph.get_rt_info(["framework", self.key]).astype(str))
+        graph.reshape([1, 1, self.side_px, self.side_px])
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             precision = "f32"  # emulated bf16 is slow
         self._compiled = core.compile_model(graph, "CPU", {**_SETTINGS, "INFERENCE_PRECISION_HINT": precision})
         self._requests = threading.local()
+        self.check()
+
+    @abstractmethod
+    def check(self) -> None:
+        """Compare the facts with what the code expects.
+
+        Raises:
+            ValueError, KeyError, TypeError: They are those of another network.
+        """
 
     def ask(self, view: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the network's output for a film (1, S, S) float32 in [0, 1]."""
@@ -60,10 +69,22 @@ class HelperNetwork:
         return np.array(request.get_output_tensor().data[0], np.float32)
 
 
-@contextmanager
-def usable(name: str) -> Iterator[None]:
-    """Raise ModelFileError, with the network's name, if a small network cannot be loaded."""
+_Helper = TypeVar("_Helper", bound=HelperNetwork)
+
+
+def load_helper(kind: type[_Helper], data: bytes | None = None, precision: str = "bf16") -> _Helper:
+    """Return a small network.
+
+    Args:
+        kind: Which one.
+        data: The bytes of its ONNX file; by default the file that ships with hilum.
+        precision: ``bf16`` (if the processor has it) or ``f32``, in which the network must agree with Keras.
+
+    Raises:
+        ModelFileError: It cannot be used.
+    """
+    data = data or helper_bytes(kind.file)
     try:
-        yield
+        return kind(data, precision)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"The {name}'s network cannot be used.", fix="Install hilum again.") from error
+        raise ModelFileError(f"The {kind.name}'s network cannot be used.", fix="Install hilum again.") from error

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.run.helper_network import HelperNetwork, usable
-from hilum.run.models import helper_bytes
+from hilum.run.helper_network import HelperNetwork, load_helper
 
 __all__ = [
     "LUNGS_KEY",
@@ -45,6 +44,14 @@ _LEVELS = (0.0, -2.0)  # thresholds for the scores; the lower one finds a second
 class LungNetwork(HelperNetwork):
     """The segmentation network, safe to use from several threads."""
 
+    name, file = "lung segmenter", "lungs.onnx"
+    key, side_px = LUNGS_KEY, LUNGS_PX
+
+    def check(self) -> None:
+        """Refuse a network for other preprocessing."""
+        if self.facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():
+            raise ValueError("other preprocessing")
+
     def scores(self, view: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return lung logits (128, 128) of a preprocessed film (1, 128, 128)."""
         return self.ask(view)[0]
@@ -52,21 +59,8 @@ class LungNetwork(HelperNetwork):
 
 @functools.cache
 def load_lungs(data: bytes | None = None, precision: str = "bf16") -> LungNetwork:
-    """Return the segmentation network, loaded once.
-
-    Args:
-        data: The bytes of its ONNX file; by default the file that ships with hilum.
-        precision: See `HelperNetwork`.
-
-    Raises:
-        ModelFileError: It cannot be used.
-    """
-    data = data or helper_bytes("lungs.onnx")
-    with usable("lung segmenter"):
-        network = LungNetwork(data, LUNGS_KEY, LUNGS_PX, precision=precision)
-        if network.facts["preprocessing"] != LUNGS_PREPROCESSING.to_dict():
-            raise ValueError("other preprocessing")
-        return network
+    """Return the segmentation network, loaded once; see `load_helper`."""
+    return load_helper(LungNetwork, data, precision)
 
 
 def lung_scores(radiograph: Radiograph) -> NDArray[np.float32]:

@@ -158,34 +158,18 @@ class Service:
             responses={200: {"model": Predictions, "description": "One object for each film, in order."}, **errors},
             openapi_extra={"requestBody": _BODY},
         )
-        api.add_api_route(
-            "/v1/model",
-            self._model,
-            methods=["GET"],
-            summary="Card, figures and findings of the model",
-            response_model=None,
-            responses={200: {"model": ModelCard}, **every},
-        )
-        for path, method, summary in (
-            ("/healthz", self._healthz, "Whether the server is running"),
-            ("/readyz", self._readyz, "Whether the server accepts films; 503 while it shuts down"),
+        state: dict[int | str, dict[str, Any]] = {
+            200: {"model": Health},
+            **{status: errors[status] for status in (403, 500, 503)},
+        }
+        figures = {200: {"content": {"text/plain": {}}}, **every}
+        for path, method, summary, responses in (
+            ("/v1/model", self._model, "Card, figures and findings of the model", {200: {"model": ModelCard}, **every}),
+            ("/healthz", self._healthz, "Whether the server is running", state),
+            ("/readyz", self._readyz, "Whether the server accepts films; 503 while it shuts down", state),
+            ("/metrics", self._metrics, "Figures for Prometheus", figures),
         ):
-            api.add_api_route(
-                path,
-                method,
-                methods=["GET"],
-                summary=summary,
-                response_model=None,
-                responses={200: {"model": Health}, 403: errors[403], 500: errors[500], 503: errors[503]},
-            )
-        api.add_api_route(
-            "/metrics",
-            self._metrics,
-            methods=["GET"],
-            summary="Figures for Prometheus",
-            response_model=None,
-            responses={200: {"content": {"text/plain": {}}}, **every},
-        )
+            api.add_api_route(path, method, methods=["GET"], summary=summary, response_model=None, responses=responses)
 
     async def _predictions(
         self,

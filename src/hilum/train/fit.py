@@ -34,6 +34,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hilum.judge.history import EpochRow
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.features import HeadFeatures, pooled_features
@@ -44,7 +45,7 @@ from hilum.train.networks import Network, freeze_below
 __all__ = ["NO_EXTENSIONS", "Extensions", "Progress", "TrainingFilms", "compute_logits", "fit", "partial_cross_entropy"]
 
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
-Progress = Callable[[str, int, int, float, "dict[str, Any] | None"], None]
+Progress = Callable[[str, int, int, float, EpochRow | None], None]
 
 _SHIFT_SHARE = 0.5  # of the shift that suits validation films; all of it costs films of other hospitals
 _WARM_UP_SHARE = 0.1  # of the steps
@@ -93,7 +94,7 @@ class _State:
     """What a resume needs, apart from the weights."""
 
     epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRow] = field(default_factory=list)
 
 
 def fit(
@@ -101,29 +102,26 @@ def fit(
     films: TrainingFilms,
     config: RunConfig,
     *,
-    seed: int,
     checkpoint: Path,
     progress: Progress = lambda *_: None,
     extensions: Extensions = NO_EXTENSIONS,
-) -> list[dict[str, Any]]:
+) -> list[EpochRow]:
     """Train the network and leave the weights of the best stage in it.
 
     Args:
         network: The network; changed in place.
         films: The films to learn from and to compare stages by.
-        config: How to train, and how the films to learn from are augmented.
-        seed: Decides order, augmentation and dropout.
+        config: How to train, and how the films to learn from are augmented. Its seed decides order, augmentation and
+            dropout.
         checkpoint: The checkpoint file. Where it exists, the training continues from it.
         progress: Is called after every step and epoch.
         extensions: What the user adds.
 
     Returns:
-        One row for the weights before the first epoch (epoch 0) and one an epoch: stage, epoch, loss, validation_loss,
-        validation_accuracy, learning_rate, and whether its weights are those that were kept. The stage is ``head`` (the
-        fitted head of a pretrained network, with its ``penalty``), ``start`` (random weights) or ``backbone``.
+        One row for the weights before the first epoch (epoch 0) and one for each epoch.
     """
-    keras.utils.set_random_seed(seed)
-    return _Fitting(network, films, config, seed, checkpoint, progress, extensions).run()
+    keras.utils.set_random_seed(config.seed)
+    return _Fitting(network, films, config, checkpoint, progress, extensions).run()
 
 
 def compute_logits(model: keras.Model, films: Films) -> np.ndarray:
@@ -161,7 +159,6 @@ class _Fitting:
     network: Network
     films: TrainingFilms
     config: RunConfig
-    seed: int
     checkpoint: Path
     progress: Progress
     extensions: Extensions
@@ -173,17 +170,19 @@ class _Fitting:
         self.num_epochs = self.settings.num_epochs(len(self.films.train))
         num_findings = self.network.head.output_shape[-1]
         self.batches = FilmBatches.of(
-            self.films.train, self.config, num_findings, seed=self.seed, change=self.extensions.change
+            self.films.train, self.config, num_findings, seed=self.config.seed, change=self.extensions.change
         )
         self.weights = self.batches.weights
 
-    def run(self) -> list[dict[str, Any]]:
+    def run(self) -> list[EpochRow]:
         self._compile()
         if self.checkpoint.exists():
             self._restore()
         if not self.state.history:
-            found = {"penalty": self._fit_head(self.films.features)} if self.network.pretrained else {}
-            self.add_row("head" if self.network.pretrained else "start", **found)
+            if self.network.pretrained:
+                self.add_row("head", penalty=self._fit_head(self.films.features))
+            else:
+                self.add_row("start")
             self.first = self.model.get_weights()
             self.save()
         self._train()
@@ -192,19 +191,22 @@ class _Fitting:
             self._correct_priors()
         return self.state.history
 
-    def add_row(self, stage: str, **facts: float) -> dict[str, Any]:
+    def add_row(
+        self, stage: str, *, loss: float = math.nan, learning_rate: float = math.nan, penalty: float | None = None
+    ) -> EpochRow:
         """Validate the weights as they are, and add a row to the history."""
         logits, labels = compute_logits(self.model, self.films.validation), self.films.validation.labels
-        row = {
+        row: EpochRow = {
             "stage": stage,
             "epoch": self.state.epoch,
-            "loss": math.nan,
+            "loss": loss,
             "validation_loss": self._loss(logits),
             "validation_accuracy": float((logits.argmax(axis=1) == labels).mean()),
-            "learning_rate": math.nan,
+            "learning_rate": learning_rate,
             "kept": False,
-            **facts,
         }
+        if penalty is not None:
+            row["penalty"] = penalty
         self.state.history.append(row)
         self.progress(stage, self.state.epoch, self.num_epochs, 1.0, row)
         return row

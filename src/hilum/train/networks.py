@@ -67,26 +67,25 @@ class Network:
 
 
 def build_network(
-    name: str,
+    backbone: str | Callable[[], keras.Model],
     *,
     num_findings: int,
     size_px: int,
     weights: str,
     dropout: float,
     precision: str = "float32",
-    own: Callable[[], keras.Model] | None = None,
 ) -> Network:
     """Return a new network, ready to train.
 
     Args:
-        name: What check_backbone knows.
+        backbone: A name that check_backbone knows, or a function that returns a network of the user: films (N, S, S, 1)
+            or (N, S, S, 3) in [0, 1] -> maps (N, h, w, D).
         num_findings: K, at least 2.
         size_px: S, the side of the square input.
         weights: ``imagenet`` to start from ImageNet where the network has such weights, ``chest`` (of hilum-chest) from
             chest films, ``none`` for random ones.
         dropout: Share of features dropped before the last layer in training, 0 to below 1.
         precision: What the backbone computes with, a dtype policy of Keras; weights and head are float32 in any case.
-        own: Makes the backbone named ``own``: films (N, S, S, 1) or (N, S, S, 3) in [0, 1] -> maps (N, h, w, D).
 
     Returns:
         The network; the head is always new.
@@ -94,19 +93,20 @@ def build_network(
     Raises:
         ConfigError: The name is unknown, its weights are not available, or the user's network does not fit.
     """
+    make, name = (None, backbone) if isinstance(backbone, str) else (backbone, OWN)
     check_backbone(name, size_px)
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        backbone = _own(own, size_px) if name == OWN else _backbone(name, size_px, weights)
+        body = _own(make, size_px) if name == OWN else _backbone(name, size_px, weights)
     finally:
         keras.config.set_dtype_policy(usual)
     head_of = _fully_connected_head if name == "plain-cnn" else _pooled_head
-    head = head_of(backbone.output_shape[1:], num_findings, dropout)
+    head = head_of(body.output_shape[1:], num_findings, dropout)
     pretrained = weights != "none" and name != "plain-cnn"
     film = keras.Input((size_px, size_px, 1), name="film")
-    model = keras.Model(film, head(backbone(film)), name=name.replace("-", "_"))
-    return Network(model=model, backbone=backbone, head=head, name=name, pretrained=pretrained)
+    model = keras.Model(film, head(body(film)), name=name.replace("-", "_"))
+    return Network(model=model, backbone=body, head=head, name=name, pretrained=pretrained)
 
 
 def freeze_below(backbone: keras.Model, trainable_fraction: float) -> None:

@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +20,7 @@ from hilum.console import Console
 from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.files import replace_file
 from hilum.findings import finding_named
-from hilum.judge.history import Row, kept_row, kept_words
+from hilum.judge.history import EpochRow, Row, kept_row, kept_words
 from hilum.judge.predictions import LabelledPredictions, judge_records
 from hilum.report.training_table import TrainingTable
 from hilum.run.classifier import Classifier
@@ -151,7 +150,7 @@ class RunNetworks:
     def _history_file(self, name: str) -> Path:
         return self._work(f"{name}.history.json")
 
-    def _fitted(self, plan: NetworkPlan) -> tuple[Network, list[dict[str, Any]]]:
+    def _fitted(self, plan: NetworkPlan) -> tuple[Network, list[EpochRow]]:
         """Return the fitted network of a plan and its history; the fitting continues from a checkpoint."""
         config, name, numbers = self.config, plan.name, self._numbers(plan)
         films = TrainingFilms(
@@ -166,9 +165,8 @@ class RunNetworks:
         with self.console.live(table) as table.changed:
             network, history = fit_network(
                 films,
-                config,
+                dataclasses.replace(config, seed=config.seed + plan.seed_shift),
                 num_findings=len(plan.findings),
-                seed=config.seed + plan.seed_shift,
                 checkpoint=self._work(f"{name}.npz"),
                 progress=table,
                 extensions=self.extensions,
@@ -200,7 +198,7 @@ class RunNetworks:
             )
         return metadata
 
-    def _calibrate(self, plan: NetworkPlan, path: Path, metadata: Metadata, history: list[dict[str, Any]]) -> None:
+    def _calibrate(self, plan: NetworkPlan, path: Path, metadata: Metadata, history: list[EpochRow]) -> None:
         """Put the metadata with temperature, thresholds and conformal sets into the model file at a path."""
         numbers, groups, films = self._numbers(plan), self.prepared.scan.groups, self.prepared.films
         seen = plan.seen & np.isin(films.labels, numbers)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from hilum.data.split import assign_folds
 from hilum.files import replace_array, replace_file
 from hilum.judge.calibrate import fit_temperature
-from hilum.judge.history import kept_random
+from hilum.judge.history import EpochRow, kept_random
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
 from hilum.train.device import precision_of
@@ -76,27 +75,25 @@ def fit_network(
     config: RunConfig,
     *,
     num_findings: int,
-    seed: int,
     checkpoint: Path,
     progress: Progress = lambda *_: None,
     extensions: Extensions = NO_EXTENSIONS,
-) -> tuple[Network, list[dict[str, Any]]]:
+) -> tuple[Network, list[EpochRow]]:
     """Return a newly built and fitted network, and its history. It computes in float32, whatever it was fitted in.
 
     Args:
         films: The films to learn from and to validate on.
-        config: The settings.
+        config: The settings. Their seed decides first weights, order, augmentation and dropout.
         num_findings: K.
-        seed: Decides first weights, order, augmentation and dropout.
         checkpoint: The checkpoint file. Where it exists, the fitting continues from it.
         progress: Is called after every step and epoch.
         extensions: What a user adds in Python.
     """
     precision = precision_of(config, checkpoint.parent)
     keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(config.seed)
     network = _new_network(config, num_findings, config.weights, precision, extensions)
-    history = fit(network, films, config, seed=seed, checkpoint=checkpoint, progress=progress, extensions=extensions)
+    history = fit(network, films, config, checkpoint=checkpoint, progress=progress, extensions=extensions)
     if precision != "float32":
         network = _copied(network, _new_network(config, num_findings, "none", "float32", extensions))
     return network, history
@@ -104,13 +101,12 @@ def fit_network(
 
 def _new_network(config: RunConfig, num_findings: int, weights: str, precision: str, extensions: Extensions) -> Network:
     return build_network(
-        config.backbone,
+        extensions.backbone or config.backbone,
         num_findings=num_findings,
         size_px=config.preprocessing.size_px,
         weights=weights,
         dropout=config.fit.dropout,
         precision=precision,
-        own=extensions.backbone,
     )
 
 
@@ -163,9 +159,8 @@ def cross_fit(
             checkpoint = work / f"fold-{fold + 1}.npz"
             network, history = fit_network(
                 training,
-                config,
+                replace(config, seed=seed),
                 num_findings=len(prepared.findings),
-                seed=seed,
                 checkpoint=checkpoint,
                 progress=progress,
             )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.console import Console
-from hilum.errors import InputError, MissingExtra
+from hilum.errors import MissingExtra
 from hilum.extras import is_installed
 from hilum.figures import json_file_text
-from hilum.files import replace_files
+from hilum.files import replace_files, writing_into
 from hilum.judge.audit.audit import Audit, audit_data
 from hilum.judge.audit.checks import check_ignored
 from hilum.report.audit_page import audit_page
@@ -116,8 +116,6 @@ def write_audit(audit: Audit, out: Path) -> None:
     Raises:
         InputError: The folder cannot be written to.
     """
-    try:
+    with writing_into(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another folder.") from error
     replace_files({out / "report.html": audit_page(audit), out / "audit.json": json_file_text(audit.to_dict())})

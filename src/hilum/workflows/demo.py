@@ -9,6 +9,7 @@ from pathlib import Path
 from hilum.console import Console
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
+from hilum.files import writing_into
 from hilum.text import percent_text
 from hilum.workflows.predict import PredictOptions, predict_films
 
@@ -59,7 +60,7 @@ def make_folder(out: Path) -> None:
     Raises:
         InputError: It holds anything but an earlier demo, or cannot be written to.
     """
-    try:
+    with writing_into(out):
         if out.exists() and not (out / _MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(
                 f"`{out}` is not an earlier demo. Nothing in it was changed.", fix="Choose another folder: --out DIR"
@@ -68,5 +69,3 @@ def make_folder(out: Path) -> None:
             shutil.rmtree(out)
         out.mkdir(parents=True)
         (out / _MARKER).touch()
-    except OSError as error:
-        raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another: --out DIR") from error

@@ -20,9 +20,9 @@ import numpy as np
 from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.split import clean_test, write_splits
-from hilum.errors import ConfigError, HilumError, InconsistentDataset, InputError, MissingExtra, nearest_name
+from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra, nearest_name
 from hilum.figures import from_json, json_file_text, to_json
-from hilum.files import replace_file
+from hilum.files import replace_file, writing_into
 from hilum.judge.audit.check import Fault
 from hilum.judge.compare.ensemble import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
 from hilum.judge.intervals import Bootstrap
@@ -340,11 +340,7 @@ def _root_of(data: Path, films: Films) -> Path:
 
 
 def _open_folder(out: Path) -> None:
-    try:
+    with writing_into(out):
         out.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             (out / name).unlink(missing_ok=True)
-    except OSError as error:
-        if isinstance(error, HilumError):
-            raise
-        raise InputError(f"Cannot write into `{out}`: {error.strerror}.", fix="Choose another folder.") from error

@@ -12,8 +12,7 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ import numpy as np
 from hilum.console import Console, count_of
 from hilum.data.sources import HeldSource, hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
-from hilum.errors import HilumError, InputError
 from hilum.figures import json_file_text, to_json
-from hilum.files import replace_file
+from hilum.files import replace_file, writing_into
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.audit.audit import audit_films, count_films
 from hilum.judge.audit.check import AuditData, Fault
@@ -168,7 +166,7 @@ def train_model(
     console = console or Console()
     if extensions.backbone:
         config = dataclasses.replace(config, backbone=OWN)
-    with _plain_write_errors(out):
+    with writing_into(out, continues=True):
         check_run(data, out, config, overwrite=overwrite)
         films = read_films(data, config, console)
         split = split_films(films, config)
@@ -394,17 +392,3 @@ def _facts(networks: RunNetworks, split: Split, metadata: Metadata) -> list[tupl
         ),
         ("Versions", f"hilum {__version__}, Keras {keras.__version__} on {keras.backend.backend()}"),
     ]
-
-
-@contextmanager
-def _plain_write_errors(out: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, HilumError):
-            raise
-        raise InputError(
-            f"Cannot write into `{out}`: {error.strerror or error}.",
-            fix="Free some space or choose another folder. The same command then continues from the last checkpoint.",
-        ) from error

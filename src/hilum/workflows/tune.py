@@ -18,8 +18,8 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from hilum.console import Console
-from hilum.errors import HilumError, InputError
-from hilum.files import replace_file
+from hilum.errors import InputError
+from hilum.files import replace_file, writing_into
 from hilum.report.search_page import SearchResult, search_page, verdict_text
 from hilum.report.search_table import TrialRow, TrialTable, trials_csv
 from hilum.run.cluster import Cluster
@@ -77,7 +77,7 @@ def tune_settings(
         MissingExtra: Ray is not installed.
     """
     console, table = console or Console(), TrialTable()
-    try:
+    with writing_into(search.out, continues=True):
         check_search(search)
         worker = TuneWorker(search, overwrite=overwrite, console=console, watch=table.doing)
         try:
@@ -93,13 +93,6 @@ def tune_settings(
             return _concluded(worker)
         finally:
             worker.store.close()
-    except OSError as error:
-        if isinstance(error, HilumError):
-            raise
-        raise InputError(
-            f"Cannot write into `{search.out}`: {error.strerror or error}.",
-            fix="Free some space or choose another folder; the same command then continues where it stopped.",
-        ) from error
 
 
 def _concluded(worker: TuneWorker) -> Tuned:

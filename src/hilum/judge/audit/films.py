@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from hilum.errors import RefusedFilm
 from hilum.judge.audit.check import AuditData, Check, Fault, needs_films, needs_training
@@ -105,30 +104,26 @@ _READING = (
 # --- films that cannot be used ---------------------------------------------------------------------------------------
 
 
-def _unread(code: str) -> Callable[[AuditData], list[Fault]]:
-    """Return what finds the films that could not be read, or that were refused by their header or colour."""
+def _unread(code: str, title: str, meaning: str, remedy: str, many: str) -> Check:
+    """Return the check for films that could not be read, or that were refused by their header or colour."""
 
     def find(data: AuditData) -> list[Fault]:
         chosen = [one for one in data.scan.unread if isinstance(one[1], RefusedFilm) == (code == "refused")]
         return [Fault(code, "warning", str(error), (path,)) for path, error in chosen]
 
-    return find
+    return Check(code, title, "warning", meaning, remedy, find, many=many)
 
 
-def _not_judged(
-    code: str, title: str, meaning: str, remedy: str, *, severity: str = "warning", reason: str = "", by: str = ""
-) -> Check:
-    """Return the check for films that hilum would not judge for one reason; ``reason`` where its code is another.
-
-    ``by`` says which models would not.
-    """
+def _not_judged(code: str, title: str, meaning: str, remedy: str, severity: str = "warning") -> Check:
+    """Return the check for films that hilum would not judge for one reason."""
 
     def find(data: AuditData) -> Fault | None:
+        reason, by = _OTHER_MODELS.get(code, (code, ""))
         found = [
             (record.path, one.message)
             for record, traits in zip(data.scan.dataset.records, data.traits, strict=True)
             for one in traits.reasons
-            if one.code == (reason or code)
+            if one.code == reason
         ]
         if not found:
             return None
@@ -139,31 +134,30 @@ def _not_judged(
     return Check(code, title, severity, meaning, remedy, find, (needs_films,), shows="films")
 
 
+# Kinds that only some models do not judge: the code of the reason, and which models.
+_OTHER_MODELS = {"low-resolution": ("too-small", " by a model that learned from larger ones")}
+
 _UNUSABLE = (
-    Check(
-        code="unreadable",
-        title="Files that cannot be read",
-        severity="warning",
-        meaning="These films are left out.",
-        remedy="Export them again, or remove them.",
-        find=_unread("unreadable"),
-        many="{n} files cannot be read; the first: {first}",
+    _unread(
+        "unreadable",
+        "Files that cannot be read",
+        "These films are left out.",
+        "Export them again, or remove them.",
+        "{n} files cannot be read; the first: {first}",
     ),
-    Check(
-        code="refused",
-        title="Files that show no film of a chest",
-        severity="warning",
-        meaning="Their header or their colour says that they are no still picture of a chest. They are left out.",
-        remedy="Look at them, and remove them.",
-        find=_unread("refused"),
-        many="{n} files show no film of a chest; the first: {first}",
+    _unread(
+        "refused",
+        "Files that show no film of a chest",
+        "Their header or their colour says that they are no still picture of a chest. They are left out.",
+        "Look at them, and remove them.",
+        "{n} files show no film of a chest; the first: {first}",
     ),
     _not_judged(
         "constant",
         "Films without a picture",
         "A model can learn nothing from them.",
         "Remove them. `--repair` leaves them out.",
-        severity="error",
+        "error",
     ),
     _not_judged(
         "not-chest",
@@ -185,8 +179,6 @@ _UNUSABLE = (
         "Films of very few pixels",
         "Fine opacities cannot be seen on them. Only a model that learned from such films judges them.",
         "Get the films at their original size.",
-        reason="too-small",
-        by=" by a model that learned from larger ones",
     ),
 )
 
@@ -218,23 +210,23 @@ def _imbalance(data: AuditData) -> Fault | None:
 
 _SIZES = (
     Check(
-        code="small-class",
-        title="Few films of a finding",
-        severity="warning",
-        meaning="So few films can neither teach a finding nor test it. Its intervals will be wide.",
-        remedy="Add films.",
-        find=_small_classes,
-        needs=(needs_training,),
+        "small-class",
+        "Few films of a finding",
+        "warning",
+        "So few films can neither teach a finding nor test it. Its intervals will be wide.",
+        "Add films.",
+        _small_classes,
+        (needs_training,),
         many="{n} findings have few training films; the first: {first}",
     ),
     Check(
-        code="imbalance",
-        title="Findings of very different size",
-        severity="note",
-        meaning="The accuracy then mostly shows how well the largest finding is recognised.",
-        remedy="Read macro-F1 and the recall of each finding. Training weights the findings by default.",
-        find=_imbalance,
-        needs=(needs_training,),
+        "imbalance",
+        "Findings of very different size",
+        "note",
+        "The accuracy then mostly shows how well the largest finding is recognised.",
+        "Read macro-F1 and the recall of each finding. Training weights the findings by default.",
+        _imbalance,
+        (needs_training,),
     ),
 )
 

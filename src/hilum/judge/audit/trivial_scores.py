@@ -238,36 +238,33 @@ def needs_trivial_models(data: AuditData) -> str:
     return ""
 
 
-_NEEDS = (needs_films, needs_trivial_models)
+def _trivial_check(code: str, title: str, meaning: str, remedy: str) -> Check:
+    """Return the check for what one trivial model scores."""
+
+    def find(data: AuditData) -> list[Fault]:
+        return trivial_faults(code, data.figures.trivial_models or {})
+
+    return Check(code, title, "error", meaning, remedy, find, (needs_films, needs_trivial_models))
+
+
 CHECKS = (
-    Check(
-        code="thumbnail",
-        title="A few grey values are nearly enough",
-        severity="error",
-        meaning="No radiologist can read a film of so few pixels. What shows the finding there is exposure, framing or "
-        "age.",
-        remedy="Whenever you quote a model's accuracy on these films, quote this figure beside it.",
-        find=lambda data: trivial_faults("thumbnail", data.figures.trivial_models or {}),
-        needs=_NEEDS,
+    _trivial_check(
+        "thumbnail",
+        "A few grey values are nearly enough",
+        "No radiologist can read a film of so few pixels. What shows the finding there is exposure, framing or age.",
+        "Whenever you quote a model's accuracy on these films, quote this figure beside it.",
     ),
-    Check(
-        code="border-only",
-        title="The edge of the film shows the finding",
-        severity="error",
-        meaning="There is no lung in the outermost strip of a film. What a model reads there is no disease.",
-        remedy="Crop the films to the chest, take each finding from several sources, and test on films of another "
-        "hospital.",
-        find=lambda data: trivial_faults("border-only", data.figures.trivial_models or {}),
-        needs=_NEEDS,
+    _trivial_check(
+        "border-only",
+        "The edge of the film shows the finding",
+        "There is no lung in the outermost strip of a film. What a model reads there is no disease.",
+        "Crop the films to the chest, take each finding from several sources, and test on films of another hospital.",
     ),
-    Check(
-        code="center-blacked",
-        title="Films without lungs still show the finding",
-        severity="error",
-        meaning="A model sees the finding even where the lungs are blacked out. So a good accuracy on these films does "
-        "not show that a model reads lungs.",
-        remedy="Take each finding from several sources, and test on films of another hospital.",
-        find=lambda data: trivial_faults("center-blacked", data.figures.trivial_models or {}),
-        needs=_NEEDS,
+    _trivial_check(
+        "center-blacked",
+        "Films without lungs still show the finding",
+        "A model sees the finding even where the lungs are blacked out. So a good accuracy on these films does not "
+        "show that a model reads lungs.",
+        "Take each finding from several sources, and test on films of another hospital.",
     ),
 )

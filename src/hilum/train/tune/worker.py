@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import optuna
@@ -27,6 +26,7 @@ from hilum.data.folder import FilmRecord
 from hilum.data.split import assign_folds, assign_splits
 from hilum.errors import ConfigError, InputError
 from hilum.film.decode import DECODER_VERSION
+from hilum.judge.history import EpochRow
 from hilum.report.search_page import Confirmed
 from hilum.report.search_table import best_row
 from hilum.train.batches import Films, load_films
@@ -162,7 +162,7 @@ class TuneWorker:
                     f"not among the best quarter after {num_done} of {self.settings.num_folds} folds"
                 )
 
-        def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
+        def progress(stage: str, epoch: int, epochs: int, fraction: float, row: EpochRow | None) -> None:
             self._watch(f"trial {number}: {stage}, epoch {epoch + (row is None)} of {epochs}")
             if number and self._end is not None and time.monotonic() > self._end:
                 raise _TimeUpError
@@ -209,7 +209,7 @@ class TuneWorker:
         work = self.store.folder / "confirmation" / f"{number:04d}"
         work.mkdir(parents=True, exist_ok=True)
 
-        def progress(stage: str, epoch: int, epochs: int, fraction: float, row: dict[str, Any] | None) -> None:
+        def progress(stage: str, epoch: int, epochs: int, fraction: float, row: EpochRow | None) -> None:
             name = f"trial {number}" if number else "the defaults"
             self._watch(f"judging {name} again: {stage}, epoch {epoch + (row is None)} of {epochs}")
 
