@@ -18,7 +18,7 @@ from hilum.data.public_sets import PublicFilm
 from hilum.data.scan import scan_films
 from hilum.errors import InconsistentDataset, InputError
 from hilum.judge.audit.audit import Audit
-from hilum.judge.audit.check import AuditData, run_checks
+from hilum.judge.audit.check import AuditData, JudgedFilms, run_checks
 from hilum.judge.audit.checks import HILUM_CHECKS
 from hilum.judge.audit.traits import TraitCollector
 from hilum.workflows.repair import dropped_path, repair_films, write_repair
@@ -260,3 +260,19 @@ def test_names_that_a_spreadsheet_would_run_come_back_as_they_were(tmp_path: Pat
     read = read_dataset(tmp_path / "mended.csv")
     assert {record.finding for record in read.records} == {"Normal", "@odd"}
     assert {record.path[:4] for record in read.records} == {"=set"}
+
+
+def test_suspects_are_left_out_on_request_only_and_never_of_the_test_part(data: Path) -> None:
+    audit = quick_audit(data)
+    scan = audit.data.scan
+    wrong = {"train/Normal/0.png", "train/Covid/2.png", "test/Normal/100.png"}
+    says = [{"Normal": 0, "Covid-19": 1}[r.finding] ^ (r.path in wrong) for r in scan.dataset.records]
+    judged = JudgedFilms("the model `m`", ("Normal", "Covid-19"), np.array([[0.1, 0.9], [0.9, 0.1]])[says][:, ::-1])
+    audit = audit.with_answers(judged)
+    assert {path for fault in audit.faults if fault.kind == "suspect-label" for path in fault.paths} == wrong
+    assert all(film.kept for film in repair_films(audit))
+    dropped = {film.record.path: film.reason for film in repair_films(audit, drop=["suspect-label"]) if not film.kept}
+    assert dropped == {
+        "train/Normal/0.png": "dropped: a model says Covid-19 (90.0\u00a0%), not Normal",
+        "train/Covid/2.png": "dropped: a model says Normal (90.0\u00a0%), not Covid-19",
+    }

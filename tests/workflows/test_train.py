@@ -330,7 +330,7 @@ def test_films_are_split_a_folder_is_opened_and_the_data_audited_without_trainin
     with pytest.raises(InputError, match="unfinished run of other films or settings"):
         open_run(out, films.prepared, split, dataclasses.replace(config, seed=9), overwrite=False)
 
-    faults = audit_run(out, films, split, config, console)
+    faults = audit_run(out, films, split, config, console).faults
     assert [fault.kind for fault in faults] == ["small-class"] * 3
     assert strict_json(out / "audit.json")["figures"]["num_films"] == 51
 

@@ -29,6 +29,19 @@ def audit(  # noqa: PLR0917 - typer hands them over by name
             help="Write a corrected list of the films. Problems that can be fixed automatically are fixed.",
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="Also look for wrong labels: those that this model contradicts, on films that it was not trained on. "
+            "A model.onnx, the folder of a run, or `chest`.",
+        ),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option("--drop", metavar="suspect-label", help="Leave films with this fault out of OUT.csv."),
+    ] = None,
     ignore: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,8 +65,8 @@ def audit(  # noqa: PLR0917 - typer hands them over by name
     from hilum.workflows.repair import dropped_path
 
     console = TerminalConsole()
-    places = AuditPlaces(out, repair, overwrite=overwrite)
-    found = audit_command(data, places, ignore=ignore or (), console=console)
+    places = AuditPlaces(out, repair, overwrite=overwrite, drop=drop or ())
+    found = audit_command(data, places, model=model, ignore=ignore or (), console=console)
     typer.echo(audit_table(found.audit.results), nl=False)
     if out is not None:
         console.say(f"Report: {out / 'report.html'}")

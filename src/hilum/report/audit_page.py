@@ -17,7 +17,7 @@ import numpy as np
 from hilum.errors import HilumError
 from hilum.film.decode import read_film
 from hilum.judge.audit.audit import Audit
-from hilum.judge.audit.check import SEVERITIES, AuditData, Check, Fault
+from hilum.judge.audit.check import SEVERITIES, AuditData, Check, Fault, Suggestion
 from hilum.judge.audit.figures import TrivialScore
 from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel, black_centre
 from hilum.judge.audit.trivial_scores import severity_of
@@ -57,16 +57,18 @@ class _Film:
     finding: str
     split: str
     jpeg: bytes | None
+    suggestion: Suggestion | None
 
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """The faults of one kind at one severity."""
+    """The faults of one kind at one severity; suggestions are (path, finding as filed, what it may be instead)."""
 
     severity: str
     check: Check
     messages: Sequence[str]
     lines: Sequence[str]
+    suggestions: Sequence[tuple[str, str, Suggestion]]
     pictures: Sequence[Sequence[_Film]]
     num_not_shown: int
 
@@ -160,18 +162,21 @@ def _group(data: AuditData, severity: str, check: Check, faults: Sequence[Fault]
         shown = []
     films = zip(data.scan.dataset.records, data.splits, strict=True)
     known = {record.path: (record.finding, split) for record, split in films}
+    suggested = {path: one for fault in faults for path, one in (fault.suggestions or {}).items()}
+    suggestions = [(path, known.get(path, ("", ""))[0], one) for path, one in suggested.items()]
     pictures = [
         [
             _Film(
                 path,
                 *known.get(path, ("", "")),
                 film_jpeg(data.scan.dataset.root / path) if place < _MOST_BESIDE else None,
+                suggested.get(path),
             )
             for place, path in enumerate(paths)
         ]
         for paths in shown[:_MOST_FIGURES]
     ]
-    return _Group(severity, check, messages, lines, pictures, max(0, len(shown) - _MOST_FIGURES))
+    return _Group(severity, check, messages, lines, suggestions, pictures, max(0, len(shown) - _MOST_FIGURES))
 
 
 def _model_rows(data: AuditData) -> list[_ModelRow]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.console import Console
-from hilum.errors import MissingExtra
+from hilum.errors import InputError, MissingExtra, nearest_name
 from hilum.extras import is_installed
 from hilum.figures import json_file_text
 from hilum.files import replace_files, writing_into
 from hilum.judge.audit.audit import Audit, audit_data
 from hilum.judge.audit.checks import check_ignored
+from hilum.judge.audit.suspects import SUSPECT
 from hilum.report.audit_page import audit_page
 from hilum.results import ResultFolder
-from hilum.workflows.repair import check_place, write_repair
+from hilum.run.classifier import Classifier
+from hilum.workflows.repair import DROPPED_ON_REQUEST, check_place, write_repair
 
 __all__ = ["AuditPlaces", "AuditRun", "audit_command", "check_audit_folder", "write_audit"]
 
@@ -36,11 +38,13 @@ class AuditPlaces:
         out: The folder for report.html and audit.json; None: nothing is written.
         repair: The corrected list of the films, a .csv; None: none is written.
         overwrite: Whether an earlier audit and an earlier list there are replaced.
+        drop: Kinds of faults whose films the corrected list leaves out on request: `DROPPED_ON_REQUEST`.
     """
 
     out: Path | None = None
     repair: Path | None = None
     overwrite: bool = False
+    drop: Collection[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +63,25 @@ class AuditRun:
 
 
 def audit_command(
-    data: Path, places: AuditPlaces, *, ignore: Iterable[str] = (), console: Console | None = None
+    data: Path,
+    places: AuditPlaces,
+    *,
+    model: Path | None = None,
+    ignore: Iterable[str] = (),
+    console: Console | None = None,
 ) -> AuditRun:
     """Audit a data set and write what was asked for. Every place is checked before the first film is read.
 
     Args:
         data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
         places: Where to write.
+        model: A model file, to find wrong labels among the films that it was not trained on.
         ignore: Kinds of faults that do not count.
         console: Where progress goes; nowhere by default.
 
     Raises:
         InputError: The data set or a place cannot be used, or there is no such kind of fault.
+        ModelFileError: The model file cannot be used.
         MissingExtra: scikit-learn is not installed.
     """
     if not is_installed("sklearn"):
@@ -80,8 +91,9 @@ def audit_command(
         check_audit_folder(places.out, data, overwrite=places.overwrite)
     if places.repair is not None:
         check_place(places.repair, data, overwrite=places.overwrite)
+    _check_drop(places, model, ignored)
     console = console or Console()
-    audit = audit_data(data, ignore=ignored, console=console)
+    audit = audit_data(data, classifier=Classifier(model) if model else None, ignore=ignored, console=console)
     for outcome in audit.results.of_status("not_applicable"):
         if outcome.check.comes_from:
             console.say(f"The check {outcome.check.code} was not applied: {outcome.why}")
@@ -89,7 +101,26 @@ def audit_command(
         write_audit(audit, places.out)
     if places.repair is None:
         return AuditRun(audit)
-    return AuditRun(audit, *write_repair(audit, places.repair, data, overwrite=places.overwrite))
+    return AuditRun(audit, *write_repair(audit, places.repair, data, overwrite=places.overwrite, drop=places.drop))
+
+
+def _check_drop(places: AuditPlaces, model: Path | None, ignored: Collection[str]) -> None:
+    """Refuse kinds of faults whose films cannot be left out, or would not be found.
+
+    Raises:
+        InputError: It is so.
+    """
+    for kind in places.drop:
+        if kind not in DROPPED_ON_REQUEST:
+            raise InputError(
+                f"Films of the kind `{kind}` cannot be left out on request.", fix=nearest_name(kind, DROPPED_ON_REQUEST)
+            )
+        if places.repair is None:
+            raise InputError("`--drop` needs `--repair OUT.csv`.", fix="Say where to write the corrected list.")
+        if kind in ignored:
+            raise InputError(f"`{kind}` is both ignored and to be dropped.", fix="Choose one of the two.")
+        if kind == SUSPECT and model is None:
+            raise InputError(f"`--drop {kind}` needs a model that judges the films.", fix="Give one with `--model`.")
 
 
 def check_audit_folder(out: Path, data: Path, *, overwrite: bool) -> None:

@@ -2,7 +2,8 @@
 
 The rules, in this order, each written down beside every film it touches:
 
-1. A film that cannot be read, shows nothing, or is no frontal chest film is dropped.
+1. A film that cannot be read, shows nothing, or is no frontal chest film is dropped. On request, so is a film with a
+   suspect label, unless it is in the test part: a model must not choose the films that a model is judged on.
 2. One picture under several findings gets the one that they agree in, where some leave it open; else the one that its
    source states, where that is known for sure; else the one that more than half of its files have; else all its files
    are dropped.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +32,14 @@ from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_files
 from hilum.findings import common_kinds, open_kinds
 from hilum.judge.audit.audit import Audit
+from hilum.judge.audit.suspects import SUSPECT
 from hilum.results import check_file
-from hilum.text import write_csv
+from hilum.text import percent_text, write_csv
 
-__all__ = ["RepairedFilm", "check_place", "dropped_path", "repair_films", "write_repair"]
+__all__ = ["DROPPED_ON_REQUEST", "RepairedFilm", "check_place", "dropped_path", "repair_films", "write_repair"]
 
 DROPPED_CODES = ("constant", "not-chest", "lateral")
+DROPPED_ON_REQUEST = (SUSPECT,)
 COLUMNS = ("path", "finding", "split", "patient", "source", "group", "age", "reason")
 
 
@@ -57,11 +60,12 @@ class RepairedFilm:
     reason: str
 
 
-def repair_films(audit: Audit) -> list[RepairedFilm]:
+def repair_films(audit: Audit, *, drop: Collection[str] = ()) -> list[RepairedFilm]:
     """Return what becomes of each film, in the order of their paths.
 
     Args:
         audit: The audit of the data set.
+        drop: Kinds of faults, of `DROPPED_ON_REQUEST`, whose films are left out.
     """
     stated = _source_findings(audit.data.scan)
     scan, records = audit.data.scan, audit.data.scan.dataset.records
@@ -73,6 +77,9 @@ def repair_films(audit: Audit) -> list[RepairedFilm]:
         if refused := [reason for reason in one.reasons if reason.code in DROPPED_CODES]:
             kept[position] = False
             reasons[position].append(f"dropped: {refused[0].message}")
+    for position, why in _suspects(audit, drop):
+        kept[position] = False
+        reasons[position].append(f"dropped: {why}")
     pictures = _members(group_films([_bare(record) for record in records], scan.twins).tolist())
     for members in pictures:
         found, why = _settled([m for m in members if kept[m]], records, stated, scan.dataset.findings)
@@ -117,6 +124,16 @@ def repair_films(audit: Audit) -> list[RepairedFilm]:
     return sorted(repaired, key=lambda film: film.record.path)
 
 
+def _suspects(audit: Audit, drop: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Yield the films outside the test part that are left out for a fault that suggests another finding, and why."""
+    suggestions = {
+        path: one for fault in audit.faults if fault.kind in drop for path, one in (fault.suggestions or {}).items()
+    }
+    for position, (record, split) in enumerate(zip(audit.data.scan.dataset.records, audit.data.splits, strict=True)):
+        if split != "test" and (one := suggestions.get(record.path)):
+            yield position, f"a model says {one.finding} ({percent_text(one.probability)}), not {record.finding}"
+
+
 def _source_findings(scan: Scan) -> dict[str, str]:
     """Return path to finding of the films that the set they first came from has under just one of these findings."""
     stated = {}
@@ -129,7 +146,9 @@ def _source_findings(scan: Scan) -> dict[str, str]:
     return stated
 
 
-def write_repair(audit: Audit, out: Path, data: Path, *, overwrite: bool = False) -> tuple[int, int]:
+def write_repair(
+    audit: Audit, out: Path, data: Path, *, overwrite: bool = False, drop: Collection[str] = ()
+) -> tuple[int, int]:
     """Write the manifest, and beside it OUT.dropped.csv with the films that are not in it.
 
     Paths are relative to the manifest where it lies above the films, else absolute.
@@ -139,6 +158,7 @@ def write_repair(audit: Audit, out: Path, data: Path, *, overwrite: bool = False
         out: The manifest, a .csv outside the data set.
         data: The data set.
         overwrite: Whether an earlier repair may be replaced.
+        drop: Kinds of faults, of `DROPPED_ON_REQUEST`, whose films are left out.
 
     Returns:
         How many films the manifest has, and how many were dropped.
@@ -148,7 +168,7 @@ def write_repair(audit: Audit, out: Path, data: Path, *, overwrite: bool = False
         InconsistentDataset: Less than two findings would be left.
     """
     check_place(out, data, overwrite=overwrite)
-    films = [_checked_name(film) for film in repair_films(audit)]
+    films = [_checked_name(film) for film in repair_films(audit, drop=drop)]
     kept = [film for film in films if film.kept]
     findings = {film.record.finding for film in kept if film.record.split in (None, "train")}
     if len(findings) < 2:

@@ -26,8 +26,9 @@ from hilum.data.split import assign_folds, assign_splits, clean_test, write_spli
 from hilum.figures import json_file_text, to_json
 from hilum.files import replace_file, writing_into
 from hilum.film.decode import DECODER_VERSION
-from hilum.judge.audit.audit import audit_films, count_films
+from hilum.judge.audit.audit import Audit, audit_films, count_films
 from hilum.judge.audit.check import AuditData, Fault
+from hilum.judge.audit.suspects import judged_films
 from hilum.judge.audit.traits import FilmTraits, TraitCollector
 from hilum.judge.calibration import calibration_words
 from hilum.judge.external.sources import RunMetrics
@@ -172,7 +173,7 @@ def train_model(
         split = split_films(films, config)
         if open_run(out, films.prepared, split, config, overwrite=overwrite, extensions=extensions):
             console.say(f"Continuing the unfinished run in {out}.")
-        faults = audit_run(out, films, split, config, console)
+        audit = audit_run(out, films, split, config, console)
         networks = RunNetworks(films.prepared, config, out, console, extensions)
         findings = films.prepared.findings
         networks.fit(NetworkPlan(MODEL, split.splits == "train", split.splits == "validation", findings))
@@ -181,10 +182,14 @@ def train_model(
         if crossed:
             fold_of = dict(zip((one.path for one in films.prepared.records), split.folds.tolist(), strict=True))
             set_cross_conformal(out / "model.onnx", crossed.predictions, fold_of)
+            num_seen = int((films.seen & (split.folds >= 0)).sum())
+            answers = judged_films(audit.data.scan, crossed.predictions, "the models of the folds", num_seen=num_seen)
+            audit = audit.with_answers(answers)
+            replace_file(out / "audit.json", json_file_text(audit.to_dict()))
         judged = judge_run(networks, split, films.seen, crossed, sources)
-        write_run(networks, split, faults, judged)
+        write_run(networks, split, audit.faults, judged)
         RUN_FOLDER.finish(out)
-    return Run(out, judged.metrics, faults, films.prepared.scan.num_unread)
+    return Run(out, judged.metrics, audit.faults, films.prepared.scan.num_unread)
 
 
 def read_films(data: Path, config: RunConfig, console: Console) -> ReadFilms:
@@ -268,8 +273,8 @@ def open_run(
     return is_continued
 
 
-def audit_run(out: Path, films: ReadFilms, split: Split, config: RunConfig, console: Console) -> tuple[Fault, ...]:
-    """Write audit.json and return the faults of the data set.
+def audit_run(out: Path, films: ReadFilms, split: Split, config: RunConfig, console: Console) -> Audit:
+    """Write audit.json and return the audit of the data set.
 
     What is wrong with a data set does not depend on which films a seed draws: the data set's own parts are audited.
     """
@@ -281,7 +286,7 @@ def audit_run(out: Path, films: ReadFilms, split: Split, config: RunConfig, cons
     audit = audit.with_films(count_films(scan, split.splits.tolist()))
     replace_file(out / "audit.json", json_file_text(audit.to_dict()))
     console.say(f"{verdict_words(audit.results)[0]} Details: {out / 'audit.json'}")
-    return tuple(audit.faults)
+    return audit
 
 
 def judge_run(

@@ -14,11 +14,13 @@ from hilum.data.folder import read_dataset
 from hilum.data.scan import Scan, scan_films
 from hilum.judge.audit.ages import age_confound
 from hilum.judge.audit.associations import associate_traits
-from hilum.judge.audit.check import AuditData, CheckResults, Fault, run_checks
+from hilum.judge.audit.check import AuditData, CheckResults, Fault, JudgedFilms, run_checks
 from hilum.judge.audit.checks import all_checks, check_ignored
 from hilum.judge.audit.figures import AuditFigures
+from hilum.judge.audit.suspects import judge_unseen
 from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.audit.trivial_scores import score_trivial_models
+from hilum.run.classifier import Classifier
 
 __all__ = ["Audit", "audit_data", "audit_films", "count_films", "measure_films"]
 
@@ -50,6 +52,13 @@ class Audit:
         figures = dataclasses.replace(self.data.figures, films=films)
         return dataclasses.replace(self, data=dataclasses.replace(self.data, figures=figures))
 
+    def with_answers(self, judged: JudgedFilms) -> Audit:
+        """Return the audit with what models say of the films; checks that could not be applied are tried again."""
+        data = dataclasses.replace(self.data, judged=judged)
+        again = run_checks(data, [outcome.check for outcome in self.results.of_status("not_applicable")]).outcomes
+        by_code = {outcome.check.code: outcome for outcome in (*self.results.outcomes, *again)}
+        return Audit(data, CheckResults(tuple(by_code.values())))
+
     def to_dict(self) -> dict[str, Any]:
         """Return what audit.json holds, for `hilum.figures.to_json`."""
         return {
@@ -60,11 +69,19 @@ class Audit:
         }
 
 
-def audit_data(data: Path, *, ignore: Iterable[str] = (), seed: int = 0, console: Console | None = None) -> Audit:
+def audit_data(
+    data: Path,
+    *,
+    classifier: Classifier | None = None,
+    ignore: Iterable[str] = (),
+    seed: int = 0,
+    console: Console | None = None,
+) -> Audit:
     """Audit a data set as it lies on disk; nothing is written.
 
     Args:
         data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
+        classifier: A model that judges the films it was not trained on, to find wrong labels.
         ignore: Kinds of faults that do not count.
         seed: Decides the folds of the cross-validations.
         console: Where progress goes; nowhere by default.
@@ -78,7 +95,9 @@ def audit_data(data: Path, *, ignore: Iterable[str] = (), seed: int = 0, console
     look = TraitCollector(len(dataset.records))
     with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
         scan = scan_films(dataset, look=look, done=done)
-    films = AuditData(scan, tuple(record.split or "train" for record in scan.dataset.records), look.of(scan))
+    splits = tuple(record.split or "train" for record in scan.dataset.records)
+    judged = judge_unseen(classifier, scan, console) if classifier else None
+    films = AuditData(scan, splits, look.of(scan), judged=judged)
     with console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
         return audit_films(films, ignore=ignore, seed=seed, done=done)
 

@@ -6,7 +6,7 @@ returns the faults that it finds. `hilum audit`, `train` and `evaluate` run the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -15,6 +15,7 @@ import numpy as np
 
 from hilum.data.ambiguous_labels import set_apart
 from hilum.data.scan import Scan
+from hilum.figures import left_out_if_none
 from hilum.judge.audit.figures import AuditFigures, CueVerdict
 from hilum.judge.audit.traits import FilmTraits
 
@@ -25,8 +26,10 @@ __all__ = [
     "CheckResults",
     "Fault",
     "Films",
+    "JudgedFilms",
     "Outcome",
     "Status",
+    "Suggestion",
     "needs_films",
     "needs_training",
     "run_checks",
@@ -39,6 +42,19 @@ Status = Literal["failed", "passed", "not_applicable", "ignored"]
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """What a film may show instead of what its label says.
+
+    Attributes:
+        finding: The finding.
+        probability: What a model gives it.
+    """
+
+    finding: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Fault:
     """One thing that is wrong with a data set.
 
@@ -48,6 +64,7 @@ class Fault:
         message: What was found, for people.
         paths: The films it is about, relative to the data set; of a leak the test film, then its twins.
         figure: The number behind it, or None.
+        suggestions: Path to the finding that a film may show instead; None of faults that suggest nothing.
     """
 
     kind: str
@@ -55,6 +72,7 @@ class Fault:
     message: str
     paths: tuple[str, ...] = ()
     figure: float | None = None
+    suggestions: Mapping[str, Suggestion] | None = left_out_if_none()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +96,23 @@ class Films:
 
 
 @dataclass(frozen=True, eq=False)
+class JudgedFilms:
+    """What models that did not learn from the films say of them.
+
+    Attributes:
+        by: Who says it, for the middle of a sentence: ``the model `chest```.
+        findings: The K findings that the models know.
+        probabilities: (n, K) of the n films of the data set; NaN where a film was not judged.
+        num_seen: Films that were not judged because the model learned from them.
+    """
+
+    by: str
+    findings: tuple[str, ...]
+    probabilities: np.ndarray
+    num_seen: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class AuditData(Films):
     """What a check looks at.
 
@@ -86,12 +121,14 @@ class AuditData(Films):
         seen: (n,) bool, the films that the starting weights of a training run were learned from; None without such.
         shortcut: The verdict on a model's shortcuts, as in shortcuts.json; None where none was measured.
         is_trained_on: Whether the films are there to be trained on; else a finished model is judged on them.
+        judged: What models that did not learn from the films say of them; None where none was asked.
     """
 
     figures: AuditFigures = field(default_factory=AuditFigures)
     seen: np.ndarray | None = None
     shortcut: CueVerdict | None = None
     is_trained_on: bool = True
+    judged: JudgedFilms | None = None
 
     @cached_property
     def stated(self) -> Films:

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from hilum.errors import InputError, nearest_name
-from hilum.judge.audit import ages, associations, films, provenance, trivial_scores
+from hilum.judge.audit import ages, associations, films, provenance, suspects, trivial_scores
 from hilum.judge.audit.check import SEVERITIES, Check
 from hilum.judge.shortcuts import verdict
 
@@ -22,6 +22,7 @@ __all__ = ["HILUM_CHECKS", "all_checks", "check_ignored", "check_of"]
 
 HILUM_CHECKS: tuple[Check, ...] = (
     *provenance.CHECKS,
+    *suspects.CHECKS,
     *associations.CHECKS,
     *trivial_scores.CHECKS,
     *ages.CHECKS,
