@@ -1,12 +1,11 @@
 """The chest model that ships, from films to the files in the package, by hilum's own commands.
 
-    HILUM_DATA=... python recipes/chest.py --out DIR            list the films, train in two parts, judge
+    HILUM_DATA=... python recipes/chest.py --out DIR            list the films, train, judge
     HILUM_DATA=... python recipes/chest.py --out DIR --ship     the same, then put the result into the package
 
-The second part (chest_second.toml) starts from the first's weights: it runs on a copy of the package in DIR, into which
-they are put. The figures of chest_figures.py go to DIR/figures.txt and into the model card. A run that was ended goes
-on when the command is repeated. What is held out: 12 % of the groups of every source and finding, and the test parts
-of covid19-image-dataset and four-class with all that is near them (chest_films.py).
+The figures of chest_figures.py go to DIR/figures.txt and into the model card. If a run was interrupted, the same
+command continues it. Held out: 12 % of the groups of every source and finding, and the test parts of
+covid19-image-dataset and four-class with all that is near them (chest_films.py).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -61,7 +59,7 @@ def ship(run: Path, package: Path) -> None:
     if TO_FILL_IN in told:
         raise SystemExit(f"The card asks for something more: {told.partition(TO_FILL_IN)[0][-200:]}")
     card = [told, (HERE / "chest_card.md").read_text(encoding="utf-8")]
-    if (figures := run.parents[1] / "figures.txt").exists():
+    if (figures := run.parent / "figures.txt").exists():
         card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")
     shutil.copyfile(run / "model.onnx", model)
     write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card="".join(card)))
@@ -82,28 +80,17 @@ def ship(run: Path, package: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="where the manifest and the run go")
+    parser.add_argument("--out", type=Path, required=True, help="where the list of films and the run go")
     parser.add_argument("--ship", action="store_true", help="put the model into the package")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     films = options.out / "chest.csv"
     if not films.exists():
         subprocess.run([sys.executable, HERE / "chest_films.py", "--out", films], check=True)
-    environment = dict(os.environ)
-    for part in ("first", "second"):
-        run = options.out / part / "run"
-        if not (run / "metrics.json").exists():
-            words = ["train", films, "--out", run, "--config", HERE / f"chest_{part}.toml"]
-            subprocess.run([sys.executable, "-m", "hilum", *map(str, words)], check=True, env=environment)
-        if part == "first":
-            copy = (options.out / "package" / "hilum").resolve()
-            if not copy.exists():
-                partial = copy.with_name("partial")
-                shutil.rmtree(partial, ignore_errors=True)
-                shutil.copytree(PACKAGE, partial, ignore=shutil.ignore_patterns("__pycache__"))
-                ship(run, partial)
-                partial.rename(copy)  # the name says that it is whole
-            environment["PYTHONPATH"] = str(copy.parent)
+    run = options.out / "run"
+    if not (run / "metrics.json").exists():
+        words = ["train", films, "--out", run, "--config", HERE / "chest.toml"]
+        subprocess.run([sys.executable, "-m", "hilum", *map(str, words)], check=True)
     figures = options.out / "figures.txt"
     if not figures.exists():
         words = [HERE / "chest_figures.py", "--films", films, "--model", run / "model.onnx"]

@@ -1,6 +1,6 @@
 """What the chest model scores on films that it has not learned from, by source.
 
-    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL] [--validation DIR/second/run]
+    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL] [--validation DIR/run]
 
 The held-out films of the manifest (chest_films.py); the test parts of covid19-image-dataset, with the findings of their
 sources, and of four-class; the answers with the lungs hidden. Intervals: Wilson for shares, a bootstrap of films for

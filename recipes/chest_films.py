@@ -2,12 +2,15 @@
 
     HILUM_DATA=... python recipes/chest_films.py --out films.csv
 
-Learned from: pool (four sources), the train parts of covid19-image-dataset and four-class, and the normal films of
-lung-masks. Films of the seed sets carry the source that they came from, and the finding that this source gives them.
-No film of a test part of the seed sets is in, nor any film of its group: a twin, or a film of the same patient.
+Learned from: pool (four sources), hospitals (eight sources), the train parts of covid19-image-dataset and four-class,
+and the films of lung-masks. Films of the seed sets carry the source that they came from, and the finding that this
+source gives them. The Covid-19 films of radiography-db carry what they show (chest_readings.py). No film of a test
+part of the seed sets is in, nor any film of its group: a twin, or a film of the same patient.
 
-A finding such as `Viral Pneumonia|Bacterial Pneumonia` says that it is one of these. The pneumonias of nih-ozturk are
-older than Covid-19, but of no stated type.
+A finding such as `Viral Pneumonia|Bacterial Pneumonia` says that it is one of these. The pneumonias of NIH's hospital
+are older than Covid-19, but of no stated type, and most of these films show other diseases as well.
+
+`hospital` says which sources are of the same hospitals: they are held out together.
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ import os
 from pathlib import Path
 
 import numpy as np
+from chest_readings import finding_by_reading
 
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.scan import Scan, scan_films
 
-EITHER_PNEUMONIA = "Viral Pneumonia|Bacterial Pneumonia"
+OTHER = "Other abnormality"
+EARLIER_PNEUMONIA = f"Viral Pneumonia|Bacterial Pneumonia|{OTHER}"  # before Covid-19, of no stated type
 ANY_PNEUMONIA = "Covid-19|Viral Pneumonia|Bacterial Pneumonia"
 FINDING_AT_SOURCE = {
     "COVID-19": "Covid-19",
@@ -35,10 +40,24 @@ FINDING_AT_SOURCE = {
     "Bacterial Pneumonia": "Bacterial Pneumonia",
     "Streptococcus": "Bacterial Pneumonia",
     "Pneumonia": ANY_PNEUMONIA,
+    "Pneumocystis": OTHER,
+    "Lipoid": OTHER,
+}
+IN_HOSPITALS = {  # findings of hospitals/manifest.csv that have another name here
+    "Not Covid-19": "Normal",  # SIIM's radiologists read these films as negative for pneumonia
+    "Tuberculosis": OTHER,
+    "Pneumonia (type not stated)": EARLIER_PNEUMONIA,
+    "Viral Pneumonia|Bacterial Pneumonia": EARLIER_PNEUMONIA,
+}
+HOSPITALS = {  # sources of the same hospitals
+    "siim": "bimcv",
+    "ricord": "bimcv",
+    "figure1": "ieee8023",
+    **dict.fromkeys(("nih-ozturk", "nih-bbox", "nih-sample", "nih-canon", "nih-effusion", "rsna-unb"), "nih"),
 }
 SOURCES = {"Kermany chest_xray": "kermany"}  # the provenance's name and the pool's
 HELD_FRACTION = 0.12  # of the groups of each source and finding: figures by source are taken on these
-COLUMNS = ("path", "finding", "split", "patient", "source", "group")
+COLUMNS = ("path", "finding", "split", "patient", "source", "group", "hospital")
 
 
 def pool_films(data: Path) -> list[FilmRecord]:
@@ -48,13 +67,35 @@ def pool_films(data: Path) -> list[FilmRecord]:
         for row in csv.DictReader(lines):
             finding = row["finding"]
             if row["source"] == "nih-ozturk" and finding.startswith("Pneumonia"):
-                finding = EITHER_PNEUMONIA
+                finding = EARLIER_PNEUMONIA
             if finding == "Other":
                 finding = FINDING_AT_SOURCE.get(row["source_finding"], "")
             if finding:
                 path = str(data / "pool" / row["path"])
                 records.append(FilmRecord(path, finding, None, row["patient"] or None, row["source"]))
     return records
+
+
+def hospital_films(data: Path) -> list[FilmRecord]:
+    """Return the films of hospitals/."""
+    with (data / "hospitals" / "manifest.csv").open(encoding="utf-8", newline="") as lines:
+        return [
+            FilmRecord(
+                str(data / "hospitals" / row["path"]),
+                IN_HOSPITALS.get(row["finding"], row["finding"]),
+                None,
+                row["patient"] or None,
+                row["source"],
+            )
+            for row in csv.DictReader(lines)
+        ]
+
+
+def hospital(source: str, finding: str) -> str:
+    """Return the name that the sources of the same hospitals share; radiography-db's findings come from two."""
+    if source == "radiography-db":
+        return "nih" if finding == "Normal" else "bimcv"
+    return HOSPITALS.get(source, source)
 
 
 def seed_films(data: Path, part: str) -> list[FilmRecord]:
@@ -81,20 +122,30 @@ def four_class_films(data: Path, part: str) -> list[FilmRecord]:
     ]
 
 
-def adult_normals(data: Path) -> list[FilmRecord]:
-    """Return the normal films of Montgomery and Shenzhen."""
+def lung_mask_films(data: Path) -> list[FilmRecord]:
+    """Return the films of Montgomery and Shenzhen: normal, or with tuberculosis."""
     sources = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen"}
     return [
-        FilmRecord(str(path), "Normal", None, None, sources[path.name.partition("_")[0]])
-        for path in sorted((data / "lung-masks" / "images").glob("*_0.*"))
+        FilmRecord(
+            str(path), "Normal" if path.stem.endswith("_0") else OTHER, None, None, sources[path.name.partition("_")[0]]
+        )
+        for path in sorted((data / "lung-masks" / "images").iterdir())
     ]
+
+
+def learned_films(data: Path) -> list[FilmRecord]:
+    """Return all films that may be learned from, each with what it shows."""
+    pool, hospitals = pool_films(data), hospital_films(data)
+    swabbed = [record for record in pool if record.source == "radiography-db" and record.finding == "Covid-19"]
+    siim = [record for record in hospitals if record.source == "siim"]
+    kept = [record for record in pool if record not in set(swabbed)] + finding_by_reading(data, swabbed, siim)
+    return [*kept, *hospitals, *seed_films(data, "train"), *four_class_films(data, "train"), *lung_mask_films(data)]
 
 
 def gather(data: Path) -> tuple[Scan, list[str]]:
     """Return all films read once, and the part of each; only those of train and test (held out) are for a model."""
     given = [record for part in ("test",) for record in (*seed_films(data, part), *four_class_films(data, part))]
-    learned = [*pool_films(data), *seed_films(data, "train"), *four_class_films(data, "train"), *adult_normals(data)]
-    records = [*given, *learned]
+    records = [*given, *learned_films(data)]
     scan = scan_films(Dataset(Path("/"), "chest", tuple(sorted(records, key=lambda record: record.path))))
     barred = {
         group
@@ -135,7 +186,10 @@ def main() -> None:
         writer.writerow(COLUMNS)
         for record, part, group in zip(scan.dataset.records, parts, scan.groups, strict=True):
             if part in ("train", "test"):
-                writer.writerow((record.path, record.finding, part, record.patient or "", record.source, int(group)))
+                place = hospital(record.source or "", record.finding)
+                writer.writerow(
+                    (record.path, record.finding, part, record.patient or "", record.source, int(group), place)
+                )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--films", type=Path, required=True, help="the manifest that chest_films.py wrote")
     parser.add_argument("--ship", action="store_true", help="put the model into the package")
     options = parser.parse_args()
-    shipped, config = SHIPPED["chest"], read_config(HERE / "chest_second.toml")
+    shipped, config = SHIPPED["chest"], read_config(HERE / "chest.toml")
     old = Classifier(Path("chest")).metadata
     prepared = prepare_films(options.films, config.preprocessing)
     groups, records, root = prepared.scan.groups, prepared.records, prepared.scan.dataset.root

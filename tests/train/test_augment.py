@@ -26,6 +26,7 @@ STRONG = {
     "contrast_fraction": 0.8,
     "brightness_fraction": 0.5,
     "blur_sigma_px": 4.0,
+    "sharpen_amount": 4.0,
     "noise_sigma_fraction": 0.3,
     "lost_resolution_fraction": 0.9,
 }
@@ -98,7 +99,8 @@ def test_every_strength_does_something_and_more_does_more(name: str) -> None:
 def test_photometric_changes_happen_only_by_their_probability(name: str) -> None:
     policy = dataclasses.replace(NONE, photometric_probability=0.5, **{name: STRONG[name]})
     untouched = sum(np.allclose(changed(policy, seed), film(), atol=1e-5) for seed in range(200))
-    assert 70 < untouched < 130
+    usual = 150 if name == "sharpen_amount" else 100  # half of the drawn films are blurred instead
+    assert usual - 30 < untouched < usual + 30
 
 
 def test_switching_one_change_off_leaves_the_others() -> None:
@@ -129,3 +131,17 @@ def test_noise_has_the_size_of_the_films_own_pixels() -> None:
         film = augment(grey, noisy, np.random.default_rng(1), own_px=own_px)
         step, spread = np.abs(np.diff(film, axis=1)).mean(), film.std()
         assert (step < 0.5 * spread) == is_smooth
+
+
+def test_some_films_are_sharpened_in_place_of_being_blurred() -> None:
+    film = cv2.GaussianBlur(np.random.default_rng(0).random((64, 64), np.float32), (0, 0), 2)
+    blurring = dataclasses.replace(no_changes(), blur_sigma_px=2.0)
+    sharpening = dataclasses.replace(blurring, sharpen_amount=2.0)
+    edges = {
+        name: [np.abs(np.diff(augment(film, policy, np.random.default_rng(seed)))).mean() for seed in range(20)]
+        for name, policy in (("as is", no_changes()), ("blur", blurring), ("sharpen", sharpening))
+    }
+    assert all(np.array(edges["blur"]) <= np.array(edges["as is"]))
+    sharper = np.array(edges["sharpen"]) > np.array(edges["as is"])
+    assert 4 <= sharper.sum() <= 16
+    assert np.array_equal(np.array(edges["sharpen"])[~sharper], np.array(edges["blur"])[~sharper])

@@ -109,9 +109,9 @@ def test_sources_are_drawn_by_the_square_root_of_their_films() -> None:
         for name, kinds, source in (("big", [1, 0, 0], 0), ("small", [1, 0, 0], 1), ("open", [0, 1, 1], 1))
     }
     assert chances.sum() == pytest.approx(1)
-    assert shares["big"] == pytest.approx(0.25 * 10 / 12)
-    assert shares["small"] == pytest.approx(0.25 * 2 / 12)
-    assert shares["open"] == pytest.approx(0.25)
+    assert shares["open"] == pytest.approx(9 / 150)  # they say little: not as often as a finding
+    assert shares["big"] == pytest.approx((1 - 9 / 150) / 3 * 10 / 12)
+    assert shares["small"] == pytest.approx((1 - 9 / 150) / 3 * 2 / 12)
     drawn = np.concatenate(epoch_order(len(films), 16, np.random.default_rng(1), chances))
     assert len(drawn) == len(films)
     counts = np.bincount(drawn, minlength=len(films))

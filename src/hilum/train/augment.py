@@ -17,6 +17,7 @@ from pydantic import Field
 __all__ = ["POLICIES", "SIMPLE", "STRONGEST", "Augmentation", "Policy", "augment", "no_changes"]
 
 Policy = Literal["changes", "randaugment", "augmix", "mixup", "cutmix", "erasing"]
+_SHARPEN_SIGMA_PX = (0.7, 6.0)  # of what is taken as blurred: fine grain to the contrast of a lung's parts
 _ENLARGED_SIGMA = 0.5  # sigma of the blur that enlarging by one more pixel a pixel amounts to
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 STRONGEST: dict[str, float] = {  # each change alone, at a strength of 1
@@ -48,6 +49,8 @@ class Augmentation:
         contrast_fraction: Largest gain or loss of contrast about the mean.
         brightness_fraction: Largest shift of brightness, as a share of the range.
         blur_sigma_px: Largest sigma of a Gaussian blur.
+        sharpen_amount: Largest amount by which half of the films that would be blurred are sharpened instead: devices
+            and hospitals sharpen films, fine grain and local contrast alike. 0 blurs all of them.
         noise_sigma_fraction: Largest sigma of Gaussian noise, as a share of the range.
         lost_resolution_fraction: Largest share of the resolution taken away and filled in again.
         lungs_only_probability: How often nothing but the lungs is shown.
@@ -67,6 +70,7 @@ class Augmentation:
     contrast_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
     brightness_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     blur_sigma_px: Annotated[float, Field(ge=0, le=20)] = 1.0
+    sharpen_amount: Annotated[float, Field(ge=0, le=5)] = 0.0
     noise_sigma_fraction: Annotated[float, Field(ge=0, le=1)] = 0.03
     lost_resolution_fraction: Annotated[float, Field(ge=0, le=0.95)] = 0.5
     lungs_only_probability: Annotated[float, Field(ge=0, le=0.8)] = 0.0
@@ -124,7 +128,9 @@ def augment(
     if chosen[0] and policy.lost_resolution_fraction:
         kept_px = max(round(size_px * (1 - policy.lost_resolution_fraction * abs(draws[0]))), 8)
         changed = _lose_resolution(changed, kept_px) if kept_px < own_px else changed
-    if chosen[1] and policy.blur_sigma_px:
+    if chosen[1] and policy.sharpen_amount and draws[1] < 0:
+        changed = _sharpened(changed, policy.sharpen_amount * abs(draws[1]), rng.spawn(1)[0])
+    elif chosen[1] and policy.blur_sigma_px:
         sigma = policy.blur_sigma_px * abs(draws[1])
         has = _ENLARGED_SIGMA * (size_px / own_px - 1)
         changed = cv2.GaussianBlur(changed, (0, 0), max(math.sqrt(sigma**2 - has**2), 1e-3)) if sigma > has else changed
@@ -157,6 +163,14 @@ def _geometry(film: np.ndarray, policy: Augmentation, rng: np.random.Generator) 
     offset = np.array([center_x, center_y]) + shift - linear @ np.array([center_x, center_y])
     matrix = np.column_stack([linear, offset])  # (2, 3), from old to new coordinates
     return cv2.warpAffine(film, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _sharpened(film: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a film with an unsharp mask of random width."""
+    fine, coarse = _SHARPEN_SIGMA_PX
+    sigma = fine * (coarse / fine) ** rng.random()
+    masked = film + np.float32(amount) * (film - cv2.GaussianBlur(film, (0, 0), sigma))
+    return np.clip(masked, 0.0, 1.0, dtype=np.float32)
 
 
 def _lose_resolution(film: np.ndarray, kept_px: int) -> np.ndarray:

@@ -196,15 +196,20 @@ def changed_batch(
 def source_chances(films: Films, num_findings: int) -> np.ndarray:
     """Return how likely each film is to be drawn (N,), summing to 1, so that no large source drowns the small ones.
 
-    Every finding has the same share (films that show one of several findings count as a finding of their own); within
-    a finding a source has the share of the square root of its films, so that twenty films are not repeated sixty-fold.
+    Every finding has the same share, apart from films that show one of several findings: these say little, and have
+    the share that they have among the films. Within a finding a source has the share of the square root of its films,
+    so that twenty films are not repeated sixty-fold.
     """
-    keys = np.column_stack([films.targets(num_findings), films.sources if films.sources is not None else films.labels])
+    targets = films.targets(num_findings)
+    keys = np.column_stack([targets, films.sources if films.sources is not None else films.labels])
     _, which, counts = np.unique(keys[:, :-1], axis=0, return_inverse=True, return_counts=True)
     _, cell, in_cell = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    chances = 1 / np.sqrt(in_cell[cell.ravel()])
-    shares = np.bincount(which.ravel(), weights=chances, minlength=len(counts))
-    return chances / shares[which.ravel()] / len(counts)
+    which, chances = which.ravel(), 1 / np.sqrt(in_cell[cell.ravel()])
+    is_open = np.zeros(len(counts), bool)
+    is_open[which] = targets.sum(axis=1) > 1
+    shares = np.where(is_open, counts / len(films), 0.0)
+    shares[~is_open] = (1 - shares.sum()) / max(np.count_nonzero(~is_open), 1)
+    return np.asarray(chances * (shares / np.bincount(which, weights=chances))[which] / shares.sum())
 
 
 def _draw(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
