@@ -25,8 +25,8 @@ import numpy as np
 from hilum.report.card import TO_FILL_IN
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import SHIPPED
+from hilum.train.graph_file import write_metadata
 from hilum.train.networks import weight_key
-from hilum.train.seal import write_metadata
 
 SAID = {  # what only people can know, as the card asks for it
     "Answerable for the model": "the hilum project",

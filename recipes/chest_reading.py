@@ -29,8 +29,8 @@ from hilum.run.classifier import Classifier
 from hilum.run.models import SHIPPED
 from hilum.train.calibration import calibrated, gate_statistics
 from hilum.train.config import read_config
+from hilum.train.graph_file import write_metadata
 from hilum.train.prepared import prepare_films
-from hilum.train.seal import write_metadata
 
 HERE = Path(__file__).parent
 MEASURED = ("Quantitative analyses", "Calibration and refusal")  # sections of the card

@@ -22,6 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hilum.commands.adapt import adapt
 from hilum.commands.audit import audit
 from hilum.commands.compare import compare
 from hilum.commands.data import data_app
@@ -162,7 +163,7 @@ def _options(
     """Options of every command; `main` looks at --debug itself."""
 
 
-for command in (demo, audit, train, tune, study, predict, ensemble, evaluate, compare, serve, node):
+for command in (demo, audit, train, tune, study, predict, ensemble, evaluate, compare, adapt, serve, node):
     app.command()(command)
 
 

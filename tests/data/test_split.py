@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -20,11 +18,11 @@ from hilum.data.split import (
     assign_splits,
     clean_test,
     group_films,
+    grouped_folds,
     read_splits,
     write_splits,
 )
-from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra
-from hilum.extras import install_line
+from hilum.errors import ConfigError, InconsistentDataset, InputError
 
 
 def make_dataset(counts: dict[str, int], split: str | None = None) -> Dataset:
@@ -244,12 +242,15 @@ def test_a_broken_splits_file_is_told_what_is_wrong(tmp_path: Path, text: str, m
         read_splits(tmp_path / "gone.csv")
 
 
-def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
-    with pytest.raises(
-        MissingExtra, match="Splitting a data set needs the extra `train`.*" + re.escape(install_line("train"))
-    ):
-        assign_splits(make_dataset({"Normal": 5, "Covid-19": 5}), np.arange(10))
+@pytest.mark.parametrize("seed", range(20))
+def test_folds_are_those_of_scikit_learn(seed: int) -> None:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    rng = np.random.default_rng(seed)
+    truth, groups = rng.integers(0, 3, 90), rng.integers(0, 40, 90)
+    reference = StratifiedGroupKFold(n_splits=5, shuffle=True, random_state=seed).split(truth, truth, groups)
+    for held, (_, expected) in zip(grouped_folds(truth, groups, seed=seed), reference, strict=True):
+        assert np.flatnonzero(held).tolist() == expected.tolist()
 
 
 @pytest.mark.slow

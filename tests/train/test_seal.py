@@ -16,8 +16,9 @@ from hilum.film.preprocess import Preprocessing
 from hilum.run.engine import Engine, Outputs
 from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
 from hilum.train import seal as sealing
+from hilum.train.graph_file import write_metadata
 from hilum.train.networks import Network, build_network
-from hilum.train.seal import LARGEST_DIFFERENCE, agreement, seal, serving_model, write_metadata
+from hilum.train.seal import LARGEST_DIFFERENCE, agreement, seal, serving_model
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
 

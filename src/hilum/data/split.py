@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from hilum.data.fingerprint import Twin
 from hilum.data.folder import Dataset, FilmRecord
-from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra
+from hilum.errors import ConfigError, InconsistentDataset, InputError
 from hilum.files import replace_file
 from hilum.findings import open_kinds, sorted_findings
 from hilum.text import plain_cell, plain_path, write_csv
@@ -120,7 +119,6 @@ def assign_splits(
     Raises:
         InconsistentDataset: A finding has too few groups.
         ConfigError: A fraction is out of range.
-        MissingExtra: scikit-learn is not installed.
     """
     for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
         if not 0 < fraction <= 0.5:
@@ -182,7 +180,6 @@ def assign_folds(
     Raises:
         InconsistentDataset: A finding has too few groups.
         ConfigError: num_folds is below 2.
-        MissingExtra: scikit-learn is not installed.
     """
     if num_folds < 2:
         raise ConfigError(f"The number of folds is {num_folds}; expected at least 2.", fix="A usual value is 5.")
@@ -267,18 +264,35 @@ def _is_whole(row: dict[str, str]) -> bool:
 
 def _draw_folds(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random.Generator) -> np.ndarray:
     """Return a fold for each film, (n,) int64, grouped and stratified."""
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError as error:
-        raise MissingExtra("Splitting a data set", "train") from error
-    splitter = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=int(rng.integers(2**31)))
-    folds = np.empty(len(labels), dtype=np.int64)
-    with warnings.catch_warnings():
-        # callers check that train has every finding
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        for fold, (_, held) in enumerate(splitter.split(labels, labels, groups)):
-            folds[held] = fold
-    return folds
+    return _stratified_folds(labels, groups, num_folds, seed=int(rng.integers(2**31)))
+
+
+def _stratified_folds(labels: np.ndarray, groups: np.ndarray, num_folds: int, *, seed: int) -> np.ndarray:
+    """Return a fold for each film, (n,) int64: groups stay whole, and every fold has the findings in like shares.
+
+    The groups come in random order, those of most unequal findings first. Each goes to the fold after which the shares
+    of the findings differ least between the folds; of equally good folds to the one with the fewest films. The folds
+    are those of scikit-learn's StratifiedGroupKFold.
+    """
+    _, label_of, label_counts = np.unique(labels, return_inverse=True, return_counts=True)
+    group_names, group_of = np.unique(groups, return_inverse=True)
+    per_group = np.zeros((len(group_names), len(label_counts)))
+    np.add.at(per_group, (group_of, label_of), 1)
+    order = np.arange(len(group_names))
+    np.random.RandomState(seed).shuffle(order)
+    order = order[np.argsort(-np.std(per_group[order], axis=1), kind="stable")]
+    per_fold, fold_of_group = np.zeros((num_folds, len(label_counts))), np.zeros(len(group_names), dtype=np.int64)
+    for group in order:
+        tried = per_fold + np.eye(num_folds)[:, :, np.newaxis] * per_group[group]  # (fold it goes to, fold, label)
+        spread = np.std(tried / label_counts, axis=1).mean(axis=1)
+        sizes = per_fold.sum(axis=1)
+        best = 0
+        for fold in range(1, num_folds):
+            is_as_good = np.isclose(spread[fold], spread[best]) and sizes[fold] < sizes[best]
+            best = fold if spread[fold] < spread[best] or is_as_good else best
+        per_fold[best] += per_group[group]
+        fold_of_group[group] = best
+    return fold_of_group[group_of]
 
 
 def _hold_out(
@@ -369,22 +383,10 @@ _NUM_FOLDS = 5
 
 
 def grouped_folds(truth: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> Iterator[npt.NDArray[np.bool_]]:
-    """Yield the held-out films, (n,) bool, of each of 5 grouped and stratified folds; fewer if groups are few.
-
-    Raises:
-        MissingExtra: scikit-learn is not installed.
-    """
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError as error:
-        raise MissingExtra("Cross-validation", "train") from error
+    """Yield the held-out films, (n,) bool, of each of 5 grouped and stratified folds; fewer if groups are few."""
     most = min(_NUM_FOLDS, len(np.unique(groups)), int(np.bincount(truth).max(initial=0)))
     if most < 2:
         return
-    splitter = StratifiedGroupKFold(n_splits=most, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        for _, positions in splitter.split(truth, truth, groups):
-            held = np.zeros(len(truth), dtype=bool)
-            held[positions] = True
-            yield held
+    folds = _stratified_folds(truth, groups, most, seed=seed)
+    for fold in range(most):
+        yield folds == fold

@@ -51,6 +51,7 @@ class Answer:
         activation: (K, h, w) float32, the evidence for each finding by place on the film.
         heatmap: Path of the heat map that was written, or None.
         disagreement: For an ensemble, how much its members differ, in [0, 1] (see `disagreement`); else None.
+        features: (D,) float32, the layer before the logits; None where they were not kept.
     """
 
     file: str
@@ -63,6 +64,7 @@ class Answer:
     activation: np.ndarray
     heatmap: str | None = None
     disagreement: float | None = None
+    features: np.ndarray | None = None
 
     def __repr__(self) -> str:
         codes = ", ".join(reason.code for reason in self.reasons)

@@ -25,7 +25,7 @@ from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.text import printable
 
-__all__ = ["Classifier", "judge_films"]
+__all__ = ["MODEL_REASONS", "Classifier", "judge_films"]
 
 DISPLAY_PX = 512
 _LOG = logging.getLogger("hilum")  # without a handler, Python shows its warnings on standard error
@@ -37,6 +37,7 @@ _NO_FINDING_FITS = Reason(
     "No finding fits the film. The probability of each finding is lower than on nearly all films that show it. The "
     "film may show a disease that this model does not know.",
 )
+MODEL_REASONS = frozenset((_UNFAMILIAR.code, _NO_FINDING_FITS.code))  # the others are the gate's
 
 
 class Classifier:
@@ -114,6 +115,17 @@ class Classifier:
 
     def answer(self, name: str, radiograph: Radiograph, outputs: Outputs, position: int) -> Answer:
         """Return the answer for one film of a batch that the engine has run."""
+        return self.answer_outputs(name, refusals(radiograph, side_px=self._side_px), outputs, position)
+
+    def answer_outputs(self, name: str, refused: tuple[Reason, ...], outputs: Outputs, position: int) -> Answer:
+        """Return the answer for one film of a batch whose picture the gate has seen.
+
+        Args:
+            name: The film's.
+            refused: The gate's reasons; empty for a film that may be judged.
+            outputs: Of the graph.
+            position: The film's place in them.
+        """
         logits = outputs.logits[position]
         probabilities = softmax(logits, self.metadata.temperature)  # (K,)
         findings = self.findings
@@ -122,19 +134,16 @@ class Classifier:
             probabilities={finding: float(p) for finding, p in zip(findings, probabilities, strict=True)},
             set=tuple(findings[index] for index in conformal_set(probabilities, self._limits)),
             above_threshold=tuple(findings[index] for index in np.flatnonzero(probabilities >= self._thresholds)),
-            reasons=self._reasons(radiograph, outputs.features[position], logits, probabilities),
+            reasons=refused or self._reasons(outputs.features[position], logits, probabilities),
             model=self.identity,
             logits=logits,
             activation=outputs.activation[position],
             disagreement=None if outputs.members is None else disagreement(outputs.members[position]),
+            features=outputs.features[position],
         )
 
-    def _reasons(
-        self, radiograph: Radiograph, features: np.ndarray, logits: np.ndarray, probabilities: np.ndarray
-    ) -> tuple[Reason, ...]:
-        """Return why a film is refused: the gate's reasons, else an outlier, else no finding that fits."""
-        if reasons := refusals(radiograph, side_px=self._side_px):
-            return reasons
+    def _reasons(self, features: np.ndarray, logits: np.ndarray, probabilities: np.ndarray) -> tuple[Reason, ...]:
+        """Return why a film is refused that the gate lets through: an outlier, or no finding that fits."""
         if self._detector is not None:
             score = self._detector.outlier_score(features[np.newaxis], logits[np.newaxis])[0]
             if score > self._detector.threshold:

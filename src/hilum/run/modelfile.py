@@ -111,6 +111,7 @@ class Metadata:
         precision: Arithmetic of the engine: ``f32``.
         agreement: Largest difference in logits between engine and Keras, and the number of films compared.
         ensemble: For an ensemble, its method, members and calibration; else empty.
+        adaptation: Of an adapted model, its parent, the local films and the figures before and after; else empty.
         model_card: The model card, as Markdown.
         hilum_version: The version that made the file.
         decoder_version: The decoder that read the films for calibration and testing.
@@ -132,6 +133,7 @@ class Metadata:
     precision: str = "f32"
     agreement: Mapping[str, Any] = field(default_factory=dict)
     ensemble: Mapping[str, Any] = field(default_factory=dict)
+    adaptation: Mapping[str, Any] = field(default_factory=dict)
     model_card: str = ""
     hilum_version: str = ""
     decoder_version: int = DECODER_VERSION

@@ -27,8 +27,8 @@ from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
+from hilum.train.graph_file import write_metadata
 from hilum.train.head import finding_weights, fit_linear
-from hilum.train.seal import write_metadata
 
 __all__ = ["OutOfFold", "calibrated", "features_of", "gate_statistics", "out_of_fold", "set_cross_conformal"]
 

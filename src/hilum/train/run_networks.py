@@ -35,9 +35,10 @@ from hilum.train.config import RunConfig
 from hilum.train.device import device_words
 from hilum.train.feed import FilmBatches
 from hilum.train.fit import NO_EXTENSIONS, Extensions, TrainingFilms
+from hilum.train.graph_file import write_metadata
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, draw_validation, hashes_behind
-from hilum.train.seal import save_keras, seal, write_metadata
+from hilum.train.seal import save_keras, seal
 from hilum.train.trial import fit_network
 from hilum.version import __version__
 

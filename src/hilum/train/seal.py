@@ -32,7 +32,8 @@ from hilum.console import hushed
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
 from hilum.run.engine import Engine
-from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
+from hilum.run.modelfile import Metadata, read_model_file
+from hilum.train.graph_file import set_metadata
 from hilum.train.networks import Network
 
 __all__ = [
@@ -42,7 +43,6 @@ __all__ = [
     "save_keras",
     "seal",
     "serving_model",
-    "write_metadata",
 ]
 
 LARGEST_DIFFERENCE = 1e-4  # in logits, between the engine in float32 and Keras
@@ -127,7 +127,7 @@ def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) ->
     _name_outputs(graph, model)
     graph = canonical_graph(graph)
     graph.producer_name, graph.producer_version = "hilum", metadata.hilum_version
-    _set_metadata(graph, metadata)
+    set_metadata(graph, metadata)
     onnx.checker.check_model(graph)
     partial = path.with_suffix(".unchecked")
     partial.write_bytes(graph.SerializeToString(deterministic=True))
@@ -154,18 +154,6 @@ def agreement(model: keras.Model, engine: Engine, films: np.ndarray) -> dict[str
         difference = float(np.abs(engine.run(batch).logits - expected).max())
         largest = max(largest, difference) if np.isfinite(difference) else float("inf")
     return {"largest_difference": largest, "n": len(films)}
-
-
-def write_metadata(path: Path, metadata: Metadata) -> None:
-    """Put other metadata into a sealed model file; its graph stays as it is."""
-    graph = onnx.load(path)
-    _set_metadata(graph, metadata)
-    replace_file(path, graph.SerializeToString(deterministic=True))
-
-
-def _set_metadata(graph: onnx.ModelProto, metadata: Metadata) -> None:
-    kept = {entry.key: entry.value for entry in graph.metadata_props} | {METADATA_KEY: metadata.to_json()}
-    onnx.helper.set_model_props(graph, kept)
 
 
 def _name_outputs(graph: onnx.ModelProto, model: keras.Model) -> None:

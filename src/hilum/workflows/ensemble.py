@@ -44,10 +44,11 @@ except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("An ensemble", "train") from error
 
 from hilum.train.ensemble.combination import METHODS, Combination
-from hilum.train.ensemble.file import seal_ensemble, write_model
+from hilum.train.ensemble.file import seal_ensemble
 from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
 from hilum.train.ensemble.merge import merge_graphs
 from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out
+from hilum.train.graph_file import write_model
 
 __all__ = ["Ensemble", "ensemble_runs"]
 

@@ -47,10 +47,10 @@ from hilum.train.backbones import OWN
 from hilum.train.calibration import set_cross_conformal
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.fit import NO_EXTENSIONS, Extensions
+from hilum.train.graph_file import write_metadata
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films, unrecognised_words
 from hilum.train.run_folder import RUN_FOLDER, check_run
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
-from hilum.train.seal import write_metadata
 from hilum.version import __version__
 from hilum.workflows.held_out import CrossValidated, JudgedSource, cross_validate, judge_sources
 

@@ -19,7 +19,6 @@ import numpy as np
 from hilum.data.folder import FilmRecord
 from hilum.data.labels import spelling_key
 from hilum.data.names import part_named
-from hilum.errors import MissingExtra
 from hilum.findings import standard_name
 from hilum.judge.audit.check import AuditData, Check, Fault, Films, needs_films
 from hilum.judge.audit.figures import Association, Telling
@@ -28,7 +27,7 @@ from hilum.judge.audit.trivial_scores import trivial_faults
 from hilum.judge.intervals import Interval
 from hilum.text import percent_text
 
-__all__ = ["CHECKS", "associate_traits", "association_faults", "cramers_v", "sources_of"]
+__all__ = ["CHECKS", "associate_traits", "association_faults", "chi_squared_tail", "cramers_v", "sources_of"]
 
 ERROR_V, WARNING_V = 0.8, 0.3
 _MOST_P = 0.001  # a trait that goes with the finding by chance as rarely as this is reported
@@ -54,13 +53,11 @@ def associate_traits(films: Films) -> tuple[Association, ...]:
     """Return how far each trait goes with the finding among the training films, the most telling first.
 
     Args:
-        films: Those whose finding is stated; those of the test part are left out.
+        films: Those whose finding is stated; those of the test part are left out. Of films that were not examined one
+            by one only the source is known.
 
     Returns:
         One a trait that varies.
-
-    Raises:
-        MissingExtra: scikit-learn, which brings scipy, is not installed.
     """
     scan, records = films.scan, films.scan.dataset.records
     rows = np.array([row for row, split in enumerate(films.splits) if split != "test"], dtype=np.int64)
@@ -160,19 +157,26 @@ def cramers_v(table: np.ndarray) -> tuple[float, float]:
     Returns:
         V in [0, 1], and p in [0, 1]; (0, 1) where nothing varies.
 
-    Raises:
-        MissingExtra: scikit-learn, which brings scipy, is not installed.
     """
-    try:
-        from scipy.stats import chi2
-    except ImportError as error:
-        raise MissingExtra("The audit", "train") from error
     kept = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     rows, columns = kept.shape
     if min(rows, columns) < 2:
         return 0.0, 1.0
     squared, n = _chi_squared(kept), float(kept.sum())
-    return _corrected(squared, n, rows, columns), float(chi2.sf(squared, (rows - 1) * (columns - 1)))
+    return _corrected(squared, n, rows, columns), chi_squared_tail(squared, (rows - 1) * (columns - 1))
+
+
+def chi_squared_tail(value: float, degrees: int) -> float:
+    """Return how often chi squared with so many degrees of freedom is at least this large: its survival function.
+
+    Source: Abramowitz, Stegun 1964, 26.4.4 and 26.4.5 (finite sums for whole degrees of freedom).
+    """
+    half, is_odd = value / 2, degrees % 2
+    total = math.erfc(math.sqrt(half)) if is_odd else 0.0
+    for number in range(degrees // 2):
+        power = number + is_odd / 2
+        total += math.exp(power * math.log(half) - half - math.lgamma(power + 1)) if half > 0 else float(power == 0)
+    return min(1.0, total)
 
 
 def _chi_squared(table: np.ndarray) -> float:
@@ -262,10 +266,15 @@ def _categories(
     records: Sequence[FilmRecord], traits: Sequence[FilmTraits], rows: Sequence[int], sets: Sequence[str | None]
 ) -> dict[str, list[str]]:
     """Return the category of each chosen film, by trait."""
-    chosen = [traits[row] for row in rows]
     sources = sources_of(records, sets)
-    raw = {
-        "source": [sources[row] or "not stated" for row in rows],
+    raw = {"source": [sources[row] or "not stated" for row in rows]}
+    if traits:
+        raw |= _of_files([traits[row] for row in rows])
+    return {name: _without_rare(words) for name, words in raw.items()}
+
+
+def _of_files(chosen: Sequence[FilmTraits]) -> dict[str, list[str]]:
+    return {
         "file_format": [one.file_format.upper() for one in chosen],
         "pixel_size": _sizes(chosen),
         "bit_depth": [f"{one.bit_depth} bits" for one in chosen],
@@ -277,7 +286,6 @@ def _categories(
             for one in chosen
         ],
     }
-    return {name: _without_rare(words) for name, words in raw.items()}
 
 
 def _without_rare(words: list[str]) -> list[str]:

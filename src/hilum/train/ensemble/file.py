@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from hilum.data.fingerprint import joined_hashes
 from hilum.data.phantom import draw_phantom
 from hilum.errors import ModelFileError
-from hilum.files import replace_file
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
@@ -20,14 +18,15 @@ from hilum.judge.calibration import Calibration
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine, openvino_core
 from hilum.run.gate import MIN_SIDE_PX, side_px_of
-from hilum.run.modelfile import METADATA_KEY, Metadata, read_model_file
+from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.ensemble.combination import Combination
 from hilum.train.ensemble.members import Films, Member
 from hilum.train.ensemble.merge import GraphPart, input_graph, merge_graphs
 from hilum.train.ensemble.out_of_bag import HeldOut
+from hilum.train.graph_file import write_model
 from hilum.version import __version__
 
-__all__ = ["LARGEST_DIFFERENCE", "seal_ensemble", "write_model"]
+__all__ = ["LARGEST_DIFFERENCE", "seal_ensemble"]
 
 LARGEST_DIFFERENCE = 1e-5  # in probability, between the sealed graph and its members
 _CHECKED_FILMS = 32
@@ -63,6 +62,7 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, root: 
         ensemble=_facts(held, calibration),
         hilum_version=__version__,
     )
+    graph.producer_name, graph.producer_version = "hilum", __version__
     write_model(path, graph, metadata)
     films = _films_to_check(preprocessing, held.films, root)
     largest = _largest_difference(path, members, parts, held.combination, films)
@@ -76,13 +76,6 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, root: 
     metadata = dataclasses.replace(metadata, agreement=agreement)
     write_model(path, graph, metadata)
     return metadata
-
-
-def write_model(path: Path, graph: onnx.ModelProto, metadata: Metadata) -> None:
-    """Write a graph with its metadata as a model file."""
-    graph.producer_name, graph.producer_version = "hilum", __version__
-    onnx.helper.set_model_props(graph, {METADATA_KEY: metadata.to_json()})
-    replace_file(path, graph.SerializeToString(deterministic=True))
 
 
 def _training_data(held: HeldOut) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""The command `hilum adapt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.commands.shared import NOTICE, ColumnOption, ModelOption, with_columns
+from hilum.console import TerminalConsole, count_of
+from hilum.text import printable
+
+__all__ = ["adapt"]
+
+
+def adapt(  # noqa: PLR0917 - typer hands them over by name
+    local: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LOCAL",
+            help="20 to 500 films of your own with findings, as `hilum train` takes them: class folders or a CSV file.",
+        ),
+    ],
+    model: ModelOption,
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the new model.onnx and its report.")],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="THEIRS=OURS",
+            help="Name of a finding in LOCAL, and the model's name for it. You can repeat it.",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore",
+            metavar="KIND",
+            help="A kind of fault that does not count. class-by-source: the findings come from different places.",
+        ),
+    ] = None,
+    column: ColumnOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier adapted model in RUN.")] = False,
+) -> None:
+    """Set a model right for one place with a few films of it. The result is a new model.onnx for every command.
+
+    hilum fits as much as your films carry: constants and a temperature, then a small linear correction. The report
+    shows before and after on films that the correction had not seen. Takes seconds; it needs no extra.
+
+    Example: hilum adapt --model chest our-films/ --out ours
+    """
+    (local,) = with_columns([local], column)
+    from hilum.report.adaptation import adaptation_lines
+    from hilum.workflows.adapt import AdaptOptions, adapt_model
+
+    console = TerminalConsole()
+    options = AdaptOptions(mapping=mapping or (), ignore=ignore or (), overwrite=overwrite)
+    made = adapt_model(model, local, out, options=options, console=console)
+    for line in adaptation_lines(made.metrics.adaptation):
+        typer.echo(printable(line))
+    console.say(f"Model: {out / 'model.onnx'}    Report: {out / 'report.html'}    {NOTICE}")
+    if unread := made.metrics.adaptation.left_out.unread:
+        console.say(f"Left out, as unreadable: {count_of(unread, 'film')}.")
+        raise typer.Exit(1)

@@ -1,0 +1,156 @@
+"""An adapted model shown: a page with before and after, lines for the terminal, a section of the model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hilum.console import count_of
+from hilum.judge.adaptation import Adaptation, AdaptationMetrics, Side
+from hilum.judge.intervals import Interval
+from hilum.report.page import render
+from hilum.text import percent_text, points, points_range, range_text
+
+__all__ = ["adaptation_card", "adaptation_lines", "adaptation_page", "adaptation_toml", "level_words", "verdict_words"]
+
+_FIGURES = {"accuracy": "Right", "balanced_accuracy": "Mean recall", "macro_f1": "Macro F1", "auroc_macro": "AUROC"}
+_LEVELS = {
+    "as shipped": "As shipped",
+    "constants": "Constants and temperature",
+    "linear": "Constants, temperature and a linear correction",
+}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One figure before and after."""
+
+    name: str
+    before: Interval
+    after: Interval
+
+
+def verdict_words(made: Adaptation) -> str:
+    """Return what came of it, in one or two sentences."""
+    before, after = made.before.figures.accuracy, made.after.figures.accuracy
+    right = (
+        f"{percent_text(before.value)} of {made.n} films right as shipped, {percent_text(after.value)} adapted, judged "
+        "on films that the correction had not seen"
+    )
+    there = [name for name, count in made.num_films.items() if count]
+    if len(there) == 1:
+        alarms = [1 - (one.value or 0.0) for one in (before, after)]
+        return (
+            f"Of your {there[0]} films, {percent_text(alarms[0])} were answered with another finding as shipped, and "
+            f"{percent_text(alarms[1])} are now. How many films of other findings are found is unknown: you gave none."
+        )
+    if made.level == "as shipped":
+        return (
+            f"No correction is better than the model as shipped on your {made.n} films, so its answers stay. Its "
+            "thresholds are now set on your films."
+        )
+    change = made.accuracy_change
+    evidence = f"{right} ({points(change.value)} points, 95 % interval {points_range(change)})."
+    if (change.low or 0.0) > 0:
+        return f"The adapted model is better on films like yours: {evidence}"
+    if (change.high or 0.0) < 0:
+        return (
+            f"The adapted model gets fewer films right; keep the one that shipped. {evidence[0].upper()}{evidence[1:]}"
+        )
+    return (
+        f"The probabilities of the adapted model fit your films better; whether more films are right is within noise: "
+        f"{evidence}"
+    )
+
+
+def level_words(made: Adaptation) -> str:
+    """Return what was fitted."""
+    words = {
+        "as shipped": "thresholds only; the answers stay as they are",
+        "constants": "a constant for each finding and a temperature",
+        "linear": "a constant for each finding, a temperature and a small linear correction on the model's features",
+    }[made.level]
+    if made.level == "constants" and made.temperature[0] == made.temperature[1]:
+        return "one constant"
+    return words
+
+
+def adaptation_lines(made: Adaptation) -> list[str]:
+    """Return what the terminal shows: the verdict, what was fitted, and the figures beside each other."""
+    lines = [verdict_words(made), f"Fitted: {level_words(made)}."]
+    lines += [f"  {row.name}: {_plain(row.before)} as shipped, {_plain(row.after)} adapted" for row in _rows(made)]
+    return lines
+
+
+def adaptation_page(metrics: AdaptationMetrics, notes: Sequence[str]) -> str:
+    """Return the page with before and after; all names are escaped.
+
+    Args:
+        metrics: What metrics.json holds.
+        notes: What the reader must know, a sentence each.
+    """
+    made = metrics.adaptation
+    change = made.accuracy_change
+    page = render(
+        "adaptation.html.j2",
+        title=f"{made.parent.name} adapted to {made.data}",
+        kicker="hilum adapt",
+        made=made,
+        verdict=verdict_words(made),
+        is_bad=(change.high or 0.0) < 0 and made.level != "as shipped",
+        is_single=len(made.num_films) - len(made.lacking) == 1,
+        fitted=level_words(made),
+        notes=notes,
+        rows=list(_rows(made)),
+        sides={"As shipped": made.before, "Adapted": made.after},
+        recalls=_recalls(made),
+        levels=[(_level_name(one.level, one.penalty), one) for one in made.levels],
+        num_left_out=count_of(made.left_out.trained_on, "film"),
+    )
+    return str(page)
+
+
+def adaptation_card(metrics: AdaptationMetrics) -> str:
+    """Return the section that an adapted model's card gets, in Markdown."""
+    made = metrics.adaptation
+    rows = [(row.name, row.before, row.after) for row in _rows(made)]
+    return str(render("adaptation.md.j2", made=made, verdict=verdict_words(made), fitted=level_words(made), rows=rows))
+
+
+def adaptation_toml(made: Adaptation, ignored: Sequence[str]) -> str:
+    """Return config.toml: what was adapted to what."""
+    values = {
+        "parent": made.parent.name,
+        "parent_sha256": made.parent.sha256,
+        "data": made.data,
+        "num_films": made.n,
+        "level": made.level,
+        "ignore": list(ignored),
+    }
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
+
+
+def _rows(made: Adaptation) -> list[_Row]:
+    sides: tuple[Side, Side] = (made.before, made.after)
+    rows = [_Row(name, *(getattr(side.figures, key) for side in sides)) for key, name in _FIGURES.items()]
+    rows = [row for row in rows if row.before.value is not None]
+    rows.append(_Row("Truth in the set", *(side.covered for side in sides)))
+    return [*rows, _Row("Refused", *(side.refused for side in sides))]
+
+
+def _recalls(made: Adaptation) -> list[tuple[str, int, Interval, Interval]]:
+    """Return finding, films, and the share of them answered with it before and after, of findings with films."""
+    sides = (made.before.figures.per_finding, made.after.figures.per_finding)
+    return [
+        (name, count, sides[0][name].recall, sides[1][name].recall) for name, count in made.num_films.items() if count
+    ]
+
+
+def _level_name(level: str, penalty: float | None) -> str:
+    return _LEVELS[level] + (f", penalty {penalty:g}" if penalty is not None else "")
+
+
+def _plain(interval: Interval) -> str:
+    limits = range_text(interval)
+    return percent_text(interval.value) + (f" ({limits})" if limits else "")
