@@ -442,7 +442,7 @@ def test_broken_films_in_training_data_are_left_out_and_told(
     settings.write_text(tiny_toml.read_text().replace("epochs = 2", "epochs = 1"))
     result = command("train", data, "--out", tmp_path / "run", "--config", settings)
     assert result.code == 1, result.err
-    assert "Left out, as unreadable: 3 films; see audit.json." in result.err
+    assert "Left out, because they cannot be read: 3 films; see audit.json." in result.err
     faults = json.loads((tmp_path / "run" / "audit.json").read_text(encoding="utf-8"))["faults"]
     unreadable = [path for fault in faults if fault["kind"] == "unreadable" for path in fault["paths"]]
     assert unreadable == ["test/Covid-19/notes.png", "train/Normal/leer é.png", f"train/Normal/{no_text}"]

@@ -142,11 +142,11 @@ def test_mistakes_in_settings_and_names_are_said_at_once(classes: Path, tmp_path
         "Unknown setting `fit.epocs`. Did you mean `epochs`?",
         "Unknown setting `fit.epocs`. Did you mean `epochs`?",
         "No backbone is called `DenseNet12`. Did you mean `DenseNet121`",
-        "The ImageNet weights of `DenseNet121` could not be had: they are not on this computer",
+        "The ImageNet weights of `DenseNet121` are not on this computer",
         "a multiple of 32 px; received 100",
         "cannot be `adem`",
         "number of trials",
-        "The ImageNet weights of `MobileNetV2` could not be had",
+        "The ImageNet weights of `MobileNetV2` are not on this computer",
         "No method is called `medain`. Did you mean `median`?",
         "takes one --size-px",
         "No policy is called `mixap`. Did you mean `mixup`?",
@@ -197,7 +197,7 @@ def test_mistakes_in_folders_and_films_are_said_at_once(
         "holds a finished study",
         "it does not exist",
         "is not an earlier demo",
-        "A stack learns from out-of-fold answers, and `run-1` has none",
+        "A stack learns from out-of-fold answers, but `run-1` has none",
     ]
     for (code, text), words in zip(told, expected, strict=True):
         assert code == 2, text

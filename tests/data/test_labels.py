@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.data.labels import and_list, settle_labels, spelling_key
+from hilum.data.labels import FilmRecord, and_list, settle_labels, spelling_key
 
 
 def settled(*labels: str) -> dict[str, str]:
@@ -135,3 +135,13 @@ def test_lists_of_names() -> None:
 
 def test_whole_numbers_are_one_however_they_are_written() -> None:
     assert settled("0", "0.0", "1", "1.5") == {"0": "0", "0.0": "0", "1": "1", "1.5": "1.5"}
+
+
+# --- a film's record keeps the patient out of what is printed ---------------------------------------------------------
+
+
+def test_the_patient_is_in_no_repr() -> None:
+    record = FilmRecord("a.png", "Normal", None, patient="Jane Doe", age_years=45.5)
+    assert "Jane" not in repr(record)
+    assert "45.5" not in repr(record)
+    assert FilmRecord("a.png", "Normal", None).group is None

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hilum.data.columns import listing
+from hilum.data.columns import Columns, listing
 from hilum.data.folder import read_dataset
-from hilum.data.manifest import film_key, group_columns
+from hilum.data.manifest import film_key, find_marks, group_columns, marked_finding
 from hilum.errors import InconsistentDataset, InputError
 
 Films = dict[str, str]
@@ -181,3 +181,29 @@ def test_further_columns_of_a_manifest_make_groups(tmp_path: Path) -> None:
     films = tmp_path / "films.csv"
     films.write_text(films.read_text(encoding="utf-8-sig").replace("a/", f"{tmp_path}/a/"), encoding="utf-8")
     assert group_columns(films) == found  # all paths absolute
+
+
+# --- columns of 0 and 1 are findings where there are two of them or more ----------------------------------------------
+
+
+def test_columns_of_ones() -> None:
+    columns = Columns({"path": 0}, ("path", "Normal", "Effusion", "age"))
+    rows = [
+        ["a", "1", "0", "45"],
+        ["b", "0", "1.0", "1"],
+        ["c", "0", "", "0"],
+        ["d", "1", "true", "1"],
+        ["e", "1", "-1", ""],
+    ]
+    marked = find_marks(columns, rows)
+    assert marked.marks == (1, 2)
+    labels = [marked_finding(marked, row) for row in rows]
+    assert labels == ["Normal", "Effusion", "", "Normal|Effusion", "Normal|Effusion"]
+    assert find_marks(columns, [["a", "7", "0", "1"]]).marks == ()
+
+
+def test_other_marks_and_columns_that_are_no_findings() -> None:
+    columns = Columns({"path": 0}, ("path", "Sex", "is_test", "Normal", "Effusion"))
+    marked = find_marks(columns, [["a", "1", "0", "Y", "nan"], ["b", "0", "1", "N", "x"]])
+    assert marked.marks == (3, 4)
+    assert marked_finding(marked, ["a", "1", "0", "Y", "nan"]) == "Normal"

@@ -166,3 +166,26 @@ def test_the_count_of_items_is_true() -> None:
         assert total == len(expected) == whole + partly + person
         assert whole == sum(FOR_A_PERSON not in one for one in found)
         assert person == sum(one.split(".** ")[1].startswith(FOR_A_PERSON) for one in found)
+
+
+# --- the checklists are whole, and every item is either answered by the run or left to a person -----------------------
+
+
+def test_claim_has_its_44_items() -> None:
+    assert [item.number for item in CLAIM] == [str(number) for number in range(1, 45)]
+
+
+def test_tripod_ai_has_its_27_items() -> None:
+    numbers = [item.number for item in TRIPOD_AI]
+    assert len(set(numbers)) == len(numbers)
+    found = [re.fullmatch(r"(\d+)([a-g]?)", number) for number in numbers]
+    assert list(dict.fromkeys(match[1] for match in found if match)) == [str(number) for number in range(1, 28)]
+    parts = {number: "".join(m[2] for m in found if m and m[1] == number) for number in ("3", "5", "12", "18", "27")}
+    assert parts == {"3": "abc", "5": "ab", "12": "abcdefg", "18": "abcdef", "27": "abc"}
+
+
+def test_no_item_is_left_to_nobody() -> None:
+    for item in (*CLAIM, *TRIPOD_AI):
+        assert item.facts or item.person, item.number
+        assert item.topic
+        assert not item.topic.endswith(".")

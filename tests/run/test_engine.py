@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from hilum.errors import ModelFileError
-from hilum.run.engine import Engine, PendingOutputs
+from hilum.run.engine import Engine, PendingOutputs, openvino_core
 from hilum.run.modelfile import read_model_file
 
 WriteModel = Callable[..., Path]
@@ -164,3 +166,36 @@ def test_an_altered_graph_is_another_network_and_the_file_is_not(tiny_model: Pat
     assert len(seen) == 2
     assert (altered.activation == 0).all()
     assert (Engine(model).run(film).activation != 0).any()
+
+
+# --- the OpenVINO core ------------------------------------------------------------------------------------------------
+
+
+_A_SIGNAL_AFTER_THE_LAST_NETWORK = """
+import gc, signal, sys, threading
+from hilum.run.engine import Engine
+from hilum.run.modelfile import read_model_file
+from pathlib import Path
+
+engines = [Engine(read_model_file(Path(sys.argv[1])))]
+dropping = threading.Thread(target=lambda: (engines.clear(), gc.collect()))
+dropping.start()
+dropping.join()
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_there_is_one() -> None:
+    assert openvino_core() is openvino_core()
+
+
+def test_a_signal_is_handled_after_another_thread_dropped_the_last_network(tiny_model: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _A_SIGNAL_AFTER_THE_LAST_NETWORK, tiny_model],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

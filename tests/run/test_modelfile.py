@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 import hilum.run.modelfile
 from hilum.errors import ModelFileError
 from hilum.film.decode import DECODER_VERSION
-from hilum.run.modelfile import FORMAT_VERSION, Metadata, read_model_file
+from hilum.run.modelfile import FORMAT_VERSION, Metadata, check_names, check_texts, read_model_file
 
 WriteModel = Callable[..., Path]
 BuildGraph = Callable[[], onnx.ModelProto]
@@ -395,3 +395,27 @@ def test_tensors_inside_are_let_through(tmp_path: Path, write_model: WriteModel,
     model.graph.initializer.append(tensor)
     model.graph.node.append(helper.make_node("Constant", [], ["constant"], value=tensor))
     read_model_file(write_model(tmp_path / "model.onnx", graph=model))
+
+
+# --- texts of a stranger's model file ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"a\x1b": 1}, {"a": ["x", {"b": "\u202e"}]}, {"a": {"model_card": "two\nlines"}}, ["\n"], {"model_card": "\x07"}],
+)
+def test_a_control_character_is_found_wherever_it_stands(values: Any) -> None:
+    with pytest.raises(ValueError, match="control or bidirectional characters") as caught:
+        check_texts(values)
+    assert str(caught.value).isprintable()
+
+
+def test_other_texts_and_the_lines_of_a_card_pass() -> None:
+    check_texts({"name": "Entzündung 肺炎", "model_card": "# Card\n\n- a\n", "n": 3, "list": [None, 1.5, True]})
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 65, "a\u200f"])
+def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="a finding's name"):
+        check_names(["Normal", name])
+    check_names(["x" * 64])

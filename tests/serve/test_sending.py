@@ -15,7 +15,7 @@ from hilum.errors import ConfigError
 from hilum.run.classifier import Classifier
 from hilum.serve.node_log import NodeLog
 from hilum.serve.results import film_results
-from hilum.serve.sending import Archive, Sender, checked_ae_title, parse_archive
+from hilum.serve.sending import Archive, Peer, Sender, checked_ae_title, may_send, parse_archive, parse_peer
 from hilum.serve.spool import Spool, data_set_start
 
 SR, CAPTURE = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.7"
@@ -217,3 +217,54 @@ def test_a_refusal_says_why_and_dataset_answers_are_read() -> None:
     assert hilum.serve.sending._store(association, path) == "status 0xA900"
     answer.Status = 0
     assert hilum.serve.sending._store(association, path) is None
+
+
+# --- who may send films, by title and host ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "peer"),
+    [
+        ("MODALITY", Peer("MODALITY")),
+        (" CR 1@10.0.0.7 ", Peer("CR 1", "10.0.0.7")),
+        ("PACS@archive.example", Peer("PACS", "archive.example")),
+        ("PACS@::1", Peer("PACS", "::1")),
+        ("PACS@[fe80::1]", Peer("PACS", "fe80::1")),
+    ],
+)
+def test_who_is_meant(text: str, peer: Peer) -> None:
+    assert parse_peer(text) == peer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@host",
+        "A@",
+        "A@B@C",
+        "A@[::1",
+        "A@ho st",
+        "SEVENTEEN_LETTERS",
+        "A@host:104",
+        "A@a:104",
+        "A@10.0.0.7:104",
+        "A@[a:1]",
+    ],
+)
+def test_what_names_nobody(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected AE or AE@HOST|is not an AE title"):
+        parse_peer(text)
+
+
+def test_a_title_and_a_host_must_both_be_right() -> None:
+    peers = [Peer("CR"), Peer("PACS", "localhost"), Peer("DX", "10.0.0.7"), Peer("SIX", "::1")]
+    for title, address in (
+        *(("CR", "192.0.2.1"), ("CR ", "::1"), ("PACS", "127.0.0.1"), ("DX", "10.0.0.7"), ("DX", "::ffff:10.0.0.7")),
+        ("SIX", "0:0:0:0:0:0:0:1"),
+    ):
+        assert may_send(title, address, peers), (title, address)
+    for title, address in (("cr", "192.0.2.1"), ("PACS", "192.0.2.1"), ("DX", "10.0.0.70"), ("", "10.0.0.7")):
+        assert not may_send(title, address, peers), (title, address)
+    assert may_send("ANYBODY", "192.0.2.1", [])
+    assert not may_send("CT", "127.0.0.1", [Peer("CT", "nowhere.invalid")])

@@ -77,7 +77,7 @@ def test_weights_that_cannot_be_fetched_are_refused_before_anything_is_read(
 
     monkeypatch.setattr("urllib.request.urlopen", answer)
     problem: OSError = URLError("no route to host")
-    with pytest.raises(ConfigError, match="The ImageNet weights of `MobileNetV2` could not be had") as caught:
+    with pytest.raises(ConfigError, match="The ImageNet weights of `MobileNetV2` are not on this computer") as caught:
         check_weights("MobileNetV2", "imagenet")
     assert "--weights none" in caught.value.fix
     assert asked == [True]

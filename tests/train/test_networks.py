@@ -94,7 +94,7 @@ def test_weights_that_cannot_be_fetched_are_a_clear_error(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(file_utils, "urlretrieve", offline)
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
-    with pytest.raises(ConfigError, match="The ImageNet weights of `MobileNetV2` could not be had") as caught:
+    with pytest.raises(ConfigError, match="The ImageNet weights of `MobileNetV2` could not be downloaded") as caught:
         build("MobileNetV2", weights="imagenet", size_px=96)
     assert "--weights none" in caught.value.fix
     assert "efficientnet-lite0" in caught.value.fix

@@ -57,7 +57,7 @@ def test_other_sources_are_judged_on_what_is_common_and_new(own: Path, prepared:
 def test_one_finding_in_common_is_not_enough(prepared: PreparedFilms, tmp_path: Path) -> None:
     findings = ("Normal", "Bacterial Pneumonia")
     write_phantoms(tmp_path / "other", num_per_finding=3, num_test_per_finding=0, seed=9, findings=findings, size_px=96)
-    with pytest.raises(InconsistentDataset, match="1 findings in common"):
+    with pytest.raises(InconsistentDataset, match="1 finding in common"):
         prepare_outside(tmp_path / "other", prepared, SMALL)
 
 

@@ -133,7 +133,7 @@ def test_a_stack(runs: list[Path], tiny_data: Path, tmp_path: Path, command: Com
 
 
 def test_the_folds_of_a_run(runs: list[Path], tiny_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="folds of a run say of test films is in no file"):
+    with pytest.raises(InputError, match="answers of a run's folds on test films are in no file"):
         ensemble_runs(runs[:1], tmp_path / "folds")
     folds = ensemble_runs(runs[:1], tmp_path / "folds", data=tiny_data)
     assert folds.metrics.ensemble.best_member is None

@@ -129,7 +129,7 @@ def test_what_is_left_out_is_said(tiny_model: Path, films: Path, tmp_path: Path,
     assert "Left out, since the model does not know them: films of Fracture." in console.lines
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "films of Fracture" in page
-    assert "Left out, as unreadable: 1 film." in page
+    assert "Left out, because they cannot be read: 1 film." in page
 
 
 def test_unknown_findings_are_judged_and_reported(

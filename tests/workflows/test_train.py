@@ -640,7 +640,7 @@ def test_films_of_pneumonia_of_no_stated_type_teach_but_are_not_judged(
     said.say = heard.append  # type: ignore[method-assign]
     config = dataclasses.replace(config, folds=0, fit=dataclasses.replace(config.fit, epochs=1, sampling="sources"))
     run = train_model(tmp_path / "set", tmp_path / "run", config, console=said)
-    assert any(line.startswith("8 films show one of several findings") for line in heard)
+    assert any(line.startswith("8 films name several findings") for line in heard)
     told = Classifier(run.folder / "model.onnx").metadata
     assert told.findings == kinds
     assert told.training_data["num_partly_stated"] == 8

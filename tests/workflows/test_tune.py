@@ -103,7 +103,7 @@ def test_a_search_whose_defaults_end_their_process_says_so(phantoms: Path, tmp_p
     for _ in range(5):
         with pytest.raises(KeyboardInterrupt):
             tuned(phantoms, tmp_path, num_trials=1)
-    with pytest.raises(InputError, match=r"defaults could not be judged.*ended the process"):
+    with pytest.raises(InputError, match=r"default settings could not be tested.*ended the process"):
         tuned(phantoms, tmp_path, num_trials=1)
 
 

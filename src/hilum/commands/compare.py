@@ -16,9 +16,14 @@ __all__ = ["compare"]
 
 def compare(  # noqa: PLR0917 - typer hands them over by name
     first: Annotated[
-        Path, typer.Argument(metavar="A", help="A folder of `train` or `evaluate`. With DATA: a run or a model file.")
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="The first model: a folder made by `hilum train` or `hilum evaluate`. With DATA, a run "
+            "or a model file.",
+        ),
     ],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The second model, likewise.")],
     data: Annotated[
         Path | None,
         typer.Argument(

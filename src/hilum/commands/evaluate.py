@@ -59,5 +59,5 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     for line in external_lines(metrics):
         typer.echo(printable(line))
     if num_unread:
-        console.say(f"Left out, as unreadable: {count_of(num_unread, 'film')}.")
+        console.say(f"Left out, because they cannot be read: {count_of(num_unread, 'film')}.")
         raise typer.Exit(1)

@@ -89,7 +89,7 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
     from hilum.workflows.predict import PredictOptions, predict_films
 
     if workers and not cluster:
-        raise InputError("--workers needs a cluster, and none is named.", fix="Add --cluster local")
+        raise InputError("--workers needs a cluster, and none is named.", fix="Add --cluster local.")
     keep_memory_flat()
     try:
         options = PredictOptions(

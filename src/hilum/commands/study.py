@@ -1,4 +1,4 @@
-"""The command `hilum study`: ways of doing something, compared."""
+"""The command `hilum study`: compares variants of one step."""
 
 from __future__ import annotations
 
@@ -28,26 +28,37 @@ class StudyKind(StrEnum):
 
 def study(  # noqa: PLR0917 - typer hands them over by name
     kind: Annotated[StudyKind, typer.Argument(metavar="noise|augmentation|backbones", help="What to compare.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="As `hilum train` takes it; the test part is not used.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Data set, as for `hilum train`. Its test films are not used.")
+    ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for the results; a killed study continues in it.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder for the results. If a study there was interrupted, it continues."
+        ),
     ],
     external: Annotated[
         Path | None,
-        typer.Option("--external", metavar="OTHER", help="Films of other sources, judged on the findings in common."),
+        typer.Option(
+            "--external",
+            metavar="OTHER",
+            help="Films of other sources. They are judged too, on the findings that both data sets have.",
+        ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    folds: Annotated[int, typer.Option(help="Number of cross-validation folds.")] = 5,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of the networks that learn. Fewer take less time and show less.")
+        int | None,
+        typer.Option(help="Number of epochs of each network. Fewer take less time, but show differences less clearly."),
     ] = None,
     backbone: Annotated[
-        list[str] | None, typer.Option("--backbone", metavar="NAME", help="Use this network only; repeatable.")
+        list[str] | None, typer.Option("--backbone", metavar="NAME", help="Use only this network. You can repeat it.")
     ] = None,
     size_px: Annotated[
-        list[int] | None, typer.Option("--size-px", metavar="S", help="Side of the networks' input; repeatable.")
+        list[int] | None,
+        typer.Option("--size-px", metavar="S", help="Input size of the networks, in pixels. You can repeat it."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="Compare this variant only; repeatable.")
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Compare only this variant. You can repeat it.")
     ] = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier study in DIR.")] = False,
@@ -55,7 +66,7 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     """Compare variants by cross-validation of the training films, and recommend one by fixed rules.
 
     noise: methods that remove noise from films. augmentation: random changes of training films. backbones: networks,
-    with what they cost. Leaves report.html and study.json in DIR. Test films are never used.
+    with their time and memory. Files in DIR: report.html and study.json.
 
     Example: hilum study noise films/ --out noise --external other-hospital/
     """

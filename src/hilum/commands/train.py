@@ -86,5 +86,5 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     for line in source_lines(run.metrics):
         typer.echo(printable(line))
     if run.num_unread:
-        console.say(f"Left out, as unreadable: {count_of(run.num_unread, 'film')}; see audit.json.")
+        console.say(f"Left out, because they cannot be read: {count_of(run.num_unread, 'film')}; see audit.json.")
         raise typer.Exit(1)

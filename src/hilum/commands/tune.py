@@ -18,43 +18,61 @@ __all__ = ["tune"]
 def tune(  # noqa: PLR0917 - typer hands them over by name
     data: Annotated[
         Path,
-        typer.Argument(metavar="DATA", help="As `hilum train` takes it; its test part takes no part."),
+        typer.Argument(metavar="DATA", help="Data set, as for `hilum train`. Its test films are not used."),
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="The search's folder; one that was killed goes on.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder for the search. If a search there was interrupted, it continues."
+        ),
     ],
-    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier runs in DIR included.")] = 30,
+    trials: Annotated[
+        int, typer.Option(help="Number of trials, including those that an earlier run made in DIR.")
+    ] = 30,
     minutes: Annotated[
-        float | None, typer.Option(help="No trial goes on after so many minutes; judging the best again comes on top.")
+        float | None,
+        typer.Option(
+            help="End the trials after this many minutes. Then the best trial is tested again, which takes more time."
+        ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Folds of the grouped cross-validation that judges a trial.")] = 5,
+    folds: Annotated[int, typer.Option(help="Number of cross-validation folds for each trial.")] = 5,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings to start from; trial 0.")
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="File with the settings to start from. They are trial 0."),
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="As `hilum train` takes it; its defaults are trial 0.")] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, chest (hilum-chest), or none for random ones.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the trials, their folds and first weights.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="The network, as for `hilum train`. Its default settings are trial 0.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Starting weights: imagenet, chest (only for hilum-chest), or none (random).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the trials, the folds and the first weights.")] = None,
     settings: SetOption = None,
     cluster: Annotated[
         str | None,
-        typer.Option("--cluster", metavar="ADDRESS", help="Spread the trials over Ray: an address, or `local`."),
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Run the trials on the Ray cluster at this address, or `local` for this computer.",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes of the cluster, one thread each; as many as cores if not given.")
+        int | None,
+        typer.Option(help="Number of processes of the cluster, each with one thread. Default: one per core."),
     ] = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another search in DIR.")] = False,
 ) -> None:
-    """Search for better settings by cross-validation of the training films; the test part takes no part.
+    """Search for better settings by cross-validation of the training films. Test films are not used.
 
-    Leaves run.toml for `hilum train --config`, trials.csv and report.html in DIR. Where the best trial beats the
-    defaults by no more than noise, run.toml holds the defaults.
+    Files in DIR: run.toml (for `hilum train --config`), trials.csv and report.html. If the best trial is not clearly
+    better than the defaults, run.toml holds the defaults.
 
     Example: hilum tune films/ --out search --backbone plain-cnn --minutes 60
     """
     (data,) = with_columns([data], column)
     if workers is not None and cluster is None:
-        raise ConfigError("--workers counts the processes of a cluster.", fix="Add --cluster local, or leave it out.")
+        raise ConfigError("--workers needs a cluster, and none is named.", fix="Add --cluster local.")
     check_training()
     from hilum.run.cluster import Cluster
     from hilum.train.config import read_config
@@ -72,5 +90,5 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     typer.echo(printable(tuned.verdict))
     console.say(f"Settings: {out / 'run.toml'}    Report: {out / 'report.html'}    {NOTICE}")
     if tuned.num_unread:
-        console.say(f"Left out, as unreadable: {count_of(tuned.num_unread, 'film')}.")
+        console.say(f"Left out, because they cannot be read: {count_of(tuned.num_unread, 'film')}.")
         raise typer.Exit(1)

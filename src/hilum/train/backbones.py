@@ -100,9 +100,9 @@ def check_weights(backbone: str, weights: str) -> None:
     ):
         return
     raise ConfigError(
-        f"The ImageNet weights of `{backbone}` could not be had: they are not on this computer, and "
-        f"{_WEIGHTS_HOST} cannot be reached.",
-        fix="Connect once (Keras keeps them in ~/.keras/models), train it from scratch with `--weights none`, "
+        f"The ImageNet weights of `{backbone}` are not on this computer, and {_WEIGHTS_HOST} cannot be reached.",
+        fix="Connect to the internet once (Keras keeps them in ~/.keras/models), train it from "
+        "scratch with `--weights none`, "
         "or use efficientnet-lite0, whose weights are installed with hilum.",
     )
 

@@ -263,7 +263,7 @@ def _put(values: dict[str, Any], word: str) -> None:
     *sections, key = name.strip().split(".")
     if not sign or not key or not all(sections):
         raise ConfigError(
-            f"`--set {word}` is no setting and its value.", fix="Write SECTION.KEY=VALUE, such as --set fit.epochs=5."
+            f"`--set {word}` is not a setting with a value.", fix="Write SECTION.KEY=VALUE, such as --set fit.epochs=5."
         )
     for section in sections:
         values = values.setdefault(section, {})

@@ -205,8 +205,9 @@ def _application(name: str, size_px: int, weights: str) -> keras.Model:
         raise ConfigError(f"Keras cannot build `{name}` for {size_px}x{size_px} px: {error}") from error
     except Exception as error:  # keras raises bare Exception when a download fails
         raise ConfigError(
-            f"The ImageNet weights of `{name}` could not be had: they come from the internet ({type(error).__name__}).",
-            fix="Connect once (Keras keeps them in ~/.keras/models), train it from scratch with `--weights none`, "
+            f"The ImageNet weights of `{name}` could not be downloaded ({type(error).__name__}).",
+            fix="Connect to the internet once (Keras keeps them in ~/.keras/models), train it from "
+            "scratch with `--weights none`, "
             "or use efficientnet-lite0, whose weights are installed with hilum.",
         ) from error
     scale, offset = next(

@@ -118,10 +118,13 @@ def prepare_films(
     covers = None if covers is None else covers[readable]
     prepared = _by_label(scan, pixels if readable.all() else pixels[readable], covers, own_px[readable])
     if len(prepared.findings) < 2:
-        raise InconsistentDataset(f"The films of `{data}` state one finding only: {', '.join(prepared.findings)}.")
+        raise InconsistentDataset(
+            f"All films of `{data}` have the same finding: {', '.join(prepared.findings)}. Expected "
+            "two or more findings."
+        )
     if num_partial := len(prepared.partial):
-        shown = "1 film shows" if num_partial == 1 else f"{num_partial:,} films show"
-        console.say(f"{shown} one of several findings: learned from, not judged by.")
+        named = "1 film names" if num_partial == 1 else f"{num_partial:,} films name"
+        console.say(f"{named} several findings. Such films are used for training, but not for figures.")
     return prepared
 
 
@@ -147,9 +150,9 @@ def _check_findings(dataset: Dataset, scan: Scan, data: Path) -> None:
     by_path = {record.path: record.finding for record in dataset.records}
     if lost := [name for name in dataset.findings if name not in scan.dataset.findings]:
         raise InconsistentDataset(
-            f"No film of `{data}` with the finding `{lost[0]}` can be read, the first because: "
+            f"No film of `{data}` with the finding `{lost[0]}` can be read. The first one: "
             f"{next(error for path, error in scan.unread if by_path[path] == lost[0]).message}",
-            fix="Mend its films, or leave the finding out.",
+            fix="Repair these films, or leave the finding out.",
         )
 
 

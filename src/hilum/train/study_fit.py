@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from hilum.console import Console
+from hilum.console import Console, count_of
 from hilum.data.fingerprint import find_twins
 from hilum.errors import InconsistentDataset
 from hilum.files import replace_array, replace_file
@@ -127,9 +127,9 @@ def prepare_outside(
     common = tuple(name for name in prepared.findings if name in others.findings)
     if len(common) < 2:
         raise InconsistentDataset(
-            f"The films of `{path}` have {len(common)} findings in common with the study's "
-            f"({', '.join(prepared.findings)}); an AUROC needs two.",
-            fix="Rename its findings in a manifest, or leave --external out.",
+            f"`{path}` and the study's data set ({', '.join(prepared.findings)}) have "
+            f"{count_of(len(common), 'finding')} in common. An AUROC needs two.",
+            fix="Rename the findings in a CSV file, or leave out --external.",
         )
     num_own = len(prepared.records)
     twin = np.zeros(len(others.records), dtype=bool)
@@ -143,7 +143,7 @@ def prepare_outside(
     labels = np.array([common.index(name) for name in named[kept]], dtype=np.int64)
     if len(np.unique(labels)) < len(common):
         raise InconsistentDataset(
-            f"All films of one finding of `{path}` are also among the study's films.", fix="Give others."
+            f"All films of one finding of `{path}` are also among the study's films.", fix="Use other films."
         )
     return OutsideFilms(
         name=others.scan.dataset.name,

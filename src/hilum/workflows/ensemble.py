@@ -112,7 +112,7 @@ def ensemble_runs(
         ModelFileError: The members cannot be merged, or the merged graph says something else than they do.
     """
     if method not in METHODS:
-        raise ConfigError(f"The method cannot be `{method}`.", fix=nearest_name(method, METHODS))
+        raise ConfigError(f"There is no method `{method}`.", fix=nearest_name(method, METHODS))
     _FOLDER.check(out, overwrite=overwrite, reads=runs)
     sources = read_sources(runs)
     films = common_films(sources)
@@ -120,11 +120,11 @@ def ensemble_runs(
         check_stack(sources)
     if data is None:
         needs = {
-            "What the folds of a run say of test films": any(source.is_folds for source in sources),
-            "What members of several size_px say of the films of one": len(_sizes_px(sources)) > 1,
+            "The answers of a run's folds on test films": any(source.is_folds for source in sources),
+            "The answers of members on films of another size_px": len(_sizes_px(sources)) > 1,
         }
         for what in (words for words, needed in needs.items() if needed):
-            raise InputError(f"{what} is in no file, and must be measured on the films.", fix="Add --data DATA.")
+            raise InputError(f"{what} are in no file. They must be measured on the films.", fix="Add --data DATA.")
     root = None if data is None else _root_of(data, films)
     with tempfile.TemporaryDirectory(prefix="hilum-ensemble-") as folder:
         making = _Ensembling(sources, films, method, root, Path(folder), console or Console())

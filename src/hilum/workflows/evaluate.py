@@ -195,7 +195,7 @@ def _choose(scan: Scan, known: Sequence[str], console: Console) -> _Chosen:
     splits = ["test"] * len(records)  # without a test part all films are judged, a lone train/ too
     if scan.dataset.has_test:
         splits = [record.split or "train" for record in records]
-    notes = [f"Left out, as unreadable: {count_of(scan.num_unread, 'film')}."] if scan.num_unread else []
+    notes = [f"Left out, because they cannot be read: {count_of(scan.num_unread, 'film')}."] if scan.num_unread else []
     if scan.num_refused:
         notes.append(f"Left out, as they are no films of a chest: {count_of(scan.num_refused, 'film')}.")
     strange = sorted({record.finding for record in records} - set(known))
@@ -207,7 +207,7 @@ def _choose(scan: Scan, known: Sequence[str], console: Console) -> _Chosen:
     familiar = np.array([record.finding in known for record in records], dtype=bool)
     if not (tested & familiar).any():
         raise InconsistentDataset(
-            f"No film shows a finding that the model knows; it tells apart {', '.join(known)}.",
+            f"No film shows a finding that the model knows. It knows {', '.join(known)}.",
             fix="Rename the folders, or choose another model.",
         )
     return _Chosen(splits, tested & familiar, tested & ~familiar, tuple(notes))
@@ -232,8 +232,8 @@ def _judge(classifier: Classifier, scan: Scan, chosen: _Chosen, console: Console
         if paths:
             clean &= ~np.isin(groups, groups[seen])
             note = (
-                f"{len(paths)} of the {len(films)} films, or near twins of them, were trained on: they count in the "
-                "test, not in the clean test."
+                f"{len(paths)} of the {len(films)} films, or near twins of them, were trained on. They count in the "
+                "test, but not in the clean test."
             )
             console.say(note)
             notes = (*notes, note)

@@ -64,7 +64,7 @@ def cross_validate(networks: RunNetworks, folds: np.ndarray, seen: np.ndarray) -
     if not networks.config.folds:
         return None
     if seen[folds >= 0].all():
-        networks.console.say("No cross-validation: the starting weights have seen every film to train on.")
+        networks.console.say("No cross-validation: the starting weights were learned from all training films.")
         return None
     findings, groups = networks.prepared.findings, networks.prepared.scan.groups
     predictions, positions, thresholds = [], [], []

@@ -184,7 +184,9 @@ def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | N
             fix="Add --format parquet --out DIR",
         )
     if pictures is not None:
-        raise InputError("A cluster writes no pictures.", fix="Leave out --heatmaps and --lungs, or --cluster.")
+        raise InputError(
+            "With --cluster, no pictures can be written.", fix="Leave out --heatmaps and --lungs, or --cluster."
+        )
     if out.exists() and not out.is_dir():
         raise InputError(f"Cannot write to `{out}`: it is a file. A cluster needs a folder.", fix="Name a folder.")
     return out

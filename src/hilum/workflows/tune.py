@@ -100,8 +100,8 @@ def _concluded(worker: TuneWorker) -> Tuned:
     rows, base, out = worker.store.rows(), worker.search.base, worker.search.out
     if not rows or rows[0].loss is None:
         raise InputError(
-            f"The defaults could not be judged: {(rows[0].note or rows[0].state) if rows else 'not tried'}.",
-            fix="Take other settings or fewer films, and add --overwrite.",
+            f"The default settings could not be tested: {(rows[0].note or rows[0].state) if rows else 'not tried'}.",
+            fix="Use other settings or fewer films, and add --overwrite.",
         )
     confirmed = worker.confirmed()
     number = confirmed.number if confirmed is not None and confirmed.is_better else 0

@@ -78,13 +78,13 @@ def refused(kind: type[HilumError], words: str, folders: list[Path]) -> None:
 
 def test_what_is_no_ensemble_is_refused(runs: list[Path], tmp_path: Path, write_run: WriteRun) -> None:
     alone = write_run(tmp_path / "alone", num_folds=0)
-    refused(InputError, "alone makes no ensemble", [alone])
+    refused(InputError, "alone is not enough", [alone])
     refused(InputError, "named twice", [runs[0], runs[0]])
     refused(InputError, "no finished run", [runs[0], tmp_path])
     (tmp_path / "ensemble").mkdir()
     (tmp_path / "ensemble" / "config.toml").write_text('method = "average"\n', encoding="utf-8")
     (tmp_path / "ensemble" / "metrics.json").write_text("{}", encoding="utf-8")
-    refused(InputError, "no member of another", [runs[0], tmp_path / "ensemble"])
+    refused(InputError, "cannot be a member of another", [runs[0], tmp_path / "ensemble"])
 
 
 def test_members_of_other_findings_or_preprocessing_are_refused(

@@ -288,7 +288,7 @@ def test_a_folder_with_odd_characters_will_do(tmp_path: Path) -> None:
 def test_a_lock_is_held_by_one_and_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_store, "_PATIENCE_SECONDS", 0.05)
     with opened(tmp_path) as store:
-        with store._locked(), pytest.raises(InputError, match="Another process holds"), store._locked():
+        with store._locked(), pytest.raises(InputError, match="Another process uses"), store._locked():
             pass
         with store._locked():
             pass

@@ -92,8 +92,9 @@ def fit_stack(probabilities: FloatArray, truth: np.ndarray, groups: np.ndarray, 
     num_members, num_films, num_findings = probabilities.shape
     if len(np.unique(truth)) < num_findings:
         raise InconsistentDataset(
-            f"Too few films to fit a stack: of {num_findings} findings {len(np.unique(truth))} are left in a fold.",
-            fix="Take --method average, which fits nothing.",
+            f"Too few films to fit a stack: a fold has films of only {len(np.unique(truth))} of "
+            f"{num_findings} findings.",
+            fix="Use --method average, which fits nothing.",
         )
     inputs = log_ratios(probabilities).transpose(1, 0, 2).reshape(num_films, -1)  # (n, M*K)
 

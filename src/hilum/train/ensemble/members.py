@@ -107,8 +107,8 @@ class Source:
         if len(files) != len(folds):
             raise InputError(
                 f"`{self.folder}` has {len(files)} fold models, but its predictions.csv shows {len(folds)} folds.",
-                fix="Train it anew with --overwrite; where it began with hilum-chest, every fold needs films that are "
-                "new to those weights.",
+                fix="Train it again with --overwrite. If it starts from hilum-chest, every fold needs films that those "
+                "weights were not learned from.",
             )
         return list(zip(files, folds, strict=True))
 
@@ -164,7 +164,7 @@ def read_sources(folders: Sequence[Path]) -> tuple[Source, ...]:
     if len(named) == 1 and not _is_folds(named[0]):
         if not (named[0] / FOLDS).is_dir():
             raise InputError(
-                f"`{folders[0]}` alone makes no ensemble: expected two runs or more, or one with folds.",
+                f"`{folders[0]}` alone is not enough: an ensemble needs two runs or more, or one run with folds.",
                 fix="Add runs, or train it with --folds 5.",
             )
         named = [named[0] / FOLDS]
@@ -176,8 +176,8 @@ def read_sources(folders: Sequence[Path]) -> tuple[Source, ...]:
     for member in members[1:]:
         if set(member.metadata.findings) != set(first.metadata.findings):
             raise InconsistentDataset(
-                f"`{member.name}` tells apart {', '.join(member.metadata.findings)}, `{first.name}` "
-                f"{', '.join(first.metadata.findings)}; members must know the same findings.",
+                f"`{member.name}` knows {', '.join(member.metadata.findings)}, but `{first.name}` knows "
+                f"{', '.join(first.metadata.findings)}. Members must know the same findings.",
                 fix="Leave it out.",
             )
         settings = [dict(dataclasses.asdict(one.metadata.preprocessing), size_px=0) for one in (first, member)]
@@ -185,7 +185,7 @@ def read_sources(folders: Sequence[Path]) -> tuple[Source, ...]:
             differing = next(key for key in settings[0] if settings[0][key] != settings[1][key])
             raise InconsistentDataset(
                 f"`{member.name}` has the preprocessing {differing} = {settings[1][differing]}, `{first.name}` "
-                f"{settings[0][differing]}; a model file has one preprocessing, of which only size_px may differ.",
+                f"{settings[0][differing]}. Only size_px may differ between members.",
                 fix="Leave it out, or train it with the same preprocessing.",
             )
     return sources
@@ -236,7 +236,9 @@ def _read_source(folder: Path) -> Source:
     except (OSError, ValueError) as error:
         raise InputError(f"`{folder}` holds no finished run of `hilum train`.", fix=_FIX) from error
     if "backbone" not in settings or not isinstance(metrics, Mapping):
-        raise InputError(f"`{folder}` holds no run of `hilum train`; an ensemble is no member of another.", fix=_FIX)
+        raise InputError(
+            f"`{folder}` was not made by `hilum train`. An ensemble cannot be a member of another one.", fix=_FIX
+        )
     judged = read_predictions(run)
     files = _fold_files(folder) if is_folds else [run / "model.onnx"]
     if is_folds and "cross_validation" not in judged.parts:

@@ -123,19 +123,20 @@ def check_stack(sources: Sequence[Source]) -> None:
     for source in sources:
         if source.is_folds:
             raise InputError(
-                f"A stack cannot have the folds of one run as members (`{source.name}`): every film has an "
-                "out-of-fold answer of one of them only, and a stack learns from those of all.",
-                fix="Take --method average, or several runs.",
+                f"The folds of one run (`{source.name}`) cannot be stacked: each film has an out-of-fold "
+                "answer of only "
+                "one of them, but a stack learns from the answers of all members.",
+                fix="Use --method average, or several runs.",
             )
         if not source.has_folds:
             raise InputError(
-                f"A stack learns from out-of-fold answers, and `{source.name}` has none.",
-                fix="Train it with --folds 5, or take --method average.",
+                f"A stack learns from out-of-fold answers, but `{source.name}` has none.",
+                fix="Train it with --folds 5, or use --method average.",
             )
     answered = [set(source.judged.parts[source.held_out_part]) for source in sources]
     if not set.intersection(*answered):
         raise InputError(
-            "A stack learns from films that every member has answered out of fold; these members have none.",
+            "A stack learns from films for which every member has an out-of-fold answer, but there are no such films.",
             fix="Train the members on the same split of the same data set.",
         )
 

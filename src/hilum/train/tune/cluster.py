@@ -71,6 +71,6 @@ def _raise_its_error(task: Any, ray: Any) -> None:
         raise
     except ray.exceptions.RayError as error:
         raise InputError(
-            f"A process of the search died again and again: {str(error).splitlines()[0]}",
+            f"A process of the search ended unexpectedly several times: {str(error).splitlines()[0]}",
             fix="Repeat the command without --cluster: it continues the search and shows what is wrong.",
         ) from error

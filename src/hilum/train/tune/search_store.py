@@ -217,7 +217,7 @@ class SearchStore:
             if not is_same and not overwrite:
                 raise InputError(
                     f"`{self.folder}` holds a search with other settings, films or folds. Nothing in it was changed.",
-                    fix="Repeat its own command to continue it, choose another folder, or add --overwrite.",
+                    fix="Repeat the command of that search to continue it, choose another folder, or add --overwrite.",
                 )
         database.unlink(missing_ok=True)
         for name in ("trials", "confirmation", "features"):
@@ -259,11 +259,11 @@ class SearchStore:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise InputError(
-                    f"Another process holds `{path}`.", fix="Wait until it is done; end it if it hangs."
+                    f"Another process uses `{path}`.", fix="Wait until it has finished. If it hangs, end it."
                 ) from error
             raise InputError(
                 f"Cannot lock `{path}`: {error}.",
-                fix="Choose a folder whose file system has locks, and free some space.",
+                fix="Choose a folder on a local disk with free space.",
             ) from error
         try:
             yield

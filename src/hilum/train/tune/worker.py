@@ -94,7 +94,7 @@ class TuneWorker:
         self.seen = films_seen_before(base.weights, scan.fingerprints, scan.groups)
         if not ((np.array(self.splits) != "test") & ~self.seen).any():
             raise InputError(
-                "The starting weights were learned from all of these films: no trial could be judged on them.",
+                "The starting weights were learned from all of these films, so no trial can be tested on them.",
                 fix="Start from another backbone.",
             )
         self.folds = self._draw_folds(base.seed)
