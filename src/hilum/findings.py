@@ -23,6 +23,7 @@ __all__ = [
     "finding_named",
     "name_fault",
     "open_kinds",
+    "said_as",
     "sorted_findings",
     "standard_name",
 ]
@@ -127,6 +128,16 @@ def standard_name(name: str) -> str:
         return _EITHER.join(sorted_findings(standard_name(part.strip()) for part in name.split(_EITHER)))
     finding = finding_named(name)
     return finding.name if finding else name
+
+
+def said_as(name: str) -> str:
+    """Return how people are told the answer that a film shows this finding and no other.
+
+    Example:
+        >>> said_as("Covid-19"), said_as("Other abnormality")
+        ('Covid-19', 'abnormal, but none of the findings this model knows')
+    """
+    return "abnormal, but none of the findings this model knows" if name == OTHER_ABNORMALITY else name
 
 
 def name_fault(name: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from hilum.findings import OTHER_ABNORMALITY
 from hilum.run.answer import in_words
 from hilum.run.writing import TableWriter
 
@@ -159,3 +160,15 @@ def test_answers_in_words() -> None:
     assert told == ["Normal", "Normal or Covid-19 (undecided)", "refused", "cannot be read"]
     outside = film("a.png", 0.1, 0.6, 0.2, 0.1, may_be=("Bacterial Pneumonia", "Viral Pneumonia"))
     assert in_words(outside) == "Covid-19 or Viral Pneumonia or Bacterial Pneumonia (undecided)"
+
+
+def test_an_abnormal_film_with_none_of_the_findings_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings, words = ("Normal", "Covid-19", OTHER_ABNORMALITY), "abnormal, but none of the findings this model knows"
+    probabilities = dict(zip(findings, (0.1, 0.2, 0.7), strict=True))
+    alone = film("a.png") | {"finding": OTHER_ABNORMALITY, "probabilities": probabilities, "set": [OTHER_ABNORMALITY]}
+    undecided = alone | {"set": ["Covid-19", OTHER_ABNORMALITY]}
+    assert (in_words(alone), in_words(undecided)) == (words, "Other abnormality or Covid-19 (undecided)")
+    for width in (60, None):
+        assert words in " ".join(" ".join(shown(width, [alone], monkeypatch, findings)).split())
+    assert f"{OTHER_ABNORMALITY}: {words}." in shown(None, [undecided], monkeypatch, findings)  # in the legend
+    assert not any(line.startswith(OTHER_ABNORMALITY) for line in shown(None, [alone], monkeypatch, findings))

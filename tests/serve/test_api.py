@@ -218,6 +218,7 @@ def test_the_model_says_what_it_is(open_client: Callable[..., Any], tiny_classif
     assert card["sha256"] == tiny_classifier.identity["sha256"]
     assert [finding["name"] for finding in card["findings"]] == list(tiny_classifier.findings)
     assert card["findings"][1]["operating_threshold"] == 0.2
+    assert [finding["said_as"] for finding in card["findings"]] == list(tiny_classifier.findings)
 
 
 def test_the_openapi_document_names_every_status(open_client: Callable[..., Any]) -> None:

@@ -172,3 +172,14 @@ def test_dciodvfy_finds_no_error(
     done = subprocess.run([program("dciodvfy"), tmp_path / "report.dcm"], capture_output=True, text=True, check=False)
     assert "ComprehensiveSR" in done.stderr
     assert "Error" not in done.stderr
+
+
+def test_an_abnormal_film_with_none_of_the_findings_is_said_so(film: Dataset, tiny_metadata: Metadata) -> None:
+    name = "Other abnormality"
+    model = dataclasses.replace(tiny_metadata, findings=("Normal", "Covid-19", name))
+    told = answer(probabilities={"Normal": 0.1, "Covid-19": 0.2, name: 0.7}, set=(name,), above_threshold=(name,))
+    report = read_back(structured_report(film, told, model))
+    (conclusion,) = texts(report, "Conclusion")
+    assert conclusion.startswith(f"Abnormal, but none of the findings this model knows. Likeliest finding: {name},")
+    assert texts(report, "Likeliest finding") == ["Imaging result abnormal"]
+    assert finding_code(name, model) == Code("408574004", "SCT", "Imaging result abnormal")

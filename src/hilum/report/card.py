@@ -13,6 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hilum.findings import said_as
 from hilum.judge.audit.check import Fault
 from hilum.judge.calibrate import LEAST_FINDING_FILMS
 from hilum.judge.calibration import calibration_words
@@ -57,6 +58,7 @@ def model_card_text(
         "card.md.j2",
         person=Markup(TO_FILL_IN),
         metadata={"findings": (), **metadata},
+        said_as=said_as,
         metrics=judged,
         known=known,
         parts=PARTS,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hilum.console import count_of
+from hilum.findings import OTHER_ABNORMALITY, said_as
 from hilum.judge.audit.check import Fault
 from hilum.judge.calibrate import expected_calibration_error
 from hilum.judge.chance import chance_of
@@ -59,6 +60,7 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     ("Reference standard", "The labels of the data set, taken as the truth. They may be wrong."),
 )
+_OTHER = ((OTHER_ABNORMALITY, f"The film is {said_as(OTHER_ABNORMALITY)}."),)
 _SEVERITIES = ("error", "warning", "note")
 
 
@@ -153,7 +155,7 @@ def report_page(data: ReportData) -> str:
         parts=PARTS,
         overall=OVERALL,
         per_finding=PER_FINDING,
-        definitions=DEFINITIONS,
+        definitions=DEFINITIONS + _OTHER * (OTHER_ABNORMALITY in data.findings),
         plots=plots,
         shown=shown,
         headline=headline,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import HilumError, InputError
+from hilum.findings import said_as
 from hilum.text import printable
 
 __all__ = [
@@ -137,12 +138,14 @@ def in_words(answer: Mapping[str, Any]) -> str:
     Example:
         >>> in_words({"finding": "B", "set": ["A", "B"], "probabilities": {"A": 0.4, "B": 0.6}})
         'B or A (undecided)'
+        >>> in_words({"finding": "Other abnormality", "set": ["Other abnormality"], "probabilities": {}})
+        'abnormal, but none of the findings this model knows'
     """
     how = outcome(answer)
     if how != "answered":
         return "refused" if how == "refused" else "cannot be read"
     others = sorted(set(answer["set"]) - {answer["finding"]}, key=answer["probabilities"].__getitem__, reverse=True)
-    return " or ".join((answer["finding"], *others)) + (" (undecided)" if others else "")
+    return f"{' or '.join((answer['finding'], *others))} (undecided)" if others else said_as(answer["finding"])
 
 
 def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.float64]:

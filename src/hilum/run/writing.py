@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 from rich.cells import cell_len, chop_cells
 
 from hilum.errors import InputError, MissingExtra
+from hilum.findings import OTHER_ABNORMALITY, said_as
 from hilum.run.answer import in_words, outcome
 from hilum.text import CsvLines, csv_row, json_text, printable
 
@@ -73,7 +74,7 @@ class TableWriter:
             if outcome(answer) == "refused":
                 self._terms["refused"] = None
             elif len(answer.get("set", ())) > 1:
-                self._terms["undecided"] = None
+                self._terms |= {"undecided": None} | dict.fromkeys({OTHER_ABNORMALITY} & {*answer["set"]})
         self._answers, self._is_shown = [], True
         self._stream.write("\n".join(lines or ()) + "\n")
         self._stream.flush()
@@ -142,6 +143,7 @@ _LEGEND = {
     "apart": "how much the members of the ensemble differ.",
     "refused": "hilum does not judge this film. The remark says why. Do not use its percentages.",
     "undecided": "more than one finding cannot be ruled out; the likeliest is first.",
+    OTHER_ABNORMALITY: f"{said_as(OTHER_ABNORMALITY)}.",
 }
 
 

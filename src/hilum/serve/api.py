@@ -19,6 +19,7 @@ from starlette.types import Receive as StarletteReceive
 from starlette.types import Scope, Send
 
 from hilum.errors import HilumError, ModelFileError, nearest_name
+from hilum.findings import said_as
 from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.serve.guard import App, Guard
@@ -332,6 +333,7 @@ def _model_card(classifier: Classifier, limits: Limits) -> bytes:
         "findings": [
             {
                 "name": name,
+                "said_as": said_as(name),
                 "snomed_ct": metadata.snomed_ct.get(name),
                 "operating_threshold": metadata.operating_thresholds.get(name, 0.5),
                 "conformal_threshold": metadata.conformal.get(name, {"threshold": 1.0})["threshold"],

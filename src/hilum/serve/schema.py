@@ -93,6 +93,7 @@ class FindingBody(_Shape):
     """A finding of the model."""
 
     name: str
+    said_as: str = Field(description="How people are told the answer that a film shows this finding and no other.")
     snomed_ct: str | None
     operating_threshold: float
     conformal_threshold: float

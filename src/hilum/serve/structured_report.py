@@ -289,6 +289,7 @@ def conclusion(answer: Answer, metadata: Metadata) -> str:
     if not answer.accepted:
         return f"The film was not judged. {' '.join(reason.message for reason in answer.reasons)}".rstrip()
     likeliest = f"Likeliest finding: {answer.likeliest}, probability {answer.probabilities[answer.likeliest]:.3f}."
-    open_words = f"{in_words(answer.to_dict())}. " if len(answer.set) > 1 else ""
+    words = in_words(answer.to_dict())
+    open_words = "" if words == answer.likeliest else f"{words[:1].upper()}{words[1:]}. "
     held = f"Cannot be ruled out at a coverage of {metadata.coverage:.0%}: {', '.join(answer.set)}."
     return f"{open_words}{likeliest} {held}"

@@ -193,11 +193,14 @@ function stateText(film) {
     : `${film.answer.finding} ${percent(film.answer.probabilities[film.answer.finding])}`;
 }
 
+/** Return how a finding is said where it is the answer; most are said by their names. */
+const saidAs = (name) => state.model?.findings.find((one) => one.name === name)?.said_as ?? name;
+
 function inWords(answer) {  // as run/answer.py has it
   if (!answer.finding) return "Refused";
   const others = answer.set.filter((name) => name !== answer.finding);
   others.sort((one, other) => answer.probabilities[other] - answer.probabilities[one]);
-  return [answer.finding, ...others].join(" or ") + (others.length ? " (undecided)" : "");
+  return others.length ? `${[answer.finding, ...others].join(" or ")} (undecided)` : saidAs(answer.finding);
 }
 
 function row(film) {
@@ -466,7 +469,9 @@ function answerParts(answer) {
     const share = percent(answer.probabilities[answer.finding]);
     parts.push(make("p", { className: "lead soft" }, answer.set.length > 1
       ? `The model cannot tell these ${answer.set.length} findings apart on this film. The most probable one is ${answer.finding}: ${share}.`
-      : `The most probable of the findings that this model knows: ${share}.`));
+      : saidAs(answer.finding) === answer.finding
+        ? `The most probable of the findings that this model knows: ${share}.`
+        : `The most probable answer of this model (${answer.finding}): ${share}.`));
   } else {
     parts.push(
       make("p", { className: "lead soft" }, "This model does not judge this film:"),
@@ -506,9 +511,10 @@ function bar(name, value, threshold, first) {
 function setParts(names) {
   const share = state.model ? `${Math.round(100 * state.model.coverage)} %` : "most";
   const meaning = names.length === 1 ? "Only one finding is left. " : "";
+  const told = names.length > 1 ? names.filter((name) => saidAs(name) !== name).map((name) => `${name}: ${saidAs(name)}. `).join("") : "";
   return [
     make("ul", { className: "tags" }, ...names.map((name) => make("li", {}, name))),
-    make("p", { className: "soft fine" }, `${meaning}For ${share} of films like the calibration films, the true finding is in this list. For films of other hospitals this may not be so.`),
+    make("p", { className: "soft fine" }, `${told}${meaning}For ${share} of films like the calibration films, the true finding is in this list. For films of other hospitals this may not be so.`),
   ];
 }
 
