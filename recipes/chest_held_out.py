@@ -75,7 +75,7 @@ def main() -> None:
     by_path = hospitals_of(options.films)
     root = prepared.scan.dataset.root
     hospital = np.array([by_path[str(root / record.path)] for record in prepared.records])
-    left_open = np.array([by_path[str(root / record.path)] for record in prepared.partial.records])
+    left_open = np.array([by_path[str(root / record.path)] for record in prepared.ambiguous.records])
     for seed in options.seed or [0]:
         config = dataclasses.replace(
             CONFIG,
@@ -89,12 +89,12 @@ def main() -> None:
                 continue
             held = np.isin(hospital, name.split("+"))
             sources = {
-                r.source for r, h in zip(prepared.partial.records, left_open, strict=True) if h in name.split("+")
+                r.source for r, h in zip(prepared.ambiguous.records, left_open, strict=True) if h in name.split("+")
             }
             network, learned, validating = train_without(
                 prepared, held, sources, config, kept.with_suffix(".checkpoint")
             )
-            opened = {f"open_{key}": value for key, value in answers(network, prepared.partial_films).items()}
+            opened = {f"open_{key}": value for key, value in answers(network, prepared.ambiguous_films).items()}
             np.savez(
                 kept.with_suffix(".partial.npz"),
                 findings=np.array(prepared.findings),
@@ -106,8 +106,8 @@ def main() -> None:
                 hospital=hospital,
                 source=np.array([record.source for record in prepared.records]),
                 open_hospital=left_open,
-                open_source=np.array([record.source for record in prepared.partial.records]),
-                open_kinds=np.array(["|".join(kinds) for kinds in prepared.partial.kinds]),
+                open_source=np.array([record.source for record in prepared.ambiguous.records]),
+                open_kinds=np.array(["|".join(kinds) for kinds in prepared.ambiguous.kinds]),
                 **answers(network, prepared.films),
                 **opened,
             )

@@ -52,12 +52,12 @@ def test_findings_agree_in_what_all_leave_open() -> None:
 
 
 def test_they_are_set_apart_and_the_rest_keeps_its_places(scan: Scan) -> None:
-    stated, partial = set_apart(scan)
+    stated, ambiguous = set_apart(scan)
     assert stated.dataset.findings == KINDS
     assert len(stated.dataset.records) == 9
-    assert len(partial) == 3
-    assert set(partial.kinds) == {("Viral Pneumonia", "Bacterial Pneumonia")}
-    assert [scan.dataset.records[i] for i in partial.positions] == list(partial.records)
+    assert len(ambiguous) == 3
+    assert set(ambiguous.kinds) == {("Viral Pneumonia", "Bacterial Pneumonia")}
+    assert [scan.dataset.records[i] for i in ambiguous.positions] == list(ambiguous.records)
     place = [scan.dataset.records.index(record) for record in stated.dataset.records]
     assert np.array_equal(stated.groups, scan.groups[place])
     assert [stated.fingerprints[i] is scan.fingerprints[j] for i, j in enumerate(place)] == [True] * 9
@@ -75,14 +75,14 @@ def test_twins_keep_their_films(scan: Scan) -> None:
 
 
 def test_no_patient_of_a_judged_film_teaches(scan: Scan) -> None:
-    stated, partial = set_apart(scan)
-    everything = partial.teaching(np.array([], int))
+    stated, ambiguous = set_apart(scan)
+    everything = ambiguous.teaching(np.array([], int))
     assert everything.tolist() == [True] * 3
-    beside = [i for i, record in enumerate(stated.dataset.records) if record.patient == partial.records[0].patient]
+    beside = [i for i, record in enumerate(stated.dataset.records) if record.patient == ambiguous.records[0].patient]
     assert beside
-    assert not partial.teaching(stated.groups[beside])[0]
-    held = partial.teaching(np.array([], int), without_sources=(partial.records[0].source,))
-    assert [one.source != partial.records[0].source for one in partial.records] == held.tolist()
+    assert not ambiguous.teaching(stated.groups[beside])[0]
+    held = ambiguous.teaching(np.array([], int), without_sources=(ambiguous.records[0].source,))
+    assert [one.source != ambiguous.records[0].source for one in ambiguous.records] == held.tolist()
 
 
 def test_sets_without_such_films_are_left_as_they_are(scan: Scan) -> None:

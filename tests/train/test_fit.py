@@ -16,7 +16,7 @@ from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.features import HeadFeatures, pooled_features
-from hilum.train.fit import Extensions, TrainingFilms, _optimizer, compute_logits, fit, partial_cross_entropy
+from hilum.train.fit import Extensions, TrainingFilms, _optimizer, ambiguous_cross_entropy, compute_logits, fit
 from hilum.train.head import finding_weights
 from hilum.train.networks import Network, build_network
 
@@ -385,11 +385,11 @@ def test_the_loss_of_a_stated_film_is_cross_entropy_and_of_an_open_one_that_of_t
     logits = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32) * 3
     stated = np.eye(4, dtype=np.float32)[[0, 3, 1, 1, 2]]
     usual = keras.losses.categorical_crossentropy(stated, logits, from_logits=True, label_smoothing=0.1)
-    np.testing.assert_allclose(partial_cross_entropy(0.1)(stated, logits), usual, rtol=1e-5)
+    np.testing.assert_allclose(ambiguous_cross_entropy(0.1)(stated, logits), usual, rtol=1e-5)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     open_ = np.array([[0, 1, 1, 0]] * 5, np.float32)
     wanted = -np.log(probabilities[:, 1] + probabilities[:, 2])
-    np.testing.assert_allclose(partial_cross_entropy(0.0)(open_, logits), wanted, rtol=1e-4)
+    np.testing.assert_allclose(ambiguous_cross_entropy(0.0)(open_, logits), wanted, rtol=1e-4)
 
 
 @pytest.mark.slow

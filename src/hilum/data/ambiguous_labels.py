@@ -88,14 +88,14 @@ def set_apart(scan: Scan) -> tuple[Scan, AmbiguousFilms]:
         groups=scan.groups[kept],
         public_films=_of(scan.public_films, kept) if scan.public_films else (),
     )
-    partial = AmbiguousFilms(
+    ambiguous = AmbiguousFilms(
         _of(scan.dataset.records, apart),
         _of(scan.fingerprints, apart),
         scan.groups[apart],
         tuple(kinds[i] for i in apart),
         apart,
     )
-    return (rest if len(apart) else scan), partial
+    return (rest if len(apart) else scan), ambiguous
 
 
 def _of(items: tuple[Any, ...], positions: np.ndarray) -> tuple[Any, ...]:

@@ -42,7 +42,15 @@ from hilum.train.feed import Change, FilmBatches
 from hilum.train.head import fit_head, levelled_losses, prior_shift
 from hilum.train.networks import Network, freeze_below
 
-__all__ = ["NO_EXTENSIONS", "Extensions", "Progress", "TrainingFilms", "compute_logits", "fit", "partial_cross_entropy"]
+__all__ = [
+    "NO_EXTENSIONS",
+    "Extensions",
+    "Progress",
+    "TrainingFilms",
+    "ambiguous_cross_entropy",
+    "compute_logits",
+    "fit",
+]
 
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
 Progress = Callable[[str, int, int, float, EpochRow | None], None]
@@ -133,7 +141,7 @@ def compute_logits(model: keras.Model, films: Films) -> np.ndarray:
     return np.concatenate(parts)  # (N, K)
 
 
-def partial_cross_entropy(label_smoothing: float) -> Callable[[Any, Any], Any]:
+def ambiguous_cross_entropy(label_smoothing: float) -> Callable[[Any, Any], Any]:
     """Return the loss of logits (n, K) against what is known of each film (n, K).
 
     Ones stand for the findings of which the film shows one; the loss is the negative logarithm of the sum of their
@@ -239,7 +247,7 @@ class _Fitting:
         if self.network.pretrained:
             freeze_below(self.network.backbone, self.settings.trainable_fraction)
         optimizer = _optimizer(self.settings, num_steps=max(self.num_epochs * len(self.batches), 1))
-        self.model.compile(optimizer, partial_cross_entropy(self.settings.label_smoothing), weighted_metrics=[])
+        self.model.compile(optimizer, ambiguous_cross_entropy(self.settings.label_smoothing), weighted_metrics=[])
         optimizer.build(self.model.trainable_variables)
 
     def _restore(self) -> None:

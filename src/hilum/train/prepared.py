@@ -43,16 +43,16 @@ class PreparedFilms:
         scan: Records, fingerprints, twins and groups, one entry a film whose finding is stated.
         films: Their pixels and labels, in the same order.
         findings: What the labels count into.
-        partial: Films whose finding is one of several; they may only be learned from.
-        partial_films: Their pixels.
+        ambiguous: The films with an ambiguous label. They are used for training only.
+        ambiguous_films: Their pixels.
         positions: (n,) int, where the stated films stand among all that were read.
     """
 
     scan: Scan
     films: Films
     findings: tuple[str, ...]
-    partial: AmbiguousFilms
-    partial_films: Films
+    ambiguous: AmbiguousFilms
+    ambiguous_films: Films
     positions: np.ndarray
 
     @property
@@ -61,15 +61,15 @@ class PreparedFilms:
         return self.scan.dataset.records
 
     def training(self, chosen: np.ndarray, *, without_sources: Collection[str] = ()) -> Films:
-        """Return films to learn from: the chosen ones, and those stated in part that have nothing to do with the rest.
+        """Return films to learn from: the chosen ones, and ambiguous ones of other groups than the rest.
 
         Args:
             chosen: (n,) bool.
             without_sources: The sources that are held out.
         """
         part = self.films.subset(np.flatnonzero(chosen))
-        teaching = self.partial.teaching(self.scan.groups[~chosen], without_sources=without_sources)
-        return part.joined(self.partial_films.subset(np.flatnonzero(teaching))) if teaching.any() else part
+        teaching = self.ambiguous.teaching(self.scan.groups[~chosen], without_sources=without_sources)
+        return part.joined(self.ambiguous_films.subset(np.flatnonzero(teaching))) if teaching.any() else part
 
 
 def prepare_films(
@@ -122,8 +122,8 @@ def prepare_films(
             f"All films of `{data}` have the same finding: {', '.join(prepared.findings)}. Expected "
             "two or more findings."
         )
-    if num_partial := len(prepared.partial):
-        named = "1 film names" if num_partial == 1 else f"{num_partial:,} films name"
+    if num_ambiguous := len(prepared.ambiguous):
+        named = "1 film names" if num_ambiguous == 1 else f"{num_ambiguous:,} films name"
         console.say(f"{named} several findings. Such films are used for training, but not for figures.")
     return prepared
 
@@ -165,27 +165,27 @@ def _by_label(scan: Scan, pixels: np.ndarray, covers: np.ndarray | None, own_px:
         covers: (n, 64, 8) uint8, where the lungs lie; None where it is not needed.
         own_px: (n,) int, the shorter side of each film in its file.
     """
-    stated, partial = set_apart(scan)
-    positions = np.setdiff1d(np.arange(len(scan.dataset.records)), partial.positions)
+    stated, ambiguous = set_apart(scan)
+    positions = np.setdiff1d(np.arange(len(scan.dataset.records)), ambiguous.positions)
     findings, records = stated.dataset.findings, stated.dataset.records
-    sources = sorted({record.source or "" for record in (*records, *partial.records)})
+    sources = sorted({record.source or "" for record in (*records, *ambiguous.records)})
     films = Films(
-        pixels if not len(partial) else pixels[positions],
+        pixels if not len(ambiguous) else pixels[positions],
         np.array([findings.index(record.finding) for record in records]),
         np.array([sources.index(record.source or "") for record in records]),
         covers=None if covers is None else covers[positions],
         own_px=own_px[positions],
     )
-    kinds = np.array([[name in kinds for name in findings] for kinds in partial.kinds], bool)
-    partial_films = Films(
-        pixels[partial.positions],
-        np.full(len(partial), -1),
-        np.array([sources.index(record.source or "") for record in partial.records], dtype=np.int64),
+    kinds = np.array([[name in kinds for name in findings] for kinds in ambiguous.kinds], bool)
+    ambiguous_films = Films(
+        pixels[ambiguous.positions],
+        np.full(len(ambiguous), -1),
+        np.array([sources.index(record.source or "") for record in ambiguous.records], dtype=np.int64),
         kinds.reshape(-1, len(findings)),
-        None if covers is None else covers[partial.positions],
-        own_px[partial.positions],
+        None if covers is None else covers[ambiguous.positions],
+        own_px[ambiguous.positions],
     )
-    return PreparedFilms(stated, films, findings, partial, partial_films, positions)
+    return PreparedFilms(stated, films, findings, ambiguous, ambiguous_films, positions)
 
 
 def draw_validation(prepared: PreparedFilms, rest: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:

@@ -235,10 +235,10 @@ class RunNetworks:
 
     def _metadata(self, plan: NetworkPlan) -> Metadata:
         """Return what a network's file says of the network's origin."""
-        scan, partial, seen = self.prepared.scan, self.prepared.partial, np.flatnonzero(plan.seen)
-        ambiguous = partial.teaching(scan.groups[~plan.train], without_sources=plan.without_sources)
+        scan, films, seen = self.prepared.scan, self.prepared.ambiguous, np.flatnonzero(plan.seen)
+        ambiguous = films.teaching(scan.groups[~plan.train], without_sources=plan.without_sources)
         prints = [scan.fingerprints[i] for i in seen]
-        prints += [partial.fingerprints[i] for i in np.flatnonzero(ambiguous)]
+        prints += [films.fingerprints[i] for i in np.flatnonzero(ambiguous)]
         hashes = sorted(one.file_sha256 for one in prints)
         counts = Counter(self.prepared.records[i].finding for i in seen)
         side_px = least_side_px([one.shorter_side_px for one in prints])

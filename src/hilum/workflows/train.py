@@ -253,8 +253,8 @@ def open_run(
     Raises:
         InputError: The folder holds an unfinished run of other films or settings.
     """
-    scan, partial = prepared.scan, prepared.partial
-    prints, records = (*scan.fingerprints, *partial.fingerprints), (*prepared.records, *partial.records)
+    scan, ambiguous = prepared.scan, prepared.ambiguous
+    prints, records = (*scan.fingerprints, *ambiguous.fingerprints), (*prepared.records, *ambiguous.records)
     hashes = sorted(f"{p.file_sha256} {r.path}" for p, r in zip(prints, records, strict=True))
     identity = {
         "config": to_toml(config),

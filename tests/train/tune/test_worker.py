@@ -141,7 +141,7 @@ def test_films_of_another_size_keep_their_folds(phantoms: Path, tmp_path: Path, 
     other = one._films(96)
     assert np.array_equal(other.films.sources, one.prepared.films.sources)
     assert np.array_equal(other.films.covers, one.prepared.films.covers)
-    assert other.partial_films.pixels.shape == (0, 96, 96)
+    assert other.ambiguous_films.pixels.shape == (0, 96, 96)
     one.store.close()
 
 

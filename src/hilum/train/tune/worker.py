@@ -31,10 +31,10 @@ from hilum.report.search_page import Confirmed
 from hilum.report.search_table import best_row
 from hilum.train.batches import Films, load_films
 from hilum.train.config import RunConfig, to_toml
+from hilum.train.features import frozen_features
 from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films
 from hilum.train.trial import Crossed, FoldedFilms, cross_fit
-from hilum.train.tune.frozen import frozen_features
 from hilum.train.tune.gain import confirmed_of, macro_f1, mean_loss
 from hilum.train.tune.search_space import SHORT, Search, search_space, shortened
 from hilum.train.tune.search_store import Claim, SearchStore
@@ -250,7 +250,7 @@ class TuneWorker:
             self._by_size[size_px] = dataclasses.replace(
                 prepared,
                 films=resized(prepared.films, prepared.records),
-                partial_films=resized(prepared.partial_films, prepared.partial.records),
+                ambiguous_films=resized(prepared.ambiguous_films, prepared.ambiguous.records),
             )
         return self._by_size[size_px]
 

@@ -1,4 +1,4 @@
-"""Features that all trials share: computed once, and never those of other films or another network."""
+"""Features that all trials of a search share: computed once, and never those of other films or another network."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from hilum.data.phantom import write_phantoms
 from hilum.film.preprocess import Preprocessing
+from hilum.train import features
 from hilum.train.config import RunConfig, default_config
+from hilum.train.features import frozen_features
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.trial import FoldedFilms
-from hilum.train.tune import frozen
-from hilum.train.tune.frozen import frozen_features
 
 BASE = RunConfig(preprocessing=Preprocessing(size_px=32))
 
@@ -42,8 +42,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(pixels.shape[1])
         return np.stack([pixels.mean(axis=1)] * (2 if mirrored else 1)).astype(np.float32)
 
-    monkeypatch.setattr(frozen, "pooled_features", compute)
-    monkeypatch.setattr(frozen, "build_network", lambda *_, **__: None)
+    monkeypatch.setattr(features, "pooled_features", compute)
+    monkeypatch.setattr(features, "build_network", lambda *_, **__: None)
     return sizes
 
 
