@@ -1,12 +1,14 @@
 """Print what the recipe is worth at hospitals held out, from the answers that chest_held_out.py keeps.
 
-    python recipes/chest_held_figures.py DIR/held/*.npz [--head trained|shrunk]
+    python recipes/chest_held_figures.py DIR/held/*.npz [--head trained|shrunk] [--adapt]
 
 For each hospital: AUROC of Covid-19 against Normal by the difference of logits and by the probability, Covid-19 films
 found, Normal films called Covid-19, accuracy, films refused as unfamiliar, coverage of the conformal sets; and of films
 that show none of the named findings, how many are answered with one all the same. The first line is of the films of the
 hospitals that were learned from (those of the manifest's test part), for comparison. Temperature, conformal thresholds
-and the out-of-distribution detector are fitted on the validation films, as in `hilum train`.
+and the out-of-distribution detector are fitted on the validation films, as in `hilum train`. With --adapt, the accuracy
+on each source held out after its model was adapted with 20, 50 and 100 of its films (means of 20 draws, on the other
+films), as `hilum adapt` does it.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from hilum.judge.calibrate import conformal_thresholds, fit_temperature
 from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films, source_chances
-from hilum.train.head import finding_weights, fit_linear, prior_shift
+from hilum.train.correction import LocalFilms, choose_correction
+from hilum.train.head import fit_linear, prior_shift
 
 COVID, NORMAL, OTHER = "Covid-19", "Normal", "Other abnormality"
 PENALTY = 10_000.0  # of the shrunk head
 SHIFT_SHARE = 0.5
 COVERAGE = 0.9
+LOCAL_FILMS, DRAWS = (20, 50, 100), 20
+MOST_LOCAL = max(LOCAL_FILMS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +65,7 @@ def shrunk(saved: dict[str, np.ndarray]) -> Held:
     head = fit_linear(features[learned], labels[learned], weights / weights.mean(), penalty=PENALTY)
     logits = head.logits(features)
     validating = saved["validating"]
-    seen = labels[validating]
-    by_finding = finding_weights(labels[learned], logits.shape[1], "balanced")
-    shift = SHIFT_SHARE * prior_shift(logits[validating], seen, by_finding[seen])
+    shift = SHIFT_SHARE * prior_shift(logits[validating], labels[validating], np.ones(int(validating.sum())))
     return Held(saved, logits + shift, head.logits(opened) + shift)
 
 
@@ -129,16 +132,51 @@ def lines(held: Held) -> list[str]:
     return found
 
 
+def adapted(held: Held) -> list[str]:
+    """Return the lines of what adapting gains, for each source held out that has films of two findings."""
+    saved, names = held.saved, held.names
+    temperature = fit_temperature(held.logits[saved["validating"]], saved["labels"][saved["validating"]])
+    found = []
+    for source in sorted(set(saved["source"][saved["held"]])):
+        here = np.flatnonzero(saved["held"] & (saved["source"] == source))
+        truth = saved["labels"][here]
+        if len(np.unique(truth)) < 2 or len(here) < MOST_LOCAL + 30:
+            continue
+        films = LocalFilms(
+            held.logits[here].astype(np.float64),
+            saved["features"][here].astype(np.float64),
+            truth,
+            saved["groups"][here],
+        )
+        parts = [f"    {source} as shipped {(films.logits.argmax(axis=1) == truth).mean():.1%}"]
+        for number in LOCAL_FILMS:
+            right, alarms = [], []
+            for seed in range(DRAWS):
+                chosen = np.isin(np.arange(len(here)), np.random.default_rng(seed).permutation(len(here))[:number])
+                rest = films.part(~np.isin(films.groups, films.groups[chosen]))
+                correction = choose_correction(films.part(chosen), temperature).correction
+                answers = correction.logits(rest).argmax(axis=1)
+                right.append((answers == rest.truth).mean())
+                normal = rest.truth == names.index(NORMAL)
+                alarms.append((answers[normal] == names.index(COVID)).mean() if normal.any() else np.nan)
+            parts.append(f"adapted with {number}: {np.mean(right):.1%}, Normal called Covid-19 {np.mean(alarms):.1%}")
+        found.append(", ".join(parts))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("answers", type=Path, nargs="+")
     parser.add_argument("--head", choices=("trained", "shrunk"), default="trained")
+    parser.add_argument("--adapt", action="store_true", help="also what adapting gains: a minute for each file")
     options = parser.parse_args()
     for path in options.answers:
         with np.load(path, allow_pickle=False) as file:
             saved = {key: file[key] for key in file.files}
         held = shrunk(saved) if options.head == "shrunk" else Held(saved, saved["logits"], saved["open_logits"])
         print(f"without {path.stem}, {options.head} head", *lines(held), sep="\n", flush=True)
+        if options.adapt:
+            print(*adapted(held), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

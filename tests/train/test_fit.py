@@ -17,7 +17,7 @@ from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.features import HeadFeatures, pooled_features
 from hilum.train.fit import Extensions, TrainingFilms, _optimizer, ambiguous_cross_entropy, compute_logits, fit
-from hilum.train.head import finding_weights
+from hilum.train.head import finding_weights, fit_linear
 from hilum.train.networks import Network, build_network
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, dropout=0.3)
@@ -439,3 +439,25 @@ def test_only_films_drawn_by_source_have_their_priors_moved_halfway(
     assert asked == [4]
     assert gaps["sources"] == pytest.approx(3, abs=0.5)
     assert abs(gaps["films"]) < 0.5
+
+
+def test_where_films_are_drawn_by_source_the_last_layer_is_averaged_with_a_shrunk_head(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(24) % 2
+    pixels = (rng.random((24, 64, 64)) * 0.5 + 0.4 * labels[:, None, None]).astype(np.float16)
+    train = Films(pixels, labels, np.zeros(24, int))
+    net = build_network("efficientnet-lite0", num_findings=2, size_px=64, weights="imagenet", dropout=0.0)
+    settings = dataclasses.replace(SETTINGS, epochs=0, sampling="sources")
+    fitted(net, train, train.subset(np.arange(8)), settings, no_changes(), seed=1, checkpoint=tmp_path / "one.npz")
+    features = pooled_features(net, pixels)[0]
+    shrunk = fit_linear(features, labels, np.ones(24), penalty=10_000.0)
+    kernel = net.head.get_layer("logits").get_weights()[0]
+    assert np.isfinite(kernel).all()
+
+    def likeness(one: np.ndarray, other: np.ndarray) -> float:
+        one, other = one[:, 1] - one[:, 0], other[:, 1] - other[:, 0]
+        return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+    alone = fit_linear(features, labels, np.ones(24), penalty=3.0)
+    assert likeness(kernel, shrunk.kernel) > likeness(alone.kernel, shrunk.kernel)
+    assert (compute_logits(net.model, train).argmax(axis=1) == labels).mean() > 0.9

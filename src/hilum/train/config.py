@@ -80,8 +80,8 @@ class FitSettings:
         label_smoothing: Share of the label spread over all findings.
         class_weights: ``balanced`` lets every finding weigh the same, ``none`` every film.
         sampling: ``films`` shows every film once an epoch; ``sources`` draws as many films, each finding alike and
-            within a finding each source by the square root of its films, and at the end moves the last layer's
-            constants halfway to what suits the validation films.
+            within a finding each source by the square root of its films, and at the end settles the last layer for
+            other sources (fit.py).
         keep: Which weights are kept: ``best`` those of the stage with the lower validation loss, the fitted head or the
             trained backbone; ``last`` those of the trained backbone whatever the validation films say.
         ema_momentum: Momentum of the exponential moving average of the weights, which is validated and kept in their

@@ -10,9 +10,10 @@ has the second stage only.
 The head is not fitted again on the trained features. They fit the films they learned from too well: on films of the
 same sources that gains little or nothing, and on others it loses (docs/log.md).
 
-Where films are drawn by source, drawing made some findings of some sources likelier than they are. At the end the last
-layer's constants are moved halfway to what suits the validation films: films of other hospitals are not drawn as these
-were, and are answered better halfway (docs/log.md).
+Where films are drawn by source, other hospitals are what the training is for. So at the end the last layer becomes the
+mean of itself and of a strongly shrunk linear head on the trained features, which ranks films of hospitals left out
+better. Drawing also made some findings of some sources likelier than they are: the layer's constants are moved halfway
+to what suits the validation films (docs/log.md).
 
 After every epoch all that decides the rest of the training is in one checkpoint file, replaced in one step. A training
 that is killed continues from it and ends with the same weights as one that was not. Keras's BackupAndRestore does not
@@ -34,12 +35,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from hilum.judge.calibrate import fit_temperature
 from hilum.judge.history import EpochRow
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.features import HeadFeatures, pooled_features
 from hilum.train.feed import Change, FilmBatches
-from hilum.train.head import fit_head, levelled_losses, prior_shift
+from hilum.train.head import LinearHead, fit_head, fit_linear, levelled_losses, prior_shift
 from hilum.train.networks import Network, freeze_below
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
 # (stage, epoch, epochs, fraction of the epoch done, the epoch's history row when it is over)
 Progress = Callable[[str, int, int, float, EpochRow | None], None]
 
+_SHRUNK_PENALTY = 10_000.0  # of the head that the last layer is averaged with
 _SHIFT_SHARE = 0.5  # of the shift that suits validation films; all of it costs films of other hospitals
 _WARM_UP_SHARE = 0.1  # of the steps
 _LOWEST_RATE = 0.01  # of the highest
@@ -196,7 +199,7 @@ class _Fitting:
         self._train()
         self._keep_best()
         if self.weights.chances is not None:
-            self._correct_priors()
+            self._settle_for_other_sources()
         return self.state.history
 
     def add_row(
@@ -267,10 +270,7 @@ class _Fitting:
         Of a few penalties the one with the smallest validation loss is taken. Where the augmentation flips films, every
         film is learned from as it is and as its mirror image.
         """
-        train, weights = self.films.train, self.weights.in_head()
-        stated = np.flatnonzero(train.labels >= 0)
-        if len(stated) < len(train):
-            train, weights = train.subset(stated), weights[stated] / weights[stated].mean()
+        train, weights = self._stated()
         if found is None:
             found = HeadFeatures(self._features(train, is_train=True), self._features(self.films.validation)[0])
         views = found.train  # (V, N, D)
@@ -324,16 +324,37 @@ class _Fitting:
             before["kept"] = True
             self.model.set_weights(self.first)
 
-    def _correct_priors(self) -> None:
-        """Undo in the last layer half of what drawing films by finding and source did to it."""
-        labels, last = self.films.validation.labels, self.network.head.get_layer("logits")
+    def _settle_for_other_sources(self) -> None:
+        """Average the last layer with a shrunk head; undo half of what drawing films by source did to its constants."""
+        validation, last = self.films.validation, self.network.head.get_layer("logits")
         kernel, intercepts = last.get_weights()
-        logits = compute_logits(self.model, self.films.validation)
-        shift = prior_shift(logits, labels, self.weights.by_finding[labels])
+        logits = compute_logits(self.model, validation)
+        if self.network.pretrained:
+            shrunk, others = self._shrunk_head()
+            scale, scale_other = (0.5 / fit_temperature(one, validation.labels) for one in (logits, others))
+            kernel = scale * kernel + scale_other * shrunk.kernel
+            intercepts = scale * intercepts + scale_other * shrunk.intercepts
+            logits = scale * logits + scale_other * others
+        shift = prior_shift(logits, validation.labels, np.ones(len(validation)))
         last.set_weights([kernel, intercepts + _SHIFT_SHARE * shift])
         kept = next(row for row in self.state.history if row["kept"])
-        answers = compute_logits(self.model, self.films.validation).argmax(axis=1)
-        kept["validation_accuracy"] = float((answers == labels).mean())  # as it is served
+        answers = compute_logits(self.model, validation).argmax(axis=1)
+        kept["validation_accuracy"] = float((answers == validation.labels).mean())  # as it is served
+
+    def _shrunk_head(self) -> tuple[LinearHead, np.ndarray]:
+        """Return a strongly shrunk head on the features as they are now, and its logits (n, K) of validation films."""
+        train, weights = self._stated()
+        features, held = (pooled_features(self.network, films.pixels)[0] for films in (train, self.films.validation))
+        head = fit_linear(features, train.labels, weights, penalty=_SHRUNK_PENALTY)
+        return head, head.logits(held)
+
+    def _stated(self) -> tuple[Films, np.ndarray]:
+        """Return the films to learn from that state one finding, and how much each weighs; the mean weight is 1."""
+        train, weights = self.films.train, self.weights.in_head()
+        stated = np.flatnonzero(train.labels >= 0)
+        if len(stated) == len(train):
+            return train, weights
+        return train.subset(stated), weights[stated] / weights[stated].mean()
 
 
 class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
