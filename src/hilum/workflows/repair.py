@@ -15,6 +15,7 @@ The rules, in this order, each written down beside every film it touches:
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 from collections import Counter
@@ -108,9 +109,7 @@ def repair_films(audit: Audit, *, drop: Collection[str] = ()) -> list[RepairedFi
                 reasons[position] = [f"dropped: the same picture as {records[first].path}"]
     repaired = [
         RepairedFilm(
-            FilmRecord(
-                r.path, found or r.finding, split if r.split else None, r.patient, r.source, r.group, r.age_years
-            ),
+            dataclasses.replace(r, finding=found or r.finding, split=split if r.split else None),
             int(group),
             keep,
             "; ".join(why),
