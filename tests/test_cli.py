@@ -25,6 +25,9 @@ import hilum.cli
 from hilum.commands.shared import load_training
 from hilum.errors import MissingExtra
 from hilum.extras import install_line
+from hilum.judge.audit.check import Fault
+from hilum.judge.external.sources import RunMetrics
+from hilum.judge.metrics import performance
 
 KEYS = ["file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons", "heatmap", "model"]
 Command = Callable[..., Any]
@@ -341,6 +344,22 @@ def test_a_finished_run_is_not_trained_over(
     assert result.code == 2
     assert "holds a finished run. Nothing in it was changed. Choose another folder, or add --overwrite" in result.err
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_training_says_how_many_labels_are_suspect(
+    command: Command, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_training()
+    from hilum.workflows.train import Run
+
+    figures = performance([0, 1], [[0.9, 0.1], [0.2, 0.8]], ("a", "b"), operating_thresholds={"a": 0.5, "b": 0.5})
+    faults = (Fault("small-class", "note", "Few."), Fault("suspect-label", "warning", "2 of 36 labels may be wrong."))
+    run = Run(tmp_path, RunMetrics(figures, figures), faults, 0)
+    monkeypatch.setattr("hilum.workflows.train.train_model", lambda *_, **__: run)
+    done = command("train", tiny_data, "--out", tmp_path / "run")
+    assert done.code == 0
+    assert f"2 of 36 labels may be wrong. Details: {tmp_path / 'audit.json'}\n" in done.out
+    assert "Few." not in done.out
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "report.html", "predictions.csv"])

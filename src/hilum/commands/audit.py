@@ -35,7 +35,7 @@ def audit(  # noqa: PLR0917 - typer hands them over by name
             "--model",
             metavar="MODEL",
             help="Also look for wrong labels: those that this model contradicts, on films that it was not trained on. "
-            "A model.onnx, the folder of a run, or `chest`.",
+            "A model.onnx, `chest`, or the folder of a run (with --folds, all its films are judged).",
         ),
     ] = None,
     drop: Annotated[

@@ -70,6 +70,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     check_training()
     from hilum.data.folder import read_dataset
     from hilum.data.scan import typical_side
+    from hilum.judge.audit.suspects import SUSPECT
     from hilum.report.external import source_lines
     from hilum.train.config import read_config
     from hilum.train.run_folder import check_run
@@ -85,6 +86,9 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     show_figures(run.metrics, run.folder, console)
     for line in source_lines(run.metrics):
         typer.echo(printable(line))
+    for fault in run.faults:
+        if fault.kind == SUSPECT:
+            typer.echo(printable(f"{fault.message} Details: {run.folder / 'audit.json'}"))
     if run.num_unread:
         console.say(f"Left out, because they cannot be read: {count_of(run.num_unread, 'film')}; see audit.json.")
         raise typer.Exit(1)

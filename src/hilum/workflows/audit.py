@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hilum.console import Console
+from hilum.data.saved_predictions import read_predictions
 from hilum.errors import InputError, MissingExtra, nearest_name
 from hilum.extras import is_installed
 from hilum.figures import json_file_text
 from hilum.files import replace_files, writing_into
 from hilum.judge.audit.audit import Audit, audit_data
 from hilum.judge.audit.checks import check_ignored
-from hilum.judge.audit.suspects import SUSPECT
+from hilum.judge.audit.suspects import SUSPECT, judge_unseen
 from hilum.report.audit_page import audit_page
 from hilum.results import ResultFolder
 from hilum.run.classifier import Classifier
@@ -75,7 +77,8 @@ def audit_command(
     Args:
         data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
         places: Where to write.
-        model: A model file, to find wrong labels among the films that it was not trained on.
+        model: A model file or the folder of a run, to find wrong labels. Films that the model was trained on are judged
+            by the run's folds, where it has any.
         ignore: Kinds of faults that do not count.
         console: Where progress goes; nowhere by default.
 
@@ -93,7 +96,8 @@ def audit_command(
         check_place(places.repair, data, overwrite=places.overwrite)
     _check_drop(places, model, ignored)
     console = console or Console()
-    audit = audit_data(data, classifier=Classifier(model) if model else None, ignore=ignored, console=console)
+    judge = partial(judge_unseen, Classifier(model), _crossed(model), console=console) if model else None
+    audit = audit_data(data, judge=judge, ignore=ignored, console=console)
     for outcome in audit.results.of_status("not_applicable"):
         if outcome.check.comes_from:
             console.say(f"The check {outcome.check.code} was not applied: {outcome.why}")
@@ -102,6 +106,12 @@ def audit_command(
     if places.repair is None:
         return AuditRun(audit)
     return AuditRun(audit, *write_repair(audit, places.repair, data, overwrite=places.overwrite, drop=places.drop))
+
+
+def _crossed(model: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return path to line of predictions.csv of the films that the folds of a run judged; nothing of a lone model."""
+    is_run = model.is_dir() and (model / "predictions.csv").is_file()
+    return read_predictions(model).parts.get("cross_validation", {}) if is_run else {}
 
 
 def _check_drop(places: AuditPlaces, model: Path | None, ignored: Collection[str]) -> None:

@@ -133,8 +133,17 @@ def test_films_that_the_model_was_trained_on_are_not_judged(
     scan = scan_films(read_dataset(tiny_data))
     learned = write_model(tmp_path / "m.onnx", training_data={"dhash256": training_hashes(scan.fingerprints[:20])})
     for model, num_seen in ((tiny_model, 0), (learned, 20)):
-        judged = judge_unseen(Classifier(model), scan, Console())
+        judged = judge_unseen(Classifier(model), {}, scan, console=Console())
         assert judged.by == "the model `tiny`"
         assert judged.num_seen >= num_seen
         assert np.isnan(judged.probabilities[:num_seen]).all()
         assert not np.isnan(judged.probabilities).all()
+    row = {"accepted": "true"} | dict.fromkeys((f"probability_{name}" for name in NAMES), "0.25")
+    first, second = (record.path for record in scan.dataset.records[:2])
+    crossed = {first: row, second: {**row, "accepted": "false"}, scan.dataset.records[-1].path: row}
+    by_folds = judge_unseen(Classifier(learned), crossed, scan, console=Console())
+    assert by_folds.by == "the model `tiny` and those of its folds"
+    assert by_folds.num_seen == judged.num_seen - 2
+    assert (by_folds.probabilities[0] == 0.25).all()
+    assert np.isnan(by_folds.probabilities[1]).all()
+    assert (by_folds.probabilities[-1] == judged.probabilities[-1]).all()  # this film was not trained on

@@ -17,10 +17,8 @@ from hilum.judge.audit.associations import associate_traits
 from hilum.judge.audit.check import AuditData, CheckResults, Fault, JudgedFilms, run_checks
 from hilum.judge.audit.checks import all_checks, check_ignored
 from hilum.judge.audit.figures import AuditFigures
-from hilum.judge.audit.suspects import judge_unseen
 from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.audit.trivial_scores import score_trivial_models
-from hilum.run.classifier import Classifier
 
 __all__ = ["Audit", "audit_data", "audit_films", "count_films", "measure_films"]
 
@@ -72,7 +70,7 @@ class Audit:
 def audit_data(
     data: Path,
     *,
-    classifier: Classifier | None = None,
+    judge: Callable[[Scan], JudgedFilms] | None = None,
     ignore: Iterable[str] = (),
     seed: int = 0,
     console: Console | None = None,
@@ -81,7 +79,7 @@ def audit_data(
 
     Args:
         data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
-        classifier: A model that judges the films it was not trained on, to find wrong labels.
+        judge: Returns what models say of films that they did not learn from, to find wrong labels.
         ignore: Kinds of faults that do not count.
         seed: Decides the folds of the cross-validations.
         console: Where progress goes; nowhere by default.
@@ -96,8 +94,7 @@ def audit_data(
     with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
         scan = scan_films(dataset, look=look, done=done)
     splits = tuple(record.split or "train" for record in scan.dataset.records)
-    judged = judge_unseen(classifier, scan, console) if classifier else None
-    films = AuditData(scan, splits, look.of(scan), judged=judged)
+    films = AuditData(scan, splits, look.of(scan), judged=judge(scan) if judge else None)
     with console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
         return audit_films(films, ignore=ignore, seed=seed, done=done)
 

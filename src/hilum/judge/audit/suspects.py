@@ -11,13 +11,14 @@ Source: Northcutt, Jiang, Chuang 2021, Confident learning: estimating uncertaint
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.fingerprint import seen_films
 from hilum.data.folder import FilmRecord
+from hilum.data.saved_predictions import PROBABILITY
 from hilum.data.scan import Scan
 from hilum.findings import open_kinds
 from hilum.judge.audit.check import AuditData, Check, Fault, JudgedFilms, Suggestion
@@ -84,25 +85,37 @@ def judged_films(scan: Scan, predictions: LabelledPredictions, by: str, *, num_s
     return JudgedFilms(by, predictions.findings, probabilities, num_seen)
 
 
-def judge_unseen(classifier: Classifier, scan: Scan, console: Console) -> JudgedFilms:
+def judge_unseen(
+    classifier: Classifier, crossed: Mapping[str, Mapping[str, str]], scan: Scan, *, console: Console
+) -> JudgedFilms:
     """Let a model judge the films of a data set that it was not trained on, and whose labels it knows.
 
-    Films of which a twin, or another film of the patient, was trained on are left out as well.
+    Films that it was trained on, with their twins and the other films of their patients, are judged by the folds of its
+    run where these did; else they are left out.
 
     Args:
         classifier: The model.
+        crossed: Path to line of predictions.csv, of the films that the folds of its run judged.
         scan: The films.
         console: Where progress goes.
     """
     records, hashes = scan.dataset.records, classifier.metadata.training_data.get("dhash256")
     seen = seen_films(scan.fingerprints, hashes)
     known = _named_findings(records, classifier.findings).any(axis=1)
-    left_out = np.zeros(len(records), bool) if seen is None else np.isin(scan.groups, scan.groups[seen])
-    chosen = [records[position] for position in np.flatnonzero(known & ~left_out)]
+    trained = np.zeros(len(records), bool) if seen is None else np.isin(scan.groups, scan.groups[seen])
+    chosen = [records[position] for position in np.flatnonzero(known & ~trained)]
     with console.bar(f"Judging {count_of(len(chosen), 'film')}", 1.0) as done:
         predictions = judge_records(classifier, scan.dataset.root, chosen, known_only=False, done=done)
-    by = f"the model `{classifier.metadata.name}`"
-    return judged_films(scan, predictions, by, num_seen=int((known & left_out).sum()))
+    left_out = [records[position].path for position in np.flatnonzero(known & trained)]
+    by_folds = [path for path in left_out if path in crossed]
+    by = f"the model `{classifier.metadata.name}`{' and those of its folds' if by_folds else ''}"
+    judged = judged_films(scan, predictions, by, num_seen=len(left_out) - len(by_folds))
+    place = {record.path: position for position, record in enumerate(records)}
+    for path in by_folds:
+        if crossed[path]["accepted"] == "true":
+            row = [float(crossed[path][PROBABILITY + name]) for name in classifier.findings]
+            judged.probabilities[place[path]] = row
+    return judged
 
 
 def _named_findings(records: Sequence[FilmRecord], findings: Sequence[str]) -> np.ndarray:
