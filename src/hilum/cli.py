@@ -29,6 +29,7 @@ from hilum.commands.data import data_app
 from hilum.commands.demo import demo
 from hilum.commands.ensemble import ensemble
 from hilum.commands.evaluate import evaluate
+from hilum.commands.model import model_app
 from hilum.commands.node import node
 from hilum.commands.predict import predict
 from hilum.commands.serve import serve
@@ -142,6 +143,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(model_app, name="model")
 
 
 def _show_version(asked: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from hilum.commands.shared import NOTICE, ColumnOption, ModelOption, with_columns
 from hilum.console import TerminalConsole, count_of
+from hilum.errors import InputError
 from hilum.text import printable
 
 __all__ = ["adapt"]
@@ -40,6 +41,14 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
             help="A kind of fault that does not count. class-by-source: the findings come from different places.",
         ),
     ] = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled",
+            help="LOCAL holds films without findings. Only their mix is estimated, and used where checks say that it "
+            "helps.",
+        ),
+    ] = False,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier adapted model in RUN.")] = False,
 ) -> None:
@@ -48,9 +57,16 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     hilum fits as much as your films carry: constants and a temperature, then a small linear correction. The report
     shows before and after on films that the correction had not seen. Takes seconds; it needs no extra.
 
+    With --unlabelled, hilum writes no model where the mix of findings would not help, says why, and ends with 0.
+
     Example: hilum adapt --model chest our-films/ --out ours
     """
     (local,) = with_columns([local], column)
+    if unlabelled:
+        if mapping or ignore:
+            raise InputError("--map and --ignore need findings; --unlabelled films have none.", fix="Leave them out.")
+        _adapt_unlabelled(model, local, out, overwrite=overwrite)
+        return
     from hilum.report.adaptation import adaptation_lines
     from hilum.workflows.adapt import AdaptOptions, adapt_model
 
@@ -62,4 +78,19 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     console.say(f"Model: {out / 'model.onnx'}    Report: {out / 'report.html'}    {NOTICE}")
     if unread := made.metrics.adaptation.left_out.unread:
         console.say(f"Left out, as unreadable: {count_of(unread, 'film')}.")
+        raise typer.Exit(1)
+
+
+def _adapt_unlabelled(model: Path, local: Path, out: Path, *, overwrite: bool) -> None:
+    from hilum.report.adaptation import mix_lines
+    from hilum.workflows.adapt_unlabelled import adapt_unlabelled
+
+    console = TerminalConsole()
+    made = adapt_unlabelled(model, local, out, overwrite=overwrite, console=console)
+    for line in mix_lines(made.adaptation):
+        typer.echo(printable(line))
+    if made.is_written:
+        console.say(f"Model: {out / 'model.onnx'}    Report: {out / 'report.html'}    {NOTICE}")
+    if made.num_unread:
+        console.say(f"Left out, as unreadable: {count_of(made.num_unread, 'film')}.")
         raise typer.Exit(1)

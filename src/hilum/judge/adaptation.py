@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.judge.calibrate import LEAST_FINDING_FILMS, cross_conformal_thresholds, operating_thresholds, set_figures
+from hilum.judge.calibrate import (
+    LEAST_FINDING_FILMS,
+    cross_conformal_thresholds,
+    operating_thresholds,
+    score_counts,
+    set_figures,
+)
 from hilum.judge.calibration import Calibration, sparing_thresholds
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.metrics import Performance
@@ -19,7 +25,9 @@ __all__ = [
     "AdaptationMetrics",
     "LeftOut",
     "LevelFigures",
+    "MixAdaptation",
     "Parent",
+    "ShareFigures",
     "Side",
     "covered_films",
     "local_calibration",
@@ -148,6 +156,37 @@ class AdaptationMetrics:
     validation: None = None
 
 
+@dataclass(frozen=True)
+class ShareFigures:
+    """How often a finding occurs: where the model was calibrated, and among films without labels."""
+
+    before: float
+    after: Interval
+
+
+@dataclass(frozen=True)
+class MixAdaptation:
+    """How a model was set right for the mix of findings of one place, from films without labels.
+
+    Attributes:
+        parent: The model that was adapted.
+        data: Name of the films.
+        n: How many films were used.
+        shares: Finding to how often it occurs.
+        p_shift: How often a mix as different arises by chance.
+        p_fit: How often the probabilities fit the mix as badly by chance; None where that is not known.
+        reason: Why the mix is not used; empty where it is.
+    """
+
+    parent: Parent
+    data: str
+    n: int
+    shares: Mapping[str, ShareFigures]
+    p_shift: float
+    p_fit: float | None
+    reason: str
+
+
 def local_calibration(
     probabilities: npt.NDArray[np.float64],
     truth: npt.NDArray[np.int64],
@@ -184,7 +223,8 @@ def local_calibration(
             alarms = np.quantile(probabilities[:, index], 1 - _MOST_FALSE_ALARMS, method="higher")
             known = max(known, float(np.nextafter(alarms, 1.0)))
         thresholds[name] = youden[name] if least <= counts[index] < len(truth) else known
-    return Calibration(temperature, thresholds, limits, {"method": "out-of-fold", "n": len(truth)})
+    facts = {"method": "out-of-fold", "n": len(truth), "scores": score_counts(probabilities, truth).tolist()}
+    return Calibration(temperature, thresholds, limits, facts)
 
 
 def covered_films(

@@ -25,17 +25,20 @@ from hilum.run.answer import conformal_limits, conformal_sets, reached, softmax
 
 __all__ = [
     "LEAST_FINDING_FILMS",
+    "SCORE_EDGES",
     "conformal_thresholds",
     "cross_conformal_thresholds",
     "expected_calibration_error",
     "fit_temperature",
     "operating_thresholds",
     "reliability_bins",
+    "score_counts",
     "set_figures",
     "surer_thresholds",
 ]
 
 LEAST_FINDING_FILMS = 40  # films of a finding for a limit of its own; fewer, and a limit is shared
+SCORE_EDGES = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # of the bins in which probabilities are counted
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 FALLBACK_THRESHOLD = 0.5
 
@@ -104,6 +107,27 @@ def reliability_bins(probabilities: npt.ArrayLike, truth: npt.ArrayLike, num_bin
     )
     filled = np.where(count > 0, count, np.nan)
     return {"count": count, "confidence": confidence / filled, "accuracy": correct / filled}
+
+
+def score_counts(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return how the probability of each finding is distributed among films of each finding.
+
+    Films without labels can later be compared with it: do their probabilities come from these films in another mix?
+
+    Args:
+        probabilities: (n, K) in [0, 1].
+        truth: (n,) int, index of the true finding.
+
+    Returns:
+        (K, K, B) numbers of films: by what they show, by the finding whose probability it is, and by its bin
+        (`SCORE_EDGES`).
+    """
+    scores, labels = checked_scores(probabilities, truth)
+    num_findings = scores.shape[1]
+    counts = np.zeros((num_findings, num_findings, len(SCORE_EDGES) + 1), np.int64)
+    bins = np.searchsorted(SCORE_EDGES, scores, side="right")  # (n, K)
+    np.add.at(counts, (labels[:, np.newaxis], np.arange(num_findings), bins), 1)
+    return counts
 
 
 def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, num_bins: int = 15) -> float:

@@ -21,6 +21,7 @@ from hilum.judge.calibrate import (
     cross_conformal_thresholds,
     fit_temperature,
     operating_thresholds,
+    score_counts,
 )
 from hilum.run.answer import softmax
 
@@ -106,7 +107,8 @@ class Calibration:
         temperature: Logits are divided by it.
         operating_thresholds: A probability for each finding.
         conformal: As in the model file.
-        facts: {"method": "out-of-fold", "validation" or "held-out", "n": films, "temperature": of ChosenTemperature}.
+        facts: {"method": "out-of-fold", "validation" or "held-out", "n": films, "temperature": of ChosenTemperature,
+            "scores": of `score_counts`}.
     """
 
     temperature: float
@@ -171,6 +173,7 @@ def fit_calibration(
             "method": "validation" if folds is None else "out-of-fold",
             "n": len(probabilities),
             "temperature": chosen.to_dict(),
+            "scores": score_counts(probabilities, truth).tolist(),
         },
     )
 

@@ -7,12 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hilum.console import count_of
-from hilum.judge.adaptation import Adaptation, AdaptationMetrics, Side
+from hilum.judge.adaptation import Adaptation, AdaptationMetrics, MixAdaptation, Side
 from hilum.judge.intervals import Interval
 from hilum.report.page import render
 from hilum.text import percent_text, points, points_range, range_text
 
-__all__ = ["adaptation_card", "adaptation_lines", "adaptation_page", "adaptation_toml", "level_words", "verdict_words"]
+__all__ = [
+    "adaptation_card",
+    "adaptation_lines",
+    "adaptation_page",
+    "adaptation_toml",
+    "level_words",
+    "mix_card",
+    "mix_lines",
+    "mix_page",
+    "mix_words",
+    "verdict_words",
+]
 
 _FIGURES = {"accuracy": "Right", "balanced_accuracy": "Mean recall", "macro_f1": "Macro F1", "auroc_macro": "AUROC"}
 _LEVELS = {
@@ -129,6 +140,39 @@ def adaptation_toml(made: Adaptation, ignored: Sequence[str]) -> str:
         "ignore": list(ignored),
     }
     return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
+
+
+def mix_words(made: MixAdaptation) -> str:
+    """Return what came of films without labels, in two sentences."""
+    if made.reason:
+        return f"No model was written: the mix of findings among these {made.n} films would not help. {made.reason}"
+    name, share = max(made.shares.items(), key=lambda one: abs((one[1].after.value or 0.0) - one[1].before))
+    more = "more" if (share.after.value or 0.0) > share.before else "less"
+    return (
+        f"{name} is {more} frequent among your {made.n} films than where the model was calibrated: "
+        f"{percent_text(share.after.value, 0)} against {percent_text(share.before, 0)}. The new model uses this. "
+        "Nobody has checked its answers on your films: they have no findings."
+    )
+
+
+def mix_lines(made: MixAdaptation) -> list[str]:
+    """Return what the terminal shows of films without labels."""
+    shares = [
+        f"  {name}: {percent_text(one.before)} before, {_plain(one.after)} here" for name, one in made.shares.items()
+    ]
+    return [mix_words(made), *shares]
+
+
+def mix_page(made: MixAdaptation) -> str:
+    """Return the page of a model that was adapted to a mix of findings; all names are escaped."""
+    title = f"{made.parent.name} adapted to {made.data}"
+    return str(render("mix.html.j2", title=title, kicker="hilum adapt", made=made, verdict=mix_words(made)))
+
+
+def mix_card(made: MixAdaptation) -> str:
+    """Return the section that such a model's card gets, in Markdown."""
+    rows = [(name, percent_text(one.before), one.after) for name, one in made.shares.items()]
+    return str(render("mix.md.j2", made=made, verdict=mix_words(made), rows=rows))
 
 
 def _rows(made: Adaptation) -> list[_Row]:

@@ -103,7 +103,8 @@ class Metadata:
             share a threshold are listed in ``shared``; ``shared_n`` counts their films.
         coverage: The share of films whose set should hold the true finding.
         calibration: The films used for temperature, thresholds and sets (``method``, ``n``), the fitted
-            ``temperature``, whether it was ``kept``, and the losses that decided.
+            ``temperature``, whether it was ``kept``, the losses that decided, and the distribution of the
+            probabilities (``scores``).
         snomed_ct: Finding to its SNOMED CT code, if it has one.
         gate: Statistics of the out-of-distribution detector; empty if the model has none.
         training_data: Name, number and fingerprint of the training films.
@@ -162,8 +163,13 @@ class Metadata:
         return json.dumps(to_json(values), ensure_ascii=False)
 
     @staticmethod
-    def from_json(text: str) -> Metadata:
+    def from_json(text: str, *, without_gate: bool = False) -> Metadata:
         """Return the metadata that `to_json` wrote.
+
+        Args:
+            text: The JSON.
+            without_gate: Leave out the statistics of the detector of unfamiliar films, which earlier formats have in
+                another form.
 
         Raises:
             ModelFileError: The JSON is damaged, or of a format that this hilum does not read.
@@ -172,6 +178,7 @@ class Metadata:
             values = json.loads(text)
             check_texts(values)
             version = values["format_version"]
+            values |= {"gate": {}} if without_gate else {}
             if version > FORMAT_VERSION:
                 raise ModelFileError(
                     f"The model file has format version {version}; this hilum reads up to {FORMAT_VERSION}.",
@@ -181,7 +188,7 @@ class Metadata:
                 raise ModelFileError(
                     f"The model file has format version {version}, made by an earlier hilum. This hilum cannot use its "
                     "detector of unfamiliar films.",
-                    fix="Train the model again, or use the hilum version that made the file.",
+                    fix="`hilum model upgrade` makes a file of today's format of it, without the detector.",
                 )
             decoder = values["decoder_version"]
             if isinstance(decoder, bool) or not isinstance(decoder, int) or decoder < 0:
@@ -244,11 +251,12 @@ class ModelFile:
     metadata: Metadata
 
 
-def read_model_file(path: Path) -> ModelFile:
+def read_model_file(path: Path, *, without_gate: bool = False) -> ModelFile:
     """Read a model file and check it before the engine does.
 
     Args:
         path: The file, the folder of a run that holds it, or the name of a model that ships with hilum.
+        without_gate: As in `Metadata.from_json`.
 
     Raises:
         ModelFileError: The file cannot be read, is damaged, too large or too new, was not made by hilum, has data
@@ -287,7 +295,7 @@ def read_model_file(path: Path) -> ModelFile:
             f"`{path}` is an ONNX file, but hilum did not make it: it has no metadata under `{METADATA_KEY}`.",
             fix="Give a model.onnx made by `hilum train`.",
         )
-    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), Metadata.from_json(text))
+    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), Metadata.from_json(text, without_gate=without_gate))
 
 
 class _BrokenMessage(ValueError):

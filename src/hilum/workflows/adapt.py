@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from hilum.console import Console, count_of
-from hilum.data.fingerprint import joined_hashes, seen_films, training_hashes
-from hilum.data.folder import read_dataset
-from hilum.data.scan import Scan, scan_films
+from hilum.data.fingerprint import joined_hashes, training_hashes
+from hilum.data.folder import FilmRecord
+from hilum.data.scan import Scan
 from hilum.errors import InconsistentDataset, InputError
 from hilum.figures import json_file_text, to_json
 from hilum.files import replace_files
@@ -22,19 +22,15 @@ from hilum.film.decode import DECODER_VERSION
 from hilum.judge.adaptation import (
     Adaptation,
     AdaptationMetrics,
-    LeftOut,
     LevelFigures,
     Parent,
     Side,
     covered_films,
     local_calibration,
 )
-from hilum.judge.audit.associations import associate_traits, association_faults
-from hilum.judge.audit.check import Films
 from hilum.judge.audit.checks import check_ignored
 from hilum.judge.calibrate import set_figures
 from hilum.judge.compare.paired import accuracy_difference
-from hilum.judge.external.figures import name_hints, rename_findings
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
 from hilum.report.adaptation import adaptation_card, adaptation_page, adaptation_toml
@@ -58,12 +54,12 @@ from hilum.train.correction import (
 )
 from hilum.train.graph_file import write_metadata
 from hilum.version import __version__
+from hilum.workflows.local_films import LocalSet, few_notes, read_local, source_notes
 
-__all__ = ["LEAST_FILMS", "AdaptOptions", "Adapted", "adapt_model"]
+__all__ = ["ADAPTED_FOLDER", "AdaptOptions", "Adapted", "adapt_model", "sample_films"]
 
-LEAST_FILMS = 20
 _CHECKED_FILMS = 32
-_FOLDER = ResultFolder(
+ADAPTED_FOLDER = ResultFolder(
     of="adapted model",
     finished="an adapted model",
     files=("model.onnx", "metrics.json", "predictions.csv", "report.html", "config.toml"),
@@ -103,15 +99,6 @@ class Adapted:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Local:
-    """The films that are used: the scan of them alone, how many others were left out, and sentences about it."""
-
-    scan: Scan
-    left_out: LeftOut
-    notes: tuple[str, ...]
-
-
 def adapt_model(
     model: Path, data: Path, out: Path, *, options: AdaptOptions | None = None, console: Console | None = None
 ) -> Adapted:
@@ -131,10 +118,10 @@ def adapt_model(
     """
     console, options = console or Console(), options or AdaptOptions()
     ignored = check_ignored(options.ignore)
-    _FOLDER.check(out, overwrite=options.overwrite, data=data if data.is_dir() else None, reads=(model, data))
+    ADAPTED_FOLDER.check(out, overwrite=options.overwrite, data=data if data.is_dir() else None, reads=(model, data))
     parent, classifier = read_model_file(model), Classifier(model)
-    local = _read(classifier, data, options, console)
-    notes = [*local.notes, *_source_notes(local.scan, ignored), *_few_notes(local.scan, classifier.findings)]
+    local = read_local(classifier, data, options.mapping, console)
+    notes = [*local.notes, *source_notes(local.scan, ignored), *few_notes(local.scan, classifier.findings)]
     for note in notes:
         console.say(note)
     fitted = _fit(classifier, local.scan, console)
@@ -163,103 +150,6 @@ def adapt_model(
         }
     )
     return made
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
-
-
-def _read(classifier: Classifier, data: Path, options: AdaptOptions, console: Console) -> _Local:
-    """Read the films, and leave out those that must not be learned from.
-
-    Raises:
-        InconsistentDataset: Too few films are left.
-    """
-    known = classifier.findings
-    dataset = rename_findings(read_dataset(data, min_findings=1), options.mapping, known)
-    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
-        scan = scan_films(dataset, done=done)
-    for remark in scan.dataset.remarks:
-        console.say(remark.message)
-    records, groups = scan.dataset.records, scan.groups
-    strange = np.array([record.finding not in known for record in records], dtype=bool)
-    tested = ~strange & np.array([record.split == "test" for record in records], dtype=bool)
-    seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
-    trained = np.zeros(len(records), dtype=bool) if seen is None else np.isin(groups, groups[seen])
-    trained &= ~strange & ~tested
-    kept = ~(strange | tested | trained)
-    notes = []
-    if scan.unread:
-        notes.append(f"Left out, as unreadable or no film of a chest: {count_of(len(scan.unread), 'film')}.")
-    if strange.any():
-        names = sorted({records[place].finding for place in np.flatnonzero(strange)})
-        films = count_of(int(strange.sum()), "film")
-        notes.append(f"Left out, since the model does not know their findings ({', '.join(names)}): {films}.")
-        notes += name_hints(names, known)
-    if tested.any():
-        films = count_of(int(tested.sum()), "film")
-        notes.append(f"Left out, since they are the test part: {films}. `hilum evaluate` can judge the model on them.")
-    if trained.any():
-        films = count_of(int(trained.sum()), "film")
-        notes.append(f"Left out, since the model was trained on them, or on films of the same patients: {films}.")
-    if kept.sum() < LEAST_FILMS:
-        raise InconsistentDataset(
-            f"{count_of(int(kept.sum()), 'film')} of `{data}` can be used; expected at least {LEAST_FILMS}. "
-            f"{' '.join(notes)}".rstrip(),
-            fix="Add films of your own, of every finding if you can.",
-        )
-    counts = LeftOut(int(trained.sum()), int(strange.sum()), int(tested.sum()), len(scan.unread))
-    return _Local(_part(scan, np.flatnonzero(kept)), counts, tuple(notes))
-
-
-def _part(scan: Scan, kept: np.ndarray) -> Scan:
-    """Return the scan of some of its films; their twins are no longer known, their groups are."""
-    return dataclasses.replace(
-        scan,
-        dataset=dataclasses.replace(scan.dataset, records=tuple(scan.dataset.records[place] for place in kept)),
-        fingerprints=tuple(scan.fingerprints[place] for place in kept),
-        twins=(),
-        groups=scan.groups[kept],
-        public_films=tuple(scan.public_films[place] for place in kept),
-    )
-
-
-def _source_notes(scan: Scan, ignored: Sequence[str]) -> list[str]:
-    """Return what is to be said of findings that go with the place where films come from.
-
-    Raises:
-        InconsistentDataset: They go together so closely that a correction would learn the source.
-    """
-    films = Films(scan, ("train",) * len(scan.dataset.records))
-    faults = [fault for fault in association_faults(associate_traits(films), films) if fault.severity != "note"]
-    for fault in faults:
-        if fault.severity == "error" and fault.kind not in ignored:
-            raise InconsistentDataset(
-                f"The findings come from different sources, so a correction would learn the source. {fault.message}",
-                fix=f"Take each finding from every source, or add --ignore {fault.kind} if you know better.",
-            )
-    return [f"A correction may learn where films come from. {fault.message}" for fault in faults]
-
-
-def _few_notes(scan: Scan, known: Sequence[str]) -> list[str]:
-    """Return what is to be said of findings with few films or none."""
-    counts = {name: sum(record.finding == name for record in scan.dataset.records) for name in known}
-    there = [name for name, count in counts.items() if count]
-    if len(there) == 1:
-        return [
-            f"All films show {there[0]}. Only its constant and the thresholds can be set: they bound how often such "
-            "films are answered with another finding. How many films of the other findings are found stays unknown."
-        ]
-    few = [f"{name} ({counts[name]})" for name in there if counts[name] < LEAST_FINDING_FILMS]
-    notes = []
-    if few:
-        notes.append(
-            f"Fewer than {LEAST_FINDING_FILMS} films: {', '.join(few)}. No linear correction is fitted for this."
-        )
-    if lacking := [name for name in known if not counts[name]]:
-        notes.append(
-            f"No film shows {' or '.join(lacking)}. The model still considers this, with its constant as shipped."
-        )
-    return notes
 
 
 # --- fitting --------------------------------------------------------------------------------------------------------
@@ -302,7 +192,7 @@ def _fit(classifier: Classifier, scan: Scan, console: Console) -> _Fitted:
 
 
 def _seal(
-    path: Path, parent: ModelFile, classifier: Classifier, local: _Local, fitted: _Fitted
+    path: Path, parent: ModelFile, classifier: Classifier, local: LocalSet, fitted: _Fitted
 ) -> tuple[Metadata, bool]:
     """Write the corrected model with its thresholds, without figures yet; return its metadata.
 
@@ -310,7 +200,7 @@ def _seal(
         The metadata, and whether the heat maps follow the correction.
     """
     shipped, correction = parent.metadata, fitted.choice.correction
-    records, root, crossed = local.scan.dataset.records, local.scan.dataset.root, fitted.crossed
+    crossed = fitted.crossed
     calibration = local_calibration(
         softmax(crossed.logits),
         fitted.films.truth,
@@ -338,12 +228,17 @@ def _seal(
         hilum_version=__version__,
         decoder_version=DECODER_VERSION,
     )
-    places = np.linspace(0, len(records) - 1, min(_CHECKED_FILMS, len(records))).astype(int)
-    pictures = np.stack([classifier.preprocess(classifier.read(root / records[place].path)) for place in places])
+    pictures, places = sample_films(classifier, local.scan.dataset.root, local.scan.dataset.records)
     expected = correction.logits(fitted.films)[places]
     difference, follows = seal_corrected(path, parent, correction, metadata, (pictures, expected))
     agreement = {"largest_difference": difference, "n": len(places), "unit": "logits, against parent and correction"}
     return dataclasses.replace(metadata, agreement=agreement), follows
+
+
+def sample_films(classifier: Classifier, root: Path, records: Sequence[FilmRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a few films as a model's graph takes them, (m, 1, S, S), and their places among the records, (m,)."""
+    places = np.linspace(0, len(records) - 1, min(_CHECKED_FILMS, len(records))).astype(int)
+    return np.stack([classifier.preprocess(classifier.read(root / records[one].path)) for one in places]), places
 
 
 def _answered(adapted: Classifier, fitted: _Fitted) -> LabelledPredictions:
@@ -364,7 +259,7 @@ _Judged = tuple[Classifier, LabelledPredictions]
 
 
 def _measure(
-    parent: ModelFile, local: _Local, fitted: _Fitted, follows: bool, *, before: _Judged, after: _Judged
+    parent: ModelFile, local: LocalSet, fitted: _Fitted, follows: bool, *, before: _Judged, after: _Judged
 ) -> AdaptationMetrics:
     """Return every figure of metrics.json."""
     films, choice, shipped = fitted.films, fitted.choice, parent.metadata

@@ -1,0 +1,64 @@
+"""The commands `hilum model ...`: what a model file holds, and an earlier file for today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.commands.shared import ColumnOption, with_columns
+from hilum.console import TerminalConsole
+from hilum.text import printable
+
+__all__ = ["model_app"]
+
+model_app = typer.Typer(help="Model files: what they hold.", no_args_is_help=True, rich_markup_mode=None)
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="M", help="A model.onnx, the folder of a run, or `chest`, the model that ships.")
+]
+
+
+@model_app.command("show")
+def model_show(model: ModelArgument) -> None:
+    """Show what a model file holds: findings, films it learned from, figures, thresholds.
+
+    Example: hilum model show chest
+    """
+    from hilum.report.model_text import model_lines
+    from hilum.run.modelfile import read_model_file
+
+    read = read_model_file(model)
+    for line in model_lines(read.metadata, read.sha256):
+        typer.echo(printable(line))
+
+
+@model_app.command("upgrade")
+def model_upgrade(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A model.onnx of an earlier hilum. It is not changed.")],
+    out: Annotated[Path, typer.Option("--out", metavar="NEW", help="The new model file.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="Films with findings. Temperature, thresholds and sets are set on them anew.",
+        ),
+    ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="THEIRS=OURS", help="Name of a finding in DATA, and the model's name for it."),
+    ] = None,
+    column: ColumnOption = None,
+) -> None:
+    """Write an earlier model file anew for this hilum, where that is exact; with --data also where it is not.
+
+    Example: hilum model upgrade old.onnx --out new.onnx --data films/
+    """
+    data = with_columns([data], column)[0] if data else None
+    from hilum.workflows.upgrade import upgrade_model
+
+    console = TerminalConsole()
+    for note in upgrade_model(old, out, data=data, mapping=mapping or (), console=console).notes:
+        typer.echo(printable(note))
+    console.say(f"Model: {out}")
