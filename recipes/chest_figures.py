@@ -30,9 +30,10 @@ from hilum.judge.shortcuts.occlusion import CUES, cue_films, without_shift
 from hilum.run.classifier import Classifier
 
 COVID, NORMAL, VIRAL, BACTERIAL = "Covid-19", "Normal", "Viral Pneumonia", "Bacterial Pneumonia"
+OTHER = "Other abnormality"
 RESAMPLES = 1000
 SEED_SET = "covid19-image-dataset"
-ADULTS = ("nih-ozturk", "montgomery", "shenzhen")  # sources whose Normal films are adults'
+ADULTS = ("siim", "nih-ozturk", "nih-effusion", "montgomery", "shenzhen")  # sources whose Normal films are adults'
 
 
 def share(right: int, films: int) -> str:
@@ -126,12 +127,27 @@ def by_source(verdicts: LabelledPredictions, threshold: float) -> None:
     adults = np.isin(sources, ADULTS) & (findings == NORMAL)
     said = int((likeliest[adults] == names.index(COVID)).sum())
     print(f"Normal films of {', '.join(ADULTS)} called Covid-19: {share(said, int(adults.sum()))}")
+    other_diseases(verdicts, sources, findings)
     kermany = sources == "kermany"
     found = area(findings[kermany] != NORMAL, 1 - scores[kermany, names.index(NORMAL)])
     print(f"kermany, pneumonia against Normal, AUROC: {found}")
     typed = kermany & np.isin(findings, (VIRAL, BACTERIAL))
     ratio = np.log(scores[:, names.index(BACTERIAL)]) - np.log(scores[:, names.index(VIRAL)])
     print(f"kermany, bacterial against viral, AUROC: {area(findings[typed] == BACTERIAL, ratio[typed])}")
+
+
+def other_diseases(verdicts: LabelledPredictions, sources: np.ndarray, findings: np.ndarray) -> None:
+    """Print how films that show none of the named findings are answered, by source."""
+    for source in sorted(set(sources[findings == OTHER])):
+        answers = [verdicts.answers[i] for i in np.flatnonzero((sources == source) & (findings == OTHER))]
+        named = sum(answer.accepted and len(answer.set) == 1 and answer.likeliest != OTHER for answer in answers)
+        called = {name: sum(answer.likeliest == name for answer in answers) for name in (OTHER, COVID)}
+        refused = sum(not answer.accepted for answer in answers)
+        print(
+            f"{source}, {OTHER}: called so {share(called[OTHER], len(answers))}; Covid-19 "
+            f"{share(called[COVID], len(answers))}; accepted with one named finding {share(named, len(answers))}; "
+            f"refused {share(refused, len(answers))}"
+        )
 
 
 def hidden_lungs(classifier: Classifier, verdicts: LabelledPredictions) -> None:
@@ -178,7 +194,7 @@ def main() -> None:
     seeds = seed_test(data)
     answers = judge(classifier, [record for record, _ in seeds])
     right = int((answers.probabilities.argmax(axis=1) == answers.truth).sum())
-    print(f"{SEED_SET} test, findings of the sources, four findings: {share(right, len(seeds))} right")
+    print(f"{SEED_SET} test, findings of the sources: {share(right, len(seeds))} right")
     told = [classifier.findings[i] for i in answers.probabilities.argmax(axis=1)]
     nominal = sum(
         finding == name or {finding, name} == {VIRAL, BACTERIAL} for (_, name), finding in zip(seeds, told, strict=True)

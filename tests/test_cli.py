@@ -796,13 +796,15 @@ def test_the_commands_are_the_ones_that_were_promised() -> None:
         "tune",
         "study",
         "evaluate",
+        "adapt",
         "compare",
         "ensemble",
         "predict",
         "serve",
         "node",
     ]
-    assert set(commands()) == {"", *promised, "data", "data list", "data get", "data index"}
+    groups = {"data", "data list", "data get", "data index", "model", "model show", "model upgrade"}
+    assert set(commands()) == {"", *promised, *groups}
     assert {"out", "config", "backbone", "weights", "folds", "seed", "overwrite"} <= set(commands()["train"])
 
 

@@ -40,7 +40,17 @@ FILES = {
     *("metrics.json", "audit.json", "report.html", "model-card.md", "claim.md"),
 }
 PARTS = ["test", "test_clean", "validation", "cross_validation"]
-FIGURES = ["n", "accuracy", "balanced_accuracy", "macro_f1", "auroc_macro", "ece", "per_finding", "confusion"]
+FIGURES = [
+    "n",
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "auroc_macro",
+    "ece",
+    "per_finding",
+    "confusion",
+    "hierarchy",
+]
 PER_FINDING = ["precision", "recall", "f1", "auroc", "sensitivity", "specificity", "operating_threshold", "n"]
 INTERVALS = {*FIGURES[1:5], *PER_FINDING[:6]}
 FINDINGS = ["Normal", "Covid-19", "Viral Pneumonia"]
