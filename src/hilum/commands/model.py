@@ -42,7 +42,7 @@ def model_upgrade(
         typer.Option(
             "--data",
             metavar="DATA",
-            help="Films with findings. Temperature, thresholds and sets are set on them anew.",
+            help="Films with findings. Temperature, thresholds and sets are set again on these films.",
         ),
     ] = None,
     mapping: Annotated[
@@ -51,7 +51,7 @@ def model_upgrade(
     ] = None,
     column: ColumnOption = None,
 ) -> None:
-    """Write an earlier model file anew for this hilum, where that is exact; with --data also where it is not.
+    """Write an earlier model file for this hilum if its answers stay the same, or with --data if they do not.
 
     Example: hilum model upgrade old.onnx --out new.onnx --data films/
     """

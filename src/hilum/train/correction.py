@@ -159,7 +159,7 @@ def choose_correction(films: LocalFilms, temperature: float, *, least: int = LEA
 
 
 def cross_fit(films: LocalFilms, temperature: float, *, least: int = LEAST_FINDING_FILMS) -> CrossFitted | None:
-    """Return the films' logits by corrections that have not seen them: chosen, and fitted, in each fold anew.
+    """Return the films' logits by corrections that have not seen them: chosen and fitted again in each fold.
 
     Args:
         films: One at least.

@@ -1,7 +1,7 @@
 """An ensemble of finished runs, sealed as one model file and judged as a run is.
 
 The members' graphs become one graph (merge.py), so every door serves it as it serves a single model. It is
-calibrated anew on held-out answers (out_of_bag.py) and compared with its best member on films that no answering
+calibrated again on held-out answers (out_of_bag.py) and compared with its best member on films that no answering
 model had seen. With the films at hand its test figures are measured through the sealed file; without, they are
 computed from the members' own answers, of which it is a function.
 """

@@ -39,7 +39,7 @@ class Upgraded:
 def upgrade_model(
     old: Path, new: Path, *, data: Path | None = None, mapping: Sequence[str] = (), console: Console | None = None
 ) -> Upgraded:
-    """Write a model file of an earlier hilum anew, for this one. The network stays as it is.
+    """Write a model file of an earlier hilum for this one. The network stays as it is.
 
     Args:
         old: The model file; it is not changed.

@@ -8,7 +8,7 @@ nothing. The two masks that are known from the literature are given black before
 The lungs are hidden under the convex hull of each, a little enlarged: a consolidation is bright, the segmenter may take
 it for no lung, and it must not stay in view. What the hull's outline says (a child's lungs are small) does stay.
 
-Nothing is trained anew, and a model that was never shown half a film answers it oddly: hiding a part moves the logits
+Nothing is trained again, and a model that was never shown half a film answers it oddly: hiding a part moves the logits
 of all films alike, often so far that all are answered with one finding. A shift that all films share tells no film from
 another, so it is removed before answers are counted: the mean logits are moved back to where they are for the whole
 films. Labels have no part in that. Counted as answered, a model would be praised for being brittle: its border seems to
