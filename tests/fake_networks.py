@@ -28,9 +28,9 @@ class FakeNetworks:
     def fit(self, films: TrainingFilms, config: RunConfig, **rest: Any) -> Any:
         self.before()
         rest["progress"]("backbone", 0, 1, 0.5, None)
-        self.fitted.append((config.fit.dropout, rest["seed"], films.train.pixels.shape[1]))
+        self.fitted.append((config.fit.dropout, config.seed, films.train.pixels.shape[1]))
         self.learned.append(np.concatenate([films.train.pixels, films.validation.pixels]))
-        self._config, self._seed = config, rest["seed"]
+        self._config, self._seed = config, config.seed
 
         class Built:
             model = None

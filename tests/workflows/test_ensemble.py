@@ -149,7 +149,7 @@ def test_a_member_of_another_size_is_measured_as_it_works_inside(
             axis.dim_value //= 2
     preprocessing = {"size_px": 16, "window_percentiles": [0.5, 99.5], "equalize": True}
     small = write_run(tmp_path / "small", seed=5, graph=graph, preprocessing=preprocessing)
-    with pytest.raises(InputError, match="several size_px"):
+    with pytest.raises(InputError, match="another size_px"):
         ensemble_runs([runs[0], small], tmp_path / "ensemble")
     made = ensemble_runs([runs[0], small], tmp_path / "ensemble", data=tiny_data)
     classifier = Classifier(made.folder / "model.onnx")

@@ -28,7 +28,17 @@ from hilum.workflows.compare import compare_runs
 from hilum.workflows.held_out import cross_validate, judge_sources
 from hilum.workflows.train import train_model
 
-FIGURES = ["n", "accuracy", "balanced_accuracy", "macro_f1", "auroc_macro", "ece", "per_finding", "confusion"]
+FIGURES = [
+    "n",
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "auroc_macro",
+    "ece",
+    "per_finding",
+    "confusion",
+    "hierarchy",
+]
 
 
 class Listening(Console):
