@@ -1,4 +1,4 @@
-"""The chest model that ships, from films to the files in the package, by hilum's own commands.
+"""The chest model, from films to the files in the package, by hilum's own commands.
 
     HILUM_DATA=... python recipes/chest.py --out DIR            list the films, train, judge
     HILUM_DATA=... python recipes/chest.py --out DIR --ship     the same, then put the result into the package

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, ModelOption, with_columns
+from hilum.commands.shared import NOTICE, ColumnOption, MapOption, ModelOption, with_columns
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import InputError
 from hilum.text import printable
@@ -25,14 +25,7 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     ],
     model: ModelOption,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the new model.onnx and its report.")],
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="THEIRS=OURS",
-            help="Name of a finding in LOCAL, and the model's name for it. You can repeat it.",
-        ),
-    ] = None,
+    mapping: MapOption = None,
     ignore: Annotated[
         list[str] | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import ColumnOption, DataArgument, ModelOption, show_figures, with_columns
+from hilum.commands.shared import ColumnOption, DataArgument, MapOption, ModelOption, show_figures, with_columns
 from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
 
@@ -18,14 +18,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     data: DataArgument,
     model: ModelOption,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for metrics.json and report.html.")],
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="THEIRS=OURS",
-            help="Name of a finding in DATA, and the model's name for it. You can repeat it.",
-        ),
-    ] = None,
+    mapping: MapOption = None,
     shortcuts: Annotated[
         bool,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import ColumnOption, with_columns
+from hilum.commands.shared import ColumnOption, MapOption, with_columns
 from hilum.console import TerminalConsole
 from hilum.text import printable
 
@@ -45,10 +45,7 @@ def model_upgrade(
             help="Films with findings. Temperature, thresholds and sets are set again on these films.",
         ),
     ] = None,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="THEIRS=OURS", help="Name of a finding in DATA, and the model's name for it."),
-    ] = None,
+    mapping: MapOption = None,
     column: ColumnOption = None,
 ) -> None:
     """Write an earlier model file for this hilum if its answers stay the same, or with --data if they do not.

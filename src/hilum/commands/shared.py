@@ -23,6 +23,7 @@ __all__ = [
     "NOTICE",
     "ColumnOption",
     "DataArgument",
+    "MapOption",
     "ModelOption",
     "SetOption",
     "check_training",
@@ -96,6 +97,14 @@ DataArgument = Annotated[
         metavar="DATA",
         help="A folder with one sub-folder for each finding, a folder with train/ and test/ of such folders, or a CSV "
         "file with the columns path and finding, and optionally split, patient, source, group, age (see --column).",
+    ),
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="THEIRS=OURS",
+        help="Name of a finding in the data set, and the model's name for it. You can repeat it.",
     ),
 ]
 ModelOption = Annotated[

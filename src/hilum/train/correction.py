@@ -4,8 +4,8 @@ A model is seldom wrong everywhere in the same way. At another hospital its logi
 films tell by how much. Three levels are fitted, the simplest first: the model as shipped; a constant for each finding
 and a temperature; and also a linear correction on the model's features, shrunk to zero. Grouped cross-validation
 decides how far the films carry: the level with the lowest loss on films that it was not fitted on is taken. The rule of
-one standard error, which takes a simpler level where the difference may be chance, was right two or three points less
-often with 50 films, and protected from nothing: the priors below already hold the corrections back. numpy only.
+one standard error, which takes a simpler level where the difference may be chance, was right one to three points less
+often with 50 films: the priors below already hold the corrections back (docs/log.md). numpy only.
 
 A finding without a local film keeps its constant: its mean difference in logits to the findings that have films stays
 as shipped, apart from the temperature, and no linear correction is fitted for it. So it stays possible.
