@@ -205,6 +205,13 @@ def test_a_manifest_gives_groups_and_ages(tmp_path: Path, cell: str, years: floa
     assert (second.group, second.age_years) == (None, None)
 
 
+@pytest.mark.parametrize(("cell", "sex"), [("F", "F"), ("female", "F"), ("Male", "M"), ("O", None), ("", None)])
+def test_a_manifest_gives_the_sex(tmp_path: Path, cell: str, sex: str | None) -> None:
+    text = f"path,finding,Patient Gender\na.png,Covid,{cell}\nsub/b.png,Normal,M\n"
+    first, second = read_dataset(write_manifest(tmp_path, text)).records
+    assert (first.sex, second.sex) == (sex, "M")
+
+
 def test_a_manifest_of_absolute_paths_may_lie_anywhere(tmp_path: Path) -> None:
     films = make_films(tmp_path / "films", "a.png", "sub/b.png")
     manifest = tmp_path / "apart" / "films.csv"

@@ -96,7 +96,7 @@ DataArgument = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one sub-folder for each finding, a folder with train/ and test/ of such folders, or a CSV "
-        "file with the columns path and finding, and optionally split, patient, source, group, age (see --column).",
+        "file with the columns path and finding, and if known split, patient, source, group, age, sex (see --column).",
     ),
 ]
 MapOption = Annotated[

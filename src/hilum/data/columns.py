@@ -35,7 +35,7 @@ __all__ = [
     "quoted",
 ]
 
-ROLES = ("path", "finding", "split", "patient", "source", "group", "age")
+ROLES = ("path", "finding", "split", "patient", "source", "group", "age", "sex")
 _NAMES: dict[str, tuple[str, ...]] = {  # the first name that a list has counts
     "path": (
         *("path", "filepath", "imagepath", "imgpath", "filmpath", "fullpath", "relativepath", "relpath", "dicompath"),
@@ -56,6 +56,7 @@ _NAMES: dict[str, tuple[str, ...]] = {  # the first name that a list has counts
     "source": ("source", "hospital", "site", "center", "centre", "institution", "institute", "clinic"),
     "group": ("group", "groupid"),
     "age": ("age", "patientage", "ageyears"),
+    "sex": ("sex", "patientsex", "gender", "patientgender"),
 }
 _ROLE_OF = {name: role for role, names in _NAMES.items() for name in names}
 _NEXT_ROLE = re.compile(rf"[,\s]+(?=(?:{'|'.join(ROLES)})\s*=)", re.IGNORECASE)
@@ -223,7 +224,7 @@ def check_columns(path: Path, columns: Columns, needed: Sequence[str], *, what: 
 
 def near_role(name: str, roles: Iterable[str]) -> str:
     """Return the role of a column whose name is nearly that of a role, else an empty text."""
-    known = [role for role in roles if role != "age"]  # three letters are too few to recognise a misspelling
+    known = [role for role in roles if len(role) > 3]  # three letters are too few to recognise a misspelling
     return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75)), "")
 
 

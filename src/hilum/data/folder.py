@@ -73,8 +73,8 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
     followed once; links to folders inside it are not followed.
 
     Args:
-        data: A folder, or a CSV with the columns path and finding and optionally split, patient, source, group and
-            age. Its paths are relative to the CSV's folder, or all absolute.
+        data: A folder, or a CSV with the columns path and finding and optionally split, patient, source, group, age
+            and sex. Its paths are relative to the CSV's folder, or all absolute.
         min_findings: The smallest number of findings that the caller accepts.
 
     Returns:

@@ -215,6 +215,7 @@ class FilmRecord:
         source: The hospital or public set that the film came from, if stated.
         group: Films of one group stay on one side of a split, if stated.
         age_years: The patient's age in years, if stated.
+        sex: The patient's sex, "F" or "M", if stated.
     """
 
     path: str
@@ -224,3 +225,4 @@ class FilmRecord:
     source: str | None = None
     group: str | None = None
     age_years: float | None = field(default=None, repr=False)
+    sex: str | None = field(default=None, repr=False)

@@ -95,6 +95,7 @@ def marked_finding(columns: Columns, row: Sequence[str]) -> str:
 
 
 _OLDEST_YEARS = 125
+_SEXES = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M"}
 _NO_PATIENT = frozenset(
     ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "-", "?")
 )
@@ -166,6 +167,7 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
                 columns.cell(row, "source") or None,
                 columns.cell(row, "group") or None,
                 _age_in(columns.cell(row, "age")),
+                _SEXES.get(columns.cell(row, "sex").casefold()),
             )
         )
     remarks = found.remarks

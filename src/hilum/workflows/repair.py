@@ -41,7 +41,7 @@ __all__ = ["DROPPED_ON_REQUEST", "RepairedFilm", "check_place", "dropped_path", 
 
 DROPPED_CODES = ("constant", "not-chest", "lateral")
 DROPPED_ON_REQUEST = (SUSPECT,)
-COLUMNS = ("path", "finding", "split", "patient", "source", "group", "age", "reason")
+COLUMNS = ("path", "finding", "split", "patient", "source", "group", "age", "sex", "reason")
 
 
 @dataclass(frozen=True)
@@ -269,6 +269,6 @@ def _csv(films: Sequence[RepairedFilm], place: Callable[[str], str]) -> str:
         group = "" if film.group is None else film.group
         age = "" if record.age_years is None else f"{record.age_years:g}"
         named = (record.finding, record.split or "", record.patient or "", record.source or "")
-        rows.append((place(record.path), *named, group, age, film.reason))
+        rows.append((place(record.path), *named, group, age, record.sex or "", film.reason))
     write_csv(text, COLUMNS, rows)
     return text.getvalue()
