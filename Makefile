@@ -40,7 +40,7 @@ docs: env  ## Build the documentation: site/index.html.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Every extra but train-gpu: its TensorFlow and that of train overwrite each other.
-EXTRAS := train study serve parquet kaggle dicom cluster
+EXTRAS := train study serve parquet kaggle dicom cluster pandas
 
 lock:  ## Pin anew (needs uv): names, versions and hashes, no download addresses.
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -1,7 +1,8 @@
-"""Pages of the site that are made while it is built: the command line, the JSON files and the changelog."""
+"""Pages of the site that are made while it is built: the command line, the Python API, JSON files and the changelog."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+import hilum.api
 from hilum.cli import app
 from hilum.train.config import default_config, to_toml
 
@@ -27,6 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "reference/commands.md": commands_page(),
         "reference/json.md": schemas_page(),
+        "reference/python.md": python_page(),
         "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
     }
     for path, content in pages.items():
@@ -86,6 +89,57 @@ def _section(name: str, command: Any) -> Iterator[str]:
 def _cell(text: str) -> str:
     """Return a text on one line, with nothing in it that Markdown would take for a mark."""
     return " ".join(text.split()).replace("|", _BAR).replace("<", "&lt;").replace("*", "\\*")
+
+
+def python_page() -> str:
+    """Return a page with a heading, the signature and the docstring of everything that `import hilum` gives."""
+    parts = [
+        "# Python",
+        "This page is made from the docstrings: `help(hilum.load)` says the same. "
+        "[How to use hilum from Python](../how-to/python.md) shows it at work.",
+    ]
+    public = {name: getattr(hilum.api, name) for name in hilum.__all__ if not name.startswith("_")}
+    for name, thing in sorted(public.items(), key=lambda one: (inspect.isclass(one[1]), one[0])):
+        parts += _documented(f"hilum.{name}", thing, level=2)
+        if inspect.isclass(thing):
+            for inner, member in inspect.getmembers(thing):
+                if not inner.startswith("_") and _is_documented(member):
+                    parts += _documented(f"{name}.{inner}", member, level=3)
+    return "\n\n".join(parts) + "\n"
+
+
+def _is_documented(member: Any) -> bool:
+    """Return whether a member is one of the API's own, and not one that it inherits from the rooms below."""
+    function = member.fget if isinstance(member, property) else member
+    return str(getattr(function, "__module__", "")).startswith("hilum.api") and bool(inspect.getdoc(member))
+
+
+def _documented(name: str, thing: Any, *, level: int) -> Iterator[str]:
+    """Yield heading, signature and docstring; a section of a docstring becomes a list."""
+    yield f"{'#' * level} {name}"
+    if inspect.isroutine(thing):
+        signature = str(inspect.signature(thing)).replace("'", "").replace("(self)", "()").replace("(self, ", "(")
+        yield f"```python\n{name}{signature}\n```"
+    for part in inspect.cleandoc(thing.__doc__ or "").split("\n\n"):
+        title, _, rest = part.partition("\n")
+        lines = inspect.cleandoc(rest)
+        if title == "Example:":
+            yield f"Example:\n\n```python\n{re.sub(r'  # doctest: .SKIP', '', lines)}\n```"
+        elif title in ("Args:", "Returns:", "Raises:", "Attributes:"):
+            entries = re.sub(r"\n +", " ", f"\n{lines}").strip().split("\n")
+            yield f"{title}\n\n" + "\n".join(f"- {_entry(one)}" for one in entries)
+        else:
+            yield _prose(part)
+
+
+def _entry(text: str) -> str:
+    """Return a line of a section: the names before its colon are code."""
+    names, colon, words = text.partition(": ")
+    return f"`{names}`: {_prose(words)}" if colon and re.fullmatch(r"[\w, ]+", names) else _prose(text)
+
+
+def _prose(text: str) -> str:
+    return " ".join(text.replace("``", "`").split()).replace("<", "&lt;")
 
 
 def schemas_page() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import os
 import signal
 import stat
@@ -22,12 +21,11 @@ import numpy as np
 import pytest
 
 import hilum.cli
-from hilum.commands.shared import load_training
-from hilum.errors import MissingExtra
 from hilum.extras import install_line
 from hilum.judge.audit.check import Fault
 from hilum.judge.external.sources import RunMetrics
 from hilum.judge.metrics import performance
+from hilum.workflows.training_extra import load_training
 
 KEYS = ["file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons", "heatmap", "model"]
 Command = Callable[..., Any]
@@ -107,16 +105,6 @@ def test_a_study_of_noise_without_its_extra(command: Command, tmp_path: Path, mo
         f"{install_line('study')}"
     )
     assert not list(tmp_path.iterdir())
-
-
-def test_memory_is_held_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[bool] = []
-    monkeypatch.setattr("hilum.commands.shared.hold_memory", lambda: held.append(True))
-    monkeypatch.setitem(sys.modules, "hilum.workflows.train", None)  # as where Keras is broken
-    with pytest.raises(MissingExtra):
-        load_training()
-    assert held == [True]
-    assert logging.getLogger("tensorflow").level == logging.ERROR  # no paragraphs on retracing
 
 
 def test_a_missing_data_folder(command: Command, tmp_path: Path) -> None:

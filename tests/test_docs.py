@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -16,6 +17,7 @@ from types import ModuleType
 import pytest
 import typer.main
 
+import hilum.api
 from hilum.cli import app
 from hilum.judge.audit.checks import HILUM_CHECKS
 from hilum.train.config import default_config, read_config, to_toml
@@ -59,6 +61,18 @@ def test_the_page_of_json_files_names_every_key(site_pages: ModuleType) -> None:
                 assert f"| `{key}` |" in text, f"{path.name}: `{key}` is not on the page of JSON files"
 
 
+def test_the_page_of_the_python_api_documents_every_name(site_pages: ModuleType) -> None:
+    text = site_pages.python_page()
+    for name in set(hilum.__all__) - {"__version__"}:
+        section = re.search(rf"^## hilum\.{name}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+        assert section, f"the page of the Python API has no heading for `{name}`"
+        thing = getattr(hilum.api, name)
+        for word in inspect.signature(thing).parameters if inspect.isfunction(thing) else ():
+            assert f"- `{word}`: " in section[1], f"`{name}` does not say what `{word}` is"
+    assert "### FilmClassifier.predict" in text
+    assert "### TrainResult.model" in text
+
+
 def test_the_settings_are_all_explained() -> None:
     text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     explained = {}
@@ -83,7 +97,10 @@ def test_every_kind_of_fault_has_its_heading() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    made = {ROOT / "docs" / name for name in ("reference/commands.md", "reference/json.md", "changelog.md")}
+    made = {
+        ROOT / "docs" / name
+        for name in ("reference/commands.md", "reference/json.md", "reference/python.md", "changelog.md")
+    }
     pages = [path for room in ("docs", "bench", "recipes") for path in (ROOT / room).rglob("*.md")]
     for page in [ROOT / "README.md", *pages]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):

@@ -1,44 +1,84 @@
 """hilum turns a folder of chest radiographs into a classifier people can trust, and puts it where films are read.
 
     >>> import hilum
-    >>> classifier = hilum.load("run/model.onnx")  # doctest: +SKIP
-    >>> classifier.predict("film.png").probabilities  # doctest: +SKIP
+    >>> run = hilum.train("films/")  # doctest: +SKIP
+    >>> run.metrics.test.accuracy.value  # doctest: +SKIP
+    0.96
+    >>> run.model.predict("film.png").probabilities  # doctest: +SKIP
     {'Normal': 0.93, 'Covid-19': 0.02, 'Viral Pneumonia': 0.05}
 
-Research software, not a medical device.
+The functions have the words of the command line. They are imported when they are first used; TensorFlow is imported by
+`train` and `cross_validate` alone. Research software, not a medical device.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from hilum.version import __version__
 
 if TYPE_CHECKING:
-    from hilum.run.classifier import Classifier
+    from hilum.api import (
+        AdaptResult,
+        Answers,
+        AuditResult,
+        CompareResult,
+        EvaluateResult,
+        FilmAnswer,
+        FilmClassifier,
+        Result,
+        TrainResult,
+        adapt,
+        audit,
+        compare,
+        cross_validate,
+        evaluate,
+        load,
+        train,
+    )
 
-__all__ = ["__version__", "load"]
+__all__ = [
+    "AdaptResult",
+    "Answers",
+    "AuditResult",
+    "CompareResult",
+    "EvaluateResult",
+    "FilmAnswer",
+    "FilmClassifier",
+    "Result",
+    "TrainResult",
+    "__version__",
+    "adapt",
+    "audit",
+    "compare",
+    "cross_validate",
+    "evaluate",
+    "load",
+    "train",
+]
 
 
-def load(path: str | Path = "chest", *, num_threads: int | None = None) -> Classifier:
-    """Return the classifier in a model file; neither Keras nor TensorFlow is imported.
+def __getattr__(name: str) -> Any:
+    """Return a name of the API when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module `hilum` has no attribute `{name}`")
+    return getattr(import_module("hilum.api"), name)
 
-    Args:
-        path: A ``model.onnx`` made by ``hilum train``, the folder of its run, or the name of a model that ships with
-            hilum.
-        num_threads: Threads of the engine; all cores when not given.
 
-    Raises:
-        ModelFileError: The file cannot be used; the message says why.
-        InputError: What was given is no path.
-    """
-    from hilum.errors import InputError
-    from hilum.run.classifier import Classifier
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
-    if not isinstance(path, str | Path):
-        raise InputError(
-            f"Cannot load a model from a `{type(path).__name__}`; expected a path, or the name of a model that ships.",
-            fix="Give the path of a model.onnx.",
-        )
-    return Classifier(Path(path), num_threads=num_threads)
+
+class _TrainRoom(ModuleType):
+    """The room `hilum.train`, made callable: Python binds the room to the name that the function has too."""
+
+    def __call__(self, *arguments: Any, **words: Any) -> TrainResult:
+        """Train a model; see `hilum.api.train`."""
+        return import_module("hilum.api").train(*arguments, **words)
+
+
+import_module("hilum.train")
+sys.modules["hilum.train"].__class__ = _TrainRoom

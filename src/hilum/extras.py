@@ -31,6 +31,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {  # extra of pyproject.toml -> its modu
     "parquet": ("pyarrow",),
     "cluster": ("ray",),
     "kaggle": ("kagglehub",),
+    "pandas": ("pandas",),
 }
 
 

@@ -33,7 +33,7 @@ _PHANTOM = draw_phantom("Normal", np.random.default_rng(0), size_px=300).astype(
 
 @pytest.fixture(scope="module")
 def classifier(tiny_model: Path) -> Classifier:
-    return hilum.load(tiny_model, num_threads=1)
+    return Classifier(tiny_model, num_threads=1)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,8 +78,8 @@ def test_films_that_were_answered_are_let_go(
     seen: list[weakref.ref] = []
     read = classifier.read
 
-    def remembered(path: Path) -> Radiograph:
-        radiograph = read(path)
+    def remembered(path: Path, **words: Any) -> Radiograph:
+        radiograph = read(path, **words)
         seen.append(weakref.ref(radiograph))
         return radiograph
 

@@ -60,15 +60,15 @@ def test_films_weigh_by_finding_or_are_drawn_by_source() -> None:
 
 
 def test_a_change_of_the_user_takes_the_place_of_the_settings() -> None:
-    feed = batches(Augmentation(photometric_probability=1.0), change=lambda film, _: np.zeros_like(film))
+    feed = batches(Augmentation(photometric_probability=1.0), change=lambda films, _: np.zeros_like(films))
     assert not feed[0][0].any()
     feed.start_at(4)
     assert feed[0][0].any()  # plain at the end, as with the settings
 
 
 @pytest.mark.parametrize(
-    "change", [lambda film, _: film[:8], lambda film, _: film * 2 + 1, lambda film, _: film * np.nan]
+    "change", [lambda films, _: films[:, :8], lambda films, _: films * 2 + 1, lambda films, _: films * np.nan]
 )
 def test_a_change_that_breaks_the_film_is_an_error(change: Change) -> None:
-    with pytest.raises(ConfigError, match="must return a film"):
+    with pytest.raises(ConfigError, match="must return films"):
         batches(no_changes(), change=change)[0]

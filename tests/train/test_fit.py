@@ -295,8 +295,8 @@ def test_callbacks_and_changes_of_the_user_are_taken(tmp_path: Path) -> None:
             logged.append(dict(logs or {}))
             self.model.stop_training = epoch == 1
 
-    def darker(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return film * np.float32(rng.uniform(0.5, 1.0))
+    def darker(films: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return films * np.float32(rng.uniform(0.5, 1.0))
 
     extensions = Extensions(callbacks=lambda: [Stop()], change=darker)
     history, _ = run(tmp_path / "model.npz", extensions=extensions)

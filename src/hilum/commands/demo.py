@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import check_training, load_training
 from hilum.console import TerminalConsole
+from hilum.workflows.training_extra import check_training, load_training
 
 __all__ = ["demo"]
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import ColumnOption, check_training, show_figures, with_columns
+from hilum.commands.shared import ColumnOption, show_figures, with_columns
 from hilum.console import TerminalConsole
 from hilum.text import printable
+from hilum.workflows.training_extra import check_training
 
 __all__ = ["ensemble"]
 

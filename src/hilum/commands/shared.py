@@ -1,9 +1,7 @@
-"""What several commands do: ask for the extra that training needs, load it, and show the figures of a model."""
+"""What several commands share: their arguments, how --column is read, and how the figures of a model are shown."""
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.console import TerminalConsole, hushed
+from hilum.console import TerminalConsole
 from hilum.data.columns import ROLES, listing, parse_columns
 from hilum.data.manifest import is_manifest
-from hilum.errors import InputError, MissingExtra
-from hilum.extras import has_extra
-from hilum.run.memory import hold_memory
+from hilum.errors import InputError
 from hilum.text import percent_text
 
 __all__ = [
@@ -26,8 +22,6 @@ __all__ = [
     "MapOption",
     "ModelOption",
     "SetOption",
-    "check_training",
-    "load_training",
     "show_figures",
     "spread_columns",
     "with_columns",
@@ -38,32 +32,6 @@ if TYPE_CHECKING:
 
 
 NOTICE = "Research software, not a medical device."
-
-
-def check_training() -> None:
-    """Say at once that the extra for training is missing; what else can be seen at once is to be said next.
-
-    Raises:
-        MissingExtra: The extra `train` is not installed.
-    """
-    if not has_extra("train"):
-        raise MissingExtra("Training", "train")
-
-
-def load_training() -> None:
-    """Import TensorFlow without its start-up lines, its memory held from step to step. It takes seconds.
-
-    Raises:
-        MissingExtra: The extra `train` is not whole.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of many networks in one process: folds, sources
-    hold_memory()
-    try:
-        with hushed():
-            import hilum.workflows.train  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Training", "train") from error
 
 
 def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> None:

@@ -11,13 +11,12 @@ from hilum.commands.shared import (
     ColumnOption,
     DataArgument,
     SetOption,
-    check_training,
-    load_training,
     show_figures,
     with_columns,
 )
 from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
+from hilum.workflows.training_extra import check_training, load_training
 
 __all__ = ["train"]
 

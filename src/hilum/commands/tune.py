@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, SetOption, check_training, load_training, with_columns
+from hilum.commands.shared import NOTICE, ColumnOption, SetOption, with_columns
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import ConfigError
 from hilum.text import printable
+from hilum.workflows.training_extra import check_training, load_training
 
 __all__ = ["tune"]
 

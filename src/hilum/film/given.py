@@ -16,12 +16,14 @@ from hilum.film.decode import decode, read_film, to_unit
 from hilum.film.headers import check_size
 from hilum.film.radiograph import Radiograph
 
-__all__ = ["Film", "film_name", "given_film"]
+__all__ = ["Film", "ValueRange", "film_name", "given_film"]
 
 Film = str | Path | bytes | NDArray[Any] | Radiograph | Any  # Any: a PIL image
+ValueRange = tuple[float, float]  # the values of black and of white
 _EXPECTED = (
     "a path, the bytes of a file, an array (H, W) of uint8, uint16 or float from 0 to 1, a PIL image or a Radiograph"
 )
+_ROUNDING = 1e-6  # of the range; float32 may be out of it by so much
 _UNNAMED = "film"
 
 
@@ -30,13 +32,15 @@ def film_name(film: Film) -> str:
     return os.fsdecode(film) if isinstance(film, str | os.PathLike) else _UNNAMED
 
 
-def given_film(film: Film, *, min_side_px: int | None = None) -> Radiograph:
+def given_film(film: Film, *, min_side_px: int | None = None, value_range: ValueRange | None = None) -> Radiograph:
     """Return the decoded film.
 
     Args:
         film: A path; the bytes of a PNG, JPEG or DICOM file; an array (H, W), bone bright, of uint8, uint16 (scaled by
             the bits in use, as a PNG) or float from 0 to 1; a PIL image; or a Radiograph.
         min_side_px: As in decode; arrays and images are not reduced.
+        value_range: The values of black and of white in an array, which may then have any type of numbers. White is
+            the smaller one where bone is dark.
 
     Raises:
         UndecodableFilm, UnsupportedFilm: The film cannot be read.
@@ -46,6 +50,8 @@ def given_film(film: Film, *, min_side_px: int | None = None) -> Radiograph:
         >>> given_film(np.zeros((80, 64), np.uint8)).pixels.shape
         (80, 64)
     """
+    if value_range is not None:
+        return _from_range(film, value_range)
     if isinstance(film, Radiograph):
         return film
     if isinstance(film, str | os.PathLike):
@@ -76,9 +82,30 @@ def _from_array(film: NDArray[Any]) -> Radiograph:
     if not 0 <= least <= largest <= 1:
         raise InputError(
             f"Cannot read a film from an array with values from {least:g} to {largest:g}; expected float from 0 to 1.",
-            fix="Divide by the largest value that a pixel can have, or give uint8 or uint16.",
+            fix="Say what black and white are: value_range=(0, 4095). Or give uint8 or uint16.",
         )
     return Radiograph(np.array(film, np.float32, order="C"), "array", (height, width), 16)
+
+
+def _from_range(film: Film, value_range: ValueRange) -> Radiograph:
+    """Return an array whose values of black and of white are known."""
+    if not isinstance(film, np.ndarray) or film.ndim != 2 or film.dtype.kind not in "uif":
+        shown = f"array of shape {film.shape} and type {film.dtype}" if isinstance(film, np.ndarray) else type(film)
+        raise InputError(
+            f"`value_range` is for an array (H, W) of numbers; received `{getattr(shown, '__name__', shown)}`.",
+            fix="Leave it out: a file and a picture say their range themselves.",
+        )
+    black, white = map(float, value_range)
+    if not (np.isfinite([black, white]).all() and black != white):
+        raise InputError(f"`value_range` must be two different numbers, black and white; received {value_range}.")
+    check_size(film.shape, _UNNAMED, bytes_a_pixel=film.dtype.itemsize)
+    unit = (film.astype(np.float64) - black) / (white - black)
+    if not (unit.min() >= -_ROUNDING and unit.max() <= 1 + _ROUNDING):
+        raise InputError(
+            f"The array has values from {film.min():g} to {film.max():g}, outside of its value_range {value_range}.",
+            fix="Give the values that black and white have, not those of this film alone.",
+        )
+    return _from_array(np.clip(unit, 0, 1).astype(np.float32))
 
 
 def _from_image(film: Any) -> Radiograph:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hilum.errors import HilumError
 from hilum.film.decode import decode, read_film
-from hilum.film.given import Film, film_name, given_film
+from hilum.film.given import Film, ValueRange, film_name, given_film
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.run.answer import Answer, Reason, UnreadFilm, conformal_limits, conformal_set, disagreement, reached, softmax
@@ -58,6 +58,7 @@ class Classifier:
 
     def __init__(self, path: Path, *, num_threads: int | None = None) -> None:
         model = read_model_file(path)
+        self.path = path
         self.metadata: Metadata = model.metadata
         if model.metadata.notice:
             _warn_once(model.metadata.notice)
@@ -78,9 +79,9 @@ class Classifier:
         metadata, sha256 = self.metadata, self.identity["sha256"]
         return f"<Classifier {printable(metadata.name)}: {', '.join(metadata.findings)}; sha256 {sha256[:12]}>"
 
-    def read(self, film: Film) -> Radiograph:
+    def read(self, film: Film, *, value_range: ValueRange | None = None) -> Radiograph:
         """Return a film decoded for this model; see `predict` for what a film may be and for the errors."""
-        return given_film(film, min_side_px=self.metadata.preprocessing.decoded_px)
+        return given_film(film, min_side_px=self.metadata.preprocessing.decoded_px, value_range=value_range)
 
     @staticmethod
     def read_for_display(path: Path) -> Radiograph:
@@ -95,12 +96,13 @@ class Classifier:
         """Return the graph's input (1, S, S) for a film."""
         return preprocess(radiograph, self.metadata.preprocessing)
 
-    def predict(self, film: Film) -> Answer:
+    def predict(self, film: Film, *, value_range: ValueRange | None = None) -> Answer:
         """Judge one film.
 
         Args:
             film: A path (str or Path); the bytes of a PNG, JPEG or DICOM file; an array (H, W), bone bright, of uint8,
                 uint16 or float from 0 to 1; a PIL image; or a film that is already decoded.
+            value_range: The values of black and of white, for an array with other values.
 
         Returns:
             The answer. For a refused film ``finding`` is None and ``reasons`` say why.
@@ -109,7 +111,7 @@ class Classifier:
             UndecodableFilm, UnsupportedFilm: The film cannot be read.
             InputError: The argument has another type or shape.
         """
-        radiograph, name = self.read(film), film_name(film)
+        radiograph, name = self.read(film, value_range=value_range), film_name(film)
         outputs = self.engine.run(self.preprocess(radiograph)[np.newaxis])  # (1, 1, S, S)
         return self.answer(name, radiograph, outputs, 0)
 
@@ -162,37 +164,45 @@ _LEAST_AHEAD = 16
 
 
 def judge_films(
-    classifier: Classifier, paths: Iterable[Path], *, num_threads: int | None = None
+    classifier: Classifier,
+    films: Iterable[Film],
+    *,
+    num_threads: int | None = None,
+    value_range: ValueRange | None = None,
 ) -> Iterator[Answer | UnreadFilm]:
     """Judge films in order, several at a time. Memory does not grow with the number of films.
 
     Args:
         classifier: The model.
-        paths: Files. They are taken when they are needed, so a generator over a million files is fine.
+        films: Paths, or what else `predict` takes. They are taken when they are needed, so a generator over a million
+            files is fine.
         num_threads: How many films are processed at the same time; by default one more than there are cores, because
             one thread usually waits for the disk.
+        value_range: As in `Classifier.predict`.
 
     Yields:
-        One answer for each path; `UnreadFilm` for a film that cannot be read.
+        One answer for each film; `UnreadFilm` for a film that cannot be read.
     """
     num_threads = num_threads or (os.cpu_count() or 1) + 1
-    remaining = iter(paths)
+    remaining = iter(films)
     with ThreadPoolExecutor(num_threads) as pool:
-        judging: deque[Future[Answer | UnreadFilm]] = deque(
-            pool.submit(_judge_one, classifier, path) for path in islice(remaining, max(_LEAST_AHEAD, 4 * num_threads))
-        )
+
+        def begin(number: int) -> list[Future[Answer | UnreadFilm]]:
+            return [pool.submit(_judge_one, classifier, film, value_range) for film in islice(remaining, number)]
+
+        judging = deque(begin(max(_LEAST_AHEAD, 4 * num_threads)))
         try:
             while judging:
                 answer = judging.popleft().result()
-                judging.extend(pool.submit(_judge_one, classifier, path) for path in islice(remaining, 1))
+                judging.extend(begin(1))
                 yield answer
         finally:
             for future in judging:
                 future.cancel()
 
 
-def _judge_one(classifier: Classifier, path: Path) -> Answer | UnreadFilm:
+def _judge_one(classifier: Classifier, film: Film, value_range: ValueRange | None) -> Answer | UnreadFilm:
     try:
-        return classifier.predict(path)
+        return Classifier.predict(classifier, film, value_range=value_range)  # that of hilum.load takes many
     except HilumError as error:
-        return UnreadFilm(str(path), error)
+        return UnreadFilm(film_name(film), error)

@@ -165,6 +165,8 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
             fit=FitSettings(epochs=40, steps=4000, learning_rate=1e-3, dropout=0.2),
             augmentation=SIMPLE,  # by `hilum study augmentation`: see docs/results.md
         )
+    if backbone == OWN:
+        return RunConfig(backbone=OWN, weights="none", preprocessing=Preprocessing(size_px=160))
     if backbone.startswith("efficientnet-lite"):  # 224 px is no better, here or elsewhere, and takes twice the time
         return RunConfig(backbone=backbone, preprocessing=Preprocessing(size_px=160))
     return RunConfig(backbone=backbone, weights="chest" if backbone == "hilum-chest" else "imagenet")
@@ -176,15 +178,18 @@ def read_config(
     words: Sequence[str] = (),
     *,
     film_px: Callable[[], int | None] | None = None,
+    is_own: bool = False,
 ) -> RunConfig:
     """Return the settings of a ``run.toml`` over the backbone's defaults.
 
     Args:
         path: The TOML file, or None for the defaults.
-        overrides: Top-level settings named on the command line; they win over the file and over words.
+        overrides: Settings named on the command line or in Python, sections as mappings; they win over the file and
+            over words.
         words: Settings as ``section.key=value``, ``fit.epochs=5`` for one; they win over the file.
         film_px: Returns the side of the films in pixels. It is asked where no size is named: small films get a small
             network input.
+        is_own: Whether the backbone is a network that is given in Python.
 
     Raises:
         ConfigError: The file is missing or no TOML, a key is unknown, a value is of the wrong kind or out of range.
@@ -201,11 +206,13 @@ def read_config(
             raise ConfigError(f"The settings file `{path}` is not TOML: {error}.") from error
     for word in words:
         _put(values, word)
-    values |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    values = _merged(values, {key: value for key, value in (overrides or {}).items() if value is not None})
+    if is_own:
+        values["backbone"] = OWN
     backbone = values.get("backbone", "efficientnet-lite0")
     if not isinstance(backbone, str):
         raise ConfigError(f"The setting `backbone` must be a name; received {backbone!r}.")
-    if backbone == OWN:
+    if backbone == OWN and not is_own:
         raise ConfigError(
             "The backbone `own` is a network that is given in Python, not by its name.",
             fix="See docs/how-to/train.md, or name another backbone.",

@@ -76,7 +76,7 @@ class FilmBatches(keras.utils.PyDataset):  # type: ignore[misc]
         config: Batch size, sampling and augmentation.
         seed: Together with the epoch it decides the order and every change.
         num_epochs: For how many epochs the films are asked for; 0 is taken as 1.
-        change: Changes a film (S, S) float32 in [0, 1], in place of the settings' augmentation.
+        change: Changes films (n, S, S, 1) float32 in [0, 1], in place of the settings' augmentation.
     """
 
     def __init__(
@@ -137,14 +137,10 @@ class FilmBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
 def _changed_by(change: Change, films: np.ndarray, drawn: tuple[int, ...]) -> np.ndarray:
     """Return films (n, S, S, 1) as a user's function changes them; it must keep shape and range."""
-    changed = [
-        np.asarray(change(film[..., 0], np.random.default_rng((*drawn, place))), np.float32)
-        for place, film in enumerate(films)
-    ]
-    for film in changed:
-        if film.shape != films.shape[1:3] or not (film.min() >= 0 and film.max() <= 1):
-            raise ConfigError(
-                f"The augmentation function must return a film {films.shape[1:3]} with values from 0 to 1; it returned "
-                f"shape {film.shape} with values from {film.min():g} to {film.max():g}."
-            )
-    return np.stack(changed)[..., np.newaxis]
+    changed = np.asarray(change(films, np.random.default_rng(drawn)), np.float32)
+    if changed.shape != films.shape or not (changed.min() >= 0 and changed.max() <= 1):
+        raise ConfigError(
+            f"The augmentation function must return films {films.shape} with values from 0 to 1; it returned shape "
+            f"{changed.shape} with values from {changed.min():g} to {changed.max():g}."
+        )
+    return changed

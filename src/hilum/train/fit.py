@@ -88,7 +88,8 @@ class Extensions:
     Attributes:
         callbacks: Returns Keras callbacks for one training. At the end of an epoch they find ``val_loss`` and
             ``val_accuracy`` among the logs.
-        change: Changes a film (S, S) float32 in [0, 1] by a random generator, in place of the settings' augmentation.
+        change: Changes films (n, S, S, 1) float32 in [0, 1] by a random generator, in place of the settings'
+            augmentation.
         backbone: Returns a new backbone (S, S, 1) -> feature maps, with its starting weights; None for a named one.
     """
 

@@ -264,6 +264,7 @@ def open_run(
     }
     if extensions.backbone:
         weights = hashlib.sha256()
+        keras.utils.set_random_seed(config.seed)  # as for every network of the run
         for weight in extensions.backbone().get_weights():
             weights.update(np.asarray(weight).tobytes())
         identity["backbone"] = weights.hexdigest()
