@@ -11,6 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hilum.data.columns import Listing
+from hilum.data.known_sets import find_known_set, read_known_set, split_pneumonias
 from hilum.data.labels import FilmRecord, Remark, settle_labels
 from hilum.data.layout import find_class_folders
 from hilum.data.manifest import is_manifest, read_manifest
@@ -73,8 +75,9 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
     followed once; links to folders inside it are not followed.
 
     Args:
-        data: A folder, or a CSV with the columns path and finding and optionally split, patient, source, group, age
-            and sex. Its paths are relative to the CSV's folder, or all absolute.
+        data: A folder, a public data set as it comes (`hilum.data.known_layouts`), or a CSV with the columns path and
+            finding and optionally split, patient, source, group, age and sex. Its paths are relative to the CSV's
+            folder, or all absolute.
         min_findings: The smallest number of findings that the caller accepts.
 
     Returns:
@@ -90,7 +93,12 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
         raise InconsistentDataset(
             f"Cannot read the {kind} `{data}`: it does not exist. {_LAYOUT}", fix="Check the path."
         )
-    if data.is_dir():
+    known = None if isinstance(data, Listing) and data.columns else find_known_set(data)
+    if known:
+        films, remarks = read_known_set(known)
+        records = [film.record for film in films if not film.reason]
+        name, root = known.root.resolve().name, known.root
+    elif data.is_dir():
         records, remarks = _read_folders(data)
         name, root = data.resolve().name, data
     elif is_manifest(data):
@@ -186,4 +194,5 @@ def _read_folders(root: Path) -> tuple[list[FilmRecord], list[Remark]]:
             f"The films in `{root}` are not in class folders. {_LAYOUT}",
             fix="Move each film into the folder of its finding.",
         )
-    return records, layout.remarks
+    records, remarks = split_pneumonias(records)
+    return records, layout.remarks + remarks

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from hilum.findings import finding_named, open_kinds, standard_name
 from hilum.text import folded
 
-__all__ = ["FilmRecord", "Remark", "and_list", "settle_labels", "spelling_key"]
+__all__ = ["FilmRecord", "Remark", "age_in_years", "and_list", "settle_labels", "sex_named", "spelling_key"]
 
 _ALWAYS = re.compile(r"[|;\n\\\uff5c\uff1b\u3001]")  # these never occur in the name of a finding
 _WHERE_ONE_PART_IS_KNOWN = re.compile(r"\s*[,+&\uff0c\uff0b\uff06]\s*")
@@ -202,6 +202,9 @@ def _films(number: int) -> str:
 
 # The record of one film in a data set.
 
+_OLDEST_YEARS = 125
+_SEXES = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M"}
+
 
 @dataclass(frozen=True)
 class FilmRecord:
@@ -226,3 +229,19 @@ class FilmRecord:
     group: str | None = None
     age_years: float | None = field(default=None, repr=False)
     sex: str | None = field(default=None, repr=False)
+
+
+def age_in_years(cell: str) -> float | None:
+    """Return an age in years from "45", "45.5" or DICOM's "045Y", "018M"; None of anything else."""
+    parts = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+    unit = cell[-1:].upper()
+    try:
+        years = float(cell[:-1]) / parts[unit] if unit in parts else float(cell)
+    except ValueError:
+        return None
+    return years if 0 <= years <= _OLDEST_YEARS else None
+
+
+def sex_named(cell: str) -> str | None:
+    """Return "F" or "M" from a cell such as "Female" or "m"; None of anything else."""
+    return _SEXES.get(cell.casefold())

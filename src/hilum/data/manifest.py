@@ -19,7 +19,8 @@ from hilum.data.columns import (
     looks_like_film,
     quoted,
 )
-from hilum.data.labels import FilmRecord, Remark
+from hilum.data.known_sets import find_known_set, read_known_set
+from hilum.data.labels import FilmRecord, Remark, age_in_years, sex_named
 from hilum.data.names import PARTS, part_named
 from hilum.data.places import place_films
 from hilum.data.table import TABLE_SUFFIXES, cell_text, open_table
@@ -94,8 +95,6 @@ def marked_finding(columns: Columns, row: Sequence[str]) -> str:
     return "|".join(name for name, cell in cells if cell in _ONES or cell in _OPEN)
 
 
-_OLDEST_YEARS = 125
-_SEXES = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M"}
 _NO_PATIENT = frozenset(
     ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "-", "?")
 )
@@ -166,8 +165,8 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
                 patient if patient.upper() not in _NO_PATIENT else None,
                 columns.cell(row, "source") or None,
                 columns.cell(row, "group") or None,
-                _age_in(columns.cell(row, "age")),
-                _SEXES.get(columns.cell(row, "sex").casefold()),
+                age_in_years(columns.cell(row, "age")),
+                sex_named(columns.cell(row, "sex")),
             )
         )
     remarks = found.remarks
@@ -198,8 +197,16 @@ def further_columns(manifest: Path) -> dict[str, dict[str, str]]:
 def group_columns(data: Path) -> dict[str, dict[str, str]]:
     """Return {absolute path: {column: value}} of the columns of a CSV manifest that define groups, if any.
 
-    Only columns with 2 to 12 values are returned, and never the column of patients.
+    Only columns with 2 to 12 values are returned, and never the column of patients. Of a known public set, view
+    position and sex are returned.
     """
+    if known := find_known_set(data):
+        return {
+            film_key(known.root, film.record.path): {
+                name: value for name, value in (("view position", film.view), ("sex", film.record.sex)) if value
+            }
+            for film in read_known_set(known)[0]
+        }
     if not data.is_file():
         return {}
     rows = further_columns(data)
@@ -265,14 +272,3 @@ def _label(columns: Columns, row: Sequence[str]) -> str:
 def _stated(cell: str) -> str:
     """Return a finding, or an empty text for a word that means an empty cell, such as NaN."""
     return "" if cell.upper() in _NO_FINDING else cell
-
-
-def _age_in(cell: str) -> float | None:
-    """Return an age in years from "45", "45.5" or DICOM's "045Y", "018M"; None of anything else."""
-    parts = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
-    unit = cell[-1:].upper()
-    try:
-        years = float(cell[:-1]) / parts[unit] if unit in parts else float(cell)
-    except ValueError:
-        return None
-    return years if 0 <= years <= _OLDEST_YEARS else None
