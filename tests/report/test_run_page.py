@@ -15,10 +15,9 @@ from PIL import Image
 
 from hilum.figures import to_json
 from hilum.judge.audit.check import Fault
-from hilum.judge.external.figures import Change, EvaluationMetrics, InHouseComparison, JudgedPart
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
-from hilum.judge.parts import Metrics, headline_parts, judged_parts, parts_from_json
+from hilum.judge.parts import Metrics, Reason, Verdict, headline_parts, judged_parts, parts_from_json
 from hilum.report.page import NOTICE, Section
 from hilum.report.run_page import Mistake, ReportData, Scored, report_page
 from hilum.run.answer import softmax
@@ -168,7 +167,7 @@ def test_headline_says_how_many_were_right_and_how_sure_that_is() -> None:
 
 def test_faults_stand_above_the_figures_worst_first() -> None:
     words = Outline(page()).words
-    assert words.index("9 twins.") < words.index("Few films.") < words.index("films right")
+    assert words.index("9 twins.") < words.index("Few films.") < words.index("films right:")
     assert "train/b.png" in words
     assert "Problems in the data" not in Outline(page(faults=())).words
 
@@ -249,7 +248,7 @@ def test_without_a_test_the_most_trustworthy_part_is_headlined() -> None:
     validation, folds = scored(20), scored(40)
     metrics = Metrics(NONE, NONE, judged(validation), judged(folds))
     words = Outline(page(metrics=metrics, parts={"cross_validation": folds})).words
-    headline = words[words.index("Few films") : words.index("Figures", words.index("films right"))]
+    headline = words[words.index("Few films") : words.index("Figures", words.index("films right:"))]
     assert "of 40 films right" in headline
     assert "of 20 films right" not in headline
 
@@ -274,39 +273,33 @@ def verdict_of(**changes: Any) -> str:
 
 
 def test_the_page_opens_with_a_verdict_and_what_to_do() -> None:
-    good = verdict_of(faults=())
-    assert "of 57 films (clean test) were classified correctly" in good
-    assert "This is better than guessing." in good
-    assert "test it on films of another hospital: hilum evaluate." in good
+    test = judged(scored(66))
+    good = verdict_of(metrics=Metrics(test, test, lungs_hidden=Interval(0.4, 0.3, 0.5)), faults=())
+    assert f"{test.confusion.num_right} of 66 test films right. You may believe it for films like these" in good
+    assert "Next: Before you rely on the model, test it on films of another hospital" in good
     assert "Marks <at> the border." in verdict_of(faults=(), caution="Marks <at> the border.")
-    assert "may be too good" in verdict_of()  # a leak was found
-    rng = np.random.default_rng(0)
-    guessed = Scored(np.arange(90) % 3, softmax(rng.normal(size=(90, 3))))
-    assert "not reliably better than guessing" in verdict_of(metrics=Metrics(judged(guessed), NONE), parts={})
-    assert "too few films to judge" in verdict_of(metrics=Metrics(judged(scored(6)), NONE), parts={})
+    believed = verdict_of(metrics=Metrics(test, test, verdict=Verdict(False, (Reason("data", n=2),), "data")))
+    assert "Do not believe it yet: the data have 2 serious problems." in believed
     assert "No film was judged, so there is no result." in verdict_of(metrics=Metrics(NONE, NONE), parts={})
-    empty = judged(Scored(np.zeros(0, int), np.zeros((0, 3))))
-    leaky = Metrics(judged(scored(66)), empty)
-    assert "says little about new films" in verdict_of(metrics=leaky, parts={}, faults=())
 
 
-def test_an_evaluation_says_where_a_model_does_worse_than_in_house() -> None:
-    def compared(high: float) -> EvaluationMetrics:
-        change = Change(Interval(0.9), Interval(0.6), Interval(-0.3, -0.4, high))
-        part, test = JudgedPart("test", 66), judged(scored(66))
-        return EvaluationMetrics(test, test, in_house=InHouseComparison(part, part, (), {"accuracy": change}, {}))
-
-    assert "clearly fewer than in house" in verdict_of(metrics=compared(-0.1), parts={}, faults=())
-    assert "films of your own hospital" in verdict_of(metrics=compared(0.1), parts={}, faults=())
+def test_the_page_says_what_is_left_without_lungs() -> None:
+    test = judged(scored(66))
+    metrics = Metrics(test, test, lungs_hidden=Interval(0.9, 0.8, 0.95), thumbnail=Interval(0.85, 0.7, 0.9))
+    words = Outline(page(metrics=metrics)).words
+    assert "With the lungs hidden, the model is right on 90.0 % (80.0–95.0)." in words
+    assert "8 × 8 pixels of each film is right on 85.0 % (70.0–90.0)." in words
+    assert "With the lungs hidden, the model" not in Outline(page()).words
 
 
 @pytest.mark.parametrize(
-    ("error", "words"), [(0.02, "2.0 %: good"), (0.07, "7.0 %: moderate"), (0.119, "more than 11 points")]
+    ("error", "words"), [(0.02, "2.0 %: good"), (0.07, "7.0 %: fair"), (0.119, "more than 11 points")]
 )
 def test_a_calibration_error_is_said_to_be_good_or_not(error: float, words: str) -> None:
-    text = Outline(page(metrics=Metrics(replace(judged(scored(66)), ece=error), NONE), parts={})).words
+    text = Outline(page(metrics=Metrics(replace(judged(scored(120)), ece=error), NONE), parts={})).words
     assert words in text
-    assert "With only 66 films" in text
+    few = Outline(page(metrics=Metrics(replace(judged(scored(66)), ece=error), NONE), parts={})).words
+    assert "with 66 films, too few films to say" in few
 
 
 # --- numbers and parts ----------------------------------------------------------------------------------------------

@@ -27,6 +27,15 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
             "films, subgroups. Takes at least half a minute.",
         ),
     ] = False,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            "--prevalence",
+            metavar="P",
+            help="Also say what the answers are worth where this share of the films have the finding, for example "
+            "0.05: positive and negative predictive values, and how many local films show it.",
+        ),
+    ] = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in DIR.")] = False,
 ) -> None:
@@ -38,6 +47,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     """
     (data,) = with_columns([data], column)
     from hilum.report.external import external_lines
+    from hilum.report.prevalence import prevalence_lines
     from hilum.workflows.evaluate import EvaluateOptions, evaluate_model
 
     console = TerminalConsole()
@@ -45,12 +55,15 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
         model,
         data,
         out,
-        options=EvaluateOptions(mapping=mapping or (), overwrite=overwrite, shortcuts=shortcuts),
+        options=EvaluateOptions(mapping=mapping or (), overwrite=overwrite, shortcuts=shortcuts, prevalence=prevalence),
         console=console,
     )
     show_figures(metrics, out, console)
     for line in external_lines(metrics):
         typer.echo(printable(line))
+    if metrics.at_prevalence:
+        for line in prevalence_lines(metrics.at_prevalence):
+            typer.echo(printable(line))
     if num_unread:
         console.say(f"Left out, because they cannot be read: {count_of(num_unread, 'film')}.")
         raise typer.Exit(1)

@@ -35,9 +35,9 @@ NOTICE = "Research software, not a medical device."
 
 
 def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> None:
-    """Print the figures of every part of the films, most trustworthy first, and where the report is."""
-    from hilum.judge.chance import headline_chance
+    """Print the verdict, the figures of every part of the films, most trustworthy first, and where the report is."""
     from hilum.judge.parts import judged_parts
+    from hilum.report.verdict import verdict_words
 
     names = {
         "test_clean": "Test, films without a twin or patient in train",
@@ -45,6 +45,8 @@ def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> No
         "cross_validation": "Cross-validation",
         "validation": "Validation",
     }
+    for line in verdict_words(metrics).lines:
+        typer.echo(line)
     for key, part in judged_parts(metrics).items():
         accuracy = part.accuracy
         typer.echo(
@@ -52,8 +54,6 @@ def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> No
             f"(95 % interval {100 * (accuracy.low or 0):.1f}-{100 * (accuracy.high or 0):.1f}), "
             f"macro-F1 {part.macro_f1.value or 0:.3f}"
         )
-    if chance := headline_chance(metrics):
-        typer.echo(chance)
     console.say(f"Report: {folder / 'report.html'}    {NOTICE}")
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "NO_WIDTH",
     "Bootstrap",
     "Interval",
+    "films_for",
     "group_weights",
     "grouped_interval",
     "grouped_mean",
@@ -110,6 +111,31 @@ def proportion(successes: float, n: int) -> Interval:
         n: Trials.
     """
     return Interval(float(successes / n), *wilson_interval(successes, n)) if n else Interval()
+
+
+def films_for(value: float, margin: float = 0.05) -> int:
+    """Return how many films it takes to know a share within a margin: half the width of Wilson's interval.
+
+    Args:
+        value: The share that is expected, in [0, 1].
+        margin: On either side, above 0 and below one half.
+
+    Example:
+        >>> films_for(0.9), films_for(1.0)
+        (141, 35)
+    """
+    few, enough = 0, 1
+    while _half_width(value, enough) > margin:
+        few, enough = enough, 2 * enough
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if _half_width(value, middle) <= margin else (middle, enough)
+    return enough
+
+
+def _half_width(value: float, n: int) -> float:
+    low, high = wilson_interval(value * n, n)
+    return (high - low) / 2
 
 
 def group_weights(num_groups: int, cells: int, *, seed: int = 0, num_resamples: int = 1000) -> Iterator[FloatArray]:

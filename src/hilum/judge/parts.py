@@ -1,4 +1,4 @@
-"""The parts of the films that metrics.json has figures of, the most trustworthy first."""
+"""What metrics.json holds: the figures of parts of the films, the most trustworthy first, and the verdict on them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hilum.figures import from_json
+from hilum.figures import from_json, left_out_if_none
+from hilum.judge.intervals import Interval
 from hilum.judge.metrics import Performance
 
-__all__ = ["PARTS", "Metrics", "headline_parts", "judged_parts", "parts_from_json"]
+__all__ = ["PARTS", "Metrics", "Reason", "Verdict", "headline_parts", "judged_parts", "parts_from_json"]
 
 PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
     "test_clean": ("Clean test", "test films without a twin or a known patient in training"),
@@ -23,6 +24,37 @@ PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One reason for a verdict.
+
+    Attributes:
+        code: Its name for programs; `hilum.judge.verdict` has them all.
+        figure: The figure behind it, where there is one.
+        n: How many films or problems it is about, where it is about some.
+    """
+
+    code: str
+    figure: Interval | None = left_out_if_none()
+    n: int | None = left_out_if_none()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the headlined figure may be believed.
+
+    Attributes:
+        believed: Whether it may; None where these films cannot say.
+        reasons: What speaks against it, or why nothing can be said; the weightiest first. What speaks for it, where it
+            may be believed.
+        next_step: The code of what to do next: that of the weightiest reason, or "other-hospital".
+    """
+
+    believed: bool | None
+    reasons: tuple[Reason, ...]
+    next_step: str
+
+
+@dataclass(frozen=True)
 class Metrics:
     """The figures of a model by part of the films: what metrics.json holds.
 
@@ -31,12 +63,19 @@ class Metrics:
         test_clean: Test films without a twin or a known patient in training.
         validation: None where no film was kept for it.
         cross_validation: None where there was none.
+        lungs_hidden: The share of right answers with the lungs hidden, on the clean test films (on all test films where
+            none is clean); None where it was not measured.
+        thumbnail: What a simple model gets right that sees 8 x 8 pixels of each film; None where it was not measured.
+        verdict: Whether the figures may be believed; None where nobody asked.
     """
 
     test: Performance
     test_clean: Performance
     validation: Performance | None = None
     cross_validation: Performance | None = None
+    lungs_hidden: Interval | None = left_out_if_none()
+    thumbnail: Interval | None = left_out_if_none()
+    verdict: Verdict | None = left_out_if_none()
 
 
 def judged_parts(metrics: Metrics) -> dict[str, Performance]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hilum.console import count_of
 from hilum.judge.parts import PARTS, parts_from_json
+from hilum.report.verdict import saved_verdict_lines
 from hilum.run.modelfile import Metadata
 from hilum.text import percent_text, range_text
 
@@ -32,6 +33,7 @@ def model_lines(metadata: Metadata, sha256: str) -> list[str]:
         if metadata.gate
         else "Refuses no film for being unlike those that it learned from"
     )
+    lines += saved_verdict_lines(metadata.figures)
     for part, figures in parts_from_json(metadata.figures).items():
         accuracy = figures.accuracy
         lines.append(

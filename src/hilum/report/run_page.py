@@ -14,15 +14,16 @@ from hilum.console import count_of
 from hilum.findings import OTHER_ABNORMALITY, said_as
 from hilum.judge.audit.check import Fault
 from hilum.judge.calibrate import expected_calibration_error
-from hilum.judge.chance import chance_of
 from hilum.judge.external.figures import EvaluationMetrics
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, headline_parts, judged_parts
+from hilum.judge.verdict import judge_calibration
 from hilum.report import charts as plots
 from hilum.report.audit_table import summary_of
 from hilum.report.charts import Scored
 from hilum.report.page import Section, render
+from hilum.report.verdict import verdict_words
 from hilum.text import percent
 
 __all__ = ["DEFINITIONS", "OVERALL", "PER_FINDING", "Mistake", "ReportData", "Scored", "report_page"]
@@ -56,7 +57,7 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     (
         "Calibration error",
         "The mean difference between the probability of an answer and how often such answers are right (15 bins). "
-        "Below 5 % it is good, from 10 % it is poor.",
+        "Below 5 % it is good, below 10 % fair, else poor; below 100 films they are too few to say.",
     ),
     ("Reference standard", "The labels of the data set, taken as the truth. They may be wrong."),
 )
@@ -145,7 +146,6 @@ def report_page(data: ReportData) -> str:
     shown, headline = list(judged), headline_parts(judged)
     faults = _fault_rows(data.faults)
     is_clean_empty = headline == ["test"]
-    situation, chance = _situation(data.metrics, judged, any(one.severity == "error" for one in faults), is_clean_empty)
     lowest = min((figures.accuracy.low or 0.0 for figures in judged.values()), default=0.0)
     page = render(
         "run.html.j2",
@@ -157,10 +157,10 @@ def report_page(data: ReportData) -> str:
         per_finding=PER_FINDING,
         definitions=DEFINITIONS + _OTHER * (OTHER_ABNORMALITY in data.findings),
         plots=plots,
+        judge_calibration=judge_calibration,
         shown=shown,
         headline=headline,
-        situation=situation,
-        chance=chance,
+        verdict=verdict_words(data.metrics),
         is_clean_empty=is_clean_empty,
         is_evaluation=isinstance(data.metrics, EvaluationMetrics),
         faults=faults,
@@ -172,24 +172,6 @@ def report_page(data: ReportData) -> str:
         learning=_learning(data.history),
     )
     return str(page)
-
-
-def _situation(
-    metrics: Metrics, judged: Mapping[str, Performance], is_serious: bool, is_clean_empty: bool
-) -> tuple[str, str]:
-    """Return which verdict the page opens with, and what is to be said of chance."""
-    if not judged:
-        return "nothing", ""
-    verdict = chance_of(judged[headline_parts(judged)[0]])
-    if not verdict.is_above:
-        return "too few" if verdict.is_above is None else "chance", verdict.words
-    if is_serious:
-        return "serious", ""
-    if is_clean_empty:
-        return "no clean", ""
-    compared = metrics.in_house if isinstance(metrics, EvaluationMetrics) else None
-    high = compared.figures["accuracy"].change.high if compared else None
-    return "fine" if high is None or high >= 0 else "worse", ""
 
 
 def _fault_rows(faults: Sequence[Fault]) -> list[_FaultRow]:

@@ -20,6 +20,7 @@ from starlette.types import Scope, Send
 
 from hilum.errors import HilumError, ModelFileError, nearest_name
 from hilum.findings import said_as
+from hilum.report.verdict import saved_verdict_lines
 from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.serve.guard import App, Guard
@@ -346,6 +347,7 @@ def _model_card(classifier: Classifier, limits: Limits) -> bytes:
         "preprocessing": metadata.preprocessing.to_dict(),
         "training_data": dict(metadata.training_data),
         "figures": dict(metadata.figures),
+        "verdict": list(saved_verdict_lines(metadata.figures)),
         "model_card": metadata.model_card,
         "model_version": metadata.hilum_version,
         "format_version": metadata.format_version,

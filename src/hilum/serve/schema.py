@@ -113,6 +113,7 @@ class ModelCard(BaseModel):
     preprocessing: dict[str, Any]
     training_data: dict[str, Any]
     figures: dict[str, Any]
+    verdict: list[str] = Field(description="Whether the figures may be believed, in sentences; empty if not known.")
     model_card: str
     model_version: str = Field(description="The hilum version that made the file.")
     format_version: int

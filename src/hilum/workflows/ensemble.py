@@ -25,9 +25,12 @@ from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file, writing_into
 from hilum.judge.audit.check import Fault
 from hilum.judge.compare.ensemble import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
-from hilum.judge.intervals import Bootstrap
+from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import judge_records
+from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
+from hilum.judge.shortcuts.measure import ProbedFilms
+from hilum.judge.verdict import judge_figures
 from hilum.report.card import model_card_text
 from hilum.report.charts import Scored
 from hilum.report.ensemble import ensemble_facts, ensemble_notes, ensemble_section, ensemble_toml
@@ -248,9 +251,12 @@ class _Ensembling:
         figures: dict[str, Performance] = {}
         answered: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = {}
         mistakes: Any = ()
+        hidden: Interval | None = None
         for name, chosen in masks.items():
             positions = np.flatnonzero(chosen)
             probabilities, reasons, verdicts = self._part(classifier, held.combination, positions, name)
+            if name == ("test_clean" if clean.any() else "test"):
+                hidden = self._lungs_hidden(classifier, verdicts, positions)
             if name == "test" and verdicts is not None:
                 mistakes = worst_mistakes(verdicts, classifier, self.root)  # type: ignore[arg-type]
             figures[name] = self._performance(probabilities, chosen, metadata)
@@ -260,12 +266,20 @@ class _Ensembling:
             figures["cross_validation"] = crossed[1]
             positions = np.flatnonzero(held.crossed)
             answered["cross_validation"] = positions, crossed[0], self._reasons(positions)
-        metrics = EnsembleMetrics(**figures, ensemble=gains)
+        audit_path = self.sources[0].folder / "audit.json"
+        faults = _faults_in(audit_path)
+        metrics = EnsembleMetrics(
+            figures["test"],
+            figures["test_clean"],
+            figures["validation"],
+            figures.get("cross_validation"),
+            lungs_hidden=hidden,
+            ensemble=gains,
+        )
+        metrics = replace(metrics, verdict=judge_figures(metrics, faults))
         facts = ensemble_facts(metadata, splits)
         card = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=facts)
         graph = onnx.load(path)
-        audit_path = self.sources[0].folder / "audit.json"
-        audit = json.loads(audit_path.read_text(encoding="utf-8")) if audit_path.exists() else {}
         page = report_page(
             ReportData(
                 title=f"Ensemble of {len(metadata.ensemble['members'])} on {metadata.training_data['name']}",
@@ -274,7 +288,7 @@ class _Ensembling:
                 parts={name: Scored(films.truth[where], values) for name, (where, values, _) in answered.items()},
                 mistakes=mistakes,
                 facts=facts,
-                faults=[from_json(Fault, fault) for fault in audit.get("faults", ())],
+                faults=faults,
                 notes=ensemble_notes(metadata, has_films=self.root is not None),
                 sections=[ensemble_section(metadata, metrics)],
             )
@@ -312,6 +326,12 @@ class _Ensembling:
         probabilities = softmax(combination.logits(members), classifier.metadata.temperature)
         return probabilities, self._reasons(positions), None
 
+    def _lungs_hidden(self, classifier: Classifier, judged: Any, positions: np.ndarray) -> Interval | None:
+        """Return what the ensemble gets right of films with the lungs hidden; None where none was judged."""
+        if judged is None or self.root is None or not len(positions):
+            return None
+        return score_lungs_hidden(classifier, ProbedFilms(self.root, judged, self.films.groups[positions]))
+
     def _reasons(self, positions: np.ndarray) -> list[str]:
         """Return the codes for which any run refuses each film, as far as its predictions.csv tells."""
         told: dict[str, set[str]] = {}
@@ -324,6 +344,12 @@ class _Ensembling:
 
 def _sizes_px(sources: Sequence[Source]) -> set[int]:
     return {member.metadata.preprocessing.size_px for source in sources for member in source.members}
+
+
+def _faults_in(audit: Path) -> list[Fault]:
+    """Return the faults of an audit.json; none where there is no such file."""
+    text = audit.read_text(encoding="utf-8") if audit.exists() else "{}"
+    return [from_json(Fault, fault) for fault in json.loads(text).get("faults", ())]
 
 
 def _root_of(data: Path, films: Films) -> Path:

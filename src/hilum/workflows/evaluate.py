@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,16 @@ from hilum.judge.external.figures import (
     rename_findings,
     unknown_figures,
 )
-from hilum.judge.parts import Metrics
+from hilum.judge.parts import Metrics, headline_parts, judged_parts
 from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
+from hilum.judge.prevalence import AtPrevalence, at_prevalence, check_prevalence
+from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
 from hilum.judge.shortcuts.measure import ProbedFilms, Shortcuts, find_shortcuts
 from hilum.judge.subgroups import traits_of
+from hilum.judge.verdict import judge_figures
 from hilum.report.external import external_section
 from hilum.report.predictions import answers_section, predictions_csv, scored_of, worst_mistakes
+from hilum.report.prevalence import prevalence_section
 from hilum.report.run_page import ReportData, report_page
 from hilum.report.shortcuts import shortcuts_sections, summary_line
 from hilum.results import ResultFolder
@@ -64,11 +68,13 @@ class EvaluateOptions:
         mapping: Texts "Their name=Our finding", for findings that have another name in the data set.
         overwrite: Whether earlier results in the folder are replaced.
         shortcuts: Whether the model's shortcuts are measured too, into shortcuts.json and the report.
+        prevalence: The share of films that have a finding, for predictive values; None for none.
     """
 
     mapping: Sequence[str] = ()
     overwrite: bool = False
     shortcuts: bool = False
+    prevalence: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +142,8 @@ def evaluate_model(
         ModelFileError: The model file cannot be used.
     """
     console, shortcuts = console or Console(), options.shortcuts
+    if options.prevalence is not None:
+        check_prevalence(options.prevalence)
     if os.path.lexists(out / ".work"):
         raise InputError(
             f"`{out}` holds an unfinished training run. Nothing in it was changed.", fix="Choose another folder."
@@ -150,9 +158,15 @@ def evaluate_model(
         raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
     chosen = _choose(scan, classifier.findings, console)
     judged = _judge(classifier, scan, chosen, console)
-    metrics = _measure(classifier, judged)
-    found = _probe(classifier, model, scan.dataset.root, judged, traits, console=console) if shortcuts else None
-    page = _page(classifier, scan, judged, metrics, found, faults=_faults(scan, chosen, found))
+    films = _probed(scan.dataset.root, judged, traits)
+    with console.bar("Judging films again with the lungs hidden", 1.0) as done:
+        metrics = replace(_measure(classifier, judged), lungs_hidden=score_lungs_hidden(classifier, films, done=done))
+    found = _probe(classifier, model, films, console) if shortcuts else None
+    faults = _faults(scan, chosen, found)
+    metrics = replace(
+        metrics, verdict=judge_figures(metrics, faults), at_prevalence=_at_prevalence(metrics, options.prevalence)
+    )
+    page = _page(classifier, scan, judged, metrics, found, faults=faults)
     write_splits(out / "splits.csv", scan.dataset.records, chosen.splits, scan.groups)
     replace_file(out / "predictions.csv", predictions_csv([("test", judged.known), ("unknown", judged.unknown)]))
     replace_file(out / "report.html", page)
@@ -262,15 +276,25 @@ def _measure(classifier: Classifier, judged: _Judged) -> EvaluationMetrics:
     )
 
 
-def _probe(
-    classifier: Classifier, model: Path, root: Path, judged: _Judged, traits: Traits, *, console: Console
-) -> Shortcuts:
-    """Look for shortcuts on the clean test films, or on all test films where none is clean."""
+def _at_prevalence(metrics: EvaluationMetrics, prevalence: float | None) -> AtPrevalence | None:
+    """Return the predictive values on the most trustworthy films; None where none are asked for."""
+    judged = judged_parts(metrics)
+    if prevalence is None or not judged:
+        return None
+    return at_prevalence(judged[headline_parts(judged)[0]], prevalence)
+
+
+def _probed(root: Path, judged: _Judged, traits: Traits) -> ProbedFilms:
+    """Return the films on which shortcuts are looked for: the clean test films, or all where none is clean."""
     is_clean = bool(judged.clean.any())
     kept = judged.clean if is_clean else np.ones_like(judged.clean)
-    films = ProbedFilms(
+    return ProbedFilms(
         root, judged.known.part(kept), judged.groups[kept], traits, part="test_clean" if is_clean else "test"
     )
+
+
+def _probe(classifier: Classifier, model: Path, films: ProbedFilms, console: Console) -> Shortcuts:
+    """Look for shortcuts on films that the model has judged."""
     shortcuts = find_shortcuts(classifier, model, films, console=console)
     console.say(summary_line(shortcuts.figures))
     return shortcuts
@@ -297,6 +321,7 @@ def _page(
             faults=faults,
             notes=judged.notes,
             sections=[
+                *([prevalence_section(metrics.at_prevalence)] if metrics.at_prevalence else []),
                 *([external] if external else []),
                 *(shortcuts_sections(shortcuts) if shortcuts else ()),
                 answers_section({"test": judged.known}, classifier.metadata),

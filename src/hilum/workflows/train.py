@@ -33,7 +33,11 @@ from hilum.judge.audit.traits import FilmTraits, TraitCollector
 from hilum.judge.calibration import calibration_words
 from hilum.judge.external.sources import RunMetrics
 from hilum.judge.history import count_epochs, kept_words
+from hilum.judge.intervals import Interval
 from hilum.judge.predictions import LabelledPredictions, figures_of
+from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
+from hilum.judge.shortcuts.measure import ProbedFilms
+from hilum.judge.verdict import judge_figures
 from hilum.report.audit_table import verdict_words
 from hilum.report.card import model_card_text
 from hilum.report.claim import ClaimFacts, claim_text
@@ -119,6 +123,13 @@ class JudgedRun:
     sources: Sequence[LabelledPredictions]
     metrics: RunMetrics
 
+    def with_audit(self, audit: Audit) -> JudgedRun:
+        """Return the run with the verdict on its figures, for which the audit counts."""
+        metrics = dataclasses.replace(self.metrics, thumbnail=audit.data.figures.thumbnail)
+        return dataclasses.replace(
+            self, metrics=dataclasses.replace(metrics, verdict=judge_figures(metrics, audit.faults))
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -186,7 +197,7 @@ def train_model(
             answers = judged_films(audit.data.scan, crossed.predictions, "the models of the folds", num_seen=num_seen)
             audit = audit.with_answers(answers)
             replace_file(out / "audit.json", json_file_text(audit.to_dict()))
-        judged = judge_run(networks, split, films.seen, crossed, sources)
+        judged = judge_run(networks, split, films.seen, crossed, sources).with_audit(audit)
         write_run(networks, split, audit.faults, judged)
         RUN_FOLDER.finish(out)
     return Run(out, judged.metrics, audit.faults, films.prepared.scan.num_unread)
@@ -317,15 +328,31 @@ def judge_run(
         "validation": networks.judge(classifier, validated),
     }
     chosen = {"test": tested, "test_clean": clean, "validation": validated}
+    kept = "test_clean" if clean.any() else "test"
+    figures = {name: figures_of(one, groups[chosen[name]], classifier, seed=seed) for name, one in predictions.items()}
     metrics = RunMetrics(
-        **{name: figures_of(one, groups[chosen[name]], classifier, seed=seed) for name, one in predictions.items()},
+        figures["test"],
+        figures["test_clean"],
+        figures["validation"],
         cross_validation=crossed.figures if crossed else None,
         leave_one_source_out={one.source: one.figures for one in sources} if sources else None,
         left_out_sources={one.source: one.facts for one in sources} if sources else None,
+        lungs_hidden=_lungs_hidden(networks, classifier, predictions[kept], groups[chosen[kept]]),
     )
     if crossed:
         predictions["cross_validation"] = crossed.predictions
     return JudgedRun(classifier, predictions, [one.predictions for one in sources if one.predictions], metrics)
+
+
+def _lungs_hidden(
+    networks: RunNetworks, classifier: Classifier, predictions: LabelledPredictions, groups: np.ndarray
+) -> Interval | None:
+    """Return what the model gets right of films that it has judged with the lungs hidden; None where there is none."""
+    if not len(groups):
+        return None
+    films = ProbedFilms(networks.prepared.scan.dataset.root, predictions, groups)
+    with networks.console.bar("Judging test films again with the lungs hidden", 1.0) as done:
+        return score_lungs_hidden(classifier, films, done=done)
 
 
 def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judged: JudgedRun) -> None:

@@ -137,6 +137,13 @@ class AuditFigures:
     traits: tuple[Association, ...] | None = left_out_if_none()
     ages: AgeGroups | None = None
 
+    @property
+    def thumbnail(self) -> Interval | None:
+        """Return what a simple model gets right that sees 8 x 8 pixels: of the test part, else in cross-validation."""
+        score = (self.trivial_models or {}).get("thumbnail_8")
+        scored = (score.test or score.cross_validation) if score else None
+        return scored.accuracy if scored else None
+
 
 @dataclass(frozen=True)
 class CueVerdict:

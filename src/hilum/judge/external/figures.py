@@ -22,10 +22,12 @@ import numpy as np
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.labels import spelling_key
 from hilum.errors import InputError, nearest_name
+from hilum.figures import left_out_if_none
 from hilum.findings import NORMAL, finding_named, standard_name
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.metrics import FindingFigures, performance
 from hilum.judge.parts import Metrics, headline_parts, judged_parts, parts_from_json
+from hilum.judge.prevalence import AtPrevalence
 from hilum.run.answer import Answer
 
 __all__ = [
@@ -150,12 +152,14 @@ class EvaluationMetrics(Metrics):
         trained_on: None where the model file does not tell what it was trained on.
         unknown_findings: Finding that the model does not know to how its films are answered.
         pneumonia: None where the question cannot be asked.
+        at_prevalence: What the answers are worth at a prevalence; None where none was asked for.
     """
 
     in_house: InHouseComparison | None = None
     trained_on: TrainedOn | None = None
     unknown_findings: Mapping[str, UnknownFinding] = field(default_factory=dict)
     pneumonia: PneumoniaFigures | None = None
+    at_prevalence: AtPrevalence | None = left_out_if_none()
 
 
 def rename_findings(dataset: Dataset, mapping: Sequence[str], known: Sequence[str]) -> Dataset:

@@ -557,6 +557,7 @@ function showModel() {
       make("p", { className: "soft" }, model.name),
       make("p", { className: "soft mono" }, `SHA-256 ${model.sha256}`),
       make("h3", {}, "Test results"),
+      ...(model.verdict ?? []).map((line) => make("p", {}, line)),
       figures.length
         ? table(["Films", "n", ...Object.values(FIGURES)], figures, "Per cent, with 95 % intervals. They hold for films like the test films.")
         : make("p", { className: "soft" }, "The model file has no test results."),

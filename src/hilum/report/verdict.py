@@ -1,0 +1,140 @@
+"""The verdict in three plain sentences: how many films are right, whether to believe it and why, what to do next.
+
+Terminal, report, the page's About and `hilum model show` say the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hilum.figures import from_json
+from hilum.judge.chance import chance_of
+from hilum.judge.metrics import Performance
+from hilum.judge.parts import Metrics, Reason, Verdict, headline_parts, judged_parts, parts_from_json
+from hilum.judge.verdict import judge_figures
+from hilum.text import percent_text
+
+__all__ = ["VerdictWords", "saved_verdict_lines", "verdict_words"]
+
+_NEXT = {
+    "nothing": "Give the model films that show findings it knows",
+    "chance": "Look at the problems in the data and the worst mistakes, correct labels or add films, and train again",
+    "lungs-hidden": "Test the model on films of another hospital (hilum evaluate), and take every finding from the "
+    "same places",
+    "leak": "Put all copies of a film and all films of a patient on one side (hilum audit DATA --repair LIST.csv), "
+    "then train again",
+    "data": "Correct the problems in the data (hilum audit DATA --repair LIST.csv removes many), then train again",
+    "worse": "Train with films of this kind, or adapt the model to them (hilum adapt)",
+    "few-films": "Judge the model on more films: about {n} give an interval of ±5 points",
+    "no-test": "Judge the model on films that training had no part in (hilum evaluate)",
+    "not-measured": "Judge the model on the films themselves (hilum evaluate)",
+    "other-hospital": "Before you rely on the model, test it on films of another hospital (hilum evaluate)",
+}
+_NEXT |= {"thumbnail": _NEXT["lungs-hidden"], "sources": _NEXT["lungs-hidden"]}
+_MOST_REASONS = 4
+
+
+@dataclass(frozen=True)
+class VerdictWords:
+    """The verdict in words.
+
+    Attributes:
+        believed: Whether the figure may be believed; None where the films cannot say.
+        figure: How many films are right.
+        belief: Whether to believe it, and why.
+        next_step: What to do next.
+    """
+
+    believed: bool | None
+    figure: str
+    belief: str
+    next_step: str
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """Return two lines for the terminal."""
+        return f"{self.figure} {self.belief}".strip(), f"Next: {self.next_step}"
+
+
+def verdict_words(metrics: Metrics) -> VerdictWords:
+    """Return the verdict of metrics.json in words; where it has none, that on its figures alone."""
+    return _words(judged_parts(metrics), metrics.verdict or judge_figures(metrics))
+
+
+def saved_verdict_lines(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the verdict in the figures of a model file, two lines; none of a file that has none or a damaged one."""
+    try:
+        verdict = from_json(Verdict, figures["verdict"])
+        return _words(parts_from_json(figures), verdict).lines
+    except (KeyError, ValueError, TypeError):
+        return ()
+
+
+def _words(judged: Mapping[str, Performance], verdict: Verdict) -> VerdictWords:
+    reasons = [words for reason in verdict.reasons if (words := _reason(reason, judged))][:_MOST_REASONS]
+    told = _listed(reasons)
+    if verdict.believed:
+        belief = f"You may believe it for films like these: {told}."
+    elif verdict.believed is None:
+        belief = f"These films cannot say whether to believe it: {told}." if judged else ""
+    elif verdict.next_step == "chance":
+        belief = f"Do not use this model: {told}."
+    else:
+        belief = f"Do not believe it yet: {told}."
+    n = next((reason.n for reason in verdict.reasons if reason.code == verdict.next_step), None)
+    step = _NEXT.get(verdict.next_step, _NEXT["other-hospital"]).format(n=f"{n or 0:,}") + "."
+    return VerdictWords(verdict.believed, _figure(judged), belief.replace("..", "."), step)
+
+
+def _figure(judged: Mapping[str, Performance]) -> str:
+    """Return how many films are right."""
+    if not judged:
+        return "No film was judged, so there is no result."
+    part = headline_parts(judged)[0]
+    right = {name: f"{one.confusion.num_right} of {one.n}" for name, one in judged.items()}
+    if part == "test_clean" and judged["test"].n > judged[part].n:
+        return f"{right['test']} test films right ({right[part]} without those that are also in train)."
+    if part.startswith("test"):
+        return f"{right[part]} test films right."
+    if part == "cross_validation":
+        return f"{right[part]} training films right in cross-validation."
+    return f"{right[part]} validation films right."
+
+
+def _reason(reason: Reason, judged: Mapping[str, Performance]) -> str:
+    """Return one reason as a part of a sentence; empty where it is not known here."""
+    share = percent_text(reason.figure.value, 0) if reason.figure else ""
+    n = reason.n or 0
+    words: dict[str, Callable[[], str]] = {
+        "chance": lambda: _chance_words(judged),
+        "lungs-hidden": lambda: f"with the lungs hidden the model is still right on {share}",
+        "thumbnail": lambda: f"a simple model that sees only 8 × 8 pixels of each film is right on {share}",
+        "leak": lambda: f"{n} test {'film is' if n == 1 else 'films are'} also in train (a twin or the same patient)",
+        "sources": lambda: "the findings come from different sources, which a model can tell apart",
+        "data": lambda: f"the data have {n:,} serious problem{'' if n == 1 else 's'}",
+        "worse": lambda: "that is clearly fewer than in house",
+        "few-films": lambda: _few_words(reason),
+        "no-test": lambda: "training had a part in these films",
+        "not-measured": lambda: "it was not measured what is left with the lungs hidden",
+        "above-chance": lambda: "it is better than guessing",
+        "needs-lungs": lambda: f"with the lungs hidden it falls to {share}",
+    }
+    return words[reason.code]() if reason.code in words else ""
+
+
+def _chance_words(judged: Mapping[str, Performance]) -> str:
+    words = chance_of(judged[headline_parts(judged)[0]]).words.removesuffix(".")
+    return words[:1].lower() + words[1:]
+
+
+def _few_words(reason: Reason) -> str:
+    if reason.figure is None:
+        return "they are too few"
+    low, high = (percent_text(limit, 0) for limit in (reason.figure.low, reason.figure.high))
+    return f"they are too few (95 % interval {low} to {high})"
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])}; and {parts[-1]}" if parts else ""
