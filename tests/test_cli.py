@@ -788,6 +788,7 @@ def test_the_commands_are_the_ones_that_were_promised() -> None:
         "compare",
         "ensemble",
         "predict",
+        "review",
         "serve",
         "node",
     ]

@@ -32,6 +32,7 @@ from hilum.commands.evaluate import evaluate
 from hilum.commands.model import model_app
 from hilum.commands.node import node
 from hilum.commands.predict import predict
+from hilum.commands.review import review
 from hilum.commands.serve import serve
 from hilum.commands.shared import NOTICE, spread_columns
 from hilum.commands.study import study
@@ -165,7 +166,7 @@ def _options(
     """Options of every command; `main` looks at --debug itself."""
 
 
-for command in (demo, audit, train, tune, study, predict, ensemble, evaluate, compare, adapt, serve, node):
+for command in (demo, audit, train, tune, study, predict, ensemble, evaluate, compare, adapt, review, serve, node):
     app.command()(command)
 
 

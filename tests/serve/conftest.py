@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,7 +91,7 @@ def open_client(tiny_classifier: Classifier) -> Iterator[Callable[..., Client]]:
 
 
 class RunningServer:
-    """`hilum serve` as a process of its own.
+    """`hilum serve`, or `hilum review`, as a process of its own.
 
     Attributes:
         url: Where it listens.
@@ -97,9 +99,9 @@ class RunningServer:
         process: The process.
     """
 
-    def __init__(self, model: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, *words: str, environment: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hilum", "serve", "--model", str(model), "--port", "0", *options],
+            [sys.executable, "-m", "hilum", *words, "--port", "0"],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             encoding="utf-8",
@@ -127,7 +129,7 @@ def start_server(tiny_model: Path) -> Iterator[Callable[..., RunningServer]]:
     running: list[RunningServer] = []
 
     def start(*options: str, **words: Any) -> RunningServer:
-        running.append(RunningServer(tiny_model, *options, **words))
+        running.append(RunningServer("serve", "--model", str(tiny_model), *options, **words))
         return running[-1]
 
     yield start
@@ -140,6 +142,45 @@ def start_server(tiny_model: Path) -> Iterator[Callable[..., RunningServer]]:
 @pytest.fixture(scope="session")
 def server(tiny_model: Path) -> Iterator[RunningServer]:
     """One server for all tests that leave it as it is."""
-    running = RunningServer(tiny_model)
+    running = RunningServer("serve", "--model", str(tiny_model))
     yield running
     assert running.stop() == 0, running.log
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("No Chromium: install it, or set CHROMIUM to its path.")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Open the page; whatever the browser complains of, but for answers that are errors, fails the test."""
+    with contextlib.ExitStack() as stack:
+        complaints: list[str] = []
+
+        def hear(message: Any) -> None:
+            if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+                complaints.append(message.text)
+
+        def open_one(url: str, *, width: int = 1400, height: int = 900) -> Any:
+            page = chromium.new_page(viewport={"width": width, "height": height})
+            stack.callback(page.close)
+            page.set_default_timeout(30_000)
+            page.on("console", hear)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on(
+                "request",
+                lambda request: complaints.extend([] if request.url.startswith((url, "blob:")) else [request.url]),
+            )
+            page.goto(url)
+            return page
+
+        yield open_one
+        assert complaints == []

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,45 +37,6 @@ def test_the_page_is_not_sent_twice(open_client: Callable[..., Any]) -> None:
 
 
 # --- in a browser ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("No Chromium: install it, or set CHROMIUM to its path.")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Open the page; whatever the browser complains of, but for answers that are errors, fails the test."""
-    with contextlib.ExitStack() as stack:
-        complaints: list[str] = []
-
-        def hear(message: Any) -> None:
-            if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
-                complaints.append(message.text)
-
-        def open_one(url: str, *, width: int = 1400, height: int = 900) -> Any:
-            page = chromium.new_page(viewport={"width": width, "height": height})
-            stack.callback(page.close)
-            page.set_default_timeout(30_000)
-            page.on("console", hear)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on(
-                "request",
-                lambda request: complaints.extend([] if request.url.startswith((url, "blob:")) else [request.url]),
-            )
-            page.goto(url)
-            return page
-
-        yield open_one
-        assert complaints == []
 
 
 @pytest.fixture

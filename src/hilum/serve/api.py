@@ -54,10 +54,10 @@ class PageFile:
     etag: str
 
 
-def page_files() -> dict[str, PageFile]:
-    """Return the page's files by their path on the server."""
+def page_files(named: Mapping[str, tuple[str, str]] = _FILES) -> dict[str, PageFile]:
+    """Return a page's files by their path on the server; ``named`` gives each one's name and media type."""
     found = {}
-    for path, (name, media_type) in _FILES.items():
+    for path, (name, media_type) in named.items():
         content = files("hilum.serve").joinpath("assets", name).read_bytes()
         found[path] = PageFile(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
     return found

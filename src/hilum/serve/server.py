@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import h11
 import uvicorn
@@ -21,11 +21,11 @@ from hilum.film.pool import decoders_end_after
 from hilum.run.classifier import Classifier
 from hilum.run.memory import keep_memory_flat
 from hilum.serve.api import Service
-from hilum.serve.guard import is_loopback
+from hilum.serve.guard import App, is_loopback
 from hilum.serve.httperror import HttpError, error_body
 from hilum.serve.limits import Limits
 
-__all__ = ["DEFAULT_PORT", "check_token", "run_server"]
+__all__ = ["DEFAULT_PORT", "Served", "Server", "check_token", "listen", "run_server"]
 
 DEFAULT_PORT = 8000
 _SHORTEST_TOKEN = 16
@@ -65,11 +65,11 @@ def run_server(
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns about each unexpected byte
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     limits = limits or Limits()
-    listener = _listen(host, port)
+    listener = listen(host, port)
     with listener:
         classifier = Classifier(model)
         service = Service(classifier, token=token, limits=limits)
-        server = _Server(service, limits)
+        server = Server(service, limits)
         address = f"[{host}]" if ":" in host else host
         console.say(f"hilum serves {classifier.metadata.name} on http://{address}:{listener.getsockname()[1]}")
         console.say("The page is at /, the service at /v1/predictions. Ctrl-C ends it.")
@@ -99,7 +99,8 @@ def check_token(host: str, token: str | None) -> None:
         )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; errors as in `run_server`."""
     if not 0 <= port <= 65535:  # the system would use the port modulo 65536
         raise ConfigError(f"A port is a number from 0 to 65535; received {port}.", fix="Choose another: --port P.")
     try:
@@ -112,10 +113,22 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-class _Server(uvicorn.Server):
+class Served(Protocol):
+    """What a server serves.
+
+    Attributes:
+        app: The application, with its guard.
+        draining: Set when the shutdown begins.
+    """
+
+    app: App
+    draining: bool
+
+
+class Server(uvicorn.Server):
     """A server that returns after SIGINT or SIGTERM."""
 
-    def __init__(self, service: Service, limits: Limits) -> None:
+    def __init__(self, service: Served, limits: Limits) -> None:
         super().__init__(
             uvicorn.Config(
                 service.app,

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.console import count_of
+from hilum.data.film_table import FILM_COLUMNS, can_be_listed, film_cells, path_writer
 from hilum.data.folder import FilmRecord
 from hilum.data.public_sets import COLLECTIONS, compare_findings
 from hilum.data.scan import Scan
@@ -41,7 +42,7 @@ __all__ = ["DROPPED_ON_REQUEST", "RepairedFilm", "check_place", "dropped_path", 
 
 DROPPED_CODES = ("constant", "not-chest", "lateral")
 DROPPED_ON_REQUEST = (SUSPECT,)
-COLUMNS = ("path", "finding", "split", "patient", "source", "group", "age", "sex", "reason")
+COLUMNS = (*FILM_COLUMNS, "reason")
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,7 @@ def write_repair(
             f"Nothing to train on is left of `{data}` after the repair: {len(findings)} finding in the training part.",
             fix="Look at the audit's report, and mend the labels by hand.",
         )
-    root, folder = os.path.abspath(audit.data.scan.dataset.root), os.path.abspath(out.parent)  # noqa: PTH100
-    is_above = is_inside(root, folder)
-
-    def place(path: str) -> str:
-        whole = os.path.join(root, path)  # noqa: PTH118
-        return Path(os.path.relpath(whole, folder)).as_posix() if is_above else whole
-
+    place = path_writer(audit.data.scan.dataset.root, out.parent)
     dropped = [film for film in films if not film.kept]
     replace_files({dropped_path(out): _csv(dropped, place), out: _csv(kept, place)})
     return len(kept), len(films) - len(kept)
@@ -253,22 +248,19 @@ def _members(groups: Sequence[int]) -> list[list[int]]:
 
 def _checked_name(film: RepairedFilm) -> RepairedFilm:
     """Drop a film whose name would not come back from a CSV: one that is no text, or has spaces at its ends."""
-    path = film.record.path
-    if film.kept and (
-        path != path.strip() or path.encode("utf-8", "replace") != path.encode("utf-8", "surrogateescape")
-    ):
+    if film.kept and not can_be_listed(film.record.path):
         return RepairedFilm(film.record, film.group, False, "dropped: its file name cannot stand in a CSV; rename it")
     return film
 
 
 def _csv(films: Sequence[RepairedFilm], place: Callable[[str], str]) -> str:
     text = io.StringIO()
-    rows = []
-    for film in films:
-        record = film.record
-        group = "" if film.group is None else film.group
-        age = "" if record.age_years is None else f"{record.age_years:g}"
-        named = (record.finding, record.split or "", record.patient or "", record.source or "")
-        rows.append((place(record.path), *named, group, age, record.sex or "", film.reason))
+    rows = [
+        (
+            *film_cells(dataclasses.replace(film.record, group=None if film.group is None else str(film.group)), place),
+            film.reason,
+        )
+        for film in films
+    ]
     write_csv(text, COLUMNS, rows)
     return text.getvalue()
