@@ -119,6 +119,8 @@ def _documented(name: str, thing: Any, *, level: int) -> Iterator[str]:
     yield f"{'#' * level} {name}"
     if inspect.isroutine(thing):
         signature = str(inspect.signature(thing)).replace("'", "").replace("(self)", "()").replace("(self, ", "(")
+        if len(signature) > 80:
+            signature = re.sub(r", (?=\w+: |\*|/)", ",\n    ", signature)
         yield f"```python\n{name}{signature}\n```"
     for part in inspect.cleandoc(thing.__doc__ or "").split("\n\n"):
         title, _, rest = part.partition("\n")

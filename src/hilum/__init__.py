@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from hilum.version import __version__
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from hilum.api import (
         AdaptResult,
         Answers,
@@ -78,6 +80,13 @@ class _TrainRoom(ModuleType):
     def __call__(self, *arguments: Any, **words: Any) -> TrainResult:
         """Train a model; see `hilum.api.train`."""
         return import_module("hilum.api").train(*arguments, **words)
+
+    @property
+    def __signature__(self) -> Signature:
+        """The words that it takes, for notebooks."""
+        from inspect import signature
+
+        return signature(import_module("hilum.api").train)
 
 
 import_module("hilum.train")

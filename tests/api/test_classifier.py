@@ -135,6 +135,8 @@ def test_the_names_of_the_api_come_when_asked_for(tiny_model: Path) -> None:
         "assert not {'keras', 'tensorflow', 'pandas'} & set(sys.modules)\n"
         "import hilum.train.augment\n"
         "assert callable(hilum.train) and hilum.train.augment.SIMPLE\n"
+        "import inspect\n"
+        "assert 'augment' in inspect.signature(hilum.train).parameters\n"
         "try: hilum.trian\n"
         "except AttributeError as error: print(error)\n"
     )

@@ -55,6 +55,11 @@ def test_a_finding_may_be_called_none() -> None:
     assert frame["p"].isna().tolist() == [False, True]
 
 
+def test_a_table_without_rows_has_its_columns() -> None:
+    assert list(to_frame([], ["kind", "message"]).columns) == ["kind", "message"]
+    assert list(to_frame([{"a": 1}], ["kind"]).columns) == ["a"]
+
+
 def test_without_pandas_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "is_installed", lambda _: False)
     for make in (lambda: read_frame("a\n1\n"), lambda: to_frame([{"a": 1}])):

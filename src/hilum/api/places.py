@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,8 +73,8 @@ def new_folder(folder: AnyPath) -> Iterator[Path]:
         raise InputError(f"Cannot write to `{path}`: {error.strerror}.", fix="Name another folder.") from error
 
 
-def to_frame(rows: list[dict[str, object]]) -> DataFrame:
-    """Return rows as a data frame.
+def to_frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> DataFrame:
+    """Return rows as a data frame; without any, it has these columns.
 
     Raises:
         MissingExtra: pandas is not installed.
@@ -83,7 +83,7 @@ def to_frame(rows: list[dict[str, object]]) -> DataFrame:
         raise MissingExtra("A data frame", "pandas")
     import pandas as pd
 
-    return pd.DataFrame(rows)
+    return pd.DataFrame(list(rows), columns=None if rows else list(columns))
 
 
 def read_frame(text: str) -> DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -113,7 +114,8 @@ class AuditResult(Result):
         Raises:
             MissingExtra: pandas is not installed.
         """
-        return to_frame([to_json(one) for one in self.faults])
+        columns = [one.name for one in dataclasses.fields(Fault)]
+        return to_frame([to_json(one) for one in self.faults], columns)
 
     def summary(self) -> str:
         """Return how many faults there are."""

@@ -22,7 +22,7 @@ from hilum.run.heatmap import overlay
 __all__ = ["answer_html", "answers_html", "result_html"]
 
 _PICTURE_PX = 320
-_MOST_ROWS = 50
+_MOST_ROWS = 12
 _TOP_BOX = re.compile(r'<(section) class="(?:verdict|headline)\b.*?</\1>', re.DOTALL)
 
 
@@ -43,7 +43,7 @@ def answer_html(answer: Answer, radiograph: Radiograph | None) -> str:
 
 
 def answers_html(answers: Sequence[Mapping[str, Any]]) -> str:
-    """Return the answers for several films as a table of at most fifty rows.
+    """Return the answers for several films as a table of the first dozen.
 
     Args:
         answers: The JSON objects of an `Answer` or `UnreadFilm`.
