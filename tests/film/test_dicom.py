@@ -670,6 +670,13 @@ def test_ages(written_age: str, years: float | None) -> None:
     assert interpretation == "MONOCHROME2"
 
 
+@pytest.mark.parametrize(("said", "sex"), [("F", "F"), ("m ", "M"), ("O", None), ("", None)])
+def test_the_film_knows_age_and_sex(said: str, sex: str | None) -> None:
+    film = decode_dicom(written(dataset(PatientAge="045Y", PatientSex=said)))
+    assert (film.age_years, film.sex) == (45, sex)
+    assert "age_years" not in repr(film)
+
+
 # Elements without a picture
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hilum.data.folder import FilmRecord
 from hilum.film.radiograph import Radiograph
-from hilum.judge.subgroups import score_subgroups, size_class, traits_of
+from hilum.judge.subgroups import PatientGroups, score_patient_groups, score_subgroups, size_class, traits_of
 
 
 def test_films_fall_into_classes_of_size() -> None:
@@ -54,3 +54,45 @@ def test_a_group_of_one_finding_has_no_auroc() -> None:
     assert found["source"][0].auroc_macro.value is None
     assert found["source"][0].findings == {"Normal": 4}
     assert found["source"][0].accuracy.value == pytest.approx(1)
+
+
+# --- age and sex ------------------------------------------------------------------------------------------------------
+
+
+def judged(ages: list[float | None], sexes: list[str | None], right: np.ndarray) -> dict[str, PatientGroups]:
+    num = len(ages)
+    records = [
+        FilmRecord(f"{n}.png", "Normal", None, age_years=age, sex=sex)
+        for n, (age, sex) in enumerate(zip(ages, sexes, strict=True))
+    ]
+    truth = np.arange(num) % 2
+    probabilities = np.where((truth == 1) == right, 0.9, 0.1)[:, np.newaxis] * np.array([-1, 1]) + np.array([1, 0])
+    return score_patient_groups(records, truth, probabilities, groups=np.arange(num), findings=("Normal", "Covid-19"))
+
+
+def test_the_worst_band_of_age_is_named() -> None:
+    ages: list[float | None] = [5.0] * 20 + [30.0] * 40 + [90.0] * 9 + [None] * 3
+    found = judged(ages, [None] * 72, np.arange(72) >= 12)["age"]
+    assert [(row.value, row.n) for row in found.groups] == [
+        ("under 18 years", 20),
+        ("18-39 years", 40),
+        ("80 years and over", 9),
+    ]
+    assert (found.worst, found.is_surely_worse, found.n_unknown) == ("under 18 years", True, 3)
+    assert found.groups[0].accuracy.value == pytest.approx(0.4)
+    assert found.groups[2].accuracy.value is None  # nine films are too few
+    assert found.groups[2].findings
+
+
+def test_a_difference_between_the_sexes_may_be_chance() -> None:
+    right = np.ones(40, dtype=bool)
+    right[0] = False
+    found = judged([None] * 40, ["F"] * 20 + ["M"] * 20, right)
+    assert list(found) == ["sex"]
+    assert (found["sex"].worst, found["sex"].is_surely_worse) == ("female", False)
+
+
+def test_without_two_groups_of_ten_films_there_is_no_worst() -> None:
+    found = judged([30.0] * 12 + [50.0] * 9, [None] * 21, np.ones(21, dtype=bool))
+    assert found["age"].worst is None
+    assert judged([None], [None], np.ones(1, dtype=bool)) == {}

@@ -37,6 +37,7 @@ NOTICE = "Research software, not a medical device."
 def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> None:
     """Print the verdict, the figures of every part of the films, most trustworthy first, and where the report is."""
     from hilum.judge.parts import judged_parts
+    from hilum.report.patients import patient_lines
     from hilum.report.verdict import verdict_words
 
     names = {
@@ -54,6 +55,8 @@ def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> No
             f"(95 % interval {100 * (accuracy.low or 0):.1f}-{100 * (accuracy.high or 0):.1f}), "
             f"macro-F1 {part.macro_f1.value or 0:.3f}"
         )
+    for line in patient_lines(metrics.subgroups):
+        typer.echo(line)
     console.say(f"Report: {folder / 'report.html'}    {NOTICE}")
 
 

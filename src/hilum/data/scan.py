@@ -104,7 +104,7 @@ class Scan:
 
     Attributes:
         dataset: The n films that can be read. Patients that the manifest lacks come from DICOM or from the public set
-            of the film; placeholder IDs are removed.
+            of the film; placeholder IDs are removed. Ages and sexes that it lacks come from DICOM.
         fingerprints: One per film.
         twins: Pairs of films that show the same picture.
         groups: (n,) int; films of one group must not be on two sides of a split.
@@ -151,7 +151,7 @@ def scan_films(
         The scan; films that cannot be read are only in ``unread``.
     """
 
-    def read(position: int) -> tuple[Fingerprint, str | None] | HilumError:
+    def read(position: int) -> tuple[Fingerprint, FilmRecord] | HilumError:
         record = dataset.records[position]
         try:
             data = read_bytes(dataset.root / record.path)
@@ -159,7 +159,7 @@ def scan_films(
             if visit is not None:
                 same = min_side_px == FINGERPRINT_SIDE_PX
                 visit(position, radiograph if same else decode(data, name=record.path, min_side_px=min_side_px))
-            found = fingerprint(data, radiograph), radiograph.patient_key
+            found = fingerprint(data, radiograph), _completed(record, radiograph)
             if look is not None:
                 look(position, data, radiograph)
             return found
@@ -176,8 +176,8 @@ def scan_films(
             if isinstance(result, HilumError):
                 unread.append((record.path, result))
             else:
-                records.append(dataclasses.replace(record, patient=record.patient or result[1]))
                 fingerprints.append(result[0])
+                records.append(result[1])
     patients, remarks = drop_placeholders(records)
     known = recognise(fingerprints)
     records = [
@@ -187,3 +187,11 @@ def scan_films(
     readable = dataclasses.replace(dataset, records=tuple(records), remarks=(*dataset.remarks, *remarks))
     twins = tuple(find_twins(fingerprints))
     return Scan(readable, tuple(fingerprints), twins, group_films(readable.records, twins), tuple(unread), known)
+
+
+def _completed(record: FilmRecord, radiograph: Radiograph) -> FilmRecord:
+    """Return the record with what the film's file says of the patient, where the data set does not say it."""
+    age = radiograph.age_years if record.age_years is None else record.age_years
+    return dataclasses.replace(
+        record, patient=record.patient or radiograph.patient_key, age_years=age, sex=record.sex or radiograph.sex
+    )

@@ -1,4 +1,4 @@
-"""Reads modality, body part, view and a pseudonym of the patient from a DICOM file.
+"""Reads modality, body part, view, and a pseudonym, age and sex of the patient from a DICOM file.
 
 Files that state another modality or body part than a radiograph of the chest are refused before a pixel is decoded.
 Files without such a statement are accepted. Messages use only hilum's own words, because free text may contain a
@@ -10,6 +10,7 @@ Source: DICOM PS3.3 C.7.3.1.1.1 (modality), C.8.7.1 and C.8.11 (CR, DX), PS3.16 
 from __future__ import annotations
 
 import hashlib
+import re
 
 from pydicom.dataset import Dataset
 
@@ -17,7 +18,7 @@ from hilum.errors import RefusedFilm, UnsupportedFilm
 from hilum.film.bodywords import folded, is_lateral, names_chest, other_part
 from hilum.film.elements import spellings, whole_number
 
-__all__ = ["patient_key", "refuse_other_than_chest", "view_position"]
+__all__ = ["patient_age", "patient_key", "patient_sex", "refuse_other_than_chest", "view_position"]
 
 _RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"  # CR; the two DX classes follow
 _FILM_CLASSES = (_RADIOGRAPHY, f"{_RADIOGRAPHY}.1", f"{_RADIOGRAPHY}.1.1")
@@ -31,6 +32,7 @@ _OTHER_MODALITIES = (  # modalities that a message may name
 )
 _ANONYMOUS = frozenset({"", "0", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "UNKNOWN", "NONE", "NA", "PATIENT"})
 
+_PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 _DESCRIPTIONS = (  # the most specific first: a study may have several films
     "SeriesDescription",
     "ProtocolName",
@@ -129,6 +131,25 @@ def patient_key(dataset: Dataset) -> str | None:
         return None
     issuer = str(dataset.get("IssuerOfPatientID") or "").strip()
     return hashlib.sha256(f"{patient_id}\n{issuer}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def patient_age(dataset: Dataset) -> float | None:
+    """Return the patient's age in years, or None where it is not stated.
+
+    Source: DICOM PS3.5 6.2, value representation AS: three digits and D, W, M or Y; some files have fewer digits.
+    """
+    found = re.match(r"(\d{1,3}) ?([DWMY])\b", _first(dataset, "PatientAge"), re.ASCII | re.IGNORECASE)
+    return int(found[1]) / _PER_YEAR[found[2].upper()] if found else None
+
+
+def patient_sex(dataset: Dataset) -> str | None:
+    """Return "F" or "M", or None where the file states neither (PS3.3 C.7.1.1)."""
+    sex = _first(dataset, "PatientSex").upper()
+    return sex if sex in ("F", "M") else None
+
+
+def _first(dataset: Dataset, keyword: str) -> str:
+    return next(iter(spellings(dataset, keyword)), "").strip()
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import struct
 import threading
 import warnings
@@ -31,7 +30,7 @@ from pydicom.uid import (
 )
 
 from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFilm
-from hilum.film.bodypart import patient_key, refuse_other_than_chest, view_position
+from hilum.film.bodypart import patient_age, patient_key, patient_sex, refuse_other_than_chest, view_position
 from hilum.film.elements import check_elements, spellings, whole_number, words_of
 from hilum.film.grayscale import shown_values
 from hilum.film.headers import MAX_BYTES, check_size
@@ -115,7 +114,16 @@ def _decode(data: bytes, name: str) -> Radiograph:
         if stored.ndim == 2
         else _grey_from_colour(stored, layout.bits_stored, name)
     )
-    return Radiograph(pixels, "dicom", size_px, layout.bits_stored, view_position(dataset), patient_key(dataset))
+    return Radiograph(
+        pixels,
+        "dicom",
+        size_px,
+        layout.bits_stored,
+        view_position(dataset),
+        patient_key(dataset),
+        patient_age(dataset),
+        patient_sex(dataset),
+    )
 
 
 def _picture(dataset: Dataset, name: str) -> tuple[bytes, str]:
@@ -210,20 +218,14 @@ def _grey_from_colour(rgb: NDArray[Any], bit_depth: int, name: str) -> NDArray[n
 
 
 def age_and_interpretation(data: bytes) -> tuple[float | None, str]:
-    """Return the patient's age in years, None where it is not stated, and the photometric interpretation or "".
-
-    Source: DICOM PS3.5 6.2, value representation AS: three digits and D, W, M or Y; some files have fewer digits.
-    """
+    """Return the patient's age in years, None where it is not stated, and the photometric interpretation or ""."""
     wanted: list[Any] = ["PatientAge", "PhotometricInterpretation"]
     try:
         with pydicom_kept_quiet():
             header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=wanted)
-            age, interpretation = (next(iter(spellings(header, keyword)), "").strip() for keyword in wanted)
+            return patient_age(header), next(iter(spellings(header, wanted[1])), "").strip()
     except Exception:  # noqa: BLE001 - as in decode_dicom
         return None, ""
-    per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
-    found = re.match(r"(\d{1,3}) ?([DWMY])\b", age, re.ASCII | re.IGNORECASE)
-    return int(found[1]) / per_year[found[2].upper()] if found else None, interpretation
 
 
 _quiet_lock = threading.Lock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -26,6 +26,8 @@ class Radiograph:
         view_position: PA, AP, LATERAL, ... if a DICOM file states it, else None.
         patient_key: A pseudonym of the patient: 16 hex digits of SHA-256 over the DICOM patient ID and its issuer. None
             without a patient ID.
+        age_years: The patient's age if a DICOM file states it, else None.
+        sex: The patient's sex, "F" or "M", if a DICOM file states it, else None.
     """
 
     pixels: NDArray[np.float32]
@@ -34,6 +36,8 @@ class Radiograph:
     bit_depth: int
     view_position: str | None = None
     patient_key: str | None = None
+    age_years: float | None = field(default=None, repr=False)
+    sex: str | None = field(default=None, repr=False)
 
 
 # --- colour: a radiograph with three channels is grey but for a tint or an arrow; photos and heat maps are refused

@@ -9,6 +9,7 @@ from typing import Any
 from hilum.figures import from_json, left_out_if_none
 from hilum.judge.intervals import Interval
 from hilum.judge.metrics import Performance
+from hilum.judge.subgroups import PatientGroups
 
 __all__ = ["PARTS", "Metrics", "Reason", "Verdict", "headline_parts", "judged_parts", "parts_from_json"]
 
@@ -67,6 +68,7 @@ class Metrics:
             none is clean); None where it was not measured.
         thumbnail: What a simple model gets right that sees 8 x 8 pixels of each film; None where it was not measured.
         verdict: Whether the figures may be believed; None where nobody asked.
+        subgroups: The figures of the same films by "age" and "sex"; None where neither is known.
     """
 
     test: Performance
@@ -76,6 +78,7 @@ class Metrics:
     lungs_hidden: Interval | None = left_out_if_none()
     thumbnail: Interval | None = left_out_if_none()
     verdict: Verdict | None = left_out_if_none()
+    subgroups: Mapping[str, PatientGroups] | None = left_out_if_none()
 
 
 def judged_parts(metrics: Metrics) -> dict[str, Performance]:

@@ -6,21 +6,35 @@ finding alone is a warning of its own: whatever tells the group, tells the findi
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.data.folder import FilmRecord
 from hilum.film.radiograph import Radiograph
-from hilum.judge.intervals import Interval
+from hilum.judge.intervals import Interval, wilson_interval
 from hilum.judge.metrics import performance
 
-__all__ = ["SMALL", "Subgroup", "score_subgroups", "size_class", "traits_of"]
+__all__ = [
+    "LEAST_FILMS",
+    "SMALL",
+    "PatientGroups",
+    "Subgroup",
+    "age_band",
+    "score_patient_groups",
+    "score_subgroups",
+    "size_class",
+    "traits_of",
+]
 
 SMALL = 30  # films; below it, an interval spans some 30 points or more
+LEAST_FILMS = 10  # of a band of age or a sex; with fewer no figure is given
+_BANDS_YEARS = (18, 40, 60, 80)
+_SEXES = {"F": "female", "M": "male"}
 _MOST_VALUES = 12  # of a column; more tell films apart, not groups
 _SIZES_PX = (256, 512, 1024, 2048)
 
@@ -67,6 +81,94 @@ class Subgroup:
     accuracy: Interval
     auroc_macro: Interval
     small: bool
+
+
+@dataclass(frozen=True)
+class PatientGroups:
+    """The figures by age band or by sex.
+
+    Attributes:
+        groups: Those that have films; one with fewer than `LEAST_FILMS` has no figures.
+        worst: The value of the group with the lowest accuracy; None where fewer than two groups have figures.
+        is_surely_worse: Whether it is worse than all other films by more than chance, as one of that many groups.
+        n_unknown: Films of which it is not known.
+    """
+
+    groups: tuple[Subgroup, ...]
+    worst: str | None
+    is_surely_worse: bool
+    n_unknown: int
+
+
+def age_band(years: float) -> str:
+    """Return the band of an age.
+
+    Example:
+        >>> age_band(17.9), age_band(18), age_band(80)
+        ('under 18 years', '18-39 years', '80 years and over')
+    """
+    at = sum(years >= limit for limit in _BANDS_YEARS)
+    if at == len(_BANDS_YEARS):
+        return f"{_BANDS_YEARS[-1]} years and over"
+    return f"{_BANDS_YEARS[at - 1]}-{_BANDS_YEARS[at] - 1} years" if at else f"under {_BANDS_YEARS[0]} years"
+
+
+def score_patient_groups(
+    records: Sequence[FilmRecord],
+    truth: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    *,
+    groups: NDArray[np.int64],
+    findings: Sequence[str],
+) -> dict[str, PatientGroups]:
+    """Return the figures by age band and by sex: "age" and "sex"; what is known of no film is left out.
+
+    Args:
+        records: n films with age and sex where they are known.
+        truth: (n,) index of the true finding.
+        probabilities: (n, K).
+        groups: (n,) films of equal number are not independent.
+        findings: The K names.
+    """
+    bands = [age_band(limit) for limit in (0, *_BANDS_YEARS)]
+    stated = {
+        "age": (bands, ["" if one.age_years is None else age_band(one.age_years) for one in records]),
+        "sex": (list(_SEXES.values()), [_SEXES.get(one.sex or "", "") for one in records]),
+    }
+    tables = {}
+    for column, (order, told) in stated.items():
+        values = np.array(told, dtype=object)
+        rows = [
+            _subgroup(value, truth[values == value], probabilities[values == value], groups[values == value], findings)
+            for value in order
+            if (values == value).any()
+        ]
+        if rows:
+            shown = tuple(row if row.n >= LEAST_FILMS else _without_figures(row) for row in rows)
+            judged = [row for row in shown if row.accuracy.value is not None]
+            worst = min(judged, key=lambda row: row.accuracy.value or 0.0).value if len(judged) > 1 else None
+            right = probabilities.argmax(axis=1) == truth
+            inside, others = right[values == worst], right[(values != worst) & (values != "")]
+            is_worse = worst is not None and _is_surely_worse(inside, others, len(judged))
+            tables[column] = PatientGroups(shown, worst, is_worse, int((values == "").sum()))
+    return tables
+
+
+def _is_surely_worse(inside: NDArray[np.bool_], others: NDArray[np.bool_], num_groups: int) -> bool:
+    """Return whether a group is right less often than the others, though it was picked as the worst of several.
+
+    Source: Newcombe 1998, Interval estimation for the difference between independent proportions (method 10), with
+    Bonferroni's correction for the number of groups.
+    """
+    confidence = 1 - 0.05 / num_groups
+    high = wilson_interval(float(inside.sum()), len(inside), confidence)[1]
+    low = wilson_interval(float(others.sum()), len(others), confidence)[0]
+    share, rest = float(inside.mean()), float(others.mean())
+    return rest - share > math.hypot(high - share, rest - low)
+
+
+def _without_figures(row: Subgroup) -> Subgroup:
+    return replace(row, accuracy=Interval(), auroc_macro=Interval())
 
 
 def score_subgroups(

@@ -38,6 +38,7 @@ from hilum.judge.shortcuts.measure import ProbedFilms, Shortcuts, find_shortcuts
 from hilum.judge.subgroups import traits_of
 from hilum.judge.verdict import judge_figures
 from hilum.report.external import external_section
+from hilum.report.patients import patient_sections
 from hilum.report.predictions import answers_section, predictions_csv, scored_of, worst_mistakes
 from hilum.report.prevalence import prevalence_section
 from hilum.report.run_page import ReportData, report_page
@@ -160,7 +161,8 @@ def evaluate_model(
     judged = _judge(classifier, scan, chosen, console)
     films = _probed(scan.dataset.root, judged, traits)
     with console.bar("Judging films again with the lungs hidden", 1.0) as done:
-        metrics = replace(_measure(classifier, judged), lungs_hidden=score_lungs_hidden(classifier, films, done=done))
+        hidden = score_lungs_hidden(classifier, films, done=done)
+    metrics = replace(_measure(classifier, judged), lungs_hidden=hidden, subgroups=films.patient_groups())
     found = _probe(classifier, model, films, console) if shortcuts else None
     faults = _faults(scan, chosen, found)
     metrics = replace(
@@ -322,6 +324,7 @@ def _page(
             notes=judged.notes,
             sections=[
                 *([prevalence_section(metrics.at_prevalence)] if metrics.at_prevalence else []),
+                *patient_sections(metrics.subgroups),
                 *([external] if external else []),
                 *(shortcuts_sections(shortcuts) if shortcuts else ()),
                 answers_section({"test": judged.known}, classifier.metadata),

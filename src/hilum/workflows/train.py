@@ -42,6 +42,7 @@ from hilum.report.audit_table import verdict_words
 from hilum.report.card import model_card_text
 from hilum.report.claim import ClaimFacts, claim_text
 from hilum.report.external import sources_section
+from hilum.report.patients import patient_sections
 from hilum.report.predictions import answers_section, predictions_csv, scored_of, sets_fact, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.run.classifier import Classifier
@@ -329,6 +330,7 @@ def judge_run(
     }
     chosen = {"test": tested, "test_clean": clean, "validation": validated}
     kept = "test_clean" if clean.any() else "test"
+    probed = ProbedFilms(prepared.scan.dataset.root, predictions[kept], groups[chosen[kept]], part=kept)
     figures = {name: figures_of(one, groups[chosen[name]], classifier, seed=seed) for name, one in predictions.items()}
     metrics = RunMetrics(
         figures["test"],
@@ -337,20 +339,18 @@ def judge_run(
         cross_validation=crossed.figures if crossed else None,
         leave_one_source_out={one.source: one.figures for one in sources} if sources else None,
         left_out_sources={one.source: one.facts for one in sources} if sources else None,
-        lungs_hidden=_lungs_hidden(networks, classifier, predictions[kept], groups[chosen[kept]]),
+        lungs_hidden=_lungs_hidden(networks, classifier, probed),
+        subgroups=probed.patient_groups(),
     )
     if crossed:
         predictions["cross_validation"] = crossed.predictions
     return JudgedRun(classifier, predictions, [one.predictions for one in sources if one.predictions], metrics)
 
 
-def _lungs_hidden(
-    networks: RunNetworks, classifier: Classifier, predictions: LabelledPredictions, groups: np.ndarray
-) -> Interval | None:
+def _lungs_hidden(networks: RunNetworks, classifier: Classifier, films: ProbedFilms) -> Interval | None:
     """Return what the model gets right of films that it has judged with the lungs hidden; None where there is none."""
-    if not len(groups):
+    if not len(films.groups):
         return None
-    films = ProbedFilms(networks.prepared.scan.dataset.root, predictions, groups)
     with networks.console.bar("Judging test films again with the lungs hidden", 1.0) as done:
         return score_lungs_hidden(classifier, films, done=done)
 
@@ -386,7 +386,11 @@ def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judg
         mistakes=worst_mistakes(judged.predictions["test"], judged.classifier, scan.dataset.root),
         facts=facts,
         faults=faults,
-        sections=[*([section] if section else []), answers_section(judged.predictions, metadata)],
+        sections=[
+            *patient_sections(metrics.subgroups),
+            *([section] if section else []),
+            answers_section(judged.predictions, metadata),
+        ],
     )
     replace_file(out / "model-card.md", card)
     replace_file(out / "claim.md", claim_text(claim))

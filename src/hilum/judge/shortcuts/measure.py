@@ -38,7 +38,7 @@ from hilum.judge.shortcuts.occlusion import (
 from hilum.judge.shortcuts.robustness import Robustness, damaged_films, score_damages
 from hilum.judge.shortcuts.sanity import SanityScores, score_sanity
 from hilum.judge.shortcuts.verdict import judge_cues
-from hilum.judge.subgroups import Subgroup, score_subgroups
+from hilum.judge.subgroups import PatientGroups, Subgroup, score_patient_groups, score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
@@ -162,6 +162,14 @@ class ProbedFilms:
     def paths(self, positions: NDArray[np.int64]) -> list[Path]:
         """Return where some films are."""
         return [self.root / self.predictions.records[at].path for at in positions]
+
+    def patient_groups(self) -> dict[str, PatientGroups] | None:
+        """Return the figures by age and by sex; None where neither is known of any film."""
+        judged = self.predictions
+        tables = score_patient_groups(
+            judged.records, judged.truth, judged.probabilities, groups=self.groups, findings=judged.findings
+        )
+        return tables or None
 
     def activation(self, at: int) -> NDArray[np.float32]:
         """Return (h, w) the activation of the finding answered, of one film."""
