@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help env demo test test-all check docs lock clean
+.PHONY: help env demo test test-all check docs dist check-dist lock clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -39,6 +39,17 @@ check: env  ## Lint, types, import contracts, documentation.
 docs: env  ## Build the documentation: site/index.html.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+dist: env  ## Build a wheel and a source archive in dist/.
+	rm -rf dist
+	$(BIN)/python -m hatchling build --directory dist
+
+check-dist: dist  ## Install the wheel into a fresh environment, with the pinned versions, and run it.
+	sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.txt >dist/constraints.txt
+	$(PYTHON) -m venv --clear dist/fresh
+	dist/fresh/bin/python -m pip install --quiet --disable-pip-version-check --constraint dist/constraints.txt dist/*.whl
+	cd dist && fresh/bin/python -c "import cv2, numpy; from hilum.data.phantom import draw_phantom; cv2.imwrite('film.png', draw_phantom('Normal', numpy.random.default_rng(0)))"
+	cd dist && fresh/bin/hilum --version && fresh/bin/hilum predict film.png
+
 # Every extra but train-gpu: its TensorFlow and that of train overwrite each other.
 EXTRAS := train study serve parquet kaggle dicom cluster pandas
 
@@ -47,4 +58,4 @@ lock:  ## Pin anew (needs uv): names, versions and hashes, no download addresses
 	  --no-header --no-annotate $(EXTRAS:%=--extra %) --group dev pyproject.toml --output-file requirements.txt
 
 clean:  ## Remove what the build made.
-	rm -rf .venv site hilum-demo .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv dist site hilum-demo .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from hilum.version import __version__
 
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else `import openvino` sends a report
+
 if TYPE_CHECKING:
     from inspect import Signature
 

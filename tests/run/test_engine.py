@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -199,3 +200,14 @@ def test_a_signal_is_handled_after_another_thread_dropped_the_last_network(tiny_
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+def test_the_engine_sends_no_report(tmp_path: Path) -> None:
+    """OpenVINO's own import reports itself to its maker, and first leaves an identifier in the home folder."""
+    code = "import hilum.run.engine, openvino.tools.ovc.telemetry_utils as used; print(used.tm.__name__)"
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "SYSTEMROOT", "PYTHONPATH"}}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "openvino.tools.ovc.telemetry_stub\n"
+    assert not list(tmp_path.iterdir())

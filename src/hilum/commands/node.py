@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import ModelOption
+from hilum.commands.shared import LogFormat, LogOption, ModelOption
 from hilum.console import TerminalConsole
 from hilum.errors import MissingExtra
 from hilum.run.models import DEFAULT_MODEL
 
-__all__ = ["LogFormat", "node"]
-
-
-class LogFormat(StrEnum):
-    """How the node writes its log."""
-
-    plain = "plain"
-    json = "json"
+__all__ = ["node"]
 
 
 def node(  # noqa: PLR0917 - typer hands them over by name
@@ -43,7 +35,17 @@ def node(  # noqa: PLR0917 - typer hands them over by name
             "--accept-from", metavar="AE[@HOST]", help="Who may send films, and from which host. You can repeat it."
         ),
     ] = None,
-    log: Annotated[LogFormat, typer.Option("--log", help="Write the log as text or as JSON.")] = LogFormat.plain,
+    log: LogOption = LogFormat.plain,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            "--health-port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Also answer /healthz, /readyz and /metrics over HTTP on this port.",
+        ),
+    ] = None,
 ) -> None:
     """Start a DICOM node: it receives films and sends structured reports and heat maps to an archive.
 
@@ -66,5 +68,6 @@ def node(  # noqa: PLR0917 - typer hands them over by name
         archive=parse_archive(send_to) if send_to else None,
         accept_from=tuple(parse_peer(one) for one in accept_from or ()),
         log_as_json=log is LogFormat.json,
+        health_port=health_port,
     )
     run_node(model, settings, spool=spool, console=TerminalConsole())

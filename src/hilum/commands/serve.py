@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import ModelOption
+from hilum.commands.shared import LogFormat, LogOption, ModelOption
 from hilum.console import TerminalConsole
 from hilum.errors import MissingExtra
 from hilum.run.models import DEFAULT_MODEL
@@ -34,16 +35,20 @@ def serve(
             help="Password for callers. Setting HILUM_TOKEN is safer: other users of this computer can see options.",
         ),
     ] = None,
+    log: LogOption = LogFormat.plain,
 ) -> None:
     """Start a web server: a page for people at /, a REST service for programs at /v1/predictions.
 
     Example: hilum serve
     """
     try:
+        from hilum.serve.json_log import json_log
         from hilum.serve.server import run_server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("hilum"):
             raise
         raise MissingExtra("Serving", "serve") from error
 
-    run_server(model, host=host, port=port, token=token or None, console=TerminalConsole())
+    console = TerminalConsole()
+    with json_log(console) if log is LogFormat.json else nullcontext(console) as shown:
+        run_server(model, host=host, port=port, token=token or None, console=shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,8 @@ __all__ = [
     "NOTICE",
     "ColumnOption",
     "DataArgument",
+    "LogFormat",
+    "LogOption",
     "MapOption",
     "ModelOption",
     "SetOption",
@@ -77,6 +80,18 @@ MapOption = Annotated[
         metavar="THEIRS=OURS",
         help="Name of a finding in the data set, and the model's name for it. You can repeat it.",
     ),
+]
+
+
+class LogFormat(StrEnum):
+    """How a server writes its log."""
+
+    plain = "plain"
+    json = "json"
+
+
+LogOption = Annotated[
+    LogFormat, typer.Option("--log", help="Write the log as text, or as JSON with one object a line.")
 ]
 ModelOption = Annotated[
     Path,

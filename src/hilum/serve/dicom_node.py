@@ -36,6 +36,7 @@ from hilum.run.classifier import Classifier
 from hilum.serve.door import Door, open_server
 from hilum.serve.incoming import IncomingFilm, Intake, association_number, is_left
 from hilum.serve.limits import NodeLimits
+from hilum.serve.node_health import NodeHealth, NodeState
 from hilum.serve.node_log import About, NodeLog, libraries_kept_quiet
 from hilum.serve.results import film_results
 from hilum.serve.sending import Archive, Peer, Sender, checked_ae_title
@@ -69,6 +70,7 @@ class NodeSettings:
         archive: The archive for results; without one they stay in the spool.
         accept_from: The peers that may send films; everyone if empty.
         log_as_json: Write each line of the log as a JSON object.
+        health_port: The port of /healthz, /readyz and /metrics over HTTP; 0 for any free port, None for none.
         limits: What a peer may send.
     """
 
@@ -78,6 +80,7 @@ class NodeSettings:
     archive: Archive | None = None
     accept_from: tuple[Peer, ...] = ()
     log_as_json: bool = False
+    health_port: int | None = None
     limits: NodeLimits = field(default_factory=NodeLimits)
 
 
@@ -126,6 +129,13 @@ class Node:
                 fix="Choose another --port or --host.",
             ) from error
         self.port: int = self._server.server_address[1]
+        self.health: NodeHealth | None = None
+        if settings.health_port is not None:
+            try:
+                self.health = NodeHealth(settings.host, settings.health_port, self._state)
+            except InputError:
+                self._server.end(0.0)
+                raise
         self._judge.start()
         if self._sender:
             self._sender.start()
@@ -140,7 +150,19 @@ class Node:
         if self._sender:
             self._sender.stop()
             self._sender.join()
+        if self.health:
+            self.health.stop()
         self._spool.close()
+
+    def _state(self) -> NodeState:
+        threads = [self._judge, *([self._sender] if self._sender else [])]
+        return NodeState(
+            all(thread.is_alive() for thread in threads),
+            self._stopping.is_set(),
+            self._log.counts,
+            len(self._spool.waiting_films()),
+            len(self._spool.waiting_results()),
+        )
 
     # --- receiving --------------------------------------------------------------------------------------------------
 
@@ -158,13 +180,16 @@ class Node:
             self._keep(film, str(getattr(event.request, "AffectedSOPInstanceUID", "")), number)
         except HilumError as error:
             self._log.warning(f"A film was not accepted: {error.message}", about)
+            self._log.count("not_accepted")
             return _answer(error.dicom_status, error.message)
         except OSError as error:
             reason = f"the spool cannot be written to ({error.strerror})"
             self._log.error(f"A film was not accepted: {reason}.", about)
+            self._log.count("not_accepted")
             return _answer(_OUT_OF_RESOURCES, f"cannot store: {error.strerror}")
         except Exception as error:  # noqa: BLE001 - broken bytes may raise anything
             self._log.warning(f"A film was not accepted ({type(error).__name__}).", about)
+            self._log.count("not_accepted")
             return _answer(_CANNOT_UNDERSTAND, type(error).__name__)
         finally:
             if isinstance(film, IncomingFilm):
@@ -183,6 +208,7 @@ class Node:
             _refuse_foreign(elements, requested_uid)
             sop_uid, study_uid = str(elements.SOPInstanceUID), str(elements.StudyInstanceUID)
         kept = self._spool.keep(arrival, sop_uid, study_uid)
+        self._log.count("received")
         if kept is None:
             study, name = self._spool.number(study_uid, 8), self._spool.number(sop_uid, 12)
             self._log.info("Received a film that was judged before.", About(number, study, name))
@@ -259,6 +285,7 @@ class Node:
         finally:
             self._spool.end(film)
         self._spool.drop_film(film)
+        self._log.count("judged")
         self._log.info("Judged.", self._about(film))
         self._came_by.pop(film.name, None)
         if self._sender:
@@ -266,6 +293,7 @@ class Node:
 
     def _set_aside(self, film: Path, error: HilumError) -> None:
         self._spool.quarantine(film, {"error": error.to_dict(), "model": dict(self._classifier.identity)})
+        self._log.count("quarantined")
         self._log.warning(f"Moved to quarantine: {error.message}", self._about(film))
         self._came_by.pop(film.name, None)
 
@@ -321,6 +349,8 @@ def run_node(model: Path, settings: NodeSettings, *, spool: Path, console: Conso
                 kept.close()
                 raise
             log.info(f"{settings.ae_title} listens on {settings.host}, port {node.port}. {_NOTICE}")
+            if node.health:
+                log.info(f"Health and metrics are on http://{settings.host}:{node.health.port}/metrics.")
             if settings.archive is None:
                 log.info(f"No --send-to: results stay in {spool / 'outgoing'}.")
             if not settings.accept_from:

@@ -28,6 +28,7 @@ from hilum.serve.queue import internal_error
 __all__ = ["Guard", "is_loopback"]
 
 _LOG = logging.getLogger("hilum.serve")
+_PROBES = {"/healthz", "/readyz", "/metrics"}  # asked every few seconds: logged only where they fail
 _DISCARD_SECONDS = 10.0
 _PIECE_BYTES = 64 * 1024  # size of a piece of a response; the server holds one until the client reads it
 _MARGIN_SECONDS = 1.0  # lets the connection, which has the same limit, end first
@@ -123,6 +124,9 @@ class Guard:
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
         seconds = time.perf_counter() - started
         self._metrics.request(method=method, path=path, status=exchange.status, seconds=seconds)
+        fields = {"method": method, "path": path, "status": exchange.status, "seconds": round(seconds, 4)}
+        is_probe = path in _PROBES and exchange.status < 400
+        _LOG.log(logging.DEBUG if is_probe else logging.INFO, "Answered a request.", extra={"fields": fields})
 
     async def _answer(self, exchange: _Exchange, error: HttpError) -> None:
         if exchange.status:  # the response has begun

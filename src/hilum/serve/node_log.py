@@ -6,7 +6,6 @@ find out which study it is. The key is in the spool.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import threading
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
+from hilum.serve.json_log import json_line
 from hilum.serve.limits import where_it_failed
 
 __all__ = ["About", "NodeLog", "libraries_kept_quiet"]
@@ -53,9 +53,24 @@ class NodeLog:
         as_json: Write each line as a JSON object instead of plain text.
     """
 
+    EVENTS = ("received", "not_accepted", "judged", "quarantined", "sent")
+
     def __init__(self, say: Callable[[str], None], *, as_json: bool = False) -> None:
         self._say = say
         self._as_json = as_json
+        self._counting = threading.Lock()
+        self._counts = dict.fromkeys(self.EVENTS, 0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each event happened since the start."""
+        with self._counting:
+            return dict(self._counts)
+
+    def count(self, event: str) -> None:
+        """Count one of EVENTS."""
+        with self._counting:
+            self._counts[event] += 1
 
     def info(self, text: str, about: About = _NOTHING) -> None:
         """Log a normal event."""
@@ -70,11 +85,10 @@ class NodeLog:
         self._write("ERROR", text, about)
 
     def _write(self, level: str, text: str, about: About) -> None:
-        now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         if self._as_json:
-            ids = {name: value or None for name, value in asdict(about).items()}
-            self._say(json.dumps({"time": now, "level": level, **ids, "message": text}))
+            self._say(json_line(level, text, {name: value or None for name, value in asdict(about).items()}))
             return
+        now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         what = str(about)
         self._say(f"{now} {level:<7} {what}{': ' if what else ''}{text}")
 

@@ -169,6 +169,7 @@ class Sender(threading.Thread):
             return
         self._refused.pop(results.name, None)
         self._spool.finish(results)
+        self._log.count("sent")
         self._log.info("Sent.", _about(results))
 
 
