@@ -12,6 +12,7 @@ import pytest
 from hilum.data.columns import Listing, listing
 from hilum.data.decisions import Decision, Decisions, review_files, reviewed_data
 from hilum.data.folder import read_dataset
+from hilum.data.manifest import group_columns
 from hilum.errors import InputError
 from hilum.findings import open_kinds
 
@@ -68,6 +69,7 @@ def test_the_list_is_read_as_a_data_set_with_what_was_decided(
     ]
     assert rows[FIRST]["who"] == "Anna"
     assert rows[FIRST]["when"].endswith("Z")
+    assert not any(group_columns(kept).values())  # who decided is no group of patients
     left_out = list(csv.DictReader(dropped.read_text(encoding="utf-8").splitlines()))
     assert [(Path(row["path"]).name, row["decision"]) for row in left_out] == [("0.png", "drop")]
 

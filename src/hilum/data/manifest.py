@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _MOST_VALUES = 12  # values in a column that defines groups
+_REVIEW = ("decision", "who", "when")  # columns of `hilum review`
 _ONES = {"1", "1.0", "true", "yes", "t", "y", "x"}
 _ZEROS = {"0", "0.0", "false", "no", "f", "n", "", "nan", "na", "none", "null"}
 _OPEN = {"-1", "-1.0"}
@@ -197,8 +198,8 @@ def further_columns(manifest: Path) -> dict[str, dict[str, str]]:
 def group_columns(data: Path) -> dict[str, dict[str, str]]:
     """Return {absolute path: {column: value}} of the columns of a CSV manifest that define groups, if any.
 
-    Only columns with 2 to 12 values are returned, and never the column of patients. Of a known public set, view
-    position and sex are returned.
+    Only columns with 2 to 12 values are returned, and never the column of patients or those of `hilum review`. Of a
+    known public set, view position and sex are returned.
     """
     if known := find_known_set(data):
         return {
@@ -210,7 +211,7 @@ def group_columns(data: Path) -> dict[str, dict[str, str]]:
     if not data.is_file():
         return {}
     rows = further_columns(data)
-    names = next(iter(rows.values()), {})
+    names = [name for name in next(iter(rows.values()), {}) if name not in _REVIEW]
     kept = [name for name in names if 2 <= len({row[name] for row in rows.values()}) <= _MOST_VALUES]
     return {
         os.path.normcase(path): {("view position" if name == "view" else name): row[name] for name in kept if row[name]}

@@ -75,6 +75,7 @@ function show(answer) {
   byId("done").hidden = !done;
   byId("done-title").textContent = state.num_doubts ? `All ${state.num_doubts} doubts are settled.` : "The audit doubts no single film.";
   byId("list").textContent = state.list;
+  byId("example").textContent = `hilum train ${state.list} --out run2`;
   for (const id of ["choices", "films"]) byId(id).hidden = !state.doubt;
   if (state.doubt) showDoubt();
   if (done) byId("done-title").focus();
