@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import typer.main
 
 import hilum
+from hilum.cli import app
 from hilum.errors import ConfigError, InputError
+from hilum.train.config import RunConfig
 
 FAST: dict[str, Any] = {
     "preprocessing": {"size_px": 32},
@@ -29,6 +34,17 @@ def test_folder_model_figures_prediction_in_four_lines(tiny_data: Path) -> None:
     assert 0 <= accuracy <= 1
     assert answer.likeliest in answer.probabilities
     assert run.folder.parent.name.startswith("hilum-")
+    assert run.folder.name == "train"  # what a comparison calls it
+
+
+@pytest.mark.parametrize("name", ["audit", "train", "evaluate", "adapt", "compare"])
+def test_the_words_are_those_of_the_command_line(name: str) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    options = {one[2:].replace("-", "_") for parameter in command.params for one in parameter.opts if one[:2] == "--"}
+    words = set(inspect.signature(getattr(hilum, name)).parameters)
+    settings = {one.name for one in dataclasses.fields(RunConfig)} | {"set"} if "settings" in words else set()
+    assert len(options) > 2
+    assert options <= words | settings
 
 
 def test_an_audit_is_what_the_command_writes(tiny_data: Path, tmp_path: Path) -> None:
@@ -46,9 +62,10 @@ def test_models_are_evaluated_and_compared(
     tiny_model: Path, tiny_data: Path, tmp_path: Path, write_model: Callable[..., Path]
 ) -> None:
     model = hilum.load(tiny_model)
-    found = hilum.evaluate(model, tiny_data, out=tmp_path / "found", map={"Normal": "Normal"})
+    found = hilum.evaluate(model, tiny_data, out=tmp_path / "found", map={"Normal": "Normal"}, prevalence=0.1)
     assert found.metrics.test.n == len(found.to_dataframe()) == 15
     assert found.to_dict()["test"]["n"] == 15
+    assert found.metrics.at_prevalence
     other = write_model(tmp_path / "other.onnx", temperature=3.0)
     compared = hilum.compare(model, other, tiny_data)
     frame = compared.to_dataframe()

@@ -64,7 +64,7 @@ def audit(
     """
     from hilum.workflows.audit import AuditPlaces, audit_command
 
-    folder = out_folder(out)
+    folder = out_folder(out, "audit")
     places = AuditPlaces(folder, Path(repair) if repair is not None else None, overwrite=overwrite, drop=drop)
     judge = None if model is None else model_path(model)
     found = audit_command(data_path(data, column), places, model=judge, ignore=ignore, console=_console(verbose)).audit
@@ -120,7 +120,7 @@ def train(
         (0.96, 'Normal')
     """
     check_training()
-    source, folder = data_path(data, column), out_folder(out)
+    source, folder = data_path(data, column), out_folder(out, "train")
     load_training()
     from hilum.api.own_parts import chosen_config, own_parts
     from hilum.workflows.train import train_model
@@ -159,6 +159,7 @@ def evaluate(
     out: AnyPath | None = None,
     map: Mapping[str, str] | None = None,  # the word of the command line
     shortcuts: bool = False,
+    prevalence: float | None = None,
     column: Mapping[str, str] | None = None,
     overwrite: bool = False,
     verbose: bool = False,
@@ -171,6 +172,8 @@ def evaluate(
         out: The folder for metrics.json, predictions.csv, splits.csv and report.html.
         map: Names of findings in the data set to the model's names for them: ``{"Pneumonia": "Viral Pneumonia"}``.
         shortcuts: Also test for shortcuts, into report and shortcuts.json. It takes at least half a minute.
+        prevalence: The share of films that have a finding, for what the answers are worth there: predictive values,
+            in ``metrics.at_prevalence``.
         column: As for `audit`.
         overwrite: Whether earlier results are replaced.
         verbose: Whether messages and progress go to standard error.
@@ -186,8 +189,8 @@ def evaluate(
     """
     from hilum.workflows.evaluate import EvaluateOptions, evaluate_model
 
-    options = EvaluateOptions(mapping=_pairs(map), overwrite=overwrite, shortcuts=shortcuts)
-    source, folder = data_path(data, column), out_folder(out)
+    options = EvaluateOptions(mapping=_pairs(map), overwrite=overwrite, shortcuts=shortcuts, prevalence=prevalence)
+    source, folder = data_path(data, column), out_folder(out, "evaluate")
     metrics, num_unread = evaluate_model(model_path(model), source, folder, options=options, console=_console(verbose))
     return EvaluateResult(folder, metrics, num_unread)
 
@@ -227,7 +230,8 @@ def adapt(
         >>> ours.model.predict("film.png").finding  # doctest: +SKIP
         'Normal'
     """
-    path, films, folder, console = model_path(model), data_path(local, column), out_folder(out), _console(verbose)
+    path, films = model_path(model), data_path(local, column)
+    folder, console = out_folder(out, "adapt"), _console(verbose)
     if unlabelled:
         if map or ignore:
             raise InputError("`map` and `ignore` need findings; unlabelled films have none.", fix="Leave them out.")
@@ -275,7 +279,7 @@ def compare(
     """
     from hilum.workflows.compare import check_comparison, compare_models, compare_runs, write_comparison
 
-    folder = out_folder(out)
+    folder = out_folder(out, "compare")
     check_comparison(folder, overwrite=overwrite)
     if data is None:
         found = compare_runs(_answers_of(a), _answers_of(b))

@@ -45,13 +45,13 @@ def data_path(data: AnyPath, column: Mapping[str, str] | None = None) -> Path:
     return listing(path, told)
 
 
-def out_folder(out: AnyPath | None) -> Path:
-    """Return the folder for results: the one that is given, or a new one that is removed when Python ends."""
+def out_folder(out: AnyPath | None, word: str) -> Path:
+    """Return the folder for results: the one that is given, or one named by a word that is removed when Python ends."""
     if out is not None:
         return Path(out)
     folder = Path(tempfile.mkdtemp(prefix="hilum-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder / "results"
+    return folder / word
 
 
 @contextmanager
