@@ -785,6 +785,7 @@ def test_the_commands_are_the_ones_that_were_promised() -> None:
         "study",
         "evaluate",
         "adapt",
+        "drift",
         "compare",
         "ensemble",
         "predict",
@@ -792,7 +793,7 @@ def test_the_commands_are_the_ones_that_were_promised() -> None:
         "serve",
         "node",
     ]
-    groups = {"data", "data list", "data get", "data index", "model", "model show", "model upgrade"}
+    groups = {"data", "data list", "data get", "data index", "model", "model show", "model export", "model upgrade"}
     assert set(commands()) == {"", *promised, *groups}
     assert {"out", "config", "backbone", "weights", "folds", "seed", "overwrite"} <= set(commands()["train"])
 

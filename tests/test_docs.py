@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib.util
 import inspect
@@ -14,13 +15,18 @@ import tomllib
 from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
 import typer.main
 
 import hilum.api
 from hilum.cli import app
+from hilum.data.phantom import draw_phantom
 from hilum.judge.audit.checks import HILUM_CHECKS
+from hilum.run.classifier import Classifier
 from hilum.train.config import default_config, read_config, to_toml
+from hilum.workflows.export import export_model
 
 ROOT = Path(__file__).parents[1]
 
@@ -111,6 +117,20 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_readme_and_results_are_short() -> None:
     for page, most in (("README.md", 900), ("docs/results.md", 4000)):
         assert len((ROOT / page).read_text(encoding="utf-8").split()) <= most, f"{page} has more than {most} words"
+
+
+def test_other_programs_run_the_exported_graph(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipes = blocks("how-to/export.md", "python")
+    assert ["onnxruntime" in recipes[0], "openvino" in recipes[1], len(recipes)] == [True, True, 2]
+    export_model(tiny_model, tmp_path / "pixels.onnx")
+    cv2.imwrite(str(tmp_path / "film.png"), draw_phantom("Normal", np.random.default_rng(9), size_px=150))
+    monkeypatch.chdir(tmp_path)
+    for recipe in recipes:
+        exec(compile(recipe, "recipe", "exec"), {})
+        shown = ast.literal_eval(capsys.readouterr().out)
+        assert shown == pytest.approx(dict(Classifier(tiny_model).predict("film.png").probabilities), abs=1e-3)
 
 
 @pytest.mark.slow

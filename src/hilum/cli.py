@@ -27,6 +27,7 @@ from hilum.commands.audit import audit
 from hilum.commands.compare import compare
 from hilum.commands.data import data_app
 from hilum.commands.demo import demo
+from hilum.commands.drift import drift
 from hilum.commands.ensemble import ensemble
 from hilum.commands.evaluate import evaluate
 from hilum.commands.model import model_app
@@ -166,7 +167,22 @@ def _options(
     """Options of every command; `main` looks at --debug itself."""
 
 
-for command in (demo, audit, train, tune, study, predict, ensemble, evaluate, compare, adapt, review, serve, node):
+for command in (
+    demo,
+    audit,
+    train,
+    tune,
+    study,
+    predict,
+    ensemble,
+    evaluate,
+    compare,
+    adapt,
+    drift,
+    review,
+    serve,
+    node,
+):
     app.command()(command)
 
 

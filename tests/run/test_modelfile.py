@@ -195,7 +195,7 @@ def test_a_foreign_onnx_file_is_told_apart(tmp_path: Path, tiny_graph: BuildGrap
     helper.set_model_props(graph, {"author": "somebody", "hilum2": "{}"})
     path.write_bytes(graph.SerializeToString())
     error = refused(path)
-    assert "hilum did not make it" in error.message
+    assert "no model file of hilum" in error.message
     assert "hilum train" in error.fix
 
 

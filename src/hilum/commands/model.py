@@ -1,4 +1,4 @@
-"""The commands `hilum model ...`: what a model file holds, and an earlier file for today."""
+"""The commands `hilum model ...`: what a file holds, a graph for other programs, and an earlier file for today."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hilum.commands.shared import ColumnOption, MapOption, with_columns
-from hilum.console import TerminalConsole
+from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
 
 __all__ = ["model_app"]
@@ -31,6 +31,28 @@ def model_show(model: ModelArgument) -> None:
     read = read_model_file(model)
     for line in model_lines(read.metadata, read.sha256):
         typer.echo(printable(line))
+
+
+@model_app.command("export")
+def model_export(
+    model: ModelArgument,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The new graph; its name ends with .onnx.")],
+) -> None:
+    """Write a model as one ONNX graph from the pixels of a film to probabilities, for programs without hilum.
+
+    Example: hilum model export chest --to pixels.onnx
+    """
+    from hilum.workflows.export import export_model
+
+    console = TerminalConsole()
+    made = export_model(model, to)
+    typer.echo(
+        f"The graph's probabilities differ from those of the model file by at most {made.largest_difference:.1g} on "
+        f"{count_of(made.n, 'drawn film')}."
+    )
+    typer.echo("It judges every picture: it refuses no film, and it gives no sets of findings.")
+    console.say(f"Graph: {to}")
+    console.say(f"Films and answers to check other programs by: {made.golden}")
 
 
 @model_app.command("upgrade")

@@ -113,6 +113,7 @@ class Metadata:
         agreement: Largest difference in logits between engine and Keras, and the number of films compared.
         ensemble: For an ensemble, its method, members and calibration; else empty.
         adaptation: Of an adapted model, its parent, the local films and the figures before and after; else empty.
+        evaluation: How the model answered the films of its evaluation, counted in bins: ``part``, ``n``, ``counts``.
         model_card: The model card, as Markdown.
         hilum_version: The version that made the file.
         decoder_version: The decoder that read the films for calibration and testing.
@@ -135,6 +136,7 @@ class Metadata:
     agreement: Mapping[str, Any] = field(default_factory=dict)
     ensemble: Mapping[str, Any] = field(default_factory=dict)
     adaptation: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
     model_card: str = ""
     hilum_version: str = ""
     decoder_version: int = DECODER_VERSION
@@ -231,10 +233,20 @@ def _check_values(metadata: Metadata) -> None:
     limits = [*metadata.operating_thresholds.values(), *(limit["threshold"] for limit in conformal.values())]
     if not all(_is_number(limit) for limit in limits):
         raise ValueError("a threshold is not a number")
+    if metadata.evaluation and not _are_counts(metadata.evaluation):
+        raise ValueError("the counts under `evaluation` are damaged")
     if not isinstance(metadata.gate, dict):
         raise ValueError("the statistics under `gate` are not a table")
     if metadata.gate:
         OutOfDistributionDetector.from_dict(metadata.gate)
+
+
+def _are_counts(values: Any) -> bool:
+    """Return whether values are counts of answers: ``n``, and numbers of films a bin that sum to it."""
+    return isinstance(values["n"], int) and all(
+        all(isinstance(one, int) and one >= 0 for one in counts) and sum(counts) == values["n"]
+        for counts in values["counts"].values()
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -292,8 +304,8 @@ def read_model_file(path: Path, *, without_gate: bool = False) -> ModelFile:
         ) from error
     if text is None:
         raise ModelFileError(
-            f"`{path}` is an ONNX file, but hilum did not make it: it has no metadata under `{METADATA_KEY}`.",
-            fix="Give a model.onnx made by `hilum train`.",
+            f"`{path}` is an ONNX file, but no model file of hilum: it has no metadata under `{METADATA_KEY}`.",
+            fix="Give a model.onnx made by `hilum train`. Graphs of `hilum model export` are for other programs.",
         )
     return ModelFile(path, data, hashlib.sha256(data).hexdigest(), Metadata.from_json(text, without_gate=without_gate))
 

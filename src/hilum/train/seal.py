@@ -157,7 +157,7 @@ def agreement(model: keras.Model, engine: Engine, films: np.ndarray) -> dict[str
 
 
 def _name_outputs(graph: onnx.ModelProto, model: keras.Model) -> None:
-    """Give input and outputs their names; the exporter makes up its own, in the order of sorted keys."""
+    """Name input, outputs and their batch axis; the exporter makes up names, in the order of sorted keys."""
     initializers = {item.name for item in graph.graph.initializer}
     inputs = [item for item in graph.graph.input if item.name not in initializers]
     ranks = {"logits": 2, "features": 2, "activation": 4}
@@ -170,6 +170,8 @@ def _name_outputs(graph: onnx.ModelProto, model: keras.Model) -> None:
         renamed[item.name] = name
     for item in [*inputs, *graph.graph.output]:
         item.name = renamed[item.name]
+        for axis in item.type.tensor_type.shape.dim[:1]:
+            axis.dim_param = "N"
     for node in graph.graph.node:
         for names in (node.input, node.output):
             names[:] = [renamed.get(name, name) for name in names]

@@ -31,6 +31,7 @@ from hilum.judge.adaptation import (
 from hilum.judge.audit.checks import check_ignored
 from hilum.judge.calibrate import set_figures
 from hilum.judge.compare.paired import accuracy_difference
+from hilum.judge.drift import evaluation_of
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
 from hilum.report.adaptation import adaptation_card, adaptation_page, adaptation_toml
@@ -133,7 +134,11 @@ def adapt_model(
         metrics = _measure(parent, local, fitted, follows, before=(classifier, fitted.before), after=(adapted, after))
         facts = {**to_json(metrics.adaptation), "dhash256": training_hashes(local.scan.fingerprints)}
         card = metadata.model_card + adaptation_card(metrics)
-        write_metadata(path, dataclasses.replace(metadata, adaptation=facts, figures=to_json(metrics), model_card=card))
+        counted = evaluation_of(cross_validation=after)
+        metadata = dataclasses.replace(
+            metadata, adaptation=facts, figures=to_json(metrics), evaluation=counted, model_card=card
+        )
+        write_metadata(path, metadata)
         sealed = path.read_bytes()
     made = Adapted(out, metrics, tuple(notes))
     try:

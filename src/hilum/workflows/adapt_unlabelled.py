@@ -181,6 +181,7 @@ def _metadata(shipped: Metadata, made: MixAdaptation, after: np.ndarray, shift: 
         operating_thresholds=dict(zip(shipped.findings, shift.after.tolist(), strict=True)),
         conformal=conformal,
         figures={},
+        evaluation={},
         adaptation=to_json(made),
         model_card=shipped.model_card + mix_card(made),
         hilum_version=__version__,

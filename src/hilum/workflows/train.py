@@ -31,6 +31,7 @@ from hilum.judge.audit.check import AuditData, Fault
 from hilum.judge.audit.suspects import judged_films
 from hilum.judge.audit.traits import FilmTraits, TraitCollector
 from hilum.judge.calibration import calibration_words
+from hilum.judge.drift import evaluation_of
 from hilum.judge.external.sources import RunMetrics
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.intervals import Interval
@@ -362,7 +363,11 @@ def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judg
     facts = _facts(networks, split, metadata)
     plain = json.loads(metadata.to_json())
     card = model_card_text(metadata=plain, metrics=metrics, facts=facts, faults=faults)
-    write_metadata(out / "model.onnx", dataclasses.replace(metadata, figures=to_json(metrics), model_card=card))
+    kept = {name: judged.predictions[name] for name in ("test", "validation")}
+    metadata = dataclasses.replace(
+        metadata, figures=to_json(metrics), evaluation=evaluation_of(**kept), model_card=card
+    )
+    write_metadata(out / "model.onnx", metadata)
     claim = ClaimFacts(
         metadata=plain,
         metrics=metrics,

@@ -114,6 +114,7 @@ def _calibrate(new: Path, metadata: Metadata, data: Path, mapping: Sequence[str]
         conformal=made.conformal,
         calibration={**made.facts, "method": "validation", "temperature": chosen.to_dict()},
         figures={},
+        evaluation={},
     )
     write_metadata(new, metadata)
     again = Classifier(new)

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, compose, helper
 
 from hilum.errors import ModelFileError
 from hilum.train.ensemble.combination import LEAST_STACKED, Combination
+from hilum.train.graph_draft import GraphDraft
 
 __all__ = ["GraphPart", "input_graph", "merge_graphs"]
 
@@ -97,7 +97,7 @@ def input_graph(
         opset: Version of the operators.
         ir_version: Version of the file format.
     """
-    draft = _Draft()
+    draft = GraphDraft()
     films: dict[int, str] = {}
     for size in sorted(set(sizes)):
         name = draft.node("Identity", "film")
@@ -116,7 +116,7 @@ def _output_graph(
     parts: Sequence[GraphPart], combination: Combination, *, opset: int, ir_version: int
 ) -> onnx.ModelProto:
     """Return the graph from the members' outputs to the ensemble's."""
-    draft = _Draft()
+    draft = GraphDraft()
     num_members, num_findings = len(parts), len(parts[0].order)
     shapes = [{name: _shape(part.model, name) for name in _OUTPUTS} for part in parts]
     inputs = [_port(f"in{i}/{name}", ["B", *shapes[i][name]]) for i in range(num_members) for name in _OUTPUTS]
@@ -155,7 +155,7 @@ def _output_graph(
     return draft.model("output", inputs, outputs, opset, ir_version)
 
 
-def _stacked(draft: _Draft, log: str, coefficients: np.ndarray, intercept: np.ndarray) -> None:
+def _stacked(draft: GraphDraft, log: str, coefficients: np.ndarray, intercept: np.ndarray) -> None:
     """Add the logits of a stack, from logarithms of probabilities (N, M, K)."""
     num_findings, num_members, _ = coefficients.shape
     log = draft.node("Max", log, draft.constant(np.float32(np.log(LEAST_STACKED))))
@@ -166,7 +166,7 @@ def _stacked(draft: _Draft, log: str, coefficients: np.ndarray, intercept: np.nd
     draft.node("Gemm", flat, weights, bias, transB=1, output="logits")
 
 
-def _equalized(draft: _Draft, film: str, size: int) -> str:
+def _equalized(draft: GraphDraft, film: str, size: int) -> str:
     """Return the film (N, 1, s, s) with its histogram equalised, as OpenCV does on 256 levels."""
     flat = draft.node("Reshape", film, draft.constant(np.array([-1, size * size, 1], np.int64)))
     levels = draft.node("Round", draft.node("Mul", flat, draft.constant(np.float32(_LEVELS - 1))))  # (N, s*s, 1)
@@ -189,7 +189,7 @@ def _equalized(draft: _Draft, film: str, size: int) -> str:
     )
 
 
-def _on_grid(draft: _Draft, maps: str, grid: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+def _on_grid(draft: GraphDraft, maps: str, grid: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Return maps (N, K, h, w) on another grid, with the sum over all places as it was."""
     if grid == wanted:
         return maps
@@ -227,52 +227,6 @@ def _shape(model: onnx.ModelProto, name: str) -> tuple[int, ...]:
 
 def _port(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
-
-
-class _Draft:
-    """Nodes and constants of a graph in the making."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def node(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node of one output and return that output's name."""
-        name = output or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
-        return name
-
-    def mean(self, name: str, *, axis: int, keepdims: int = 0) -> str:
-        """Add nodes for the mean over an axis."""
-        return self.node("ReduceMean", name, axes=[axis], keepdims=keepdims)
-
-    def cast(self, name: str) -> str:
-        """Add a node that makes numbers of truth values."""
-        return self.node("Cast", name, to=TensorProto.FLOAT)
-
-    def constant(self, value: np.ndarray | np.generic) -> str:
-        """Add a constant."""
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name))
-        return name
-
-    def model(
-        self,
-        name: str,
-        inputs: list[onnx.ValueInfoProto],
-        outputs: list[onnx.ValueInfoProto],
-        opset: int,
-        ir_version: int,
-    ) -> onnx.ModelProto:
-        """Return the graph, its inner names made its own."""
-        kept = {port.name for port in (*inputs, *outputs)}
-        for node in self.nodes:
-            for names in (node.input, node.output):
-                names[:] = [item if item in kept else f"{name}/{item}" for item in names]
-        for tensor in self.constants:
-            tensor.name = f"{name}/{tensor.name}"
-        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
 
 
 def _share(graph: onnx.GraphProto) -> None:

@@ -1,0 +1,57 @@
+"""Drift in words: what is different about today's answers, and what could have been seen."""
+
+from __future__ import annotations
+
+from hilum.console import count_of
+from hilum.judge.drift import LEAST_FILMS, LEVEL, Drift, QuantityDrift
+from hilum.text import percent_text
+
+__all__ = ["drift_lines"]
+
+_WHAT_NEXT = (
+    "A difference does not say why: another mix of findings, other films or another machine all show. "
+    "Test the model again on films of today with known findings: `hilum evaluate`."
+)
+_NAMES = {
+    "confidence": "How sure the model is",
+    "likeliest": "The findings answered",
+    "set_size": "How many findings cannot be excluded",
+    "refused": "Films refused",
+}
+
+
+def drift_lines(drift: Drift) -> list[str]:
+    """Return the answer first, then the quantities, then what the test could have found."""
+    films = f"{count_of(drift.n, 'film')} of today, {drift.reference_n} to compare with"
+    if drift.is_different is None:
+        return [f"Too few films to say: {films}. It takes at least {LEAST_FILMS} of each."]
+    if drift.is_different:
+        first = "Today's films are answered differently. The model may not be as good on them as its figures say."
+    else:
+        first = "No difference found between the answers to today's films and those to compare with."
+    quantities = [
+        f"  {_name(one)}: {'different' if one.is_different else 'no difference found'} (p {_p_text(one.p)})"
+        for one in drift.quantities
+    ]
+    difference = percent_text(drift.found_difference or 0.0, 0)
+    return [
+        first,
+        f"Compared: {films}.",
+        *quantities,
+        f"If nothing has changed, at most {percent_text(LEVEL, 0)} of comparisons say `different`. So many films show "
+        f"a change of {difference} of all films, such as from half of them to {_more(drift)}, 8 times out of 10.",
+        _WHAT_NEXT if drift.is_different else "A model can become worse without a difference in its answers.",
+    ]
+
+
+def _more(drift: Drift) -> str:
+    return percent_text(min(0.5 + (drift.found_difference or 0.0), 1.0), 0)
+
+
+def _name(one: QuantityDrift) -> str:
+    kind, _, finding = one.quantity.partition(":")
+    return f"Probability of {finding}" if kind == "probability" else _NAMES[one.quantity]
+
+
+def _p_text(p: float) -> str:
+    return f"{p:.2g}" if p >= 0.001 else "below 0.001"

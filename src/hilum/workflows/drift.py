@@ -1,0 +1,52 @@
+"""`hilum drift`: whether a model's answers to today's films are distributed as those of its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hilum.errors import InputError
+from hilum.judge.drift import AnswerCounts, Drift, count_answers, counts_from_json, measure_drift
+from hilum.run.modelfile import ModelFile, read_model_file
+from hilum.run.saved_answers import SavedAnswer, read_answers
+
+__all__ = ["find_drift"]
+
+
+def find_drift(model: Path, predictions: Sequence[Path], *, reference: Sequence[Path] = ()) -> Drift:
+    """Return how the answers in outputs of `hilum predict` compare with those of the model's evaluation.
+
+    Args:
+        model: The model file, the folder of a run, or the name of a model that ships.
+        predictions: Outputs of `hilum predict` with this model.
+        reference: Earlier outputs with this model, to compare with in place of the evaluation.
+
+    Raises:
+        InputError: A file cannot be read, is of another model, or the model file says nothing of its evaluation.
+        ModelFileError: The model file cannot be used.
+    """
+    read = read_model_file(model)
+    usual = _counts(read, reference) if reference else counts_from_json(read.metadata.evaluation)
+    if usual is None:
+        raise InputError(
+            f"The model `{read.metadata.name}` does not say how it answered in its evaluation; an earlier hilum made "
+            "the file.",
+            fix="Add --reference with the predictions of an earlier time, to compare with these.",
+        )
+    return measure_drift(usual, _counts(read, predictions))
+
+
+def _counts(model: ModelFile, files: Sequence[Path]) -> AnswerCounts:
+    findings = model.metadata.findings
+    answers: list[SavedAnswer] = []
+    for path in files:
+        found = read_answers(path)
+        if any(one.model_sha256 != model.sha256 for one in found):
+            raise InputError(
+                f"`{path}` holds predictions of another model than `{model.metadata.name}`.",
+                fix="Give predictions of this model file, or the file that made them.",
+            )
+        answers += found
+    rows = [[one.probabilities[name] for name in findings] for one in answers]
+    sizes, accepted = [one.set_size for one in answers], [one.accepted for one in answers]
+    return count_answers(rows, sizes, accepted, findings)
