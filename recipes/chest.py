@@ -29,7 +29,7 @@ from hilum.train.graph_file import write_metadata
 from hilum.train.networks import weight_key
 
 SAID = {  # what only people can know, as the card asks for it
-    "Answerable for the model": "the hilum project",
+    "Responsible for the model": "the hilum project",
     "Licence of the weights": "Apache-2.0, as the package; the films' own licences stand under Sources, and some allow "
     "research or non-commercial use only",
     "Intended users and setting": "people who study or teach how films are classified, on films whose truth is known",
@@ -93,7 +93,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "hilum", *map(str, words)], check=True)
     figures = options.out / "figures.txt"
     if not figures.exists():
-        words = [HERE / "chest_figures.py", "--films", films, "--model", run / "model.onnx"]
+        words = [HERE / "chest_figures.py", "--films", films, "--model", run / "model.onnx", "--run", run]
         told = subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.PIPE)
         figures.write_bytes(told.stdout)
     if options.ship:

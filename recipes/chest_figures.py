@@ -1,11 +1,13 @@
 """What the chest model scores on films that it has not learned from, by source.
 
-    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL] [--validation DIR/run]
+    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL] [--run DIR/run]
+    HILUM_DATA=... python recipes/chest_figures.py --films DIR/chest.csv [--model MODEL] --validation DIR/run
 
 The held-out films of the manifest (chest_films.py); the test parts of covid19-image-dataset, with the findings of their
 sources, and of four-class; the answers with the lungs hidden. Intervals: Wilson for shares, a bootstrap of films for
-AUROC. With `--validation`, the folder of a run, its validation films alone: by these one model is chosen from several.
-Needs the extra `train`.
+AUROC. With `--run`, the folder of the run, no film counts that the starting weights have learned from. With
+`--validation`, the folder of a run, its validation films alone: by these one model is chosen from several. Needs the
+extra `train`.
 """
 
 from __future__ import annotations
@@ -60,14 +62,20 @@ def judge(classifier: Classifier, records: Sequence[FilmRecord]) -> LabelledPred
     return judge_records(classifier, Path("/"), records, known_only=False)
 
 
-def held_out(films: Path) -> list[FilmRecord]:
-    """Return the films of the manifest that were held out."""
+def held_out(films: Path, run: Path | None) -> list[FilmRecord]:
+    """Return the films of the manifest that were held out; of these, where a run is given, those that it counts."""
     with films.open(encoding="utf-8", newline="") as lines:
-        return [
+        held = [
             FilmRecord(row["path"], row["finding"], None, row["patient"] or None, row["source"])
             for row in csv.DictReader(lines)
             if row["split"] == "test"
         ]
+    if run is None:
+        return held
+    root = read_dataset(films).root
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as lines:
+        counted = {str(root / row["path"]) for row in csv.DictReader(lines) if row["part"] == "test"}
+    return [record for record in held if record.path in counted]
 
 
 def validated(films: Path, run: Path) -> list[FilmRecord]:
@@ -178,6 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, required=True, help="the manifest of chest_films.py")
     parser.add_argument("--model", default="chest", help="a model.onnx or a model's name")
+    parser.add_argument("--run", type=Path, help="count only the held-out films that the figures of this run count")
     parser.add_argument("--validation", type=Path, metavar="RUN", help="the validation films of this run, nothing else")
     options = parser.parse_args()
     classifier = Classifier(Path(options.model))
@@ -189,7 +198,7 @@ def main() -> None:
         hidden_lungs(classifier, verdicts)
         return
     data = Path(os.environ["HILUM_DATA"]).resolve()
-    verdicts = judge(classifier, held_out(options.films))
+    verdicts = judge(classifier, held_out(options.films, options.run))
     by_source(verdicts, classifier.metadata.operating_thresholds[COVID])
     seeds = seed_test(data)
     answers = judge(classifier, [record for record, _ in seeds])

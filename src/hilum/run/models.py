@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "a1eca03a2b589eb857c0604201bfbb25dd126a7be52c7f5b42122a75f1170944",
+            "c10c5a1e61f1fff6ab1ba26d3a7da21c2a1356a5674a46747222109718453d48",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )

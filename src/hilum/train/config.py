@@ -167,9 +167,11 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
         )
     if backbone == OWN:
         return RunConfig(backbone=OWN, weights="none", preprocessing=Preprocessing(size_px=160))
-    if backbone.startswith("efficientnet-lite"):  # 224 px is no better, here or elsewhere, and takes twice the time
-        return RunConfig(backbone=backbone, preprocessing=Preprocessing(size_px=160))
-    return RunConfig(backbone=backbone, weights="chest" if backbone == "hilum-chest" else "imagenet")
+    weights: Literal["imagenet", "chest"] = "chest" if backbone == "hilum-chest" else "imagenet"
+    if backbone == "hilum-chest" or backbone.startswith("efficientnet-lite"):
+        # 224 px is no better, here or elsewhere, and takes twice the time
+        return RunConfig(backbone=backbone, weights=weights, preprocessing=Preprocessing(size_px=160))
+    return RunConfig(backbone=backbone, weights=weights)
 
 
 def read_config(
