@@ -79,7 +79,7 @@ def test_without_films_and_without_a_test() -> None:
 def test_a_model_that_guesses_is_not_to_be_used() -> None:
     guessing = figures(60, wrong=30)
     words = verdict_words(Metrics(guessing, guessing))
-    assert words.belief.startswith("Do not use this model: not above chance: balanced accuracy 50.0")
+    assert words.belief.startswith("Do not use this model: it is not surely better than guessing (balanced accuracy 50")
     assert words.believed is False
 
 

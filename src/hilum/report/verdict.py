@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hilum.figures import from_json
-from hilum.judge.chance import chance_of
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import Metrics, Reason, Verdict, headline_parts, judged_parts, parts_from_json
 from hilum.judge.verdict import judge_figures
@@ -74,7 +73,7 @@ def saved_verdict_lines(figures: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _words(judged: Mapping[str, Performance], verdict: Verdict) -> VerdictWords:
     reasons = [words for reason in verdict.reasons if (words := _reason(reason, judged))][:_MOST_REASONS]
-    told = _listed(reasons)
+    told = _listed(reasons[:1] if verdict.next_step == "chance" else reasons)
     if verdict.believed:
         belief = f"You may believe it for films like these: {told}."
     elif verdict.believed is None:
@@ -125,8 +124,13 @@ def _reason(reason: Reason, judged: Mapping[str, Performance]) -> str:
 
 
 def _chance_words(judged: Mapping[str, Performance]) -> str:
-    words = chance_of(judged[headline_parts(judged)[0]]).words.removesuffix(".")
-    return words[:1].lower() + words[1:]
+    figures = judged[headline_parts(judged)[0]]
+    chance = 1 / sum(n > 0 for n in figures.confusion.num_with)
+    return (
+        f"it is not surely better than guessing (balanced accuracy {percent_text(figures.balanced_accuracy.value, 0)}, "
+        f"guessing {percent_text(chance, 0)}; AUROC {percent_text(figures.auroc_macro.value, 0)}, guessing "
+        f"{percent_text(0.5, 0)})"
+    )
 
 
 def _few_words(reason: Reason) -> str:
