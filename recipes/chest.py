@@ -21,8 +21,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from chest_figures import held_out, judge
 
+from hilum.judge.drift import evaluation_of
 from hilum.report.card import TO_FILL_IN
+from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import SHIPPED
 from hilum.train.graph_file import write_metadata
@@ -46,7 +49,7 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "hilum"
 
 
-def ship(run: Path, package: Path) -> None:
+def ship(run: Path, films: Path, package: Path) -> None:
     """Put a run's model file and its backbone's weights into a package, and the hash into its registry."""
     model = package / "run" / SHIPPED["chest"].file
     metadata = read_model_file(run / "model.onnx").metadata
@@ -61,8 +64,10 @@ def ship(run: Path, package: Path) -> None:
     card = [told, (HERE / "chest_card.md").read_text(encoding="utf-8")]
     if (figures := run.parent / "figures.txt").exists():
         card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")
+    counted = metadata.evaluation or evaluation_of(test=judge(Classifier(run / "model.onnx"), held_out(films, run)))
     shutil.copyfile(run / "model.onnx", model)
-    write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card="".join(card)))
+    told = "".join(card)
+    write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card=told, evaluation=counted))
     network = keras.models.load_model(run / "model.keras", compile=False)
     backbone = next(
         layer for layer in network.layers if isinstance(layer, keras.Model) and layer.name.endswith("backbone")
@@ -97,7 +102,7 @@ def main() -> None:
         told = subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.PIPE)
         figures.write_bytes(told.stdout)
     if options.ship:
-        ship(run, PACKAGE)
+        ship(run, films, PACKAGE)
 
 
 if __name__ == "__main__":

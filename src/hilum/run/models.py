@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "c10c5a1e61f1fff6ab1ba26d3a7da21c2a1356a5674a46747222109718453d48",
+            "87ed339c80e2cc1e507c54f038cd08db8ce85408d45ba48501901fa2f6a7639e",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
