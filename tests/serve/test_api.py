@@ -227,3 +227,19 @@ def test_the_openapi_document_names_every_status(open_client: Callable[..., Any]
     responses = document["paths"][PREDICTIONS]["post"]["responses"]
     assert set(responses) == {"200", "400", "401", "403", "408", "413", "415", "422", "500", "503"}
     assert "HTTPValidationError" not in json.dumps(document)
+    assert document["servers"] == [{"url": "/", "description": "The server that gave this document."}]
+    assert {one["operationId"] for path in document["paths"].values() for one in path.values()} == {
+        *("predict", "model", "healthz", "readyz", "metrics")
+    }
+
+
+@pytest.mark.parametrize("token", [None, "a-token-of-the-tests"])
+def test_the_openapi_document_says_who_may_ask(open_client: Callable[..., Any], token: str | None) -> None:
+    headers = {"authorization": f"Bearer {token}"}
+    document = open_client(token=token).get("/openapi.json", headers=headers).json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert ({} in document["security"]) == (token is None)
+    assert {path for path, one in document["paths"].items() if one.get("get", {}).get("security") == []} == {
+        "/healthz",
+        "/readyz",
+    }

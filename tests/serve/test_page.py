@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from hilum.serve.api import page_files
+from hilum.cli import app
+from hilum.serve.pages import page_files
 
 TOKEN = "a-token-of-the-tests"
 WIDTHS = (360, 800, 1000, 1400)
@@ -17,7 +21,7 @@ WIDTHS = (360, 800, 1000, 1400)
 
 def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere() -> None:
     files = page_files()
-    assert set(files) == {"/", "/style.css", "/script.js", "/icon.svg"}
+    assert set(files) == {"/", "/style.css", "/docs.css", "/script.js", "/saving.js", "/icon.svg"}
     for path, file in files.items():
         text = file.content.decode("utf-8")
         assert text.strip(), path
@@ -135,6 +139,8 @@ def test_everything_can_be_done_by_keyboard(open_page: Callable[..., Any], serve
         "open",
         "show-model",
         "clear",
+        "save-csv",
+        "print",
         "list",
         "stage",
         "opacity",
@@ -153,6 +159,8 @@ def test_everything_can_be_done_by_keyboard(open_page: Callable[..., Any], serve
     assert page.inner_text("#answer-title") == "Refused"
     assert "each side needs at least 64" in page.inner_text("#answer")
     assert page.get_attribute("#list", "aria-activedescendant") == "film-4"
+    assert "at least 64" in page.inner_text("#film-4 .row-state")  # the list says why
+    assert "Could not be read: " in page.inner_text("#film-5 .row-state")
     assert page.inner_text("#status").startswith("small.png: Refused")
     page.keyboard.press("Home")
     page.focus("#stage")
@@ -234,6 +242,58 @@ def test_a_server_that_is_gone_is_told_and_a_film_can_be_sent_again(
     )
     page.click("#answer button")
     page.wait_for_selector("#answer p:has-text('busy')")
+
+
+def test_the_answers_are_saved_as_the_command_writes_them(
+    open_page: Callable[..., Any], server: Any, films: list[str], tiny_model: Path, tmp_path: Path
+) -> None:
+    odd = Path(films[0]).rename(tmp_path / '=1+1, "odd".png')  # a spreadsheet would compute it
+    films = [str(odd), *films[1:]]
+    page = open_page(server.url)
+    page.set_input_files("#files", films)
+    page.wait_for_selector("#save-csv:enabled")
+    with page.expect_download() as waiting:
+        page.click("#save-csv")
+    saved = Path(waiting.value.path()).read_text(encoding="utf-8")
+    assert waiting.value.suggested_filename == "hilum-answers.csv"
+    command = ["predict", "--model", str(tiny_model), "--format", "csv", "--out", str(tmp_path / "answers.csv"), *films]
+    assert CliRunner().invoke(app, command).exit_code in {0, 1}
+    written = (tmp_path / "answers.csv").read_text(encoding="utf-8").replace(f"{tmp_path}/", "")
+    rows = [list(csv.DictReader(io.StringIO(text))) for text in (saved, written)]
+    assert list(rows[0][0]) == list(rows[1][0])
+    for ours, theirs in zip(*rows, strict=True):
+        for column, value in theirs.items():
+            if column.startswith("probability_") and value:
+                assert float(ours[column]) == pytest.approx(float(value), abs=1e-6)
+            else:
+                assert ours[column].removeprefix("./") == value, column
+
+
+def test_the_answers_are_printed_on_white_paper(open_page: Callable[..., Any], server: Any, films: list[str]) -> None:
+    page = open_page(server.url)
+    page.set_input_files("#files", films)
+    page.wait_for_selector("#print:enabled")
+    page.evaluate("print = () => dispatchEvent(new Event('beforeprint'))")  # no browser without a screen prints
+    page.click("#print")
+    page.emulate_media(media="print")
+    paper = page.inner_text("#sheet-of-answers")
+    assert "5 films: 3 answered, 1 refused, 1 could not be read." in paper
+    assert "at least 64" in paper
+    assert all(Path(film).name in paper for film in films)
+    assert not page.is_visible("header")
+    assert "not a medical device" in page.inner_text("footer")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.inner_text("#sheet-of-answers") == ""
+
+
+@pytest.mark.parametrize("width", (360, 1400))
+def test_the_page_for_programs_fits(open_page: Callable[..., Any], server: Any, width: int) -> None:
+    page = open_page(server.url, width=width)
+    page.click("footer a")
+    assert page.eval_on_selector("html", "one => one.scrollWidth") == width
+    assert page.locator(".docs h3 code").all_inner_texts()[0] == "/v1/predictions"
+    page.click("a[href='#ErrorBody'] >> nth=0")
+    assert page.eval_on_selector(":target", "one => one.textContent") == "ErrorBody"
 
 
 def contrast(one: str, other: str) -> float:

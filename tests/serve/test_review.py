@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from hilum.data.folder import read_dataset
-from hilum.serve.api import page_files
+from hilum.serve.pages import page_files
 from hilum.serve.review import _FILES, ReviewService
 from hilum.workflows.review import open_review
 

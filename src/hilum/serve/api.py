@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Receive as StarletteReceive
 from starlette.types import Scope, Send
@@ -27,43 +25,17 @@ from hilum.serve.guard import App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import METRICS_TYPE, Metrics
+from hilum.serve.pages import describe_access, page_files, page_route, reference_page
 from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error, shutting_down
 from hilum.serve.schema import ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
 from hilum.text import json_text
 from hilum.version import __version__
 
-__all__ = ["PageFile", "Service", "page_files"]
-
-# --- the page: files of the package, nothing is loaded from elsewhere -------------------------------------------------
-
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/script.js": ("script.js", "text/javascript; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-
-
-@dataclass(frozen=True)
-class PageFile:
-    """A file of the page; ``etag`` changes with its content."""
-
-    content: bytes
-    media_type: str
-    etag: str
-
-
-def page_files(named: Mapping[str, tuple[str, str]] = _FILES) -> dict[str, PageFile]:
-    """Return a page's files by their path on the server; ``named`` gives each one's name and media type."""
-    found = {}
-    for path, (name, media_type) in named.items():
-        content = files("hilum.serve").joinpath("assets", name).read_bytes()
-        found[path] = PageFile(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
-    return found
-
+__all__ = ["Service"]
 
 _JSON = "application/json"
+_HEALTH = ("/healthz", "/readyz")  # they never need a token
 _CLIENT_LEFT = 499  # for the metrics only; the client has left
 _KINDS = {404: "NotFound", 405: "MethodNotAllowed"}
 _DESCRIPTION = (
@@ -111,18 +83,21 @@ class Service:
         self.queue = FilmQueue(classifier, self.limits, self.metrics)
         self.metrics.watch(queue_films=lambda: self.queue.num_films, bodies_bytes=lambda: self.bodies.num_bytes)
         self._card = _model_card(classifier, self.limits)
-        pages = page_files()
-        self.api = self._api(pages)
+        self.api = self._api()
+        document = describe_access(self.api, needs_token=token is not None, open_paths=_HEALTH)
+        pages = {**page_files(), "/docs": reference_page(document)}
+        for path, file in pages.items():
+            self.api.add_api_route(path, page_route(file), methods=["GET", "HEAD"], include_in_schema=False)
         self.app: App = Guard(
             self.api,
             token=token,
-            open_paths=(*pages, "/healthz", "/readyz"),
-            known_paths=(*pages, *self.api.openapi()["paths"], "/openapi.json"),
+            open_paths=(*pages, *_HEALTH),
+            known_paths=(*pages, *document["paths"], "/openapi.json"),
             metrics=self.metrics,
             limits=self.limits,
         )
 
-    def _api(self, pages: Mapping[str, PageFile]) -> FastAPI:
+    def _api(self) -> FastAPI:
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             yield
@@ -132,7 +107,7 @@ class Service:
             title="hilum",
             version=__version__,
             description=_DESCRIPTION,
-            docs_url=None,  # both would load scripts from the internet
+            docs_url=None,  # both would load scripts from the internet; see `reference_page`
             redoc_url=None,
             redirect_slashes=False,
             lifespan=lifespan,
@@ -142,8 +117,6 @@ class Service:
         api.add_exception_handler(RequestValidationError, self._on_invalid)
         api.add_exception_handler(Exception, self._on_failure)  # answered here, logged by the guard
         self._add_routes(api)
-        for path, file in pages.items():
-            api.add_api_route(path, _page(file), methods=["GET", "HEAD"], include_in_schema=False)
         return api
 
     def _add_routes(self, api: FastAPI) -> None:
@@ -155,6 +128,7 @@ class Service:
             "/v1/predictions",
             self._predictions,
             methods=["POST"],
+            operation_id="predict",
             summary="Judge one film or many",
             response_model=None,
             responses={200: {"model": Predictions, "description": "One object for each film, in order."}, **errors},
@@ -171,7 +145,16 @@ class Service:
             ("/readyz", self._readyz, "Whether the server accepts films; 503 while it shuts down", state),
             ("/metrics", self._metrics, "Figures for Prometheus", figures),
         ):
-            api.add_api_route(path, method, methods=["GET"], summary=summary, response_model=None, responses=responses)
+            api.add_api_route(
+                path,
+                method,
+                methods=["GET"],
+                operation_id=path.rpartition("/")[2],
+                summary=summary,
+                response_class=PlainTextResponse if path == "/metrics" else JSONResponse,
+                response_model=None,
+                responses=responses,
+            )
 
     async def _predictions(
         self,
@@ -268,7 +251,7 @@ class Service:
             "NotFound": "There is nothing at this path.",
             "MethodNotAllowed": "This path does not allow this method.",
         }.get(kind, "The request is not well-formed.")
-        fix = "See /openapi.json for all paths and methods."
+        fix = "See /docs for all paths and methods."
         return await self._on_error(
             request, HttpError(error.status_code, kind, message, fix=fix, headers=error.headers)
         )
@@ -306,16 +289,6 @@ class _HeldResponse(Response):
         with self._bodies.body() as held:
             held.take(len(self.body))
             await super().__call__(scope, receive, send)
-
-
-def _page(file: PageFile) -> Any:
-    async def answer(request: Request) -> Response:
-        headers = {"etag": file.etag, "cache-control": "no-cache"}
-        if request.headers.get("if-none-match") == file.etag:
-            return Response(status_code=304, headers=headers)
-        return Response(file.content, media_type=None, headers={**headers, "content-type": file.media_type})
-
-    return answer
 
 
 def _stated_length(request: Request) -> int:

@@ -23,11 +23,11 @@ from hilum.film.decode import read_film
 from hilum.judge.audit.check import SEVERITIES
 from hilum.judge.audit.doubts import Doubt
 from hilum.run.classifier import Classifier
-from hilum.serve.api import page_files
 from hilum.serve.guard import App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
+from hilum.serve.pages import page_files
 from hilum.serve.pictures import film_png, heat_png
 from hilum.serve.server import Server, listen
 from hilum.text import printable

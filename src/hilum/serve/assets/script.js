@@ -162,7 +162,7 @@ async function judge(film) {
       film.state = "failed";
     }
   } catch {
-    film.error = { message: "The server does not answer.", fix: "Check that it is running, then try again.", again: true };
+    film.error = { type: "NoAnswer", message: "The server does not answer.", fix: "Check that it is running, then try again.", again: true };
     film.state = "failed";
   }
 }
@@ -186,8 +186,8 @@ function closeAll() {
 function stateText(film) {
   if (film.state === "waiting") return "Waiting";
   if (film.state === "sending") return film.note || "Judging";
-  if (film.state === "failed") return "Could not be read";
-  if (film.state === "refused") return "Refused";
+  if (film.state === "failed") return `${film.error.refused ? "Refused" : "Could not be read"}: ${film.error.message}`;
+  if (film.state === "refused") return `Refused: ${film.answer.reasons.map((reason) => reason.message).join(" ")}`;
   return film.answer.set.length > 1
     ? inWords(film.answer)
     : `${film.answer.finding} ${percent(film.answer.probabilities[film.answer.finding])}`;
@@ -217,6 +217,7 @@ function refresh(film) {
   if (!item) return;
   item.className = `row ${film.state}`;
   item.querySelector(".row-state").textContent = stateText(film);
+  item.title = `${film.name}\n${stateText(film)}`;
   if (film.display && !item.querySelector("img")) item.firstChild.append(make("img", { src: film.display.film, alt: "" }));
   if (film === state.selected) {
     showFilm();
@@ -227,6 +228,7 @@ function refresh(film) {
 function countFilms() {
   const finished = state.films.filter((film) => !["waiting", "sending"].includes(film.state)).length;
   byId("list-count").textContent = finished < state.films.length ? `${finished} of ${state.films.length}` : `${finished}`;
+  for (const id of ["save-csv", "print"]) byId(id).disabled = finished < state.films.length;
   if (state.films.length > 1 && finished === state.films.length) say(`All ${finished} films have an answer.`);
 }
 
@@ -447,7 +449,7 @@ function showAnswer(film) {
   const title = byId("answer-title");
   const body = byId("answer");
   if (film.state === "failed") {
-    title.textContent = "Not read";
+    title.textContent = film.error.refused ? "Refused" : "Not read";
     const again = make("button", { type: "button", textContent: "Try again", onclick: () => { film.state = "waiting"; film.error = null; refresh(film); sendMore(); } });
     body.replaceChildren(
       make("ul", { className: "reasons" }, make("li", {}, film.error.message)),
