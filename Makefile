@@ -51,7 +51,7 @@ check-dist: dist  ## Install the wheel into a fresh environment, with the pinned
 	cd dist && fresh/bin/hilum --version && fresh/bin/hilum predict film.png
 
 # Every extra but train-gpu: its TensorFlow and that of train overwrite each other.
-EXTRAS := train study serve parquet kaggle dicom cluster pandas
+EXTRAS := train study serve parquet kaggle dicom cluster pandas track
 
 lock:  ## Pin anew (needs uv): names, versions and hashes, no download addresses.
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -32,6 +32,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {  # extra of pyproject.toml -> its modu
     "cluster": ("ray",),
     "kaggle": ("kagglehub",),
     "pandas": ("pandas",),
+    "track": ("mlflow", "sqlalchemy", "alembic"),
 }
 
 

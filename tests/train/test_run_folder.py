@@ -11,10 +11,12 @@ from hilum.train.run_folder import RUN_FOLDER
 
 
 def write_run(folder: Path) -> None:
-    for name in set(RUN_FOLDER.files) - {"folds", ".work"}:
+    for name in set(RUN_FOLDER.files) - {"folds", "tensorboard", ".work"}:
         (folder / name).write_text('{"test": {}, "test_clean": {}, "validation": {}}')
     (folder / "folds").mkdir()
     (folder / "folds" / "fold-1.onnx").write_text("x")
+    (folder / "tensorboard").mkdir()
+    (folder / "tensorboard" / "events.out.tfevents.1.hilum").write_text("x")
 
 
 def test_what_hilum_left_is_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def train(
     backbone: str | keras.Model | Callable[[tuple[int, int, int]], keras.Model] | None = None,
     augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    log: str | None = None,
     config: AnyPath | None = None,
     column: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -102,6 +103,8 @@ def train(
             films.
         callbacks: Keras callbacks. At the end of an epoch they find ``val_loss`` and ``val_accuracy`` in the logs. With
             folds, every training gets the same ones.
+        log: ``"tensorboard"`` or ``"mlflow"``: settings, curves, figures, faults, model and report go there too; see
+            docs/how-to/train.md.
         config: A file with settings, run.toml.
         column: As for `audit`.
         overwrite: Whether an earlier run in the folder is replaced.
@@ -112,7 +115,7 @@ def train(
     Raises:
         InputError: The data set cannot be used, or the folder holds something else.
         ConfigError: A setting is unknown or out of range, or the network does not fit.
-        MissingExtra: The extra `train` is not installed.
+        MissingExtra: The extra `train` is not installed, or `track` for MLflow.
 
     Example:
         >>> run = hilum.train("films/", seed=0)  # doctest: +SKIP
@@ -126,7 +129,7 @@ def train(
     from hilum.workflows.train import train_model
 
     chosen = chosen_config(source, Path(config) if config is not None else None, backbone, settings)
-    own = own_parts(backbone, augment, callbacks, chosen)
+    own = own_parts(backbone, augment, callbacks, chosen, log=log)
     run = train_model(source, folder, chosen, overwrite=overwrite, console=_console(verbose), extensions=own)
     return TrainResult(run.folder, run.metrics, run.num_unread, run.faults)
 

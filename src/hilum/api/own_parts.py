@@ -45,7 +45,12 @@ def chosen_config(data: Path, file: Path | None, backbone: Backbone, settings: M
 
 
 def own_parts(
-    backbone: Backbone, augment: Change | None, callbacks: Sequence[keras.callbacks.Callback], config: RunConfig
+    backbone: Backbone,
+    augment: Change | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    config: RunConfig,
+    *,
+    log: str | None = None,
 ) -> Extensions:
     """Return what a user adds to a training.
 
@@ -54,11 +59,13 @@ def own_parts(
         augment: Changes a batch of films.
         callbacks: Keras callbacks, the same for every network of the run.
         config: The settings.
+        log: Who is told of the run.
     """
     return Extensions(
         callbacks=lambda: callbacks,
         change=augment,
         backbone=None if backbone is None or isinstance(backbone, str) else _maker(backbone, config),
+        log=log,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,14 @@ from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
 from hilum.workflows.training_extra import check_training, load_training
 
-__all__ = ["train"]
+__all__ = ["LogTo", "train"]
+
+
+class LogTo(StrEnum):
+    """Who is told of a run."""
+
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
 
 
 def train(  # noqa: PLR0917 - typer hands them over by name
@@ -54,6 +62,14 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     seed: Annotated[
         int | None, typer.Option(help="Seed of the split, the first weights, the order and the augmentation.")
     ] = None,
+    log: Annotated[
+        LogTo | None,
+        typer.Option(
+            "--log",
+            help="Also log settings, curves, figures, faults, model and report: to RUN/tensorboard, or to the MLflow "
+            "store of MLFLOW_TRACKING_URI (RUN/mlflow.db if it is not set).",
+        ),
+    ] = None,
     settings: SetOption = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in RUN.")] = False,
@@ -73,15 +89,19 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     from hilum.report.external import source_lines
     from hilum.train.config import read_config
     from hilum.train.run_folder import check_run
+    from hilum.train.tracking import check_log
 
+    check_log(log)
     overrides = {"backbone": backbone, "weights": weights, "folds": folds, "by_source": by_source, "seed": seed}
     chosen = read_config(config, overrides, settings or (), film_px=lambda: typical_side(read_dataset(data)))
     check_run(data, out, chosen, overwrite=overwrite)
     load_training()
+    from hilum.train.fit import Extensions
     from hilum.workflows.train import train_model
 
     console = TerminalConsole()
-    run = train_model(data, out, chosen, overwrite=overwrite, console=console)
+    extensions = Extensions(log=log)
+    run = train_model(data, out, chosen, overwrite=overwrite, console=console, extensions=extensions)
     show_figures(run.metrics, run.folder, console)
     for line in source_lines(run.metrics):
         typer.echo(printable(line))

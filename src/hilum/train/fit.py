@@ -91,11 +91,13 @@ class Extensions:
         change: Changes films (n, S, S, 1) float32 in [0, 1] by a random generator, in place of the settings'
             augmentation.
         backbone: Returns a new backbone (S, S, 1) -> feature maps, with its starting weights; None for a named one.
+        log: Who is told of the run: ``tensorboard``, ``mlflow`` or nobody.
     """
 
     callbacks: Callable[[], Sequence[keras.callbacks.Callback]] = tuple
     change: Change | None = None
     backbone: Callable[[], keras.Model] | None = None
+    log: str | None = None
 
 
 NO_EXTENSIONS = Extensions()

@@ -28,6 +28,9 @@ RUN_FOLDER = ResultFolder(
         "report.html",
         "model-card.md",
         "claim.md",
+        "tensorboard",
+        "mlflow",
+        "mlflow.db",
         ".work",
         "metrics.json",
     ),
@@ -37,7 +40,7 @@ RUN_FOLDER = ResultFolder(
     },
     last="metrics.json",
     is_alone=True,
-    shared={"folds": "*.onnx"},
+    shared={"folds": "*.onnx", "tensorboard": "*.hilum"},
     costly=(".work/*.npz", "model.onnx"),
 )
 

@@ -39,6 +39,7 @@ from hilum.train.graph_file import write_metadata
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, draw_validation, hashes_behind
 from hilum.train.seal import save_keras, seal
+from hilum.train.tracking import NO_TRACKER, Tracker
 from hilum.train.trial import fit_network
 from hilum.version import __version__
 
@@ -84,6 +85,7 @@ class RunNetworks:
         out: The run's folder. The model is sealed here, every other network in its folder ``folds``.
         console: Where progress goes.
         extensions: What a user adds to each training in Python.
+        tracker: Is told every epoch of every network; of one that continues or was fitted before, all epochs again.
     """
 
     prepared: PreparedFilms
@@ -91,6 +93,7 @@ class RunNetworks:
     out: Path
     console: Console
     extensions: Extensions = NO_EXTENSIONS
+    tracker: Tracker = NO_TRACKER
 
     def fit(self, plan: NetworkPlan) -> Classifier:
         """Return one network, fitted, sealed and calibrated.
@@ -110,6 +113,9 @@ class RunNetworks:
             replace_file(self._history_file(plan.name), text)
             unsealed.replace(target)
             self._work(f"{plan.name}.npz").unlink(missing_ok=True)
+        else:
+            for row in self.history(plan.name):
+                self.tracker.epoch(plan.name, row)
         return Classifier(target)
 
     def history(self, name: str) -> list[Row]:
@@ -163,13 +169,19 @@ class RunNetworks:
             self._draw_first_batch(films.train, plan)
         label = f"Training {config.backbone}" + ("" if name == MODEL else f", {name.replace('-', ' ')}")
         table = TrainingTable(label)
+
+        def progress(stage: str, epoch: int, num_epochs: int, done: float, row: EpochRow | None) -> None:
+            table(stage, epoch, num_epochs, done, row)
+            if row is not None:
+                self.tracker.epoch(name, row)
+
         with self.console.live(table) as table.changed:
             network, history = fit_network(
                 films,
                 dataclasses.replace(config, seed=config.seed + plan.seed_shift),
                 num_findings=len(plan.findings),
                 checkpoint=self._work(f"{name}.npz"),
-                progress=table,
+                progress=progress,
                 extensions=self.extensions,
             )
         if kept := kept_words(history):

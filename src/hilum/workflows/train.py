@@ -57,6 +57,7 @@ from hilum.train.graph_file import write_metadata
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films, unrecognised_words
 from hilum.train.run_folder import RUN_FOLDER, check_run
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
+from hilum.train.tracking import check_log, tracked
 from hilum.version import __version__
 from hilum.workflows.held_out import CrossValidated, JudgedSource, cross_validate, judge_sources
 
@@ -168,6 +169,7 @@ def train_model(
         overwrite: Whether an earlier run in that folder, finished or not, is replaced.
         console: Where messages and progress go; nowhere by default.
         extensions: Callbacks, an augmentation or a backbone of the user; a backbone takes the place of the settings'.
+            Who is told of the run.
 
     Returns:
         The finished run.
@@ -176,8 +178,10 @@ def train_model(
         InputError: The data set cannot be used, the folder holds something else, or the disk is full.
         ConfigError: A setting cannot be met.
         ModelFileError: The engine and Keras disagree, so nothing was sealed.
+        MissingExtra: The extra `track` is not installed.
     """
     console = console or Console()
+    check_log(extensions.log)
     if extensions.backbone:
         config = dataclasses.replace(config, backbone=OWN)
     with writing_into(out, continues=True):
@@ -187,22 +191,28 @@ def train_model(
         if open_run(out, films.prepared, split, config, overwrite=overwrite, extensions=extensions):
             console.say(f"Continuing the unfinished run in {out}.")
         audit = audit_run(out, films, split, config, console)
-        networks = RunNetworks(films.prepared, config, out, console, extensions)
-        findings = films.prepared.findings
-        networks.fit(NetworkPlan(MODEL, split.splits == "train", split.splits == "validation", findings))
-        crossed = cross_validate(networks, split.folds, films.seen)
-        sources = judge_sources(networks, split.sources)
-        if crossed:
-            fold_of = dict(zip((one.path for one in films.prepared.records), split.folds.tolist(), strict=True))
-            set_cross_conformal(out / "model.onnx", crossed.predictions, fold_of)
-            num_seen = int((films.seen & (split.folds >= 0)).sum())
-            answers = judged_films(audit.data.scan, crossed.predictions, "the models of the folds", num_seen=num_seen)
-            audit = audit.with_answers(answers)
-            replace_file(out / "audit.json", json_file_text(audit.to_dict()))
-        judged = judge_run(networks, split, films.seen, crossed, sources).with_audit(audit)
-        write_run(networks, split, audit.faults, judged)
+        with tracked(extensions.log, out, config) as tracker:
+            networks = RunNetworks(films.prepared, config, out, console, extensions, tracker)
+            audit, judged = _trained(networks, films, split, audit)
+            write_run(networks, split, audit.faults, judged)
         RUN_FOLDER.finish(out)
     return Run(out, judged.metrics, audit.faults, films.prepared.scan.num_unread)
+
+
+def _trained(networks: RunNetworks, films: ReadFilms, split: Split, audit: Audit) -> tuple[Audit, JudgedRun]:
+    """Fit and judge the networks of a run. The answers of folds may tell the audit more."""
+    out, findings = networks.out, films.prepared.findings
+    networks.fit(NetworkPlan(MODEL, split.splits == "train", split.splits == "validation", findings))
+    crossed = cross_validate(networks, split.folds, films.seen)
+    sources = judge_sources(networks, split.sources)
+    if crossed:
+        fold_of = dict(zip((one.path for one in films.prepared.records), split.folds.tolist(), strict=True))
+        set_cross_conformal(out / "model.onnx", crossed.predictions, fold_of)
+        num_seen = int((films.seen & (split.folds >= 0)).sum())
+        answers = judged_films(audit.data.scan, crossed.predictions, "the models of the folds", num_seen=num_seen)
+        audit = audit.with_answers(answers)
+        replace_file(out / "audit.json", json_file_text(audit.to_dict()))
+    return audit, judge_run(networks, split, films.seen, crossed, sources).with_audit(audit)
 
 
 def read_films(data: Path, config: RunConfig, console: Console) -> ReadFilms:
@@ -403,6 +413,7 @@ def write_run(networks: RunNetworks, split: Split, faults: Sequence[Fault], judg
     sources = [("leave_one_source_out", one) for one in judged.sources]
     replace_file(out / "predictions.csv", predictions_csv([*listed, *sources]))
     replace_file(out / "report.html", report_page(page))
+    networks.tracker.end(metrics, faults)
     replace_file(out / "metrics.json", json_file_text(metrics))  # last: it says that the run is finished
 
 
