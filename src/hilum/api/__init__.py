@@ -2,6 +2,7 @@
 
 from hilum.api.answers import Answers, FilmAnswer
 from hilum.api.classifier import FilmClassifier, load
+from hilum.api.client import Client
 from hilum.api.jobs import adapt, audit, compare, cross_validate, evaluate, train
 from hilum.api.results import AdaptResult, AuditResult, CompareResult, EvaluateResult, Result, TrainResult
 
@@ -9,6 +10,7 @@ __all__ = [
     "AdaptResult",
     "Answers",
     "AuditResult",
+    "Client",
     "CompareResult",
     "EvaluateResult",
     "FilmAnswer",

@@ -18,7 +18,7 @@ from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.models import DEFAULT_MODEL
 
-__all__ = ["FilmClassifier", "load"]
+__all__ = ["ONE_FILM", "FilmClassifier", "each_film", "is_several", "load"]
 
 
 def load(model: AnyPath = DEFAULT_MODEL, *, num_threads: int | None = None) -> FilmClassifier:
@@ -71,11 +71,11 @@ class FilmClassifier(Classifier):
             UndecodableFilm, UnsupportedFilm: The one film cannot be read. Of several, it has an `UnreadFilm` instead.
             InputError: The argument has another type, shape or range.
         """
-        if isinstance(films, str | os.PathLike) and _is_several(Path(films)):
+        if isinstance(films, str | os.PathLike) and is_several(Path(films)):
             check_paths([Path(films)])
             return self._answers(list_films([Path(films)]), value_range, is_kept=True)
-        if isinstance(films, Iterable) and not isinstance(films, _ONE):
-            return self._answers(_each(films), value_range, is_kept=isinstance(films, list | tuple))
+        if isinstance(films, Iterable) and not isinstance(films, ONE_FILM):
+            return self._answers(each_film(films), value_range, is_kept=isinstance(films, list | tuple))
         return FilmAnswer.of(super().predict(films, value_range=value_range), films, value_range)
 
     def embed(self, films: Film | Iterable[Film], *, value_range: ValueRange | None = None) -> np.ndarray:
@@ -118,19 +118,20 @@ class FilmClassifier(Classifier):
         )
 
 
-_ONE = (bytes, bytearray, memoryview, np.ndarray, str, os.PathLike)
+ONE_FILM = (bytes, bytearray, memoryview, np.ndarray, str, os.PathLike)
 
 
-def _is_several(path: Path) -> bool:
+def is_several(path: Path) -> bool:
+    """Return whether a path stands for several films: a folder or a list."""
     return path.is_dir() or (path.suffix.lower() in TABLE_SUFFIXES and path.is_file())
 
 
-def _each(films: Iterable[Film]) -> Iterator[Film]:
+def each_film(films: Iterable[Film]) -> Iterator[Film]:
     """Yield each film, those of a folder or a list one by one."""
     for film in films:
         if not isinstance(film, str | os.PathLike):
             yield film
-        elif _is_several(Path(film)):
+        elif is_several(Path(film)):
             yield from list_films([Path(film)])
         else:
             yield Path(film)
