@@ -15,6 +15,11 @@ from hilum.extras import install_line
 def test_bad_settings_end_before_anything_starts(command: Callable[..., Any], tiny_model: Path, tmp_path: Path) -> None:
     for options, message in (
         (["--ae-title", "SEVENTEEN_LETTERS", "--port", 0], "is not an AE title"),
+        (["--port", 0], "needs --ae-title and --port"),
+        (["--dicomweb", "localhost"], "DICOMweb URL is not valid"),
+        (["--dicomweb", "http://u:word@localhost/"], "holds a name or a password"),
+        (["--dicomweb", "http://localhost/", "--port", 0], "does not go with"),
+        (["--dicomweb", "http://localhost/", "--dicomweb-login", tmp_path], "Cannot read the login"),
         (["--ae-title", "HILUM", "--port", 70000], "received 70000"),
         (["--ae-title", "HILUM", "--port", 0, "--send-to", "nowhere"], "expected AE@HOST:PORT"),
         (["--ae-title", "HILUM", "--port", 0, "--accept-from", "CR@a:104"], "expected AE or AE@HOST"),

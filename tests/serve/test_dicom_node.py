@@ -31,7 +31,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 import hilum.film.pool
-import hilum.serve.dicom_node
+import hilum.serve.film_node
 from hilum.errors import InputError
 from hilum.film.pool import DecoderPool
 from hilum.film.unpack import TRANSFER_SYNTAXES
@@ -260,14 +260,14 @@ def test_a_refused_film_is_reported_with_reasons(
 def test_a_film_that_no_test_foresaw_holds_up_nobody(
     running: Running, tmp_path: Path, write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    judge, failures = hilum.serve.dicom_node.film_results, [True]
+    judge, failures = hilum.serve.film_node.film_results, [True]
 
     def fail_once(classifier: Classifier, film: Path) -> dict[str, bytes]:
         if failures and failures.pop():
             raise ZeroDivisionError("SECRET")
         return judge(classifier, film)
 
-    monkeypatch.setattr(hilum.serve.dicom_node, "film_results", fail_once)
+    monkeypatch.setattr(hilum.serve.film_node, "film_results", fail_once)
     films = [write_dicom(tmp_path / f"{number}.dcm", seed=number) for number in range(2)]
     assert send(running.port, *films) == [SUCCESS, SUCCESS]
     until(lambda: not running.in_folder("incoming"))
@@ -279,7 +279,7 @@ def test_a_film_that_no_test_foresaw_holds_up_nobody(
 def test_a_disk_that_fills_up_while_judging_delays_and_loses_nothing(
     running: Running, tmp_path: Path, write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    monkeypatch.setattr(hilum.serve.dicom_node, "_DISK_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(hilum.serve.film_node, "_DISK_PAUSE_SECONDS", 0.05)
     keep, left = running.spool.keep_results, [7]  # more often than a film that ends the process is tried
 
     def full(*arguments: Any) -> Path:
@@ -348,7 +348,7 @@ def test_it_ends_soon_whatever_peers_do(
 ) -> None:
     """One is silent, one is half-way through a film, one has not said who it is."""
     monkeypatch.setattr(hilum.film.pool, "_pool", DecoderPool())
-    monkeypatch.setattr(hilum.serve.dicom_node, "_GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(hilum.serve.film_node, "_GRACE_SECONDS", 1.0)
     running = Running(tiny_model, tmp_path / "spool")
     peers = [RawPeer(running.port), RawPeer(running.port)]
     peers[1].command()
@@ -371,14 +371,14 @@ def test_a_film_under_way_is_finished_at_the_end(
     tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
     began, go_on = threading.Event(), threading.Event()
-    judge = hilum.serve.dicom_node.film_results
+    judge = hilum.serve.film_node.film_results
 
     def slow(classifier: Classifier, film: Path) -> dict[str, bytes]:
         began.set()
         go_on.wait(30)
         return judge(classifier, film)
 
-    monkeypatch.setattr(hilum.serve.dicom_node, "film_results", slow)
+    monkeypatch.setattr(hilum.serve.film_node, "film_results", slow)
     running = Running(tiny_model, tmp_path / "spool")
     films = [write_dicom(tmp_path / f"{number}.dcm", seed=number) for number in range(2)]
     assert send(running.port, *films) == [SUCCESS, SUCCESS]
@@ -402,7 +402,7 @@ def test_a_decoder_that_hangs_does_not_hold_up_the_end(
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(hilum.film.pool, "_pool", DecoderPool("hanging:decode"))
-    monkeypatch.setattr(hilum.serve.dicom_node, "_GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(hilum.serve.film_node, "_GRACE_SECONDS", 1.0)
     running = Running(tiny_model, tmp_path / "spool")
     assert send(running.port, write_dicom(tmp_path / "film.dcm")) == [SUCCESS]
     until((tmp_path / "began").exists)

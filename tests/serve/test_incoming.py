@@ -180,7 +180,7 @@ def test_a_data_set_that_belongs_to_no_film_is_not_taken(running: Running, until
 def test_a_peer_that_does_not_wait_for_answers_is_left(
     running: Running, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running.node, "_keep", lambda *_: time.sleep(2))
+    monkeypatch.setattr(running.node, "_take", lambda *_: time.sleep(2))
     peer = RawPeer(running.port)
     for _ in range(12):
         peer.command()

@@ -219,6 +219,23 @@ def test_a_refusal_says_why_and_dataset_answers_are_read() -> None:
     assert hilum.serve.sending._store(association, path) is None
 
 
+def test_an_association_that_breaks_at_the_last_result_is_opened_again(
+    archive: FakeArchive, spool: Spool, sending: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, num_stored = hilum.serve.sending._store, [0]
+
+    def break_at_the_last(association: Any, path: Path) -> str | None:
+        num_stored[0] += 1
+        if num_stored[0] == 4:
+            association.abort()
+            return "no answer"
+        return store(association, path)
+
+    monkeypatch.setattr(hilum.serve.sending, "_store", break_at_the_last)
+    sending()
+    until(lambda: not spool.waiting_results())
+
+
 # --- who may send films, by title and host ----------------------------------------------------------------------------
 
 

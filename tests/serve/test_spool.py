@@ -331,3 +331,11 @@ def test_bytes_without_meta_information_are_all_content() -> None:
         assert data_set_start(data) == 0
     lying = bytes(128) + b"DICM\x02\0\0\0UL\x04\0" + b"\xff\xff\xff\xff" + b"rest"
     assert data_set_start(lying) == len(lying)
+
+
+def test_what_another_thread_removes_meanwhile_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "spool", "ab" * 32)
+    gone = [spool.folder / "incoming" / "1.dcm", spool.folder / "outgoing" / "1"]
+    monkeypatch.setattr(Path, "glob", lambda *_: gone[:1])
+    monkeypatch.setattr(Path, "iterdir", lambda *_: gone[1:])
+    assert [*spool.waiting_films(), *spool.waiting_results()] == gone

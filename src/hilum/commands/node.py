@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,19 @@ import typer
 
 from hilum.commands.shared import LogFormat, LogOption, ModelOption
 from hilum.console import TerminalConsole
-from hilum.errors import MissingExtra
+from hilum.errors import ConfigError, MissingExtra
 from hilum.run.models import DEFAULT_MODEL
 
 __all__ = ["node"]
 
 
 def node(  # noqa: PLR0917 - typer hands them over by name
-    ae_title: Annotated[str, typer.Option("--ae-title", metavar="TITLE", help="The AE title of this node.")],
-    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port to listen on. 0 takes any free port.")],
+    ae_title: Annotated[
+        str | None, typer.Option("--ae-title", metavar="TITLE", help="The AE title of this node. Goes with --port.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="PORT", help="Port to listen on. 0 takes any free port.")
+    ] = None,
     model: ModelOption = Path(DEFAULT_MODEL),
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on. 0.0.0.0 means all addresses.")
@@ -33,6 +38,33 @@ def node(  # noqa: PLR0917 - typer hands them over by name
         list[str] | None,
         typer.Option(
             "--accept-from", metavar="AE[@HOST]", help="Who may send films, and from which host. You can repeat it."
+        ),
+    ] = None,
+    dicomweb: Annotated[
+        str | None,
+        typer.Option(
+            "--dicomweb",
+            metavar="URL",
+            help="Fetch new films from this archive over DICOMweb, and store the results there. Replaces --ae-title, "
+            "--port, --send-to and --accept-from.",
+        ),
+    ] = None,
+    every: Annotated[
+        float, typer.Option("--every", metavar="SECONDS", min=1, help="Pause between two searches (--dicomweb).")
+    ] = 30,
+    days: Annotated[
+        int,
+        typer.Option(
+            "--days", metavar="N", min=0, help="Judge films of studies of the last N days; 0 for all (--dicomweb)."
+        ),
+    ] = 7,
+    dicomweb_login: Annotated[
+        Path | None,
+        typer.Option(
+            "--dicomweb-login",
+            metavar="FILE",
+            help="File with USER:PASSWORD, or Bearer TOKEN. Or set HILUM_DICOMWEB_USER and HILUM_DICOMWEB_PASSWORD, or "
+            "HILUM_DICOMWEB_TOKEN.",
         ),
     ] = None,
     log: LogOption = LogFormat.plain,
@@ -52,12 +84,35 @@ def node(  # noqa: PLR0917 - typer hands them over by name
     It runs until SIGTERM or Ctrl-C. Films that still wait stay in the spool for the next start.
 
     Example: hilum node --ae-title HILUM --port 11112 --send-to ORTHANC@localhost:4242
+
+    Example: hilum node --dicomweb http://localhost:8042/dicom-web
     """
     try:
+        import dicomweb_client  # noqa: F401
         import highdicom  # noqa: F401
         import pynetdicom  # noqa: F401
     except ImportError as error:
         raise MissingExtra("The DICOM node", "dicom") from error
+    if dicomweb is not None:
+        if ae_title is not None or port is not None or send_to or accept_from:
+            raise ConfigError("--dicomweb does not go with --ae-title, --port, --send-to or --accept-from.")
+        from hilum.serve.dicomweb import WebSettings, checked_url, read_login, run_web_node
+
+        web = WebSettings(
+            checked_url(dicomweb),
+            read_login(dicomweb_login, os.environ),
+            every,
+            days,
+            host,
+            health_port,
+            log_as_json=log is LogFormat.json,
+        )
+        run_web_node(model, web, spool=spool, console=TerminalConsole())
+        return
+    if ae_title is None or port is None:
+        raise ConfigError(
+            "A DICOM node needs --ae-title and --port.", fix="Give both, or the URL of an archive: --dicomweb URL"
+        )
     from hilum.serve.dicom_node import NodeSettings, run_node
     from hilum.serve.sending import parse_archive, parse_peer
 

@@ -20,7 +20,7 @@ from hilum.serve.limits import where_it_failed
 
 __all__ = ["About", "NodeLog", "libraries_kept_quiet"]
 
-_LIBRARIES = ("pydicom", "pynetdicom", "highdicom")
+_LIBRARIES = ("pydicom", "pynetdicom", "highdicom", "dicomweb_client", "urllib3")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from hilum.film.dicom import pydicom_kept_quiet
 from hilum.serve.node_log import About, NodeLog
 from hilum.serve.spool import Spool, film_number, study_number
 
-__all__ = ["Archive", "Peer", "Sender", "checked_ae_title", "may_send", "parse_archive", "parse_peer"]
+__all__ = ["Archive", "Peer", "ResultSender", "Sender", "checked_ae_title", "may_send", "parse_archive", "parse_peer"]
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 60
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
@@ -80,24 +82,18 @@ def parse_archive(text: str) -> Archive:
     return Archive(checked_ae_title(match[1]), match[2] or match[3], int(match[4]))
 
 
-class Sender(threading.Thread):
-    """The thread that sends the results that wait in a spool.
+class ResultSender(threading.Thread, ABC):
+    """The thread that sends the results that wait in a spool. A subclass knows how.
 
     Args:
         spool: The spool with the results.
-        archive: The archive for the results.
-        ae_title: The AE title of this node.
+        name: What the log calls the archive.
         log: The node's log.
     """
 
-    def __init__(self, spool: Spool, archive: Archive, ae_title: str, log: NodeLog) -> None:
+    def __init__(self, spool: Spool, name: str, log: NodeLog) -> None:
         super().__init__(name="hilum-sender", daemon=True)
-        self._spool, self._archive, self._log = spool, archive, log
-        self._ae = AE(ae_title=ae_title)
-        for sop_class in (ComprehensiveSRStorage, SecondaryCaptureImageStorage):
-            self._ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        self._ae.connection_timeout = self._ae.acse_timeout = _CONNECT_SECONDS
-        self._ae.dimse_timeout = self._ae.network_timeout = _ANSWER_SECONDS
+        self._spool, self._archive_name, self._log = spool, name, log
         self._news, self._stopping = threading.Event(), threading.Event()
         self._refused: dict[str, tuple[float, float]] = {}  # results -> (not before, pause)
 
@@ -132,39 +128,47 @@ class Sender(threading.Thread):
         times = [not_before for not_before, _ in self._refused.values()]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
+    @abstractmethod
+    def _connected(self) -> AbstractContextManager[None]:
+        """Return what is open while results are sent. If the archive cannot be reached, `_is_connected` is false."""
+
+    @abstractmethod
+    def _is_connected(self) -> bool:
+        """Return whether the archive can be reached."""
+
+    @abstractmethod
+    def _store(self, path: Path) -> str | None:
+        """Send one file; return None if the archive has it now, else the reason."""
+
     def _send_waiting(self) -> bool:
-        """Send all due results over one association; return False if the archive cannot be reached."""
+        """Send all due results; return False if the archive cannot be reached."""
         now = time.monotonic()
         due = [one for one in self._spool.waiting_results() if self._refused.get(one.name, (0.0, 0.0))[0] <= now]
         if not due:
             return True
-        association = self._ae.associate(self._archive.host, self._archive.port, ae_title=self._archive.ae_title)
-        if not association.is_established:
-            waiting = f"{count_of(len(due), 'result')} {'waits' if len(due) == 1 else 'wait'}"
-            self._log.warning(f"{self._archive.ae_title} cannot be reached; {waiting} in the spool.")
-            return False
-        try:
+        with self._connected():
+            if not self._is_connected():
+                waiting = f"{count_of(len(due), 'result')} {'waits' if len(due) == 1 else 'wait'}"
+                self._log.warning(f"{self._archive_name} cannot be reached; {waiting} in the spool.")
+                return False
             for results in due:
                 if self._stopping.is_set():
                     break
-                if not association.is_established:
+                if not self._is_connected():
                     return False
-                self._send(association, results)
-        finally:
-            if association.is_established:
-                association.release()
-        return True
+                self._send(results)
+            return self._is_connected()
 
-    def _send(self, association: Association, results: Path) -> None:
+    def _send(self, results: Path) -> None:
         """Send the files of one film's results. If one is refused, all are sent again later."""
         for path in sorted(results.glob("*.dcm")):
-            refusal = _store(association, path)
+            refusal = self._store(path)
             if refusal is None:
                 continue
-            if association.is_established:
+            if self._is_connected():
                 pause = min(2 * self._refused.get(results.name, (0.0, 0.5))[1], _LONGEST_PAUSE_SECONDS)
                 self._refused[results.name] = (time.monotonic() + pause, pause)
-                text = f"{self._archive.ae_title} refused {path.name}: {refusal}."
+                text = f"{self._archive_name} refused {path.name}: {refusal}."
                 self._log.warning(text, _about(results))
             return
         self._refused.pop(results.name, None)
@@ -173,12 +177,50 @@ class Sender(threading.Thread):
         self._log.info("Sent.", _about(results))
 
 
+class Sender(ResultSender):
+    """Sends results by C-STORE, all that are due over one association.
+
+    Args:
+        spool: The spool with the results.
+        archive: The archive for the results.
+        ae_title: The AE title of this node.
+        log: The node's log.
+    """
+
+    def __init__(self, spool: Spool, archive: Archive, ae_title: str, log: NodeLog) -> None:
+        super().__init__(spool, archive.ae_title, log)
+        self._archive = archive
+        self._association: Association | None = None
+        self._ae = AE(ae_title=ae_title)
+        for sop_class in (ComprehensiveSRStorage, SecondaryCaptureImageStorage):
+            self._ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        self._ae.connection_timeout = self._ae.acse_timeout = _CONNECT_SECONDS
+        self._ae.dimse_timeout = self._ae.network_timeout = _ANSWER_SECONDS
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        self._association = self._ae.associate(self._archive.host, self._archive.port, ae_title=self._archive.ae_title)
+        try:
+            yield
+        finally:
+            if self._association.is_established:
+                self._association.release()
+
+    def _is_connected(self) -> bool:
+        return self._association is not None and self._association.is_established
+
+    def _store(self, path: Path) -> str | None:
+        return _store(self._association, path)
+
+
 def _about(results: Path) -> About:
     return About(study=study_number(results), film=film_number(results))
 
 
-def _store(association: Association, path: Path) -> str | None:
+def _store(association: Association | None, path: Path) -> str | None:
     """Send one file; return None if the archive has it now, else the reason."""
+    if association is None:
+        return "no answer"
     with pydicom_kept_quiet():
         dataset = dcmread(path)
         try:

@@ -186,10 +186,18 @@ class Spool:
                 note.write_text(content, encoding="ascii")
             return False
 
+    def is_seen(self, sop_instance_uid: str) -> bool:
+        """Return whether a film with this identifier came before, or `note_seen` was called for it."""
+        return (self.folder / "seen" / self.number(sop_instance_uid, 24)).exists()
+
+    def note_seen(self, sop_instance_uid: str) -> None:
+        """Record that this is no film to be judged, so that it is not fetched again."""
+        _write(self.folder / "seen" / self.number(sop_instance_uid, 24), b"")
+
     def waiting_films(self) -> list[Path]:
         """Return the films to be judged, in order of arrival; films during which a process ended come last."""
         films = [path for path in (self.folder / "incoming").glob("*.dcm") if not path.name.startswith(".")]
-        return sorted(films, key=lambda film: (_num_attempts(film), film.stat().st_mtime_ns))
+        return sorted(films, key=lambda film: (_num_attempts(film), _changed(film)))
 
     def begin(self, film: Path) -> int:
         """Record that a film is being judged; return how often the process ended before `end` was called."""
@@ -236,7 +244,7 @@ class Spool:
     def waiting_results(self) -> list[Path]:
         """Return the folders of results to be sent, oldest first."""
         folders = [path for path in (self.folder / "outgoing").iterdir() if not path.name.startswith(".")]
-        return sorted(folders, key=lambda folder: folder.stat().st_mtime_ns)
+        return sorted(folders, key=_changed)
 
     def finish(self, results: Path) -> None:
         """Record that results were sent, then remove them."""
@@ -287,6 +295,14 @@ def _check_folder(folder: Path) -> None:
 
 def _attempts_of(film: Path) -> Path:
     return film.with_suffix(".attempts")
+
+
+def _changed(path: Path) -> int:
+    """Return when a path was changed, in nanoseconds; 0 if another thread has removed it."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _num_attempts(film: Path) -> int:

@@ -1,0 +1,438 @@
+"""The node over DICOMweb: asks an archive for new films, judges them, and stores the results there.
+
+QIDO-RS finds films, WADO-RS fetches them, STOW-RS stores the results. Films lie in the same spool as those of the DICOM
+node, and are judged in the same way. A film is noted as seen when it is on the disk, so after a crash it is at worst
+fetched again, and the same bytes are the same film.
+
+Source: DICOM PS3.18, 10.4 (retrieve), 10.5 (store), 10.6 (search).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from dicomweb_client import DICOMwebClient
+from pydicom import dcmread, dcmwrite
+from pydicom.dataset import Dataset
+from requests.adapters import HTTPAdapter
+
+from hilum.console import Console
+from hilum.errors import ConfigError, HilumError, InputError
+from hilum.film.dicom import pydicom_kept_quiet
+from hilum.run.classifier import Classifier
+from hilum.serve.dicom_node import FILM_CLASSES
+from hilum.serve.film_node import NOTICE, FilmNode, run_until_ended
+from hilum.serve.limits import NodeLimits
+from hilum.serve.node_log import About, NodeLog
+from hilum.serve.sending import ResultSender
+from hilum.serve.spool import Spool, data_set_start
+
+__all__ = ["Login", "WebNode", "WebSettings", "checked_url", "read_login", "run_web_node"]
+
+_MODALITIES = ("CR", "DX")
+_CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 600.0
+_MOST_WAITING = 32  # films in the spool; more are fetched when these are judged
+_PAGE = 200
+_LOOK_AGAIN_SECONDS = 3600.0  # for a study whose number of objects has not changed
+_ALREADY_THERE = 0x0111  # PS3.4 B.2.3
+_OF_ALL_FILMS = frozenset({401, 403, 407, 408, 429, 502, 503, 504})  # statuses after which the next request fails too
+
+
+@dataclass(frozen=True)
+class Login:
+    """How the node says who it is: a name and a password, or a bearer token."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """The archive of a node over DICOMweb.
+
+    Attributes:
+        url: Where its DICOMweb services are, such as http://localhost:8042/dicom-web.
+        login: How the node says who it is; None for an archive that does not ask.
+        every_seconds: The pause between two searches.
+        days: Films of studies of the last so many days are judged; 0 for all.
+        host: The address of /healthz, /readyz and /metrics.
+        health_port: Their port; 0 for any free port, None for none.
+        log_as_json: Write each line of the log as a JSON object.
+    """
+
+    url: str
+    login: Login | None = None
+    every_seconds: float = 30.0
+    days: int = 7
+    host: str = "127.0.0.1"
+    health_port: int | None = None
+    log_as_json: bool = False
+
+
+def checked_url(text: str) -> str:
+    """Return the URL of an archive without a slash at its end.
+
+    Raises:
+        ConfigError: It is not an http or https URL, or holds a password.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_good = False
+    if not is_good or parts.query or parts.fragment:
+        raise ConfigError("The DICOMweb URL is not valid.", fix="Example: http://localhost:8042/dicom-web.")
+    if parts.username or parts.password:
+        raise ConfigError(
+            "The DICOMweb URL holds a name or a password, and other users of this computer can see it.",
+            fix="Set HILUM_DICOMWEB_USER and HILUM_DICOMWEB_PASSWORD, or give a file: --dicomweb-login FILE.",
+        )
+    return text.strip().rstrip("/")
+
+
+def read_login(file: Path | None, environment: Mapping[str, str]) -> Login | None:
+    """Return the login in a file (USER:PASSWORD or Bearer TOKEN) or, without a file, in environment variables.
+
+    Raises:
+        ConfigError: The file has another form, or a name has no password.
+        InputError: The file cannot be read.
+    """
+    if file is None:
+        user, password, token = (
+            environment.get(f"HILUM_DICOMWEB_{name}", "") for name in ("USER", "PASSWORD", "TOKEN")
+        )
+    else:
+        try:
+            text = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"Cannot read the login in `{file}`.") from error
+        token = text[7:].strip() if text.lower().startswith("bearer ") else ""
+        user, _, password = ("", "", "") if token else text.partition(":")
+        if not token and not (user and password):
+            raise ConfigError(f"`{file}` holds no login.", fix="Its only line must be USER:PASSWORD or Bearer TOKEN.")
+    if bool(user) != bool(password):
+        raise ConfigError("Only one of HILUM_DICOMWEB_USER and HILUM_DICOMWEB_PASSWORD is set.", fix="Set both.")
+    if any(not letter.isprintable() for letter in user + password + token):
+        raise ConfigError("The login for DICOMweb holds letters that cannot be printed.")
+    return Login(user, password, token) if user or token else None
+
+
+class _TooLong(requests.RequestException):
+    """An answer has more bytes than a film may have."""
+
+
+class _Bounded(HTTPAdapter):
+    """Reads whole answers, within limits of size and time."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **words: Any) -> requests.Response:
+        limits, started = NodeLimits(), time.monotonic()
+        response = super().send(request, *args, **{**words, "stream": True})
+        pieces, num_bytes = [], 0
+        try:
+            while piece := response.raw.read(2**20, decode_content=True):
+                pieces.append(piece)
+                num_bytes += len(piece)
+                if num_bytes > limits.film_bytes:
+                    raise _TooLong
+                if time.monotonic() - started > limits.film_seconds:
+                    raise requests.exceptions.ReadTimeout("too slow")
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise requests.exceptions.ReadTimeout("too slow") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ConnectionError(type(error).__name__) from error
+        finally:
+            response.raw.close()
+        response.raw = io.BytesIO(b"".join(pieces))
+        return response
+
+
+def _client(settings: WebSettings) -> DICOMwebClient:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Bounded())
+    login = settings.login
+    if login is not None:
+        session.auth = _Authorization(login)
+    client = DICOMwebClient(
+        settings.url,
+        session=session,
+        permissive_uid=True,
+        timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+        chunk_size=NodeLimits().film_bytes,  # results go in one piece, as not every archive takes more
+    )
+    client.set_http_retry_params(retry=False)  # the node itself tries again
+    return client
+
+
+class _Authorization(requests.auth.AuthBase):
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._login.token:
+            request.headers["Authorization"] = f"Bearer {self._login.token}"
+            return request
+        user, password = (one.encode() for one in (self._login.user, self._login.password))
+        return requests.auth.HTTPBasicAuth(user, password)(request)
+
+
+def _what_failed(error: Exception) -> str:
+    """Return why a request failed, without its address, which may name a study."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        words = {401: " (the login is wrong or missing)", 403: " (the login may not do this)", 404: " (not found)"}
+        return f"status {status}{words.get(status, '')}"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return f"the spool cannot be used ({error.strerror})"
+    if isinstance(error, _TooLong):
+        return f"an answer of more than {NodeLimits().film_bytes // 2**20} MB"
+    return f"an answer that cannot be read, {type(error).__name__}"
+
+
+def _is_of_one_film(error: Exception) -> bool:
+    """Return whether a failed request says nothing about the next one."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code not in _OF_ALL_FILMS
+    is_of_disk = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
+    return not is_of_disk and not isinstance(error, requests.ConnectionError | requests.exceptions.Timeout)
+
+
+class WebSender(ResultSender):
+    """Sends results by STOW-RS.
+
+    Args:
+        spool: The spool with the results.
+        settings: The archive.
+        log: The node's log.
+    """
+
+    def __init__(self, spool: Spool, settings: WebSettings, log: NodeLog) -> None:
+        super().__init__(spool, "The archive", log)
+        self._client = _client(settings)
+        self._reached = True
+
+    def _connected(self) -> AbstractContextManager[None]:
+        self._reached = True
+        return nullcontext()
+
+    def _is_connected(self) -> bool:
+        return self._reached
+
+    def _store(self, path: Path) -> str | None:
+        with pydicom_kept_quiet():
+            try:
+                answer: Dataset = self._client.store_instances([dcmread(path)])
+            except (requests.RequestException, ValueError, KeyError) as error:
+                response = getattr(error, "response", None)
+                reason = _failure_reason(_as_dataset(response)) if response is not None else None
+                if reason == _ALREADY_THERE:
+                    return None
+                if not _is_of_one_film(error):
+                    self._reached = False
+                    self._log.warning(f"A result was not stored: {_what_failed(error)}. It waits and is tried again.")
+                return _what_failed(error) if reason is None else f"status 0x{reason:04X}"
+            reason = _failure_reason(answer)
+        return None if reason in {None, _ALREADY_THERE} else f"status 0x{reason:04X}"
+
+
+def _as_dataset(response: requests.Response) -> Dataset:
+    try:
+        return Dataset.from_json(json.loads(response.content))
+    except Exception:  # noqa: BLE001 - an error page may be anything
+        return Dataset()
+
+
+def _failure_reason(answer: Dataset) -> int | None:
+    """Return why a stored object failed; None if the answer names no failure."""
+    failed = answer.get("FailedSOPSequence")
+    return int(failed[0].get("FailureReason") or 0x0110) if failed else None
+
+
+class WebNode(FilmNode):
+    """A running node over DICOMweb.
+
+    Args:
+        classifier: The model.
+        spool: The folder for waiting films and results.
+        settings: The archive.
+        console: Where the log goes. It never names a patient.
+
+    Raises:
+        InputError: The address for health requests is taken.
+    """
+
+    def __init__(
+        self, classifier: Classifier, spool: Spool, settings: WebSettings, console: Console | None = None
+    ) -> None:
+        log = NodeLog((console or Console()).say, as_json=settings.log_as_json)
+        super().__init__(classifier, spool, log, WebSender(spool, settings, log))
+        self._settings, self._client = settings, _client(settings)
+        self._looked_at: dict[str, tuple[int, float]] = {}  # study -> number of its objects, when
+        self._failed: dict[str, tuple[float, float]] = {}  # film -> (not before, pause)
+        self._poller = threading.Thread(target=self._poll, name="hilum-poller", daemon=True)
+        self._start(settings.host, settings.health_port)
+        self._poller.start()
+
+    def _end_door(self, seconds: float) -> None:
+        self._poller.join(seconds)
+
+    def _door_is_alive(self) -> bool:
+        return self._poller.is_alive()
+
+    def _poll(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - whatever the archive answers, the thread must continue
+                what = _what_failed(error)
+                self._log.warning(f"No films can be fetched: {what}. The next try is in {pause:g} s.")
+                self._stopping.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                pause = _FIRST_PAUSE_SECONDS
+                self._stopping.wait(self._settings.every_seconds)
+
+    def _look(self) -> None:
+        """Fetch all new films."""
+        studies: dict[str, int] = {}
+        for modality in _MODALITIES:
+            filters = {"ModalitiesInStudy": modality}
+            if self._settings.days:
+                filters["StudyDate"] = f"{date.today() - timedelta(days=self._settings.days):%Y%m%d}-"
+            for match in self._pages("0020000D", search_filters=filters, fields=["00201208"]):
+                studies[_text(match, "0020000D")] = int(_text(match, "00201208") or 0)
+        self._looked_at = {study: seen for study, seen in self._looked_at.items() if study in studies}
+        for study, num_objects in studies.items():
+            num_before, looked = self._looked_at.get(study, (0, 0.0))
+            if num_objects and num_objects == num_before and time.monotonic() - looked < _LOOK_AGAIN_SECONDS:
+                continue
+            if self._look_into(study):
+                self._looked_at[study] = num_objects, time.monotonic()
+            if self._stopping.is_set():
+                return
+
+    def _look_into(self, study: str) -> bool:
+        """Fetch the new films of a study; return whether nothing in it is left to do."""
+        is_done = True
+        for film in self._pages("00080018", study_instance_uid=study, fields=["00080060", "0020000E"]):
+            uid = _text(film, "00080018")
+            if not uid or not _may_be_film(film) or self._spool.is_seen(uid):
+                continue
+            while len(self._spool.waiting_films()) >= _MOST_WAITING and not self._stopping.is_set():
+                self._stopping.wait(0.2)
+            if self._stopping.is_set():
+                return False
+            if self._failed.get(uid, (0.0, 0.0))[0] > time.monotonic() or not self._fetch(study, film):
+                is_done = False
+        return is_done
+
+    def _fetch(self, study: str, film: Mapping[str, Any]) -> bool:
+        """Fetch a film into the spool; return False if it must be tried again."""
+        uid = _text(film, "00080018")
+        about = About(None, self._spool.number(study, 8), self._spool.number(uid, 12))
+        try:
+            with pydicom_kept_quiet():
+                found = self._client.retrieve_instance(study, _text(film, "0020000E"), uid)
+                self._keep(found, uid)
+        except HilumError as error:
+            self._log.warning(f"A film was not accepted: {error.message}", about)
+            self._log.count("not_accepted")
+        except Exception as error:
+            pause = self._failed.get(uid, (0.0, self._settings.every_seconds / 2))[1]
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            self._failed[uid] = time.monotonic() + pause, pause  # the next round begins with the other films
+            if not _is_of_one_film(error):
+                raise
+            text = f"A film cannot be fetched: {_what_failed(error)}. The next try is in {pause:g} s."
+            self._log.warning(text, about)
+            return False
+        self._failed.pop(uid, None)
+        self._news.set()
+        if not self._spool.is_seen(uid):
+            self._spool.note_seen(uid)
+        return True
+
+    def _keep(self, film: Dataset, uid: str) -> None:
+        """Write a film into the spool."""
+        written = io.BytesIO()
+        dcmwrite(written, film)
+        arrival, start = self._spool.receive(), data_set_start(written.getvalue())
+        try:
+            arrival.begin(written.getvalue()[:start])
+            arrival.write(written.getvalue()[start:])
+            self._take(arrival, uid)
+        finally:
+            arrival.discard()
+
+    def _pages(self, key: str, *, fields: Sequence[str], **words: Any) -> Iterator[Mapping[str, Any]]:
+        """Search, and yield every match once, whatever length the archive's pages have."""
+        search = self._client.search_for_instances if key == "00080018" else self._client.search_for_studies
+        seen: set[str] = set()
+        offset = 0
+        while True:
+            page = search(fields=list(fields), limit=_PAGE, offset=offset, **words)
+            new = [one for one in page if _text(one, key) not in seen]
+            if not new:
+                return
+            seen.update(_text(one, key) for one in new)
+            offset += len(page)
+            yield from new
+
+
+def _text(match: Mapping[str, Any], tag: str) -> str:
+    """Return the first value of an element of a match; "" if it has none."""
+    values = match.get(tag, {}).get("Value") or [""]
+    return str(values[0])
+
+
+def _may_be_film(match: Mapping[str, Any]) -> bool:
+    """Return whether a match is a radiograph, as far as it says; hilum's own results are not."""
+    modality, sop_class = _text(match, "00080060"), _text(match, "00080016")
+    return modality in {"", *_MODALITIES} and sop_class in {"", *FILM_CLASSES}
+
+
+def run_web_node(model: Path, settings: WebSettings, *, spool: Path, console: Console) -> None:
+    """Run a node over DICOMweb until SIGTERM or Ctrl-C; the current work is finished first.
+
+    Args:
+        model: The model file.
+        settings: The archive.
+        spool: The folder for waiting films and results.
+        console: Where the log goes.
+
+    Raises:
+        InputError: Another node works in the spool, or the address for health requests is taken.
+        ModelFileError: The model file cannot be used.
+    """
+
+    def make(classifier: Classifier, kept: Spool) -> tuple[FilmNode, list[str]]:
+        node = WebNode(classifier, kept, settings, console)
+        lines = [f"Films of {settings.url} are looked for every {settings.every_seconds:g} s. {NOTICE}"]
+        if node.health:
+            lines.append(f"Health and metrics are on http://{settings.host}:{node.health.port}/metrics.")
+        if settings.login and settings.url.startswith("http:"):
+            lines.append("The URL is not https: the login goes over the network unencrypted.")
+        return node, lines
+
+    run_until_ended(model, spool, NodeLog(console.say, as_json=settings.log_as_json), make)
