@@ -58,6 +58,7 @@ def test_an_audit_is_what_the_command_writes(tiny_data: Path, tmp_path: Path) ->
         hilum.audit(tiny_data, out=tmp_path / "audit")
 
 
+@pytest.mark.slow
 def test_models_are_evaluated_and_compared(
     tiny_model: Path, tiny_data: Path, tmp_path: Path, write_model: Callable[..., Path]
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_named_precision_is_taken_without_a_measurement(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_auto_measures_once_and_a_continued_training_keeps_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

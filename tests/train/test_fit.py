@@ -192,6 +192,7 @@ def test_a_half_written_checkpoint_does_no_harm(tmp_path: Path, whole: Any) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_stage_are_left(tmp_path: Path) -> None:
     """Where validation films have the other finding's label, every stage is worse than the start."""
     net = network()
@@ -204,6 +205,7 @@ def test_the_weights_of_the_best_stage_are_left(tmp_path: Path) -> None:
         assert np.array_equal(net.model.get_weights()[0], before[0]) == is_left
 
 
+@pytest.mark.slow
 def test_a_network_that_diverged_is_not_kept(tmp_path: Path) -> None:
     class Diverge(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -287,6 +289,7 @@ def test_the_second_stage_starts_where_the_first_ended(tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(head, rel=0.1)
 
 
+@pytest.mark.slow
 def test_callbacks_and_changes_of_the_user_are_taken(tmp_path: Path) -> None:
     logged: list[dict[str, Any]] = []
 

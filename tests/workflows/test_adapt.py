@@ -124,6 +124,7 @@ def test_films_of_one_finding_set_its_constant_alone(
     assert metadata.operating_thresholds["Covid-19"] >= shipped.operating_thresholds["Covid-19"]
 
 
+@pytest.mark.slow
 def test_results_of_others_are_not_replaced(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     adapt_model(tiny_model, tiny_data, out)

@@ -91,6 +91,7 @@ def swapped(tmp_path: Path, plant_set: Callable[..., Path], monkeypatch: pytest.
     return data
 
 
+@pytest.mark.slow
 def test_suspects_are_found_and_left_out_on_request_but_never_of_the_test_part(
     swapped: Path,
     tmp_path: Path,

@@ -22,6 +22,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tiny_toml: Path) -> None:
     monkeypatch.setattr(hilum.train.config, "default_config", lambda _backbone: config)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_the_demo_shows_the_whole_path(command: Callable[..., Any], tmp_path: Path) -> None:
     out = tmp_path / "demo"

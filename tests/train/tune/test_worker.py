@@ -264,6 +264,7 @@ def test_the_defaults_are_judged_whole_even_where_another_process_has_found_bett
         each.store.close()
 
 
+@pytest.mark.slow
 def test_real_networks_are_fitted_and_answer(phantoms: Path, tmp_path: Path) -> None:
     base = dataclasses.replace(BASE, preprocessing=Preprocessing(size_px=32), fit=FitSettings(epochs=1, batch_size=32))
     one = TuneWorker(Search(phantoms, tmp_path, base, TuneSettings(1, num_folds=2)))
