@@ -21,7 +21,7 @@ WIDTHS = (360, 800, 1000, 1400)
 
 def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere() -> None:
     files = page_files()
-    assert set(files) == {"/", "/style.css", "/docs.css", "/script.js", "/saving.js", "/icon.svg"}
+    assert set(files) == {"/", "/style.css", "/docs.css", "/shared.js", "/script.js", "/saving.js", "/icon.svg"}
     for path, file in files.items():
         text = file.content.decode("utf-8")
         assert text.strip(), path

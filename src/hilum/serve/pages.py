@@ -18,6 +18,7 @@ _FILES = {
     "/": ("index.html", _HTML),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/docs.css": ("docs.css", "text/css; charset=utf-8"),
+    "/shared.js": ("shared.js", "text/javascript; charset=utf-8"),
     "/script.js": ("script.js", "text/javascript; charset=utf-8"),
     "/saving.js": ("saving.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),

@@ -40,6 +40,7 @@ _FILES = {
     "/": ("review.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/review.css": ("review.css", "text/css; charset=utf-8"),
+    "/shared.js": ("shared.js", "text/javascript; charset=utf-8"),
     "/review.js": ("review.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }

@@ -1,7 +1,6 @@
 // The page of `hilum review`: one doubt at a time; the server keeps every decision before the next one is shown.
 "use strict";
 
-const byId = (id) => document.getElementById(id);
 const choices = [...document.querySelectorAll("[data-choice]")];
 const KEPT_PICTURES = 24;
 const pictures = new Map(); // address -> promise of an object URL; films never reach the browser's disk
@@ -9,22 +8,6 @@ let state = null; // what the server said last
 let marked = new Set(); // positions of the films that the decision is about
 let busy = true; // true until the films can be seen and the server has answered
 let showing = 0; // grows with every doubt that is shown
-
-/** Return an element with properties and children; text is never read as HTML. */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function warn(text) {
-  byId("alert-text").textContent = text;
-  byId("alert").hidden = !text;
-}
 
 /** Ask the server; an error is shown and gives null. */
 async function ask(path, body) {

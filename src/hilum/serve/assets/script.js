@@ -5,24 +5,12 @@ const MOST_FILMS = 200;
 const AT_ONCE = 2; // films on their way at the same time
 const MOST_ZOOM = 12;
 const LAYOUT_WIDE = matchMedia("(min-width: 60rem)");
-const byId = (id) => document.getElementById(id);
 
 const state = { films: [], selected: null, model: null, nextId: 1, sending: 0 };
 const view = { zoom: 1, x: 0, y: 0, fit: 1, opacity: 0.6, level: 50, width: 100, inverted: false };
 let token = sessionStorage.getItem("hilum-token") || "";
 
 // --- small things ---------------------------------------------------------------------------------------------------
-
-/** Return an element with properties and children; text is never read as HTML. */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
 
 function percent(value) {
   if (value > 0.999 && value < 1) return "> 99.9 %";
@@ -31,11 +19,6 @@ function percent(value) {
 }
 
 function say(text) { byId("status").textContent = text; }
-
-function warn(text) {
-  byId("alert-text").textContent = text;
-  byId("alert").hidden = !text;
-}
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
