@@ -18,6 +18,7 @@ import signal
 import sys
 import warnings
 from importlib import metadata
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -192,6 +193,8 @@ def main() -> None:
     if not debug:
         _hush_libraries()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell had it ignored
+        signal.signal(signal.SIGINT, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # an encoding without a sign must not end the command
     try:
@@ -225,6 +228,12 @@ def main() -> None:
     if code in (_INTERRUPTED, _ENDED):
         _leave(code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End at Ctrl-C, without the tracebacks of objects that libraries had only half made."""
+    sys.unraisablehook = lambda _: None
+    signal.default_int_handler(number, frame)
 
 
 def _hush_libraries() -> None:

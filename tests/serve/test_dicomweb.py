@@ -17,9 +17,9 @@ from typing import Any
 import pydicom
 import pytest
 
-import hilum.serve.dicomweb
 from hilum.errors import ConfigError, InputError
 from hilum.run.classifier import Classifier
+from hilum.serve import dicomweb, sending
 from hilum.serve.dicomweb import Login, WebNode, WebSettings, checked_url, read_login
 from hilum.serve.spool import Spool
 
@@ -158,8 +158,8 @@ class Running:
 @pytest.fixture
 def run(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
     """Start a node over DICOMweb; it is stopped at the end."""
-    monkeypatch.setattr(hilum.serve.dicomweb, "_FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(hilum.serve.sending, "_FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(dicomweb, "_FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(sending, "_FIRST_PAUSE_SECONDS", 0.05)
     made: list[Running] = []
 
     def start(url: str, **words: Any) -> Running:
@@ -229,7 +229,7 @@ def test_an_archive_that_is_away_is_waited_for(run: Callable[..., Running], unti
 def test_an_archive_that_does_not_answer_is_left(
     archive: FakeArchive, run: Callable[..., Running], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hilum.serve.dicomweb, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(dicomweb, "_ANSWER_SECONDS", 0.2)
     answer, hold = archive.answer, threading.Event()
     monkeypatch.setattr(archive, "answer", lambda request: hold.wait(30) and answer(request))
     running = run(archive.url)

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+import hilum.serve
 from hilum.errors import ConfigError
 from hilum.extras import install_line
 from hilum.serve.server import check_token
@@ -81,6 +82,7 @@ def test_serving_needs_its_extra(
 ) -> None:
     import sys
 
+    monkeypatch.setattr(hilum, "serve", hilum.serve)  # the package made anew below does not stay
     for name in [name for name in sys.modules if name.startswith("hilum.serve")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
