@@ -25,13 +25,14 @@ from hilum.workflows.export import export_model
 
 
 def real_films(data: Path, num: int, seed: int) -> list[Path]:
-    """Return films drawn at random: as many of every source of the pool and of the hospitals."""
+    """Return films drawn at random: as many of every source of the pool, the hospitals and the sets of large films."""
     rng, films = np.random.default_rng(seed), []
     by_source: dict[str, list[Path]] = {}
-    for manifest in (data / "pool" / "manifest.csv", data / "hospitals" / "manifest.csv"):
-        dataset = read_dataset(manifest)
+    pools, large = ("pool/manifest.csv", "hospitals/manifest.csv"), ("covid19-image-dataset", "four-class")
+    for place in (*pools, *large):
+        dataset = read_dataset(data / place)
         for record in dataset.records:
-            by_source.setdefault(record.source or "", []).append(dataset.root / record.path)
+            by_source.setdefault(record.source or place, []).append(dataset.root / record.path)
     for paths in by_source.values():
         films += [paths[place] for place in rng.permutation(len(paths))[: -(-num // len(by_source))]]
     return [films[place] for place in sorted(rng.permutation(len(films))[:num])]
