@@ -227,8 +227,8 @@ def resampled_coverage(run: Path, findings: tuple[str, ...]) -> None:
         rest = ~used & ~np.isin(groups, groups[used])
         limits = conformal_thresholds(probabilities[used], truth[used], findings)
         figures = set_figures(probabilities[rest], truth[rest], findings, limits)
-        parts = [part["num_covered"] / part["n"] for part in figures["per_finding"].values()]
-        found.append((figures["num_covered"] / figures["n"], figures["mean_size"], figures["n"], *parts))
+        parts = [part.num_covered / part.n for part in figures.per_finding.values()]
+        found.append((figures.num_covered / figures.n, figures.mean_size, figures.n, *parts))
     low, middle, high = np.quantile(found, [0.025, 0.5, 0.975], axis=0)
     print(f"sets from {CALIBRATED} films a finding, over 100 draws of calibration and test films (95 % of the draws):")
     for name, *values in zip(("coverage", "mean set size", "films judged", *findings), low, middle, high, strict=True):
@@ -247,11 +247,11 @@ def measure_sets(data: Path, folder: Path) -> None:
     probabilities = np.array([list(answer.probabilities.values()) for answer in answers])
     print(f"accuracy {rate(int((probabilities.argmax(1) == truth).sum()), truth.size)}")
     figures = set_figures(probabilities, truth, names, limits)
-    print(f"coverage at {classifier.metadata.coverage:.0%}: {rate(figures['num_covered'], figures['n'])}; "
-          f"mean set size {figures['mean_size']:.2f}; one finding {figures['num_single'] / figures['n']:.1%}, "
-          f"none {figures['num_empty'] / figures['n']:.1%}")  # fmt: skip
-    for name, part in figures["per_finding"].items():
-        print(f"  {name:22} {rate(part['num_covered'], part['n'])}, from {limits[name]['n']} films")
+    print(f"coverage at {classifier.metadata.coverage:.0%}: {rate(figures.num_covered, figures.n)}; "
+          f"mean set size {figures.mean_size:.2f}; one finding {figures.num_single / figures.n:.1%}, "
+          f"none {figures.num_empty / figures.n:.1%}")  # fmt: skip
+    for name, part in figures.per_finding.items():
+        print(f"  {name:22} {rate(part.num_covered, part.n)}, from {limits[name]['n']} films")
     raw = softmax(logits)
     rng, positions = np.random.default_rng(0), np.arange(truth.size)
     for label, scores in (("before", raw), ("after", probabilities)):

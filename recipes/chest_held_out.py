@@ -21,7 +21,7 @@ from hilum.film.preprocess import Preprocessing
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig, read_config
 from hilum.train.features import pooled_features
-from hilum.train.fit import TrainingFilms, compute_logits
+from hilum.train.fit import TrainingFilms
 from hilum.train.networks import Network
 from hilum.train.prepared import PreparedFilms, draw_validation, prepare_films
 from hilum.train.trial import fit_network
@@ -52,11 +52,10 @@ def train_without(
 
 
 def answers(network: Network, films: Films) -> dict[str, np.ndarray]:
-    """Return features and logits of films."""
-    return {
-        "features": pooled_features(network, films.pixels)[0].astype(np.float16),
-        "logits": compute_logits(network.model, films),
-    }
+    """Return features and logits of films; the head's last layer makes the logits of the features."""
+    features = pooled_features(network, films.pixels)[0]  # (n, D)
+    logits = network.head.get_layer("logits")(features)
+    return {"features": features.astype(np.float16), "logits": np.asarray(logits)}
 
 
 def main() -> None:

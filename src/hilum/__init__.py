@@ -25,25 +25,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 if TYPE_CHECKING:
     from inspect import Signature
 
-    from hilum.api import (
-        AdaptResult,
-        Answers,
-        AuditResult,
-        Client,
-        CompareResult,
-        EvaluateResult,
-        FilmAnswer,
-        FilmClassifier,
-        Result,
-        TrainResult,
-        adapt,
-        audit,
-        compare,
-        cross_validate,
-        evaluate,
-        load,
-        train,
-    )
+    from hilum.api import *
 
 __all__ = [
     "AdaptResult",

@@ -171,8 +171,8 @@ def test_cross_conformal_sets_cover_new_films_of_few() -> None:
         thresholds = calibrate.cross_conformal_thresholds(scores, truth, folds, FINDINGS)
         new_logits, new_truth = drawn(300, shift=1.2, seed=seed + 1000)
         figures = calibrate.set_figures(softmax(new_logits), new_truth, FINDINGS, thresholds)
-        inside += [figures["per_finding"][name]["num_covered"] for name in FINDINGS]
-        counts += [figures["per_finding"][name]["n"] for name in FINDINGS]
+        inside += [figures.per_finding[name].num_covered for name in FINDINGS]
+        counts += [figures.per_finding[name].n for name in FINDINGS]
     assert (inside / counts > 0.88).all()
     assert (inside / counts < 0.96).all()
 
@@ -216,13 +216,13 @@ def test_set_figures_count_what_sets_hold() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55], [0.2, 0.8]])
     limits = {"a": {"threshold": 0.5, "n": 9}, "b": {"threshold": 0.6, "n": 9}}
     figures = calibrate.set_figures(probabilities, np.array([0, 1, 0, 1]), ["a", "b"], limits)
-    assert (figures["n"], figures["num_covered"], figures["num_single"], figures["num_empty"]) == (4, 3, 3, 0)
-    assert figures["mean_size"] == pytest.approx(1.25)
-    assert figures["per_finding"] == {"a": {"n": 2, "num_covered": 1}, "b": {"n": 2, "num_covered": 2}}
-    assert math.isnan(calibrate.set_figures(np.zeros((0, 2)), np.zeros(0, int), ["a", "b"], limits)["mean_size"])
+    assert (figures.n, figures.num_covered, figures.num_single, figures.num_empty) == (4, 3, 3, 0)
+    assert figures.mean_size == pytest.approx(1.25)
+    assert figures.per_finding == {"a": calibrate.FindingSets(2, 1), "b": calibrate.FindingSets(2, 2)}
+    assert math.isnan(calibrate.set_figures(np.zeros((0, 2)), np.zeros(0, int), ["a", "b"], limits).mean_size)
     strict = {"a": {"threshold": 0.15, "n": 9}, "b": {"threshold": 0.3, "n": 9}}
     figures = calibrate.set_figures(probabilities, np.array([0, 1, 0, 1]), ["a", "b"], strict)
-    assert (figures["num_covered"], figures["num_single"], figures["num_empty"], figures["mean_size"]) == (2, 4, 2, 1)
+    assert (figures.num_covered, figures.num_single, figures.num_empty, figures.mean_size) == (2, 4, 2, 1)
 
 
 def test_operating_threshold_of_separable_films_lies_midway() -> None:

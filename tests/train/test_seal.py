@@ -82,8 +82,8 @@ def test_the_engine_agrees_with_keras(sealed: Sealed) -> None:
     expected = np.asarray(sealed.network.model(sealed.films.transpose(0, 2, 3, 1)))
     difference = np.abs(sealed.outputs.logits - expected).max()
     assert difference <= LARGEST_DIFFERENCE == 1e-4
-    assert sealed.agreed["n"] == 20
-    assert sealed.agreed["largest_difference"] == pytest.approx(difference, abs=2e-5)
+    assert sealed.agreed.n == 20
+    assert sealed.agreed.largest_difference == pytest.approx(difference, abs=2e-5)
     assert np.abs(expected).max() > 0.1  # it says something
 
 
@@ -178,7 +178,7 @@ def test_what_is_no_number_is_a_difference(monkeypatch: pytest.MonkeyPatch, valu
 
     model = serving_model(sealed.network)
     model.predict_on_batch(sealed.films[:1])
-    assert agreement(model, Broken(), sealed.films)["largest_difference"] == np.inf  # type: ignore[arg-type]
+    assert agreement(model, Broken(), sealed.films).largest_difference == np.inf  # type: ignore[arg-type]
 
 
 def test_other_metadata_leave_the_graph_as_it_is(sealed: Sealed, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from hilum.run.classifier import Classifier
 from hilum.workflows.compare import compare_runs
 from hilum.workflows.ensemble import Ensemble, ensemble_runs
 
+from .shared import rows
+
 WriteRun = Callable[..., Path]
 Command = Callable[..., Any]
 FILES = {
@@ -38,11 +40,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, write_run: WriteRun) -> list[
 def made(tmp_path_factory: pytest.TempPathFactory, runs: list[Path], tiny_data: Path) -> Ensemble:
     """An ensemble of three, judged on its films. Leave its folder as it is."""
     return ensemble_runs(runs, tmp_path_factory.mktemp("made") / "ensemble", data=tiny_data)
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
 
 
 def test_an_ensemble_leaves_what_a_run_leaves(made: Ensemble, runs: list[Path]) -> None:

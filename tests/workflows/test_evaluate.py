@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hilum.console import Console
 from hilum.data.fingerprint import fingerprint, training_hashes
 from hilum.data.saved_predictions import read_predictions
 from hilum.errors import HilumError, InputError
@@ -21,6 +19,8 @@ from hilum.film.radiograph import Radiograph
 from hilum.judge.external.figures import TrainedOn
 from hilum.run.classifier import Classifier
 from hilum.workflows.evaluate import EvaluateOptions, evaluate_model
+
+from .shared import Listening, rows
 
 WriteFilm = Callable[..., Path]
 
@@ -43,19 +43,6 @@ def films(tmp_path: Path, write_film: WriteFilm) -> Path:
     return tmp_path / "films"
 
 
-class Listening(Console):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "predictions.csv").open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
 def test_all_films_are_judged_where_there_is_no_test_part(
     tiny_model: Path, classifier: Classifier, films: Path, tmp_path: Path
 ) -> None:
@@ -71,7 +58,7 @@ def test_all_films_are_judged_where_there_is_no_test_part(
         "splits.csv",
     ]
     right = 0
-    for row in rows(out):
+    for row in rows(out / "predictions.csv"):
         answer = classifier.predict(films / row["path"])
         assert row["predicted"] == answer.likeliest
         assert float(row["probability_Normal"]) == pytest.approx(answer.probabilities["Normal"], abs=1e-5)
@@ -85,7 +72,7 @@ def test_all_films_are_judged_where_there_is_no_test_part(
 def test_only_the_test_part_is_judged_where_there_is_one(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     metrics, _ = evaluate_model(tiny_model, tiny_data, tmp_path / "out")
     assert metrics.test.n == 15
-    assert all(row["path"].startswith("test/") for row in rows(tmp_path / "out"))
+    assert all(row["path"].startswith("test/") for row in rows(tmp_path / "out" / "predictions.csv"))
 
 
 def test_test_films_with_a_twin_in_train_are_not_clean(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -98,7 +85,9 @@ def test_test_films_with_a_twin_in_train_are_not_clean(tiny_model: Path, tiny_da
     assert metrics.test.n == 18
     assert metrics.test_clean.n == 15
     assert metrics.test_clean.per_finding["Normal"].n == 5
-    clean = [row for row in rows(tmp_path / "out") if not Path(row["path"]).name.startswith("twin-")]
+    clean = [
+        row for row in rows(tmp_path / "out" / "predictions.csv") if not Path(row["path"]).name.startswith("twin-")
+    ]
     right = sum(row["finding"] == row["predicted"] for row in clean)
     assert metrics.test_clean.accuracy.value == pytest.approx(right / 15)
 
@@ -143,7 +132,7 @@ def test_unknown_findings_are_judged_and_reported(
     answers = [classifier.predict(path).likeliest for path in sorted((films / "Covids").iterdir())]
     assert metrics.unknown_findings["Covids"].n == 3
     assert metrics.unknown_findings["Covids"].answers == {name: answers.count(name) for name in set(answers)}
-    unknown = [row for row in rows(tmp_path / "out") if row["part"] == "unknown"]
+    unknown = [row for row in rows(tmp_path / "out" / "predictions.csv") if row["part"] == "unknown"]
     assert [row["predicted"] for row in unknown] == answers
     assert "Covids (3 films, unknown to the model)" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     mapped, _ = evaluate_model(
@@ -165,7 +154,7 @@ def test_films_that_were_trained_on_are_not_clean(
     assert (metrics.test.n, metrics.test_clean.n) == (6, 5)
     assert any(line.startswith("1 of the 6 films, or near twins of them, were trained on") for line in console.lines)
     assert read_predictions(tmp_path / "out").clean == frozenset(
-        row["path"] for row in rows(tmp_path / "out") if row["path"] != "Normal/0 é.png"
+        row["path"] for row in rows(tmp_path / "out" / "predictions.csv") if row["path"] != "Normal/0 é.png"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -21,40 +20,14 @@ from hilum.figures import to_json
 from hilum.judge.predictions import LabelledPredictions
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
-from hilum.train.config import RunConfig, default_config, read_config
+from hilum.train.config import RunConfig, default_config
 from hilum.train.run_networks import NetworkPlan
 from hilum.workflows import held_out
 from hilum.workflows.compare import compare_runs
 from hilum.workflows.held_out import cross_validate, judge_sources
 from hilum.workflows.train import train_model
 
-FIGURES = [
-    "n",
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "auroc_macro",
-    "ece",
-    "per_finding",
-    "confusion",
-    "hierarchy",
-]
-
-
-class Listening(Console):
-    """A console that keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
+from .shared import FIGURES, Listening, rows
 
 # --- by networks that are stood in for ------------------------------------------------------------------------------
 
@@ -153,11 +126,6 @@ def test_without_folds_or_films_to_judge_nothing_is_trained(num_folds: int, is_s
 
 
 # --- by real ones ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def config(tiny_toml: Path) -> RunConfig:
-    return read_config(tiny_toml)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
 import json
@@ -21,7 +20,7 @@ import onnx
 import pytest
 
 import hilum
-from hilum.console import Console, LiveTable
+from hilum.console import Console
 from hilum.data.fingerprint import find_twins
 from hilum.data.phantom import draw_phantom, write_phantoms
 from hilum.data.split import read_splits
@@ -34,45 +33,17 @@ from hilum.train.fit import Extensions
 from hilum.train.networks import build_network
 from hilum.workflows.train import Run, audit_run, history_csv, open_run, read_films, split_films, train_model
 
+from .shared import FIGURES, Listening, rows
+
 FILES = {
     *("model.onnx", "model.keras", "config.toml", "splits.csv", "history.csv", "predictions.csv"),
     "batches.png",
     *("metrics.json", "audit.json", "report.html", "model-card.md", "claim.md"),
 }
 PARTS = ["test", "test_clean", "validation", "cross_validation"]
-FIGURES = [
-    "n",
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "auroc_macro",
-    "ece",
-    "per_finding",
-    "confusion",
-    "hierarchy",
-]
 PER_FINDING = ["precision", "recall", "f1", "auroc", "sensitivity", "specificity", "operating_threshold", "n"]
 INTERVALS = {*FIGURES[1:5], *PER_FINDING[:6]}
 FINDINGS = ["Normal", "Covid-19", "Viral Pneumonia"]
-
-
-class Listening(Console):
-    """A console that keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    @contextmanager
-    def live(self, table: LiveTable, *, stays: bool = True) -> Iterator[Callable[[], None]]:
-        yield lambda: self.lines.extend(table.lines())
-
-
-@pytest.fixture
-def config(tiny_toml: Path) -> RunConfig:
-    return read_config(tiny_toml)
 
 
 def strict_json(path: Path) -> Any:
@@ -82,11 +53,6 @@ def strict_json(path: Path) -> Any:
         raise ValueError(f"{word} in {path.name}")
 
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
 
 
 # --- what a run leaves ----------------------------------------------------------------------------------------------

@@ -103,18 +103,18 @@ class Client:
         if not films:
             return []
         found = self._send(films)
-        if "predictions" in found:
-            return [_read(film.file, said) for film, said in zip(films, found["predictions"], strict=True)]
-        error = _error(found["error"], found["status"])
-        if found["status"] != 413:
+        if found.predictions is not None:
+            return [_read(film.file, said) for film, said in zip(films, found.predictions, strict=True)]
+        error = _error(found.error, found.status)
+        if found.status != 413:
             raise error
         if len(films) == 1:
             return [UnreadFilm(films[0].file, error)]
         middle = len(films) // 2
         return [*self._judge(films[:middle]), *self._judge(films[middle:])]
 
-    def _send(self, films: Sequence[_Sent]) -> dict[str, Any]:
-        """Send one request until it is answered; return the JSON of the answer, with ``status``."""
+    def _send(self, films: Sequence[_Sent]) -> _Reply:
+        """Send one request until it is answered."""
         boundary = secrets.token_hex(16)
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         if self._token is not None:
@@ -153,6 +153,15 @@ class _Sent:
 
     file: str
     data: bytes
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """What a server answered: the JSON objects of the films, else that of the error of the whole request."""
+
+    status: int
+    predictions: Sequence[Mapping[str, Any]] | None
+    error: Mapping[str, Any]
 
 
 def _requests(films: Iterable[Film]) -> Iterator[list[_Sent | UnreadFilm]]:
@@ -205,15 +214,15 @@ def _multipart(films: Sequence[_Sent], boundary: str) -> bytes:
     return b"".join([*parts, f"--{boundary}--\r\n".encode()])
 
 
-def _body(stream: IO[bytes], status: int) -> dict[str, Any]:
-    """Return the JSON of an answer; what is no JSON of hilum's, a proxy's page for example, becomes an error."""
+def _body(stream: IO[bytes], status: int) -> _Reply:
+    """Return what an answer holds; what is no JSON of hilum's, a proxy's page for example, becomes an error."""
     try:
         found = json.loads(stream.read())
     except ValueError:
         found = None
     if not isinstance(found, dict) or not {"predictions", "error"} & set(found):
         found = {"error": {"type": "NotHilum", "message": f"The server answered {status}, but not as hilum does."}}
-    return {**found, "status": status}
+    return _Reply(status, found.get("predictions"), found.get("error", {}))
 
 
 def _seconds(headers: Message) -> float:

@@ -68,7 +68,7 @@ def audit(
     places = AuditPlaces(folder, Path(repair) if repair is not None else None, overwrite=overwrite, drop=drop)
     judge = None if model is None else model_path(model)
     found = audit_command(data_path(data, column), places, model=judge, ignore=ignore, console=_console(verbose)).audit
-    return AuditResult(folder, found.faults, found.data.figures, to_json(found.to_dict()))
+    return AuditResult(folder, found.faults, found.data.figures, to_json(found.contents()))
 
 
 def train(
@@ -95,14 +95,13 @@ def train(
             (N, S, S, 1) or (N, S, S, 3), float32 in [0, 1], bone bright, and returns feature maps (N, h, w, D); hilum
             adds pooling and a linear head. Give a ``keras.Model``, whose weights are the starting weights, or a
             function that takes the input shape (S, S, 1) and returns a new one. All of it is trained from where it
-            starts; for a network that has learned elsewhere say ``weights="imagenet"``: first a head is fitted on its
-            features, then its upper layers train too. Scaling and normalising belong into the network.
+            starts; with ``weights="imagenet"`` first a head is fitted on its features, then its upper layers train too.
+            Scaling and normalising belong into the network.
         augment: Your own augmentation, in place of the settings': it takes a batch of training films (n, S, S, 1),
             float32 in [0, 1], bone bright, and a NumPy random generator, and returns films of the same shape and
             range. It is called by several threads. It is not applied in the last fifth of the steps, nor to other
             films.
-        callbacks: Keras callbacks. At the end of an epoch they find ``val_loss`` and ``val_accuracy`` in the logs. With
-            folds, every training gets the same ones.
+        callbacks: Keras callbacks, the same for all folds. An epoch's logs hold ``val_loss`` and ``val_accuracy``.
         log: ``"tensorboard"`` or ``"mlflow"``: settings, curves, figures, faults, model and report go there too; see
             docs/how-to/train.md.
         config: A file with settings, run.toml.

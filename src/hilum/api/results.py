@@ -44,8 +44,12 @@ class Result(ABC):
     page: ClassVar[str] = "report.html"
 
     @abstractmethod
+    def _contents(self) -> Any:
+        """Return what the JSON file of the command holds, for `hilum.figures.to_json`."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures with the keys of the JSON file that the command writes."""
+        return dict(to_json(self._contents()))
 
     @abstractmethod
     def to_dataframe(self) -> DataFrame:
@@ -104,9 +108,8 @@ class AuditResult(Result):
         """How many faults forbid training on the data set as it is."""
         return sum(one.severity == "error" for one in self.faults)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what audit.json holds."""
-        return dict(self.contents)
+    def _contents(self) -> Mapping[str, Any]:
+        return self.contents
 
     def to_dataframe(self) -> DataFrame:
         """Return a table with one row a fault.
@@ -136,9 +139,8 @@ class EvaluateResult(Result):
     metrics: Metrics
     num_unread: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what metrics.json holds."""
-        return dict(to_json(self.metrics))
+    def _contents(self) -> Metrics:
+        return self.metrics
 
     def to_dataframe(self) -> DataFrame:
         """Return a table with one row a film: path, part, finding, predicted, accepted, reasons and probabilities.
@@ -203,11 +205,8 @@ class AdaptResult(Result):
             raise InputError(f"There is no adapted model. {self.verdict}", fix="Use the model as it is.")
         return load(self.folder)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what metrics.json holds."""
-        if self.metrics is None:
-            return {**dict.fromkeys(PARTS), "adaptation": to_json(self.adaptation)}
-        return dict(to_json(self.metrics))
+    def _contents(self) -> AdaptationMetrics | Mapping[str, MixAdaptation | Adaptation | None]:
+        return self.metrics or {**dict.fromkeys(PARTS), "adaptation": self.adaptation}
 
     def to_dataframe(self) -> DataFrame:
         """Return a table with one row a film, or of films without findings one row a finding.
@@ -237,9 +236,8 @@ class CompareResult(Result):
 
     page: ClassVar[str] = "compare.html"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what compare.json holds."""
-        return dict(to_json(self.comparison))
+    def _contents(self) -> Comparison:
+        return self.comparison
 
     def to_dataframe(self) -> DataFrame:
         """Return a table with one row a part and figure: both models, the difference, its interval and p-value.

@@ -240,6 +240,6 @@ def covered_films(
         apart = np.arange(int(rest.sum()))  # of two folds only one is left
         made = local_calibration(probabilities[rest], truth[rest], apart, shipped, 1.0, least=LEAST_FINDING_FILMS)
         found = set_figures(probabilities[~rest], truth[~rest], shipped.findings, made.conformal)
-        num_covered += found["num_covered"]
-        size += found["mean_size"] * found["n"]
+        num_covered += found.num_covered
+        size += found.mean_size * found.n
     return proportion(num_covered, len(truth)), size / len(truth)

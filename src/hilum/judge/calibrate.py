@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from hilum.run.answer import conformal_limits, conformal_sets, reached, softmax
 __all__ = [
     "LEAST_FINDING_FILMS",
     "SCORE_EDGES",
+    "FindingSets",
+    "SetFigures",
     "conformal_thresholds",
     "cross_conformal_thresholds",
     "expected_calibration_error",
@@ -130,15 +133,14 @@ def score_counts(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDAr
     return counts
 
 
-def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, num_bins: int = 15) -> float:
+def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """Return the mean gap between how sure the answers were and how often they were right, in [0, 1]; NaN of no film.
 
     Args:
         probabilities: (n, K) in [0, 1].
         truth: (n,) int, index of the true finding.
-        num_bins: Bins of equal width over the top probability.
     """
-    bins = reliability_bins(probabilities, truth, num_bins)
+    bins = reliability_bins(probabilities, truth)
     total = bins["count"].sum()
     if total == 0:
         return math.nan
@@ -258,9 +260,40 @@ def surer_thresholds(
     return chosen
 
 
+@dataclass(frozen=True)
+class FindingSets:
+    """How often conformal sets held one finding.
+
+    Attributes:
+        n: Films of it.
+        num_covered: Those whose set holds it.
+    """
+
+    n: int
+    num_covered: int
+
+
+@dataclass(frozen=True)
+class SetFigures(FindingSets):
+    """How often conformal sets held the truth, and how large they were.
+
+    Attributes:
+        mean_size: Mean number of findings in a set; NaN of no film.
+        num_single: Films whose set holds one finding.
+        num_empty: Films of which no finding reaches its threshold. They are refused; their set holds the likeliest
+            finding alone.
+        per_finding: The same of each finding.
+    """
+
+    mean_size: float
+    num_single: int
+    num_empty: int
+    per_finding: Mapping[str, FindingSets]
+
+
 def set_figures(
     probabilities: npt.ArrayLike, truth: npt.ArrayLike, findings: Sequence[str], limits: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> SetFigures:
     """Return how often conformal sets held the truth, and how large they were.
 
     Args:
@@ -268,28 +301,23 @@ def set_figures(
         truth: (n,) int, index of the true finding.
         findings: The K names, in the order of the columns.
         limits: As `conformal_thresholds` returns them.
-
-    Returns:
-        "n", "num_covered", "mean_size" (NaN of no film), "num_single", "num_empty" (films of which no finding reaches
-        its threshold; they are refused, and their set holds the likeliest alone), and "per_finding": {name: {"n",
-        "num_covered"}}.
     """
     scores, labels = checked_scores(probabilities, truth, len(findings))
     edges = conformal_limits(limits, findings)
     inside = conformal_sets(scores, edges)  # (n, K)
     covered = inside[np.arange(labels.size), labels]
     sizes = inside.sum(axis=1)
-    return {
-        "n": int(labels.size),
-        "num_covered": int(covered.sum()),
-        "mean_size": float(sizes.mean()) if sizes.size else math.nan,
-        "num_single": int((sizes == 1).sum()),
-        "num_empty": int((~reached(scores, edges).any(axis=1)).sum()),
-        "per_finding": {
-            name: {"n": int((labels == index).sum()), "num_covered": int(covered[labels == index].sum())}
+    return SetFigures(
+        int(labels.size),
+        int(covered.sum()),
+        mean_size=float(sizes.mean()) if sizes.size else math.nan,
+        num_single=int((sizes == 1).sum()),
+        num_empty=int((~reached(scores, edges).any(axis=1)).sum()),
+        per_finding={
+            name: FindingSets(int((labels == index).sum()), int(covered[labels == index].sum()))
             for index, name in enumerate(findings)
         },
-    }
+    )
 
 
 def operating_thresholds(

@@ -94,7 +94,7 @@ class ChosenTemperature:
         """Whether the fitted temperature is used."""
         return self.value == self.fitted
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float | bool | None]:
         """Return it as it stands in the model file."""
         return {"fitted": self.fitted, "kept": self.is_kept, "loss": self.loss, "loss_fitted": self.loss_fitted}
 

@@ -170,15 +170,15 @@ def answers_section(parts: Mapping[str, LabelledPredictions], metadata: Metadata
 
 def _row(part: str, verdicts: LabelledPredictions, metadata: Metadata) -> _Row:
     figures = set_figures(verdicts.probabilities, verdicts.truth, verdicts.findings, metadata.conformal)
-    num = figures["n"]
+    num = figures.n
     return _Row(
         part=part,
         n=num,
         refused=proportion(sum(not answer.accepted for answer in verdicts.answers), num),
-        covered=proportion(figures["num_covered"], num),
-        mean_size=figures["mean_size"],
-        single=figures["num_single"] / num,
-        empty=figures["num_empty"] / num,
+        covered=proportion(figures.num_covered, num),
+        mean_size=figures.mean_size,
+        single=figures.num_single / num,
+        empty=figures.num_empty / num,
     )
 
 

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 COVER_PX = 64
+_NUM_THREADS = 2  # that read films; the decoders release the interpreter lock
 _MOST_FRAME = 0.16  # of the side, on each side of the film
 _FRAMED_SIDES = 0.6  # how often each side of a framed film has a strip
 Order = list[np.ndarray]
@@ -116,7 +117,6 @@ def load_films(
     labels: np.ndarray,
     preprocessing: Preprocessing,
     *,
-    num_threads: int = 2,
     exact: bool = False,
     done: Callable[[], object] = lambda: None,
 ) -> Films:
@@ -126,7 +126,6 @@ def load_films(
         paths: N files, all known to be readable.
         labels: (N,) int.
         preprocessing: The one definition, the same as at serving.
-        num_threads: Decoding threads; the decoders release the interpreter lock.
         exact: Whether pixels are float32, as they are served; half precision moves a logit by some hundredths.
         done: Called after every film, for a progress bar.
 
@@ -144,7 +143,7 @@ def load_films(
         pixels[position] = preprocess(radiograph, preprocessing)[0]
         done()
 
-    with ThreadPoolExecutor(num_threads) as pool:
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
         for _ in pool.map(load, range(len(paths))):
             pass
     return Films(pixels, np.asarray(labels, dtype=np.int64))

@@ -20,6 +20,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from hilum.train.networks import Network
 
 __all__ = [
     "LARGEST_DIFFERENCE",
+    "Agreement",
     "agreement",
     "canonical_graph",
     "save_keras",
@@ -101,7 +103,20 @@ class _FullyConnectedEvidence(layers.Layer):  # type: ignore[misc]
         return ops.sum(gradient * maps[:, None], axis=-1)
 
 
-def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Agreement:
+    """How far engine and Keras are apart.
+
+    Attributes:
+        largest_difference: In logits.
+        n: Films compared.
+    """
+
+    largest_difference: float
+    n: int
+
+
+def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) -> Agreement:
     """Write the model file, unless the engine disagrees with Keras on real films.
 
     Args:
@@ -111,7 +126,7 @@ def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) ->
         path: Where the file goes; replaced in one step.
 
     Returns:
-        The agreement: ``largest_difference`` in logits and ``n`` films.
+        The agreement on these films.
 
     Raises:
         ModelFileError: Engine and Keras differ by more than `LARGEST_DIFFERENCE`; nothing is written.
@@ -135,17 +150,17 @@ def seal(network: Network, films: np.ndarray, metadata: Metadata, path: Path) ->
         found = agreement(model, Engine(read_model_file(partial)), films)
     finally:
         partial.unlink()
-    if not found["largest_difference"] <= LARGEST_DIFFERENCE:
+    if not found.largest_difference <= LARGEST_DIFFERENCE:
         raise ModelFileError(
-            f"Not sealed: engine and Keras differ by {found['largest_difference']:.2g} in logits on {found['n']} "
-            f"films; at most {LARGEST_DIFFERENCE:g} is allowed.",
+            f"Not sealed: engine and Keras differ by {found.largest_difference:.2g} in logits on {found.n} films; "
+            f" at most {LARGEST_DIFFERENCE:g} is allowed.",
             fix="Please report this backbone together with the versions of keras, tf2onnx and openvino.",
         )
     replace_file(path, graph.SerializeToString(deterministic=True))
     return found
 
 
-def agreement(model: keras.Model, engine: Engine, films: np.ndarray) -> dict[str, Any]:
+def agreement(model: keras.Model, engine: Engine, films: np.ndarray) -> Agreement:
     """Return the largest difference in logits between engine and Keras over (N, 1, S, S) films."""
     largest = 0.0
     for start in range(0, len(films), _CHECK_BATCH):
@@ -153,7 +168,7 @@ def agreement(model: keras.Model, engine: Engine, films: np.ndarray) -> dict[str
         expected = np.asarray(model.predict_on_batch(batch)["logits"])
         difference = float(np.abs(engine.run(batch).logits - expected).max())
         largest = max(largest, difference) if np.isfinite(difference) else float("inf")
-    return {"largest_difference": largest, "n": len(films)}
+    return Agreement(largest, len(films))
 
 
 def _name_outputs(graph: onnx.ModelProto, model: keras.Model) -> None:

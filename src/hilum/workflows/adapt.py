@@ -270,7 +270,7 @@ def _measure(
     films, choice, shipped = fitted.films, fitted.choice, parent.metadata
     counts = dict(zip(shipped.findings, films.counts.tolist(), strict=True))
     sets = set_figures(before[1].probabilities, films.truth, shipped.findings, shipped.conformal)
-    covered = proportion(sets["num_covered"], sets["n"]), sets["mean_size"]
+    covered = proportion(sets.num_covered, sets.n), sets.mean_size
     crossed = covered_films(after[1].probabilities, films.truth, fitted.crossed.folds, shipped)
     sides = _side(before, films, covered), _side(after, films, crossed)
     right = (before[1].probabilities.argmax(axis=1), after[1].probabilities.argmax(axis=1))

@@ -159,4 +159,4 @@ def write_audit(audit: Audit, out: Path) -> None:
     """
     with writing_into(out):
         out.mkdir(parents=True, exist_ok=True)
-    replace_files({out / "report.html": audit_page(audit), out / "audit.json": json_file_text(audit.to_dict())})
+    replace_files({out / "report.html": audit_page(audit), out / "audit.json": json_file_text(audit.contents())})

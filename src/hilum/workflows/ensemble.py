@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,14 @@ def ensemble_runs(
         return making.run(out)
 
 
+@dataclass(eq=False)
+class _Judged:
+    figures: dict[str, Performance] = field(default_factory=dict)
+    answered: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = field(default_factory=dict)  # where, (m, K), codes
+    mistakes: Sequence[Any] = ()
+    lungs_hidden: Interval | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class _Ensembling:
     sources: tuple[Source, ...]
@@ -159,7 +167,7 @@ class _Ensembling:
         calibration = held.calibrate(self.sources[0].members[0].metadata.coverage)
         path = self.work / "model.onnx"
         metadata = seal_ensemble(path, held, calibration, root=self.root)
-        return self._judge(out, path, metadata, held, gains)
+        return self._write(out, path, metadata, self._judge(Classifier(path), held), gains)
 
     # --- held-out answers -------------------------------------------------------------------------------------------
 
@@ -242,30 +250,30 @@ class _Ensembling:
 
     # --- judging ----------------------------------------------------------------------------------------------------
 
-    def _judge(self, out: Path, path: Path, metadata: Metadata, held: HeldOut, gains: Gains) -> Ensemble:
-        films = self.films
-        classifier = Classifier(path)
+    def _judge(self, classifier: Classifier, held: HeldOut) -> _Judged:
+        films, metadata = self.films, classifier.metadata
         splits = [row.split for row in films.rows]
         clean = clean_test(films.rows, splits, films.groups)  # type: ignore[arg-type]
         masks = {"test": films.mask("test"), "test_clean": clean, "validation": films.mask("validation")}
-        figures: dict[str, Performance] = {}
-        answered: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = {}
-        mistakes: Any = ()
-        hidden: Interval | None = None
+        judged = _Judged()
         for name, chosen in masks.items():
             positions = np.flatnonzero(chosen)
             probabilities, reasons, verdicts = self._part(classifier, held.combination, positions, name)
             if name == ("test_clean" if clean.any() else "test"):
-                hidden = self._lungs_hidden(classifier, verdicts, positions)
+                judged.lungs_hidden = self._lungs_hidden(classifier, verdicts, positions)
             if name == "test" and verdicts is not None:
-                mistakes = worst_mistakes(verdicts, classifier, self.root)  # type: ignore[arg-type]
-            figures[name] = self._performance(probabilities, chosen, metadata)
-            answered[name] = positions, probabilities, reasons
-        crossed = held.cross_validation(seed=self.seed)
-        if crossed:
-            figures["cross_validation"] = crossed[1]
+                judged.mistakes = worst_mistakes(verdicts, classifier, self.root)  # type: ignore[arg-type]
+            judged.figures[name] = self._performance(probabilities, chosen, metadata)
+            judged.answered[name] = positions, probabilities, reasons
+        if crossed := held.cross_validation(seed=self.seed):
+            judged.figures["cross_validation"] = crossed[1]
             positions = np.flatnonzero(held.crossed)
-            answered["cross_validation"] = positions, crossed[0], self._reasons(positions)
+            judged.answered["cross_validation"] = positions, crossed[0], self._reasons(positions)
+        return judged
+
+    def _write(self, out: Path, path: Path, metadata: Metadata, judged: _Judged, gains: Gains) -> Ensemble:
+        films, figures = self.films, judged.figures
+        splits = [row.split for row in films.rows]
         audit_path = self.sources[0].folder / "audit.json"
         faults = _faults_in(audit_path)
         metrics = EnsembleMetrics(
@@ -273,26 +281,28 @@ class _Ensembling:
             figures["test_clean"],
             figures["validation"],
             figures.get("cross_validation"),
-            lungs_hidden=hidden,
+            lungs_hidden=judged.lungs_hidden,
             ensemble=gains,
         )
         metrics = replace(metrics, verdict=judge_figures(metrics, faults))
         facts = ensemble_facts(metadata, splits)
         card = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=facts)
-        graph = onnx.load(path)
         page = report_page(
             ReportData(
                 title=f"Ensemble of {len(metadata.ensemble['members'])} on {metadata.training_data['name']}",
                 findings=films.findings,
                 metrics=metrics,
-                parts={name: Scored(films.truth[where], values) for name, (where, values, _) in answered.items()},
-                mistakes=mistakes,
+                parts={
+                    name: Scored(films.truth[where], values) for name, (where, values, _) in judged.answered.items()
+                },
+                mistakes=judged.mistakes,
                 facts=facts,
                 faults=faults,
                 notes=ensemble_notes(metadata, has_films=self.root is not None),
                 sections=[ensemble_section(metadata, metrics)],
             )
         )
+        graph = onnx.load(path)
         _open_folder(out)
         write_model(out / "model.onnx", graph, replace(metadata, figures=to_json(metrics), model_card=card))
         replace_file(out / "config.toml", ensemble_toml(metadata))
@@ -300,7 +310,7 @@ class _Ensembling:
         if audit_path.exists():
             replace_file(out / "audit.json", audit_path.read_bytes())
         replace_file(out / "model-card.md", card)
-        replace_file(out / "predictions.csv", held_out_csv(films.findings, films.rows, answered))
+        replace_file(out / "predictions.csv", held_out_csv(films.findings, films.rows, judged.answered))
         replace_file(out / "report.html", page)
         replace_file(out / "metrics.json", json_file_text(metrics))  # last: finished
         return Ensemble(out, metrics)

@@ -211,7 +211,7 @@ def _trained(networks: RunNetworks, films: ReadFilms, split: Split, audit: Audit
         num_seen = int((films.seen & (split.folds >= 0)).sum())
         answers = judged_films(audit.data.scan, crossed.predictions, "the models of the folds", num_seen=num_seen)
         audit = audit.with_answers(answers)
-        replace_file(out / "audit.json", json_file_text(audit.to_dict()))
+        replace_file(out / "audit.json", json_file_text(audit.contents()))
     return audit, judge_run(networks, split, films.seen, crossed, sources).with_audit(audit)
 
 
@@ -308,7 +308,7 @@ def audit_run(out: Path, films: ReadFilms, split: Split, config: RunConfig, cons
     with console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
         audit = audit_films(AuditData(scan, given, films.traits, seen=seen), done=done)
     audit = audit.with_films(count_films(scan, split.splits.tolist()))
-    replace_file(out / "audit.json", json_file_text(audit.to_dict()))
+    replace_file(out / "audit.json", json_file_text(audit.contents()))
     console.say(f"{verdict_words(audit.results)[0]} Details: {out / 'audit.json'}")
     return audit
 

@@ -202,13 +202,13 @@ def test_a_sound_set_has_no_fault_and_a_planted_one_has(tmp_path: Path, plant_se
     audit = audit_data(plant_set(tmp_path / "tilted", tilt))
     assert {"border-only", "center-blacked"} <= {fault.kind for fault in audit.faults}
     assert audit.num_errors >= 2
-    assert to_json(audit.to_dict())["figures"]["trivial_models"]["border_only"]["test"] is None
+    assert to_json(audit.contents())["figures"]["trivial_models"]["border_only"]["test"] is None
 
 
 @pytest.mark.slow
 def test_an_audit_is_the_same_each_time(tmp_path: Path, plant_set: Callable[..., Path]) -> None:
     data = plant_set(tmp_path / "set", tilt, test=16)
-    assert json_file_text(audit_data(data).to_dict()) == json_file_text(audit_data(data).to_dict())
+    assert json_file_text(audit_data(data).contents()) == json_file_text(audit_data(data).contents())
 
 
 def test_a_data_set_of_which_nothing_can_be_read_is_said_to_be_so(tmp_path: Path) -> None:

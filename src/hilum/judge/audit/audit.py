@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hilum.console import Console, count_of
 from hilum.data.folder import read_dataset
@@ -20,7 +19,24 @@ from hilum.judge.audit.figures import AuditFigures
 from hilum.judge.audit.traits import TraitCollector
 from hilum.judge.audit.trivial_scores import score_trivial_models
 
-__all__ = ["Audit", "audit_data", "audit_films", "count_films", "measure_films"]
+__all__ = ["Audit", "AuditContents", "audit_data", "audit_films", "count_films", "measure_films"]
+
+
+@dataclass(frozen=True, eq=False)
+class AuditContents:
+    """What audit.json holds.
+
+    Attributes:
+        faults: What is wrong, errors first.
+        figures: The numbers behind it.
+        checks: What came of each check: ``code``, ``status``, ``why``.
+        ignored: The codes of the checks that the user ignores.
+    """
+
+    faults: tuple[Fault, ...]
+    figures: AuditFigures
+    checks: Sequence[Mapping[str, str]]
+    ignored: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +73,14 @@ class Audit:
         by_code = {outcome.check.code: outcome for outcome in (*self.results.outcomes, *again)}
         return Audit(data, CheckResults(tuple(by_code.values())))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what audit.json holds, for `hilum.figures.to_json`."""
-        return {
-            "faults": self.faults,
-            "figures": self.data.figures,
-            "checks": [outcome.to_dict() for outcome in self.results.outcomes],
-            "ignored": [outcome.check.code for outcome in self.results.of_status("ignored")],
-        }
+    def contents(self) -> AuditContents:
+        """Return what audit.json holds."""
+        return AuditContents(
+            self.faults,
+            self.data.figures,
+            checks=[outcome.to_dict() for outcome in self.results.outcomes],
+            ignored=[outcome.check.code for outcome in self.results.of_status("ignored")],
+        )
 
 
 def audit_data(
@@ -72,7 +88,6 @@ def audit_data(
     *,
     judge: Callable[[Scan], JudgedFilms] | None = None,
     ignore: Iterable[str] = (),
-    seed: int = 0,
     console: Console | None = None,
 ) -> Audit:
     """Audit a data set as it lies on disk; nothing is written.
@@ -81,7 +96,6 @@ def audit_data(
         data: A folder of class folders, one with train/ and test/ of such, or a CSV manifest.
         judge: Returns what models say of films that they did not learn from, to find wrong labels.
         ignore: Kinds of faults that do not count.
-        seed: Decides the folds of the cross-validations.
         console: Where progress goes; nowhere by default.
 
     Raises:
@@ -96,7 +110,7 @@ def audit_data(
     splits = tuple(record.split or "train" for record in scan.dataset.records)
     films = AuditData(scan, splits, look.of(scan), judged=judge(scan) if judge else None)
     with console.bar("Checking whether the finding can be guessed without seeing the lungs", 1.0) as done:
-        return audit_films(films, ignore=ignore, seed=seed, done=done)
+        return audit_films(films, ignore=ignore, done=done)
 
 
 def audit_films(

@@ -22,7 +22,7 @@ __all__ = ["score_lungs_hidden"]
 
 
 def score_lungs_hidden(
-    classifier: Classifier, films: ProbedFilms, *, seed: int = 0, done: Callable[[float], None] = lambda _: None
+    classifier: Classifier, films: ProbedFilms, *, done: Callable[[float], None] = lambda _: None
 ) -> Interval:
     """Return the share of right answers with the lungs hidden, with Wilson's interval.
 
@@ -32,7 +32,6 @@ def score_lungs_hidden(
     Args:
         classifier: The model.
         films: Films that it has judged; of many, 400 are drawn at random.
-        seed: Decides which.
         done: Called after each film with the share of all films it makes up.
 
     Returns:
@@ -41,7 +40,7 @@ def score_lungs_hidden(
     Raises:
         UndecodableFilm, UnsupportedFilm: A film can no longer be read.
     """
-    order = np.random.default_rng(seed).permutation(len(films.groups))
+    order = np.random.default_rng(0).permutation(len(films.groups))
     chosen = np.sort(order[: FilmCounts().cues])
     size, has_lungs = classifier.metadata.preprocessing.size_px, np.zeros(len(chosen), dtype=bool)
 

@@ -32,13 +32,12 @@ _PASSED_THROUGH = {"Convert", "Reshape", "Transpose", "Multiply", "Subtract"}  #
 _SSIM_WINDOW = 7
 
 
-def shuffle_weights(graph: openvino.Model, share: float, seed: int = 0) -> int:
+def shuffle_weights(graph: openvino.Model, share: float) -> int:
     """Shuffle the values of each weight tensor of the last layers that a graph's heat maps come from, in memory.
 
     Args:
         graph: Changed in place.
         share: Of the layers with weights, 0 to 1, from the last; at least one layer.
-        seed: Of the shuffling.
 
     Returns:
         How many layers have other weights now.
@@ -50,7 +49,7 @@ def shuffle_weights(graph: openvino.Model, share: float, seed: int = 0) -> int:
     if not tensors:
         raise ModelFileError("The heat maps of the model file come from no layer with weights.")
     chosen = tensors[-max(1, math.ceil(share * len(tensors))) :]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for constant in chosen:
         values = constant.data
         shuffled = opset13.constant(rng.permutation(values.ravel()).reshape(values.shape), constant.get_element_type())
