@@ -102,7 +102,7 @@ def test_rest_and_the_page_say_what_the_command_line_says(
 ) -> None:
     """The page's script asks for one film at a time, with `display`."""
     script = Path(__file__).parents[1] / "src/hilum/serve/assets/script.js"
-    assert '"v1/predictions?display=true", { method: "POST"' in script.read_text(encoding="utf-8")
+    assert 'ofModel("v1/predictions?display=true"), { method: "POST"' in script.read_text(encoding="utf-8")
     service = Service(classifier)
 
     async def ask() -> list[dict[str, Any]]:

@@ -43,7 +43,9 @@ __all__ = [
     "audit",
     "compare",
     "cross_validate",
+    "drift",
     "evaluate",
+    "export",
     "load",
     "train",
 ]

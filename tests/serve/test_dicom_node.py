@@ -37,6 +37,7 @@ from hilum.film.pool import DecoderPool
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
+from hilum.serve.results import FilmResults
 from hilum.serve.spool import Spool, data_set_start
 
 from .nodes import Process, Running, closed_sockets, send
@@ -247,6 +248,19 @@ def test_what_cannot_be_judged_is_set_aside_with_its_reason(
     assert len(running.in_folder("outgoing")) == 1
 
 
+@pytest.mark.usefixtures("closed_sockets")
+def test_the_archive_is_told_what_cannot_be_judged_if_asked_for(
+    tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, until: Until
+) -> None:
+    running = Running(tiny_model, tmp_path / "spool", report_refused=True)
+    assert send(running.port, write_dicom(tmp_path / "hip.dcm", BodyPartExamined="HIP")) == [SUCCESS]
+    until(lambda: not running.in_folder("incoming"))
+    running.node.stop()
+    (report,) = running.results()
+    assert b"its body part is HIP" in report.read_bytes()
+    assert len(running.in_folder("quarantine")) == 2
+
+
 def test_a_refused_film_is_reported_with_reasons(
     running: Running, tmp_path: Path, write_dicom: WriteDicom, until: Until
 ) -> None:
@@ -262,7 +276,7 @@ def test_a_film_that_no_test_foresaw_holds_up_nobody(
 ) -> None:
     judge, failures = hilum.serve.film_node.film_results, [True]
 
-    def fail_once(classifier: Classifier, film: Path) -> dict[str, bytes]:
+    def fail_once(classifier: Classifier, film: Path) -> FilmResults:
         if failures and failures.pop():
             raise ZeroDivisionError("SECRET")
         return judge(classifier, film)
@@ -373,7 +387,7 @@ def test_a_film_under_way_is_finished_at_the_end(
     began, go_on = threading.Event(), threading.Event()
     judge = hilum.serve.film_node.film_results
 
-    def slow(classifier: Classifier, film: Path) -> dict[str, bytes]:
+    def slow(classifier: Classifier, film: Path) -> FilmResults:
         began.set()
         go_on.wait(30)
         return judge(classifier, film)

@@ -17,48 +17,17 @@ from typing import Any
 import pydicom
 import pytest
 
-from hilum.errors import ConfigError, InputError
 from hilum.run.classifier import Classifier
 from hilum.serve import dicomweb, sending
-from hilum.serve.dicomweb import Login, WebNode, WebSettings, checked_url, read_login
+from hilum.serve.dicomweb import WebNode
 from hilum.serve.spool import Spool
+from hilum.serve.web_archive import Login, WebSettings
 
 from .nodes import Heard
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 WriteDicom = Callable[..., Path]
 Until = Callable[..., Any]
-
-
-# --- settings -------------------------------------------------------------------------------------------------------
-
-
-def test_a_url_is_checked_and_holds_no_password() -> None:
-    assert checked_url(" http://localhost:8042/dicom-web/ ") == "http://localhost:8042/dicom-web"
-    for text in ("", "localhost:8042", "ftp://a/b", "http://", "http://a:99999999/", "http://a/?b"):
-        with pytest.raises(ConfigError, match="not valid"):
-            checked_url(text)
-    with pytest.raises(ConfigError, match="holds a name or a password"):
-        checked_url("http://user:word@localhost/dicom-web")
-
-
-def test_a_login_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
-    file = tmp_path / "login"
-    assert read_login(None, {}) is None
-    assert read_login(None, {"HILUM_DICOMWEB_TOKEN": "abc"}) == Login(token="abc")
-    assert read_login(None, {"HILUM_DICOMWEB_USER": "a", "HILUM_DICOMWEB_PASSWORD": "b:c"}) == Login("a", "b:c")
-    with pytest.raises(ConfigError, match="Only one"):
-        read_login(None, {"HILUM_DICOMWEB_USER": "a"})
-    with pytest.raises(InputError, match="Cannot read the login"):
-        read_login(file, {})
-    for text, login in (("a:b:c\n", Login("a", "b:c")), ("Bearer abc\n", Login(token="abc"))):
-        file.write_text(text, encoding="utf-8")
-        assert read_login(file, {}) == login
-        assert "b:c" not in repr(login)
-    for text in ("", "name", "a:b\nc:d"):
-        file.write_text(text, encoding="utf-8")
-        with pytest.raises(ConfigError, match=r"holds no login|cannot be printed"):
-            read_login(file, {})
 
 
 # --- an archive that answers as it is told --------------------------------------------------------------------------

@@ -79,6 +79,24 @@ def test_a_film_is_shown_with_its_answer(open_page: Callable[..., Any], server: 
     assert page.inner_text("#status") == f"a.png: {page.inner_text('.row-state') or page.text_content('.row-state')}"
 
 
+def test_another_model_judges_the_open_films_again(
+    open_page: Callable[..., Any], start_server: Callable[..., Any], write_model: Any, tmp_path: Path, films: list[str]
+) -> None:
+    other = write_model(tmp_path / "other.onnx", name="other", temperature=3.0)
+    page = open_page(start_server("--model", str(other)).url)
+    page.set_input_files("#files", films[:2])
+    judged(page, 2)
+    before = page.inner_text("#answer .bars")
+    page.select_option("#model-choice", "other")
+    page.wait_for_function("before => document.querySelector('#answer .bars')?.innerText !== before", arg=before)
+    judged(page, 2)
+    assert page.locator("#list .row.done, #list .row.refused").count() == 2
+    page.click("#show-model")
+    page.wait_for_selector("#model-drift p:has-text('does not say how the model answered')")
+    assert page.inner_text("#model-body p") == "other"
+    assert page.eval_on_selector("#model-choice", "one => one.selectedOptions[0].text") == "other"
+
+
 def test_the_view_obeys_its_controls(open_page: Callable[..., Any], server: Any, films: list[str]) -> None:
     page = open_page(server.url)
     page.set_input_files("#files", films[0])

@@ -16,6 +16,7 @@ from hilum.serve.httperror import HttpError
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
 from hilum.serve.queue import FilmQueue, Pictures, Upload
+from hilum.serve.served_model import serve_models
 
 from .conftest import HeldClassifier
 
@@ -31,7 +32,8 @@ def make_queue(tiny_classifier: Classifier) -> Iterator[Callable[..., FilmQueue]
     made: list[FilmQueue] = []
 
     def make(classifier: Any = None, **limits: Any) -> FilmQueue:
-        made.append(FilmQueue(classifier or tiny_classifier, Limits(**limits), Metrics({"name": "tiny"})))
+        models = serve_models([classifier or tiny_classifier], Limits(**limits))
+        made.append(FilmQueue(models, Limits(**limits), Metrics({"name": "tiny"})))
         return made[-1]
 
     yield make

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +97,14 @@ def archive() -> Iterator[FakeArchive]:
 @pytest.fixture(scope="module")
 def two_results(
     tmp_path_factory: pytest.TempPathFactory, write_dicom: Callable[..., Path], tiny_model: Path
-) -> list[dict[str, bytes]]:
+) -> list[Mapping[str, bytes]]:
     """The results of two films."""
     folder, classifier = tmp_path_factory.mktemp("films"), Classifier(tiny_model)
-    return [film_results(classifier, write_dicom(folder / f"{seed}.dcm", seed=seed)) for seed in range(2)]
+    return [film_results(classifier, write_dicom(folder / f"{seed}.dcm", seed=seed)).files for seed in range(2)]
 
 
 @pytest.fixture
-def spool(tmp_path: Path, two_results: list[dict[str, bytes]]) -> Spool:
+def spool(tmp_path: Path, two_results: list[Mapping[str, bytes]]) -> Spool:
     """A spool in which the results of two films wait."""
     made = Spool(tmp_path / "spool", "ab" * 32)
     for number, results in enumerate(two_results):

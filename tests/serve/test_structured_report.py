@@ -68,7 +68,7 @@ def test_probabilities_set_and_thresholds_are_in_it(film: Dataset, tiny_metadata
         name = group.tracking_identifier
         (measurement,) = group.get_measurements()
         assert measurement.name == Code("122157", "DCM", "Probability")
-        assert measurement.unit == Code("1", "UCUM", "no units")
+        assert measurement.unit == Code("{0:1}", "UCUM", "range 0 to 1")
         assert measurement.value == PROBABILITIES[name]
         said = {one.name.value: one.value for one in group.get_qualitative_evaluations()}
         assert said["conformal-set"] == (YES if name != "Viral Pneumonia" else NO)
@@ -82,7 +82,7 @@ def test_its_words_say_the_answer_the_model_and_what_it_is_not(film: Dataset, ti
     (conclusion,) = texts(report, "Conclusion")
     assert conclusion == (
         "Covid-19 or Normal (undecided). Likeliest finding: Covid-19, probability 0.800. "
-        "Cannot be ruled out at a coverage of 90%: Normal, Covid-19."
+        "Also possible: Normal. The true finding is named here for about 90 of 100 films."
     )
     assert texts(report, "Comment") == [NOTICE]
     assert texts(report, "Likeliest finding") == ["Covid-19"]
@@ -91,7 +91,8 @@ def test_its_words_say_the_answer_the_model_and_what_it_is_not(film: Dataset, ti
     assert f"sha256={'ab' * 32}" in texts(report, "Algorithm Parameters")
     (sure,) = texts(read_back(structured_report(film, answer(set=()), tiny_metadata)), "Conclusion")
     assert sure == (
-        "Likeliest finding: Covid-19, probability 0.800. Cannot be ruled out at a coverage of 90%: Covid-19."
+        "Likeliest finding: Covid-19, probability 0.800. The model holds no other finding possible. "
+        "The true finding is named here for about 90 of 100 films."
     )
 
 

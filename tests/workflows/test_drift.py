@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from hilum.figures import to_json
 from hilum.judge.drift import count_answers
 from hilum.run.modelfile import read_model_file
+from hilum.run.saved_counts import DayCounts, add_to_day
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_the_same_films_and_others(model: Path, tmp_path: Path, command: Callabl
     assert said["same"].out.startswith("No difference found")
     assert "100 films of today, 120 to compare with" in said["same"].out
     assert "8 times out of 10" in said["same"].out
-    assert said["others"].out.startswith("Today's films are answered differently.")
+    assert said["others"].out.startswith("The films of today are answered differently.")
     assert "Probability of Normal: different (p below 0.001)" in said["others"].out
     assert said["few"].out.startswith("Too few films to say: 20 films of today")
     both = command("drift", "--model", model, few, same)
@@ -69,6 +71,36 @@ def test_models_that_say_nothing_are_compared_with_earlier_predictions(
     other = command("drift", "--model", model, today)
     assert other.code == 2
     assert "predictions of another model" in other.err
+
+
+def test_counts_of_a_server_are_read(model: Path, tmp_path: Path, command: Callable[..., Any]) -> None:
+    read, today = read_model_file(model), date.today()
+    identity = {"name": read.metadata.name, "sha256": read.sha256}
+    for age, seed in ((0, 1), (1, 2), (40, 3)):
+        shares, sizes = answers(seed, 60, likely=0.5 if age == 40 else 3.0)
+        made = count_answers(shares, sizes, [True] * 60, read.metadata.findings)
+        day = DayCounts(today - timedelta(days=age), identity, read.metadata.findings, made.n, made.counts)
+        add_to_day(tmp_path / "counts", day)
+    everything = command("drift", "--model", model, tmp_path / "counts")
+    assert everything.out.startswith("The films counted so far are answered differently.")
+    assert "180 films counted so far, 120 to compare with" in everything.out
+    recent = command("drift", "--model", model, tmp_path / "counts", "--days", "2")
+    assert recent.out.startswith("No difference found")
+    assert "120 films of the last 2 days" in recent.out
+    same = write_predictions(tmp_path / "same.jsonl", model, 4, 20)
+    both = command("drift", "--model", model, same, *(tmp_path / "counts").glob(f"{today}-*.json"))
+    assert "80 films counted so far" in both.out
+
+
+def test_counts_of_another_model_are_refused(
+    model: Path, tiny_model: Path, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    read = read_model_file(tiny_model)
+    made = count_answers([[0.6, 0.3, 0.1]], [1], [True], read.metadata.findings)
+    identity = {"name": "tiny", "sha256": read.sha256}
+    add_to_day(tmp_path, DayCounts(date.today(), identity, read.metadata.findings, made.n, made.counts))
+    other = command("drift", "--model", model, tmp_path)
+    assert (other.code, "holds no counts of answers of the model" in other.err) == (2, True)
 
 
 def test_training_keeps_the_answers_of_its_evaluation(trained_run: Any) -> None:

@@ -43,6 +43,7 @@ class Client:
     Args:
         url: The address of the server's page, such as ``http://127.0.0.1:8000``.
         token: The token that the server was started with.
+        model: The name of the model to ask, if the server has several; its first one if None.
         patience_seconds: How long to wait for a busy server, or for one that answered before and is restarted, before
             it is an error.
 
@@ -55,10 +56,14 @@ class Client:
         'Normal'
     """
 
-    def __init__(self, url: str, token: str | None = None, *, patience_seconds: float = 600.0) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, *, model: str | None = None, patience_seconds: float = 600.0
+    ) -> None:
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             raise ConfigError(f"`{url}` is not the address of a server.", fix="Write it as http://HOST:PORT.")
         self._url = f"{url.rstrip('/')}/v1/predictions"
+        if model is not None:
+            self._url += f"?model={quote(model, safe='')}"
         self._token = token
         self._patience_seconds = patience_seconds
         self._has_answered = False

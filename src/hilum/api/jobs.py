@@ -11,21 +11,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hilum.api.model_jobs import drift, export
 from hilum.api.places import AnyPath, data_path, out_folder
-from hilum.api.results import AdaptResult, AuditResult, CompareResult, EvaluateResult, TrainResult, model_path
+from hilum.api.results import AdaptResult, AuditResult, CompareResult, EvaluateResult, Model, TrainResult, model_path
 from hilum.console import Console, TerminalConsole
 from hilum.errors import InputError
 from hilum.figures import to_json
-from hilum.run.classifier import Classifier
 from hilum.workflows.training_extra import check_training, load_training
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["adapt", "audit", "compare", "cross_validate", "evaluate", "train"]
-
-Model = AnyPath | Classifier | TrainResult | AdaptResult
+__all__ = ["adapt", "audit", "compare", "cross_validate", "drift", "evaluate", "export", "train"]
 
 
 def audit(

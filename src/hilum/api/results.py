@@ -252,7 +252,10 @@ class CompareResult(Result):
         return self.comparison.verdict
 
 
-def model_path(model: AnyPath | Classifier | TrainResult | AdaptResult) -> Path:
+Model = AnyPath | Classifier | TrainResult | AdaptResult
+
+
+def model_path(model: Model) -> Path:
     """Return the path of a model that is given as a path, a loaded classifier or a result with a model.
 
     Raises:

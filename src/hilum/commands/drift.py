@@ -16,7 +16,11 @@ __all__ = ["drift"]
 def drift(
     predictions: Annotated[
         list[Path],
-        typer.Argument(metavar="PREDICTIONS...", help="Files of `hilum predict`: .jsonl, .csv or .parquet."),
+        typer.Argument(
+            metavar="PREDICTIONS...",
+            help="Files of `hilum predict` (.jsonl, .csv, .parquet), or a folder of counts: that of `hilum serve "
+            "--counts`, or `counts` in the spool of `hilum node`.",
+        ),
     ],
     model: ModelOption = Path("chest"),
     reference: Annotated[
@@ -27,13 +31,22 @@ def drift(
             help="Earlier predictions of the same model. They take the place of the evaluation kept in the model file.",
         ),
     ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option("--days", metavar="N", min=1, help="Of counts, take the last N days only, with today."),
+    ] = None,
 ) -> None:
     """Compare a model's answers to today's films with those of its evaluation. No findings are needed.
 
     Example: hilum drift --model run today.jsonl
+
+    Example: hilum drift --model run /var/lib/hilum-node/counts --days 7
     """
     from hilum.report.drift import drift_lines
+    from hilum.run.saved_counts import is_counts
     from hilum.workflows.drift import find_drift
 
-    for line in drift_lines(find_drift(model, predictions, reference=reference or ())):
+    found = find_drift(model, predictions, reference=reference or (), days=days)
+    when = "counted so far" if any(map(is_counts, predictions)) else "of today"
+    for line in drift_lines(found, when if days is None else f"of the last {days} days"):
         typer.echo(printable(line))

@@ -78,6 +78,14 @@ def node(  # noqa: PLR0917 - typer hands them over by name
             help="Also answer /healthz, /readyz and /metrics over HTTP on this port.",
         ),
     ] = None,
+    report_refused: Annotated[
+        bool,
+        typer.Option(
+            "--report-refused",
+            help="Also send a structured report of a film that cannot be judged (another body part, damaged), with the "
+            "reason.",
+        ),
+    ] = False,
 ) -> None:
     """Start a DICOM node: it receives films and sends structured reports and heat maps to an archive.
 
@@ -96,7 +104,8 @@ def node(  # noqa: PLR0917 - typer hands them over by name
     if dicomweb is not None:
         if ae_title is not None or port is not None or send_to or accept_from:
             raise ConfigError("--dicomweb does not go with --ae-title, --port, --send-to or --accept-from.")
-        from hilum.serve.dicomweb import WebSettings, checked_url, read_login, run_web_node
+        from hilum.serve.dicomweb import run_web_node
+        from hilum.serve.web_archive import WebSettings, checked_url, read_login
 
         web = WebSettings(
             checked_url(dicomweb),
@@ -106,6 +115,7 @@ def node(  # noqa: PLR0917 - typer hands them over by name
             host,
             health_port,
             log_as_json=log is LogFormat.json,
+            report_refused=report_refused,
         )
         run_web_node(model, web, spool=spool, console=TerminalConsole())
         return
@@ -123,6 +133,7 @@ def node(  # noqa: PLR0917 - typer hands them over by name
         archive=parse_archive(send_to) if send_to else None,
         accept_from=tuple(parse_peer(one) for one in accept_from or ()),
         log_as_json=log is LogFormat.json,
+        report_refused=report_refused,
         health_port=health_port,
     )
     run_node(model, settings, spool=spool, console=TerminalConsole())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import LogFormat, LogOption, ModelOption
+from hilum.commands.shared import LogFormat, LogOption
 from hilum.console import TerminalConsole
 from hilum.errors import MissingExtra
 from hilum.run.models import DEFAULT_MODEL
@@ -16,8 +16,16 @@ from hilum.run.models import DEFAULT_MODEL
 __all__ = ["serve"]
 
 
-def serve(
-    model: ModelOption = Path(DEFAULT_MODEL),
+def serve(  # noqa: PLR0917 - typer hands them over by name
+    model: Annotated[
+        list[Path],
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="A model.onnx made by `hilum train`, the folder of its run, or `chest`, the model that comes with "
+            "hilum. You can repeat it: the page and requests then choose, and the first is the default.",
+        ),
+    ] = [Path(DEFAULT_MODEL)],  # noqa: B006
     host: Annotated[
         str,
         typer.Option(
@@ -35,6 +43,17 @@ def serve(
             help="Password for callers. Setting HILUM_TOKEN is safer: other users of this computer can see options.",
         ),
     ] = None,
+    root_path: Annotated[
+        str, typer.Option("--root-path", metavar="PATH", help="Path below which a proxy shows the server: /hilum.")
+    ] = "",
+    counts: Annotated[
+        Path | None,
+        typer.Option(
+            "--counts",
+            metavar="DIR",
+            help="Folder for counts of the answers of each day, for `hilum drift`. They name no film.",
+        ),
+    ] = None,
     log: LogOption = LogFormat.plain,
 ) -> None:
     """Start a web server: a page for people at /, a REST service for programs at /v1/predictions.
@@ -43,7 +62,7 @@ def serve(
     """
     try:
         from hilum.serve.json_log import json_log
-        from hilum.serve.server import run_server
+        from hilum.serve.server import ServerSettings, run_server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("hilum"):
             raise
@@ -51,4 +70,4 @@ def serve(
 
     console = TerminalConsole()
     with json_log(console) if log is LogFormat.json else nullcontext(console) as shown:
-        run_server(model, host=host, port=port, token=token or None, console=shown)
+        run_server(model, ServerSettings(host, port, token or None, root_path.rstrip("/"), counts), shown)

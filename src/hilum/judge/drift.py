@@ -10,8 +10,9 @@ Source: Scholz, Stephens 1987, K-sample Anderson-Darling tests (ordered bins); P
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -27,10 +28,12 @@ __all__ = [
     "AnswerCounts",
     "Drift",
     "QuantityDrift",
+    "bin_names",
     "count_answers",
     "counts_from_json",
     "evaluation_of",
     "measure_drift",
+    "sum_counts",
 ]
 
 LEVEL = 0.01  # false alarms among comparisons of films of one kind
@@ -111,13 +114,41 @@ def count_answers(
     """
     values = np.asarray(probabilities, np.float64).reshape(len(set_sizes), len(findings))
     counts = {f"probability:{name}": _binned(values[:, place]) for place, name in enumerate(findings)}
-    counts["confidence"] = _binned(values.max(axis=1)) if len(values) else _binned(values[:, 0])
+    counts["confidence"] = _binned(values.max(axis=1, initial=0.0))
     likeliest = values.argmax(axis=1)
     counts[_UNORDERED] = _tuple(np.bincount(likeliest, minlength=len(findings)))
     counts["set_size"] = _tuple(np.bincount(np.asarray(set_sizes, np.int64), minlength=len(findings) + 1)[1:])
     refused = int(np.sum(~np.asarray(accepted, bool)))
     counts["refused"] = (len(values) - refused, refused)
     return AnswerCounts(len(values), counts)
+
+
+def sum_counts(parts: Iterable[AnswerCounts]) -> AnswerCounts:
+    """Return the counts of all films of several parts; no films and no quantities of none.
+
+    Args:
+        parts: Counts of the same model.
+    """
+    found = [one for one in parts if one.counts]
+    names = found[0].counts if found else ()
+    counts = {name: tuple(map(sum, zip(*(one.counts[name] for one in found), strict=True))) for name in names}
+    return AnswerCounts(sum(one.n for one in found), counts)
+
+
+def bin_names(quantity: str, findings: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a quantity's bins, as for Prometheus.
+
+    Example:
+        >>> bin_names("set_size", ("Normal", "Covid-19"))
+        ('1', '2')
+    """
+    named = {
+        _UNORDERED: tuple(findings),
+        "set_size": tuple(str(size + 1) for size in range(len(findings))),
+        "refused": ("no", "yes"),
+    }
+    edges = ("0", *map(str, _EDGES), "1")
+    return named.get(quantity) or tuple(f"{low}-{high}" for low, high in pairwise(edges))
 
 
 def counts_from_json(values: Mapping[str, Any]) -> AnswerCounts | None:

@@ -20,15 +20,20 @@ _NAMES = {
 }
 
 
-def drift_lines(drift: Drift) -> list[str]:
-    """Return the answer first, then the quantities, then what the test could have found."""
-    films = f"{count_of(drift.n, 'film')} of today, {drift.reference_n} to compare with"
+def drift_lines(drift: Drift, when: str = "of today") -> list[str]:
+    """Return the answer first, then the quantities, then what the test could have found.
+
+    Args:
+        drift: The comparison.
+        when: When the films came.
+    """
+    films = f"{count_of(drift.n, 'film')} {when}, {drift.reference_n} to compare with"
     if drift.is_different is None:
         return [f"Too few films to say: {films}. It takes at least {LEAST_FILMS} of each."]
     if drift.is_different:
-        first = "Today's films are answered differently. The model may not be as good on them as its figures say."
+        first = f"The films {when} are answered differently. The model may not be as good on them as its figures say."
     else:
-        first = "No difference found between the answers to today's films and those to compare with."
+        first = f"No difference found between the answers to the films {when} and those to compare with."
     quantities = [
         f"  {_name(one)}: {'different' if one.is_different else 'no difference found'} (p {_p_text(one.p)})"
         for one in drift.quantities

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
@@ -16,20 +17,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive as StarletteReceive
 from starlette.types import Scope, Send
 
-from hilum.errors import HilumError, ModelFileError, nearest_name
-from hilum.findings import said_as
-from hilum.report.verdict import saved_verdict_lines
+from hilum.errors import HilumError, nearest_name
+from hilum.report.drift import drift_lines
 from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
+from hilum.serve.answer_counts import DAYS, METRIC_HEAD
 from hilum.serve.guard import App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import METRICS_TYPE, Metrics
 from hilum.serve.pages import describe_access, page_files, page_route, reference_page
 from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error, shutting_down
-from hilum.serve.schema import ErrorBody, Health, ModelCard, Predictions
+from hilum.serve.schema import DriftBody, ErrorBody, Health, ModelCard, Predictions
+from hilum.serve.served_model import model_named, serve_models, to_json_bytes
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
-from hilum.text import json_text
 from hilum.version import __version__
 
 __all__ = ["Service"]
@@ -37,6 +38,7 @@ __all__ = ["Service"]
 _JSON = "application/json"
 _HEALTH = ("/healthz", "/readyz")  # they never need a token
 _CLIENT_LEFT = 499  # for the metrics only; the client has left
+_MODEL_WORDS = "The name of the model, one of `models` in its card; the first model if absent."
 _KINDS = {404: "NotFound", 405: "MethodNotAllowed"}
 _DESCRIPTION = (
     "Judges chest radiographs: gives a calibrated probability for each finding, or the reason why a film is refused. "
@@ -64,27 +66,36 @@ _BODY = {
 
 
 class Service:
-    """A classifier behind HTTP.
+    """One or more classifiers behind HTTP.
 
     Args:
-        classifier: The model.
+        classifiers: The models. The first one answers requests that name none.
         token: The token that clients must send; None if only this computer can reach the server.
         limits: The limits of the server.
+        root_path: The path below which a proxy shows the server, such as ``/hilum``; "" for none.
+        counts_folder: Where answers are counted by day; None to count them since the start only.
 
     Raises:
-        ModelFileError: The model's figures are not valid JSON.
+        ModelFileError: A model's figures are not valid JSON.
     """
 
-    def __init__(self, classifier: Classifier, *, token: str | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        *classifiers: Classifier,
+        token: str | None = None,
+        limits: Limits | None = None,
+        root_path: str = "",
+        counts_folder: Path | None = None,
+    ) -> None:
         self.limits = limits or Limits()
         self.draining = False
-        self.metrics = Metrics(classifier.identity)
+        self.models = serve_models(classifiers, self.limits, counts_folder)
+        self.metrics = Metrics(*(model.classifier.identity for model in self.models))
         self.bodies = Bodies(self.limits.bodies_bytes)
-        self.queue = FilmQueue(classifier, self.limits, self.metrics)
+        self.queue = FilmQueue(self.models, self.limits, self.metrics)
         self.metrics.watch(queue_films=lambda: self.queue.num_films, bodies_bytes=lambda: self.bodies.num_bytes)
-        self._card = _model_card(classifier, self.limits)
         self.api = self._api()
-        document = describe_access(self.api, needs_token=token is not None, open_paths=_HEALTH)
+        document = describe_access(self.api, needs_token=token is not None, open_paths=_HEALTH, root_path=root_path)
         pages = {**page_files(), "/docs": reference_page(document)}
         for path, file in pages.items():
             self.api.add_api_route(path, page_route(file), methods=["GET", "HEAD"], include_in_schema=False)
@@ -95,6 +106,7 @@ class Service:
             known_paths=(*pages, *document["paths"], "/openapi.json"),
             metrics=self.metrics,
             limits=self.limits,
+            root_path=root_path,
         )
 
     def _api(self) -> FastAPI:
@@ -141,6 +153,12 @@ class Service:
         figures = {200: {"content": {"text/plain": {}}}, **every}
         for path, method, summary, responses in (
             ("/v1/model", self._model, "Card, figures and findings of the model", {200: {"model": ModelCard}, **every}),
+            (
+                "/v1/drift",
+                self._drift,
+                "Whether the answers to recent films differ from those of the model's evaluation",
+                {200: {"model": DriftBody}, **every},
+            ),
             ("/healthz", self._healthz, "Whether the server is running", state),
             ("/readyz", self._readyz, "Whether the server accepts films; 503 while it shuts down", state),
             ("/metrics", self._metrics, "Figures for Prometheus", figures),
@@ -163,18 +181,20 @@ class Service:
         display: Annotated[
             bool, Query(description="Put the film and a layer of evidence for each finding into each answer.")
         ] = False,
+        model: Annotated[str | None, Query(description=_MODEL_WORDS)] = None,
     ) -> Response:
-        known = ("heatmap", "display")
+        known = ("heatmap", "display", "model")
         for key in request.query_params:
             if key not in known:
                 raise HttpError(422, "InvalidParameter", f"Unknown parameter `{key}`.", fix=nearest_name(key, known))
+        chosen = model_named(self.models, model)
         self.queue.check_room()
         if _stated_length(request) > self.limits.body_bytes:
             raise too_large(self.limits)
         try:
             with self.bodies.body() as body:
                 films = await read_uploads(request.headers.get("content-type", ""), request.receive, body, self.limits)
-                futures = self.queue.submit(films, Pictures(heatmap=heatmap, display=display))
+                futures = self.queue.submit(films, Pictures(heatmap=heatmap, display=display), chosen)
                 judged = await self._answers(futures, request.receive)
         except ClientLeft:
             return Response(status_code=_CLIENT_LEFT)
@@ -182,7 +202,7 @@ class Service:
         if len(unread) == len(judged):
             return self._none_read(unread)
         shown = {"predictions": [film.to_dict() for film in judged]}
-        content = await asyncio.to_thread(_to_json, shown) if heatmap or display else _to_json(shown)
+        content = await asyncio.to_thread(to_json_bytes, shown) if heatmap or display else to_json_bytes(shown)
         return _HeldResponse(content, self.bodies)
 
     async def _answers(self, futures: list[Future[JudgedFilm]], receive: Receive) -> list[JudgedFilm]:
@@ -219,8 +239,18 @@ class Service:
         body = error_body(error, predictions=[film.to_dict() for film in unread])
         return Response(body, status_code=error_status(error), media_type=_JSON)
 
-    async def _model(self) -> Response:
-        return Response(self._card, media_type=_JSON)
+    async def _model(self, model: Annotated[str | None, Query(description=_MODEL_WORDS)] = None) -> Response:
+        return Response(model_named(self.models, model).card, media_type=_JSON)
+
+    async def _drift(self, model: Annotated[str | None, Query(description=_MODEL_WORDS)] = None) -> Response:
+        chosen = model_named(self.models, model)
+        drift = await asyncio.to_thread(chosen.counter.drift)
+        if drift is None:
+            lines = ["The model file does not say how the model answered in its evaluation. Use `hilum drift`."]
+            return Response(to_json_bytes({"is_different": None, "lines": lines}), media_type=_JSON)
+        lines = drift_lines(drift, when=f"of the last {DAYS} days" if chosen.counter.has_days else "since the start")
+        said = {"is_different": drift.is_different, **asdict(drift), "lines": lines}
+        return Response(to_json_bytes(said), media_type=_JSON)
 
     async def _healthz(self) -> Response:
         return Response(b'{"status":"ok"}', media_type=_JSON)
@@ -231,7 +261,9 @@ class Service:
         return Response(b'{"status":"ready"}', media_type=_JSON)
 
     async def _metrics(self) -> Response:
-        return Response(self.metrics.text(), headers={"content-type": METRICS_TYPE})
+        counts = "".join(model.counter.metrics_text(model.name) for model in self.models)
+        text = self.metrics.text() + f"{METRIC_HEAD}{counts}".encode()
+        return Response(text, headers={"content-type": METRICS_TYPE})
 
     async def _on_error(self, _: Request, error: Exception) -> Response:
         if not isinstance(error, HilumError):
@@ -294,44 +326,3 @@ class _HeldResponse(Response):
 def _stated_length(request: Request) -> int:
     length = request.headers.get("content-length", "")
     return int(length) if length.isdigit() else 0
-
-
-def _to_json(value: Any) -> bytes:
-    return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False)).encode("utf-8", "backslashreplace")
-
-
-def _model_card(classifier: Classifier, limits: Limits) -> bytes:
-    metadata = classifier.metadata
-    card = {
-        **classifier.identity,
-        "findings": [
-            {
-                "name": name,
-                "said_as": said_as(name),
-                "snomed_ct": metadata.snomed_ct.get(name),
-                "operating_threshold": metadata.operating_thresholds.get(name, 0.5),
-                "conformal_threshold": metadata.conformal.get(name, {"threshold": 1.0})["threshold"],
-            }
-            for name in metadata.findings
-        ],
-        "coverage": metadata.coverage,
-        "temperature": metadata.temperature,
-        "precision": metadata.precision,
-        "preprocessing": metadata.preprocessing.to_dict(),
-        "training_data": dict(metadata.training_data),
-        "figures": dict(metadata.figures),
-        "verdict": list(saved_verdict_lines(metadata.figures)),
-        "model_card": metadata.model_card,
-        "model_version": metadata.hilum_version,
-        "format_version": metadata.format_version,
-        "decoder_version": metadata.decoder_version,
-        "notice": metadata.notice,
-        "hilum_version": __version__,
-        "limits": {"body_bytes": limits.body_bytes, "films": limits.films},
-    }
-    try:
-        return _to_json(card)
-    except ValueError as error:  # NaN or infinity, which JSON does not have
-        raise ModelFileError(
-            "The figures in the model file are not valid JSON numbers.", fix="Train the model again."
-        ) from error

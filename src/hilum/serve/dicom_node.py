@@ -55,6 +55,7 @@ class NodeSettings:
         archive: The archive for results; without one they stay in the spool.
         accept_from: The peers that may send films; everyone if empty.
         log_as_json: Write each line of the log as a JSON object.
+        report_refused: Also send a report of a film that cannot be judged.
         health_port: The port of /healthz, /readyz and /metrics over HTTP; 0 for any free port, None for none.
         limits: What a peer may send.
     """
@@ -65,6 +66,7 @@ class NodeSettings:
     archive: Archive | None = None
     accept_from: tuple[Peer, ...] = ()
     log_as_json: bool = False
+    report_refused: bool = False
     health_port: int | None = None
     limits: NodeLimits = field(default_factory=NodeLimits)
 
@@ -89,7 +91,7 @@ class Node(FilmNode):
         log = NodeLog((console or Console()).say, as_json=settings.log_as_json)
         title = checked_ae_title(settings.ae_title)
         sender = Sender(spool, settings.archive, title, log) if settings.archive else None
-        super().__init__(classifier, spool, log, sender)
+        super().__init__(classifier, spool, log, sender, report_refused=settings.report_refused)
         self._ae = AE(ae_title=title)
         self._ae.require_called_aet = True
         self._ae.add_supported_context(Verification)

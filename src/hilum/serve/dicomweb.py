@@ -15,206 +15,33 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
-import urllib3
-from dicomweb_client import DICOMwebClient
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
-from requests.adapters import HTTPAdapter
 
 from hilum.console import Console
-from hilum.errors import ConfigError, HilumError, InputError
+from hilum.errors import HilumError
 from hilum.film.dicom import pydicom_kept_quiet
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES
 from hilum.serve.film_node import NOTICE, FilmNode, run_until_ended
-from hilum.serve.limits import NodeLimits
 from hilum.serve.node_log import About, NodeLog
 from hilum.serve.sending import ResultSender
 from hilum.serve.spool import Spool, data_set_start
+from hilum.serve.web_archive import WebSettings, archive_client, is_of_one_film, what_failed
 
-__all__ = ["Login", "WebNode", "WebSettings", "checked_url", "read_login", "run_web_node"]
+__all__ = ["WebNode", "WebSender", "run_web_node"]
 
 _MODALITIES = ("CR", "DX")
-_CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 600.0
 _MOST_WAITING = 32  # films in the spool; more are fetched when these are judged
 _PAGE = 200
 _LOOK_AGAIN_SECONDS = 3600.0  # for a study whose number of objects has not changed
 _ALREADY_THERE = 0x0111  # PS3.4 B.2.3
-_OF_ALL_FILMS = frozenset({401, 403, 407, 408, 429, 502, 503, 504})  # statuses after which the next request fails too
-
-
-@dataclass(frozen=True)
-class Login:
-    """How the node says who it is: a name and a password, or a bearer token."""
-
-    user: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class WebSettings:
-    """The archive of a node over DICOMweb.
-
-    Attributes:
-        url: Where its DICOMweb services are, such as http://localhost:8042/dicom-web.
-        login: How the node says who it is; None for an archive that does not ask.
-        every_seconds: The pause between two searches.
-        days: Films of studies of the last so many days are judged; 0 for all.
-        host: The address of /healthz, /readyz and /metrics.
-        health_port: Their port; 0 for any free port, None for none.
-        log_as_json: Write each line of the log as a JSON object.
-    """
-
-    url: str
-    login: Login | None = None
-    every_seconds: float = 30.0
-    days: int = 7
-    host: str = "127.0.0.1"
-    health_port: int | None = None
-    log_as_json: bool = False
-
-
-def checked_url(text: str) -> str:
-    """Return the URL of an archive without a slash at its end.
-
-    Raises:
-        ConfigError: It is not an http or https URL, or holds a password.
-    """
-    try:
-        parts = urlsplit(text.strip())
-        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        is_good = False
-    if not is_good or parts.query or parts.fragment:
-        raise ConfigError("The DICOMweb URL is not valid.", fix="Example: http://localhost:8042/dicom-web.")
-    if parts.username or parts.password:
-        raise ConfigError(
-            "The DICOMweb URL holds a name or a password, and other users of this computer can see it.",
-            fix="Set HILUM_DICOMWEB_USER and HILUM_DICOMWEB_PASSWORD, or give a file: --dicomweb-login FILE.",
-        )
-    return text.strip().rstrip("/")
-
-
-def read_login(file: Path | None, environment: Mapping[str, str]) -> Login | None:
-    """Return the login in a file (USER:PASSWORD or Bearer TOKEN) or, without a file, in environment variables.
-
-    Raises:
-        ConfigError: The file has another form, or a name has no password.
-        InputError: The file cannot be read.
-    """
-    if file is None:
-        user, password, token = (
-            environment.get(f"HILUM_DICOMWEB_{name}", "") for name in ("USER", "PASSWORD", "TOKEN")
-        )
-    else:
-        try:
-            text = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeError) as error:
-            raise InputError(f"Cannot read the login in `{file}`.") from error
-        token = text[7:].strip() if text.lower().startswith("bearer ") else ""
-        user, _, password = ("", "", "") if token else text.partition(":")
-        if not token and not (user and password):
-            raise ConfigError(f"`{file}` holds no login.", fix="Its only line must be USER:PASSWORD or Bearer TOKEN.")
-    if bool(user) != bool(password):
-        raise ConfigError("Only one of HILUM_DICOMWEB_USER and HILUM_DICOMWEB_PASSWORD is set.", fix="Set both.")
-    if any(not letter.isprintable() for letter in user + password + token):
-        raise ConfigError("The login for DICOMweb holds letters that cannot be printed.")
-    return Login(user, password, token) if user or token else None
-
-
-class _TooLong(requests.RequestException):
-    """An answer has more bytes than a film may have."""
-
-
-class _Bounded(HTTPAdapter):
-    """Reads whole answers, within limits of size and time."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **words: Any) -> requests.Response:
-        limits, started = NodeLimits(), time.monotonic()
-        response = super().send(request, *args, **{**words, "stream": True})
-        pieces, num_bytes = [], 0
-        try:
-            while piece := response.raw.read(2**20, decode_content=True):
-                pieces.append(piece)
-                num_bytes += len(piece)
-                if num_bytes > limits.film_bytes:
-                    raise _TooLong
-                if time.monotonic() - started > limits.film_seconds:
-                    raise requests.exceptions.ReadTimeout("too slow")
-        except urllib3.exceptions.ReadTimeoutError as error:
-            raise requests.exceptions.ReadTimeout("too slow") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise requests.exceptions.ConnectionError(type(error).__name__) from error
-        finally:
-            response.raw.close()
-        response.raw = io.BytesIO(b"".join(pieces))
-        return response
-
-
-def _client(settings: WebSettings) -> DICOMwebClient:
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Bounded())
-    login = settings.login
-    if login is not None:
-        session.auth = _Authorization(login)
-    client = DICOMwebClient(
-        settings.url,
-        session=session,
-        permissive_uid=True,
-        timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
-        chunk_size=NodeLimits().film_bytes,  # results go in one piece, as not every archive takes more
-    )
-    client.set_http_retry_params(retry=False)  # the node itself tries again
-    return client
-
-
-class _Authorization(requests.auth.AuthBase):
-    def __init__(self, login: Login) -> None:
-        self._login = login
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._login.token:
-            request.headers["Authorization"] = f"Bearer {self._login.token}"
-            return request
-        user, password = (one.encode() for one in (self._login.user, self._login.password))
-        return requests.auth.HTTPBasicAuth(user, password)(request)
-
-
-def _what_failed(error: Exception) -> str:
-    """Return why a request failed, without its address, which may name a study."""
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        status = error.response.status_code
-        words = {401: " (the login is wrong or missing)", 403: " (the login may not do this)", 404: " (not found)"}
-        return f"status {status}{words.get(status, '')}"
-    if isinstance(error, requests.exceptions.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not trusted"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        return f"the spool cannot be used ({error.strerror})"
-    if isinstance(error, _TooLong):
-        return f"an answer of more than {NodeLimits().film_bytes // 2**20} MB"
-    return f"an answer that cannot be read, {type(error).__name__}"
-
-
-def _is_of_one_film(error: Exception) -> bool:
-    """Return whether a failed request says nothing about the next one."""
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return error.response.status_code not in _OF_ALL_FILMS
-    is_of_disk = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
-    return not is_of_disk and not isinstance(error, requests.ConnectionError | requests.exceptions.Timeout)
 
 
 class WebSender(ResultSender):
@@ -228,7 +55,7 @@ class WebSender(ResultSender):
 
     def __init__(self, spool: Spool, settings: WebSettings, log: NodeLog) -> None:
         super().__init__(spool, "The archive", log)
-        self._client = _client(settings)
+        self._client = archive_client(settings)
         self._reached = True
 
     def _connected(self) -> AbstractContextManager[None]:
@@ -247,10 +74,10 @@ class WebSender(ResultSender):
                 reason = _failure_reason(_as_dataset(response)) if response is not None else None
                 if reason == _ALREADY_THERE:
                     return None
-                if not _is_of_one_film(error):
+                if not is_of_one_film(error):
                     self._reached = False
-                    self._log.warning(f"A result was not stored: {_what_failed(error)}. It waits and is tried again.")
-                return _what_failed(error) if reason is None else f"status 0x{reason:04X}"
+                    self._log.warning(f"A result was not stored: {what_failed(error)}. It waits and is tried again.")
+                return what_failed(error) if reason is None else f"status 0x{reason:04X}"
             reason = _failure_reason(answer)
         return None if reason in {None, _ALREADY_THERE} else f"status 0x{reason:04X}"
 
@@ -285,8 +112,9 @@ class WebNode(FilmNode):
         self, classifier: Classifier, spool: Spool, settings: WebSettings, console: Console | None = None
     ) -> None:
         log = NodeLog((console or Console()).say, as_json=settings.log_as_json)
-        super().__init__(classifier, spool, log, WebSender(spool, settings, log))
-        self._settings, self._client = settings, _client(settings)
+        sender = WebSender(spool, settings, log)
+        super().__init__(classifier, spool, log, sender, report_refused=settings.report_refused)
+        self._settings, self._client = settings, archive_client(settings)
         self._looked_at: dict[str, tuple[int, float]] = {}  # study -> number of its objects, when
         self._failed: dict[str, tuple[float, float]] = {}  # film -> (not before, pause)
         self._poller = threading.Thread(target=self._poll, name="hilum-poller", daemon=True)
@@ -305,7 +133,7 @@ class WebNode(FilmNode):
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001 - whatever the archive answers, the thread must continue
-                what = _what_failed(error)
+                what = what_failed(error)
                 self._log.warning(f"No films can be fetched: {what}. The next try is in {pause:g} s.")
                 self._stopping.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -362,9 +190,9 @@ class WebNode(FilmNode):
             pause = self._failed.get(uid, (0.0, self._settings.every_seconds / 2))[1]
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             self._failed[uid] = time.monotonic() + pause, pause  # the next round begins with the other films
-            if not _is_of_one_film(error):
+            if not is_of_one_film(error):
                 raise
-            text = f"A film cannot be fetched: {_what_failed(error)}. The next try is in {pause:g} s."
+            text = f"A film cannot be fetched: {what_failed(error)}. The next try is in {pause:g} s."
             self._log.warning(text, about)
             return False
         self._failed.pop(uid, None)

@@ -21,9 +21,10 @@ from hilum.film.decode import read_bytes
 from hilum.film.dicom import pydicom_kept_quiet, read_elements
 from hilum.film.pool import DecodersStopped, decoders_end_after
 from hilum.run.classifier import Classifier
+from hilum.serve.answer_counts import AnswerCounter
 from hilum.serve.node_health import NodeHealth, NodeState
 from hilum.serve.node_log import About, NodeLog, libraries_kept_quiet
-from hilum.serve.results import film_results
+from hilum.serve.results import film_results, refusal_report
 from hilum.serve.sending import ResultSender
 from hilum.serve.spool import Arrival, Spool, film_number, study_number
 from hilum.serve.structured_report import MANUFACTURER, refuse_unidentified
@@ -45,10 +46,21 @@ class FilmNode:
         spool: The folder for waiting films and results.
         log: The node's log.
         sender: Sends the results; None if they stay in the spool.
+        report_refused: Also make a report of a film that cannot be judged, with the reason.
     """
 
-    def __init__(self, classifier: Classifier, spool: Spool, log: NodeLog, sender: ResultSender | None) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        spool: Spool,
+        log: NodeLog,
+        sender: ResultSender | None,
+        *,
+        report_refused: bool = False,
+    ) -> None:
         self._classifier, self._spool, self._log, self._sender = classifier, spool, log, sender
+        self._report_refused = report_refused
+        self._counter = AnswerCounter(classifier, spool.folder / "counts", log.warning)
         self._came_by: OrderedDict[str, int | None] = OrderedDict()  # film -> association, for the log
         self._reading = threading.Lock()
         self._stopping, self._news = threading.Event(), threading.Event()
@@ -92,6 +104,7 @@ class FilmNode:
             self._log.counts,
             len(self._spool.waiting_films()),
             len(self._spool.waiting_results()),
+            self._counter.metrics_text(self._classifier.metadata.name),
         )
 
     # --- keeping ----------------------------------------------------------------------------------------------------
@@ -162,7 +175,8 @@ class FilmNode:
             return
         try:
             results = film_results(self._classifier, film)
-            self._spool.keep_results(film, results)
+            self._spool.keep_results(film, results.files)
+            self._counter.add(results.answer)
         except HilumError as error:
             self._set_aside(film, error)
             return
@@ -183,10 +197,23 @@ class FilmNode:
             self._sender.wake()
 
     def _set_aside(self, film: Path, error: HilumError) -> None:
+        if self._report_refused:
+            self._tell_archive(film, error)
         self._spool.quarantine(film, {"error": error.to_dict(), "model": dict(self._classifier.identity)})
         self._log.count("quarantined")
         self._log.warning(f"Moved to quarantine: {error.message}", self._about(film))
         self._came_by.pop(film.name, None)
+
+    def _tell_archive(self, film: Path, error: HilumError) -> None:
+        try:
+            self._spool.keep_results(film, refusal_report(self._classifier, film, error))
+        except OSError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - a damaged header may raise anything
+            self._log.warning(f"No report can be made of it ({type(failure).__name__}).", self._about(film))
+            return
+        if self._sender:
+            self._sender.wake()
 
 
 def _refuse_foreign(film: Dataset, requested_uid: str) -> None:

@@ -84,6 +84,7 @@ class Guard:
         known_paths: The paths of the service; any other is counted as ``other``.
         metrics: Counts the requests.
         limits: How long a client may take to read a response.
+        root_path: A path that is taken off the front of requests, if a proxy has left it there.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Guard:
         known_paths: Iterable[str],
         metrics: Metrics,
         limits: Limits,
+        root_path: str = "",
     ) -> None:
         self._app = app
         self._token = None if token is None else token.encode()
@@ -102,12 +104,15 @@ class Guard:
         self._known_paths = frozenset(known_paths)
         self._metrics = metrics
         self._limits = limits
+        self._root_path = root_path
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._root_path and scope["path"].startswith(f"{self._root_path}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._root_path)}
         started = time.perf_counter()
         exchange = _Exchange(scope, receive, send, self._limits)
         try:

@@ -13,7 +13,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    Info,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
@@ -28,13 +27,15 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 
 class Metrics:
-    """The metrics of one server; ``model`` holds name and SHA-256 of its model."""
+    """The metrics of one server; ``models`` hold name and SHA-256 of each of its models."""
 
-    def __init__(self, model: Mapping[str, str]) -> None:
+    def __init__(self, *models: Mapping[str, str]) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        Info("hilum_model", "The model that is served.", registry=registry).info(dict(model))
+        info = Gauge("hilum_model_info", "A model that is served.", ("name", "sha256"), registry=registry)
+        for model in models:
+            info.labels(model.get("name", ""), model.get("sha256", "")).set(1)
         self._requests = Counter(
             "hilum_requests_total", "Requests answered.", ("method", "path", "status"), registry=registry
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from hilum.errors import InputError
+from hilum.serve.answer_counts import METRIC_HEAD
 
 __all__ = ["NodeHealth", "NodeState", "metrics_text"]
 
@@ -27,6 +28,7 @@ class NodeState:
         counts: {event: how often it happened since the start}, one of `NodeLog.EVENTS`.
         waiting_films: Films in the spool that wait to be judged.
         waiting_results: Results in the spool that wait to be sent.
+        answers: The counts of answers as lines of Prometheus' text format.
     """
 
     is_alive: bool
@@ -34,6 +36,7 @@ class NodeState:
     counts: Mapping[str, int]
     waiting_films: int
     waiting_results: int
+    answers: str = ""
 
 
 def metrics_text(state: NodeState) -> str:
@@ -45,7 +48,7 @@ def metrics_text(state: NodeState) -> str:
         ("waiting_results", "Results that wait to be sent.", state.waiting_results),
     ):
         lines += [f"# HELP hilum_node_{name} {text}", f"# TYPE hilum_node_{name} gauge", f"hilum_node_{name} {number}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + (f"{METRIC_HEAD}{state.answers}" if state.answers else "")
 
 
 class NodeHealth:

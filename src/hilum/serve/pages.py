@@ -59,16 +59,19 @@ def page_route(file: PageFile) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def describe_access(api: FastAPI, *, needs_token: bool, open_paths: Iterable[str]) -> dict[str, Any]:
+def describe_access(
+    api: FastAPI, *, needs_token: bool, open_paths: Iterable[str], root_path: str = ""
+) -> dict[str, Any]:
     """Complete the OpenAPI document of a service with its server and its token, and return it.
 
     Args:
         api: The service with all its paths.
         needs_token: Whether the server was started with a token. Without one, it takes any token or none.
         open_paths: The paths that never need a token.
+        root_path: The path below which a proxy shows the service; "" for none.
     """
     document = api.openapi()
-    document["servers"] = [{"url": "/", "description": "The server that gave this document."}]
+    document["servers"] = [{"url": root_path or "/", "description": "The server that gave this document."}]
     document["components"]["securitySchemes"] = {
         "token": {
             "type": "http",

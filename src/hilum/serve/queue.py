@@ -27,6 +27,7 @@ from hilum.serve.httperror import HttpError
 from hilum.serve.limits import Limits, where_it_failed
 from hilum.serve.metrics import Metrics
 from hilum.serve.pictures import display_pictures, heatmap_picture
+from hilum.serve.served_model import ServedModel
 
 __all__ = ["FilmQueue", "JudgedFilm", "Pictures", "Upload", "internal_error", "shutting_down", "where_it_failed"]
 
@@ -78,20 +79,20 @@ class JudgedFilm:
 
 
 class FilmQueue:
-    """Judges films of many requests with one classifier.
+    """Judges films of many requests with one model or several.
 
     Args:
-        classifier: The model.
+        models: The models.
         limits: The limits of the server.
         metrics: Counts films and batches.
     """
 
-    def __init__(self, classifier: Classifier, limits: Limits, metrics: Metrics) -> None:
-        self._classifier = classifier
+    def __init__(self, models: Sequence[ServedModel], limits: Limits, metrics: Metrics) -> None:
+        self._models = models
         self._limits = limits
         self._metrics = metrics
         self._pool = ThreadPoolExecutor(limits.decoders, thread_name_prefix="hilum-film")
-        self._batches = _MicroBatches(classifier, limits.batch_films, metrics)
+        self._batches = {model.name: _MicroBatches(model.classifier, limits.batch_films, metrics) for model in models}
         self._lock = threading.Lock()
         self._num_films = 0
         self._film_seconds = 0.1  # time to judge a film; a running mean
@@ -118,8 +119,10 @@ class FilmQueue:
         if self._num_films >= self._limits.queue_films:
             raise self.busy()
 
-    def submit(self, films: Sequence[Upload], pictures: Pictures) -> list[Future[JudgedFilm]]:
-        """Add all films of a request to the queue, or none.
+    def submit(
+        self, films: Sequence[Upload], pictures: Pictures, model: ServedModel | None = None
+    ) -> list[Future[JudgedFilm]]:
+        """Add all films of a request to the queue, or none; the first model judges them unless another is given.
 
         Returns:
             A future for each film, in order. It can be cancelled until the film is started.
@@ -133,7 +136,7 @@ class FilmQueue:
             self._num_films += len(films)
         futures = []
         for film in films:
-            future = self._pool.submit(self._judge, film, pictures)
+            future = self._pool.submit(self._judge, film, pictures, model or self._models[0])
             future.add_done_callback(self._leave)
             futures.append(future)
         return futures
@@ -141,21 +144,22 @@ class FilmQueue:
     def close(self) -> None:
         """Judge the films in the queue, then stop the threads."""
         self._pool.shutdown(wait=True)
-        self._batches.close()
+        for batches in self._batches.values():
+            batches.close()
 
     def _leave(self, _: Future[JudgedFilm]) -> None:
         with self._lock:
             self._num_films -= 1
 
-    def _judge(self, film: Upload, pictures: Pictures) -> JudgedFilm:
-        started = time.perf_counter()
+    def _judge(self, film: Upload, pictures: Pictures, model: ServedModel) -> JudgedFilm:
+        started, classifier = time.perf_counter(), model.classifier
         more: dict[str, Any] = {}
         answer: Answer | UnreadFilm
         try:
-            radiograph = self._classifier.decode(film.data, film.name)
-            outputs, position = self._batches.run(self._classifier.preprocess(radiograph))
-            answer = self._classifier.answer(film.name, radiograph, outputs, position)
-            findings = self._classifier.findings
+            radiograph = classifier.decode(film.data, film.name)
+            outputs, position = self._batches[model.name].run(classifier.preprocess(radiograph))
+            answer = classifier.answer(film.name, radiograph, outputs, position)
+            findings = classifier.findings
             if pictures.heatmap:
                 more["heatmap"] = heatmap_picture(film.data, radiograph, answer, findings)
             if pictures.display:
@@ -170,6 +174,8 @@ class FilmQueue:
         seconds = time.perf_counter() - started
         self._film_seconds += 0.1 * (seconds - self._film_seconds)
         self._metrics.film(answer, seconds=seconds)
+        if isinstance(answer, Answer):
+            model.counter.add(answer)
         return JudgedFilm(answer, more)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,10 +14,11 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
+from hilum.errors import HilumError
 from hilum.film.decode import read_bytes
 from hilum.film.dicom import pydicom_kept_quiet, read_elements
 from hilum.film.radiograph import Radiograph
-from hilum.run.answer import Answer
+from hilum.run.answer import Answer, Reason
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
 from hilum.run.modelfile import Metadata
@@ -32,7 +35,15 @@ from hilum.serve.structured_report import (
 )
 from hilum.version import __version__
 
-__all__ = ["HEAT_MAP", "REPORT", "captioned_heat_map", "film_results", "heat_map_capture"]
+__all__ = [
+    "HEAT_MAP",
+    "REPORT",
+    "FilmResults",
+    "captioned_heat_map",
+    "film_results",
+    "heat_map_capture",
+    "refusal_report",
+]
 
 # --- heat map: DICOM PS3.3 A.8.1 (Secondary Capture Image), C.7.6.1 (General Image), C.8.6 ----------------------------
 
@@ -144,15 +155,25 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
 REPORT, HEAT_MAP = "report.dcm", "heatmap.dcm"
 
 
-def film_results(classifier: Classifier, path: Path) -> dict[str, bytes]:
-    """Judge a DICOM film and return its results as files.
+@dataclass(frozen=True, eq=False)
+class FilmResults:
+    """What is made of one film.
+
+    Attributes:
+        answer: The answer.
+        files: REPORT (a structured report) and HEAT_MAP (a secondary capture); of a refused film only the report.
+    """
+
+    answer: Answer
+    files: Mapping[str, bytes]
+
+
+def film_results(classifier: Classifier, path: Path) -> FilmResults:
+    """Judge a DICOM film and return its answer and its results as files.
 
     Args:
         classifier: The model.
         path: The film's file; messages name it by the first 12 letters.
-
-    Returns:
-        REPORT (a structured report) and HEAT_MAP (a secondary capture); for a refused film only the report.
 
     Raises:
         UndecodableFilm, UnsupportedFilm: The film cannot be judged. The message does not name the patient.
@@ -167,7 +188,30 @@ def film_results(classifier: Classifier, path: Path) -> dict[str, bytes]:
         if answer.accepted:
             capture = heat_map_capture(film, radiograph, answer, classifier.metadata, content=content)
             results[HEAT_MAP] = _file(capture)
-    return results
+    return FilmResults(answer, results)
+
+
+def refusal_report(classifier: Classifier, path: Path, error: HilumError) -> dict[str, bytes]:
+    """Return the report (REPORT) that says why a film cannot be judged: another body part, damaged data.
+
+    Args:
+        classifier: The model that did not judge it.
+        path: The film's file.
+        error: Why it cannot be judged.
+
+    Raises:
+        UndecodableFilm, UnsupportedFilm: The film's header cannot be read, or names no study to file a report in.
+    """
+    data, name = read_bytes(path), path.stem[:12]
+    film = read_elements(data, name=name)
+    refuse_unidentified(film, name)
+    reason = Reason(
+        error.to_dict()["type"], str(error).replace(f"film `{name}`", "film").replace(f"`{name}`", "the film")
+    )
+    nothing = np.empty(0, np.float32)
+    answer = Answer(name, {}, (), (), (reason,), classifier.identity, nothing, nothing)
+    with pydicom_kept_quiet():
+        return {REPORT: _file(structured_report(film, answer, classifier.metadata, content=content_key(data)))}
 
 
 def _file(result: Dataset) -> bytes:

@@ -132,9 +132,7 @@ class ReviewService:
         api.add_api_route("/v1/undo", self._undo, methods=["POST"])
         api.add_api_route("/v1/films/{number}/{position}", self._film)
         api.add_api_route("/v1/heat/{number}/{position}", self._heat)
-        self.app: App = Guard(
-            api, token=None, open_paths=(), known_paths=pages, metrics=Metrics({}), limits=self.limits
-        )
+        self.app: App = Guard(api, token=None, open_paths=(), known_paths=pages, metrics=Metrics(), limits=self.limits)
 
     def _next_open(self, after: int = -1) -> dict[str, Any]:
         """Return the first open doubt after a number, going round; the last one where all are settled."""

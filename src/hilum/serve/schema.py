@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Error", "ErrorBody", "Health", "ModelCard", "Prediction", "Predictions", "UnreadFilmBody"]
+__all__ = ["DriftBody", "Error", "ErrorBody", "Health", "ModelCard", "Prediction", "Predictions", "UnreadFilmBody"]
 
 
 class _Shape(BaseModel):
@@ -121,6 +121,30 @@ class ModelCard(BaseModel):
     notice: str | None = Field(description="A warning if the figures were measured with an earlier film decoder.")
     hilum_version: str = Field(description="The version of this server.")
     limits: dict[str, int]
+    models: list[str] = Field(description="The names of all models of this server; the first is the default.")
+
+
+class QuantityBody(_Shape):
+    """One quantity of the answers, compared."""
+
+    quantity: str = Field(description="`probability:FINDING`, `confidence`, `likeliest`, `set_size` or `refused`.")
+    p: float = Field(description="How often films of one kind would differ as much.")
+    is_different: bool
+    reference_shares: list[float] = Field(description="Share of the evaluation's films in each bin.")
+    shares: list[float] = Field(description="Share of the recent films in each bin.")
+
+
+class DriftBody(_Shape):
+    """The answers to recent films, compared with those of the model's evaluation."""
+
+    is_different: bool | None = Field(description="null: too few films to say, or nothing to compare with.")
+    lines: list[str] = Field(description="The same in sentences.")
+    n: int | None = Field(default=None, description="Recent films.")
+    reference_n: int | None = Field(default=None, description="Films of the evaluation.")
+    quantities: list[QuantityBody] | None = Field(default=None, description="The smallest p first.")
+    found_difference: float | None = Field(
+        default=None, description="The smallest change, in a share of half the films, found 8 times out of 10."
+    )
 
 
 class Health(_Shape):

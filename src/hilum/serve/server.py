@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -25,7 +27,7 @@ from hilum.serve.guard import App, is_loopback
 from hilum.serve.httperror import HttpError, error_body
 from hilum.serve.limits import Limits
 
-__all__ = ["DEFAULT_PORT", "Served", "Server", "check_token", "listen", "run_server"]
+__all__ = ["DEFAULT_PORT", "Served", "Server", "ServerSettings", "check_token", "listen", "run_server"]
 
 DEFAULT_PORT = 8000
 _SHORTEST_TOKEN = 16
@@ -35,43 +37,58 @@ _SHUTDOWN_SECONDS = 25  # time for answers after the shutdown began
 _SILENCE_SECONDS = 2.0  # time for a connection without a request after the shutdown began
 
 
-def run_server(
-    model: Path,
-    *,
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
-    token: str | None = None,
-    limits: Limits | None = None,
-    console: Console | None = None,
-) -> None:
-    """Serve a model until SIGINT or SIGTERM; accepted requests are finished first.
+@dataclass(frozen=True)
+class ServerSettings:
+    """The addresses of a server.
 
-    Args:
-        model: The model file.
+    Attributes:
         host: The address to listen on. If other computers can reach it, a token is needed.
         port: 0 to 65535; 0 takes a free port and shows its number.
         token: The bearer token that clients must send; at least 16 ASCII characters.
-        limits: The limits of the server.
+        root_path: The path below which a proxy shows the server, such as ``/hilum``; "" for none.
+        counts_folder: Where answers are counted by day; None to count them since the start only.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    token: str | None = None
+    root_path: str = ""
+    counts_folder: Path | None = None
+
+
+def run_server(models: Sequence[Path], settings: ServerSettings, console: Console | None = None) -> None:
+    """Serve models until SIGINT or SIGTERM; accepted requests are finished first.
+
+    Args:
+        models: The model files. The first one answers requests that name none.
+        settings: The addresses of the server.
         console: Where the address is shown.
 
     Raises:
-        ConfigError: A token is needed, or it is too weak.
+        ConfigError: A token is needed, or it is too weak; or the root path is no path.
         InputError: The address cannot be listened on.
-        ModelFileError: The model file cannot be used.
+        ModelFileError: A model file cannot be used.
     """
-    console = console or Console()
-    check_token(host, token)
+    console, host = console or Console(), settings.host
+    check_token(host, settings.token)
+    _check_root_path(settings.root_path)
     keep_memory_flat()
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns about each unexpected byte
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    limits = limits or Limits()
-    listener = listen(host, port)
+    limits = Limits()
+    listener = listen(host, settings.port)
     with listener:
-        classifier = Classifier(model)
-        service = Service(classifier, token=token, limits=limits)
+        service = Service(
+            *(Classifier(model) for model in models),
+            token=settings.token,
+            limits=limits,
+            root_path=settings.root_path,
+            counts_folder=settings.counts_folder,
+        )
         server = Server(service, limits)
+        names = ", ".join(model.name for model in service.models)
         address = f"[{host}]" if ":" in host else host
-        console.say(f"hilum serves {classifier.metadata.name} on http://{address}:{listener.getsockname()[1]}")
+        console.say(f"hilum serves {names} on http://{address}:{listener.getsockname()[1]}")
         console.say("The page is at /, the service at /v1/predictions. Ctrl-C ends it.")
         server.run_until_signal(listener)
         console.say("The server has ended. Every accepted request was answered.")
@@ -97,6 +114,11 @@ def check_token(host: str, token: str | None) -> None:
             f"received {len(token)} characters.",
             fix="Make one: python -c 'import secrets; print(secrets.token_urlsafe())'",
         )
+
+
+def _check_root_path(path: str) -> None:
+    if path and not re.fullmatch(r"(/[\w.~-]+)+", path, re.ASCII):
+        raise ConfigError(f"`{path}` is not a path of a proxy.", fix="Write it as --root-path /hilum.")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -145,7 +145,7 @@ _CHEST_RADIOGRAPHY = Code("399208008", "SCT", "Plain chest X-ray")
 _THORAX = Code("816094009", "SCT", "Thorax")
 _PROBABILITY = Code("122157", "DCM", "Probability")
 _SHORT_LABEL = Code("125309", "DCM", "Short Label")
-_NO_UNITS = Code("1", "UCUM", "no units")
+_ZERO_TO_ONE = Code("{0:1}", "UCUM", "range 0 to 1")
 _DEVICE = CodedConcept("121007", "DCM", "Device")
 _CONCLUSION = Code("121077", "DCM", "Conclusion")
 _COMMENT = Code("121106", "DCM", "Comment")
@@ -261,7 +261,7 @@ def _group(
 
 def _measurement(name: str, probability: float) -> sr.Measurement:
     """Return a finding's probability (TID 300) with three decimal places, a label, and the full number."""
-    measurement = sr.Measurement(name=_PROBABILITY, value=float(probability), unit=_NO_UNITS)
+    measurement = sr.Measurement(name=_PROBABILITY, value=float(probability), unit=_ZERO_TO_ONE)
     number = measurement[0]
     number.MeasuredValueSequence[0].NumericValue = DSfloat(f"{probability:.3f}")
     label = TextContentItem(_SHORT_LABEL, f"Probability of {name}", _PROPERTIES)
@@ -285,11 +285,13 @@ def _evaluations(answer: Answer, metadata: Metadata) -> ContainerContentItem:
 
 
 def conclusion(answer: Answer, metadata: Metadata) -> str:
-    """Return the answer for a film in one or two sentences."""
+    """Return the answer for a film in a few sentences."""
     if not answer.accepted:
         return f"The film was not judged. {' '.join(reason.message for reason in answer.reasons)}".rstrip()
     likeliest = f"Likeliest finding: {answer.likeliest}, probability {answer.probabilities[answer.likeliest]:.3f}."
     words = in_words(answer.to_dict())
     open_words = "" if words == answer.likeliest else f"{words[:1].upper()}{words[1:]}. "
-    held = f"Cannot be ruled out at a coverage of {metadata.coverage:.0%}: {', '.join(answer.set)}."
-    return f"{open_words}{likeliest} {held}"
+    others = ", ".join(name for name in answer.set if name != answer.likeliest)
+    held = f"Also possible: {others}." if others else "The model holds no other finding possible."
+    how_sure = f"The true finding is named here for about {100 * metadata.coverage:.0f} of 100 films."
+    return f"{open_words}{likeliest} {held} {how_sure}"

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 from hilum.errors import InputError
-from hilum.judge.drift import AnswerCounts, Drift, count_answers, counts_from_json, measure_drift
+from hilum.judge.drift import AnswerCounts, Drift, count_answers, counts_from_json, measure_drift, sum_counts
 from hilum.run.modelfile import ModelFile, read_model_file
 from hilum.run.saved_answers import SavedAnswer, read_answers
+from hilum.run.saved_counts import is_counts, read_days
 
 __all__ = ["find_drift"]
 
 
-def find_drift(model: Path, predictions: Sequence[Path], *, reference: Sequence[Path] = ()) -> Drift:
+def find_drift(
+    model: Path, predictions: Sequence[Path], *, reference: Sequence[Path] = (), days: int | None = None
+) -> Drift:
     """Return how the answers in outputs of `hilum predict` compare with those of the model's evaluation.
 
     Args:
         model: The model file, the folder of a run, or the name of a model that ships.
-        predictions: Outputs of `hilum predict` with this model.
+        predictions: Outputs of `hilum predict` with this model, and counts of answers: a folder that `hilum serve
+            --counts` writes, the folder `counts` in the spool of `hilum node`, or single files of these.
         reference: Earlier outputs with this model, to compare with in place of the evaluation.
+        days: Of counts, take the last so many days only, with today; None for all.
 
     Raises:
         InputError: A file cannot be read, is of another model, or the model file says nothing of its evaluation.
@@ -33,10 +39,31 @@ def find_drift(model: Path, predictions: Sequence[Path], *, reference: Sequence[
             "the file.",
             fix="Add --reference with the predictions of an earlier time, to compare with these.",
         )
-    return measure_drift(usual, _counts(read, predictions))
+    since = None if days is None else date.today() - timedelta(days=days - 1)
+    return measure_drift(usual, _counts(read, predictions, since))
 
 
-def _counts(model: ModelFile, files: Sequence[Path]) -> AnswerCounts:
+def _counts(model: ModelFile, files: Sequence[Path], since: date | None = None) -> AnswerCounts:
+    """Return the answers of all files; of counts only those since a day."""
+    saved = [path for path in files if not is_counts(path)]
+    counted = [day for path in files if is_counts(path) for day in _days(model, path, since)]
+    return sum_counts([_predicted(model, saved), *counted])
+
+
+def _days(model: ModelFile, path: Path, since: date | None) -> list[AnswerCounts]:
+    found = read_days(path, model.sha256)
+    if not found:
+        raise InputError(
+            f"`{path}` holds no counts of answers of the model `{model.metadata.name}`.",
+            fix="Give the folder of --counts, or `counts` in the spool of a node, and the model that answered.",
+        )
+    if any(tuple(one.findings) != tuple(model.metadata.findings) for one in found):
+        raise InputError(f"`{path}` holds counts of other findings than those of the model.", fix="Move it away.")
+    days = [one for one in found if since is None or one.day >= since]
+    return [AnswerCounts(one.n, {name: tuple(bins) for name, bins in one.counts.items()}) for one in days]
+
+
+def _predicted(model: ModelFile, files: Sequence[Path]) -> AnswerCounts:
     findings = model.metadata.findings
     answers: list[SavedAnswer] = []
     for path in files:

@@ -81,7 +81,8 @@ def _fault(one: Any) -> Fault:
     suggestions = {path: Suggestion(**told) for path, told in one.get("suggestions", {}).items()}
     if one["severity"] not in SEVERITIES:
         raise ValueError(one["severity"])
-    return Fault(one["kind"], one["severity"], one["message"], tuple(one["paths"]), one["figure"], suggestions or None)
+    said = one["kind"], one["severity"], one["message"], tuple(one["paths"]), one["figure"]
+    return Fault(*said, suggestions or None, one.get("instead"))
 
 
 def _parts(folder: Path) -> dict[str, str]:

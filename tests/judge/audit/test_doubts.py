@@ -46,6 +46,18 @@ def test_a_suspect_label_has_its_suggestion_and_both_findings_in_question() -> N
     assert second.findings == ("Normal", "Covid-19", "Viral Pneumonia")
 
 
+def test_a_source_puts_its_finding_in_question_if_the_data_set_has_it() -> None:
+    def fault(instead: str) -> Fault:
+        return Fault("source-label", "error", "The source says otherwise.", ("a.png",), 1, instead=instead)
+
+    (one,) = doubts(fault("Covid-19"))
+    assert (one.findings, one.suggestion) == (("Normal", "Covid-19"), "Covid-19")
+    (foreign,) = doubts(fault("ARDS"))
+    assert (foreign.findings, foreign.suggestion) == (("Normal",), "")
+    (either,) = doubts(fault("Covid-19|Viral Pneumonia"))
+    assert (either.findings, either.suggestion) == (("Normal", "Covid-19", "Viral Pneumonia"), "")
+
+
 def test_one_picture_with_two_findings_is_decided_for_both_films() -> None:
     (one,) = doubts(Fault("label-conflict", "error", "Two films are identical.", ("a.png", "b.png")))
     assert (one.marked, one.findings) == ((0, 1), ("Normal", "Covid-19"))

@@ -48,6 +48,7 @@ def test_a_source_that_contradicts_is_an_error_with_its_films() -> None:
         ("error", ("train/0.png", "train/1.png")),
     ]
     assert faults[1].message == "2 train films filed under Covid-19: the source, Origin, says ARDS."
+    assert faults[1].instead == "ARDS"
 
 
 def test_what_is_less_sure_is_a_warning() -> None:

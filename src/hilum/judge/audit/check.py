@@ -65,6 +65,7 @@ class Fault:
         paths: The films it is about, relative to the data set; of a leak the test film, then its twins.
         figure: The number behind it, or None.
         suggestions: Path to the finding that a film may show instead; None of faults that suggest nothing.
+        instead: The finding that the source gives all these films; None of faults without one.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class Fault:
     paths: tuple[str, ...] = ()
     figure: float | None = None
     suggestions: Mapping[str, Suggestion] | None = left_out_if_none()
+    instead: str | None = left_out_if_none()
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ class Doubt:
         paths: One film or two, relative to the data set; of a leak the test film first.
         marked: Positions in ``paths`` of the films that a decision is about, unless the person says otherwise.
         findings: The findings in question; fewer than two where no finding is.
-        suggestion: The finding that a model suggests; empty where none does.
+        suggestion: The finding that a model or the source suggests; empty where none does.
     """
 
     kind: str
@@ -73,7 +73,8 @@ def _cut(fault: Fault, check: Check, findings: Mapping[str, str]) -> Iterator[Do
         suggested = (fault.suggestions or {}).get(paths[0])
         filed = [findings[path] for path in paths]
         in_question = filed if fault.kind == _OF_BOTH else filed[:1]
-        named = [*in_question, *([suggested.finding] if suggested else [])]
+        told = (fault.instead,) if fault.instead in names else open_kinds(fault.instead or "", names)
+        named = [*in_question, *([suggested.finding] if suggested else told)]
         yield Doubt(
             kind=fault.kind,
             severity=fault.severity,
@@ -83,7 +84,7 @@ def _cut(fault: Fault, check: Check, findings: Mapping[str, str]) -> Iterator[Do
             paths=paths,
             marked=tuple(range(len(in_question))),
             findings=sorted_findings(kind for name in named for kind in open_kinds(name, names) or (name,)),
-            suggestion=suggested.finding if suggested else "",
+            suggestion=suggested.finding if suggested else told[0] if len(told) == 1 else "",
         )
 
 

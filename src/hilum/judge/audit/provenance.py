@@ -94,7 +94,7 @@ def _source_labels(data: AuditData) -> list[Fault]:
     for (severity, filed, source, name, split), paths in sorted(groups.items()):
         count = count_of(len(paths), f"{split} film")
         message = f"{count} filed under {filed}: the source, {name}, says {source}."
-        faults.append(Fault("source-label", severity, message, tuple(paths), len(paths)))
+        faults.append(Fault("source-label", severity, message, tuple(paths), len(paths), instead=source))
     return faults
 
 

@@ -6,7 +6,7 @@ const AT_ONCE = 2; // films on their way at the same time
 const MOST_ZOOM = 12;
 const LAYOUT_WIDE = matchMedia("(min-width: 60rem)");
 
-const state = { films: [], selected: null, model: null, nextId: 1, sending: 0 };
+const state = { films: [], selected: null, model: null, chosen: "", nextId: 1, sending: 0 }; // chosen: "" is the default model
 const view = { zoom: 1, x: 0, y: 0, fit: 1, opacity: 0.6, level: 50, width: 100, inverted: false };
 let token = sessionStorage.getItem("hilum-token") || "";
 
@@ -74,18 +74,41 @@ async function request(path, options = {}, onWait = () => {}) {
   }
 }
 
+/** Return an address with the chosen model. */
+const ofModel = (address) => (state.chosen ? `${address}${address.includes("?") ? "&" : "?"}model=${encodeURIComponent(state.chosen)}` : address);
+
 async function loadModel() {
+  const chosen = state.chosen;
   try {
-    const answer = await request("v1/model");
+    const answer = await request(ofModel("v1/model"));
     if (!answer.ok) return;
-    state.model = await answer.json();
+    const model = await answer.json();
+    if (chosen !== state.chosen) return; // another was chosen meanwhile
+    state.model = model;
   } catch {
     warn("The server does not answer. Is it still running?");
     return;
   }
-  byId("model-name").textContent = state.model.name;
+  const names = state.model.models;
+  byId("model-name").textContent = names.length > 1 ? "" : state.model.name;
+  byId("model-choice").hidden = names.length < 2;
+  byId("model-choice").replaceChildren(...names.map((name, place) => new Option(name, place ? name : "", !place, (place ? name : "") === chosen)));
   byId("version").textContent = `hilum ${state.model.hilum_version}`;
 }
+
+/** Ask another model, also about the films that are open. */
+byId("model-choice").addEventListener("change", (event) => {
+  state.chosen = event.target.value;
+  state.model = null;
+  for (const film of state.films) {
+    if (film.state === "sending") continue; // comes back to the list when its answer does
+    dropPictures(film);
+    Object.assign(film, { state: "waiting", note: "", answer: null, error: null });
+    refresh(film);
+  }
+  countFilms();
+  loadModel().then(sendMore);
+});
 
 // --- films ----------------------------------------------------------------------------------------------------------
 
@@ -119,17 +142,22 @@ function sendMore() {
 }
 
 async function judge(film) {
+  const chosen = state.chosen;
   film.state = "sending";
   refresh(film);
   const body = new FormData();
   body.append("files", film.file, film.name);
   try {
-    const answer = await request("v1/predictions?display=true", { method: "POST", body }, (seconds) => {
+    const answer = await request(ofModel("v1/predictions?display=true"), { method: "POST", body }, (seconds) => {
       film.note = `The server is busy. Next try in ${seconds} s.`;
       refresh(film);
     });
     const found = await answer.json();
     if (!state.films.includes(film)) return; // it was closed meanwhile
+    if (chosen !== state.chosen) {
+      film.state = "waiting";
+      return;
+    }
     if (answer.ok) {
       const { display, ...said } = found.predictions[0];
       film.answer = said;
@@ -150,10 +178,13 @@ async function judge(film) {
   }
 }
 
+function dropPictures(film) {
+  if (film.display) [film.display.film, ...Object.values(film.display.heat)].forEach((url) => URL.revokeObjectURL(url));
+  film.display = null;
+}
+
 function closeAll() {
-  for (const film of state.films) {
-    if (film.display) [film.display.film, ...Object.values(film.display.heat)].forEach((url) => URL.revokeObjectURL(url));
-  }
+  state.films.forEach(dropPictures);
   state.films = [];
   state.selected = null;
   byId("list").replaceChildren();
@@ -201,7 +232,7 @@ function refresh(film) {
   item.className = `row ${film.state}`;
   item.querySelector(".row-state").textContent = stateText(film);
   item.title = `${film.name}\n${stateText(film)}`;
-  if (film.display && !item.querySelector("img")) item.firstChild.append(make("img", { src: film.display.film, alt: "" }));
+  if (film.display && item.querySelector("img")?.src !== film.display.film) item.firstChild.replaceChildren(make("img", { src: film.display.film, alt: "" }));
   if (film === state.selected) {
     showFilm();
     if (!["waiting", "sending"].includes(film.state)) say(`${film.name}: ${stateText(film)}`);
@@ -546,12 +577,31 @@ function showModel() {
       figures.length
         ? table(["Films", "n", ...Object.values(FIGURES)], figures, "Per cent, with 95 % intervals. They hold for films like the test films.")
         : make("p", { className: "soft" }, "The model file has no test results."),
+      make("h3", {}, "Recent films"),
+      make("div", { id: "model-drift" }, make("p", { className: "soft" }, "Comparing the answers")),
       make("h3", {}, "Findings"),
       table(["Finding", "SNOMED CT", "Operating threshold"], findings, "From the operating threshold on, a finding counts as present."),
       make("details", {}, make("summary", {}, "Model card"), make("div", { className: "card" }, ...markdown(model.model_card || "This model has no model card."))),
     );
   }
   if (!byId("model-dialog").open) byId("model-dialog").showModal();
+  if (model) showDrift();
+}
+
+/** Say whether the answers to recent films differ from those of the model's evaluation. */
+async function showDrift() {
+  const box = byId("model-drift");
+  let said = [];
+  try {
+    const answer = await request(ofModel("v1/drift"));
+    const found = await answer.json();
+    said = found.lines ?? [found.error.message];
+  } catch {
+    said = ["The server does not answer."];
+  }
+  const [first, ...others] = said;
+  const more = others.length ? [make("details", {}, make("summary", {}, "How they were compared"), ...others.map((line) => make("p", { className: "soft" }, line.trim())))] : [];
+  box.replaceChildren(make("p", {}, first), ...more);
 }
 
 /** Return the elements for the Markdown that model cards are written in: headings, lists, tables, paragraphs, code. */
