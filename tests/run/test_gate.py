@@ -182,6 +182,16 @@ def test_a_film_without_two_lungs_is_refused_where_nothing_else_is(monkeypatch: 
     assert codes(film(pixels)) == []
 
 
+@pytest.mark.parametrize(("chest", "found"), [(0.99, []), (0.97, ["no-lungs"])])
+def test_only_a_film_of_an_unsure_chest_is_searched_for_lungs(
+    chest: float, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probabilities = np.full(len(KINDS), (1 - chest) / (len(KINDS) - 1))
+    probabilities[0] = chest
+    monkeypatch.setattr("hilum.run.gate.GateNetwork.probabilities", lambda *_: probabilities)
+    assert codes(film(np.random.default_rng(0).random((90, 120)))) == found
+
+
 def test_pictures_of_something_else_are_refused() -> None:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:200, 0:200].astype(np.float32) / 200

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from hilum.run.out_of_distribution import OutOfDistributionDetector
 __all__ = ["Engine", "Outputs", "PendingOutputs", "openvino_core"]
 
 _FILM_SECONDS = 120.0  # longest time for a film; a network of hilum needs a thousandth of it
+_MOST_IDLE = 32  # requests kept for the next films
 _PRECISIONS = {"f32": "f32", "bf16": "bf16"}
 
 
@@ -60,15 +62,21 @@ class PendingOutputs:
         requests: One started request for each film.
         has_members: Whether the graph is an ensemble.
         seconds: Longest time to wait for all of them; no limit by default.
+        idle: Takes the requests when their outputs are copied.
     """
 
     def __init__(
-        self, requests: list[openvino.InferRequest], *, has_members: bool = False, seconds: float | None = None
+        self,
+        requests: list[openvino.InferRequest],
+        *,
+        has_members: bool = False,
+        seconds: float | None = None,
+        idle: deque[openvino.InferRequest] | None = None,
     ) -> None:
-        self._requests, self._has_members, self._seconds = requests, has_members, seconds
+        self._requests, self._has_members, self._seconds, self._idle = requests, has_members, seconds, idle
 
     def wait(self) -> Outputs:
-        """Return the outputs when they are ready.
+        """Return the outputs when they are ready; call it once.
 
         Raises:
             ModelFileError: They take too long. The other requests are cancelled.
@@ -86,9 +94,13 @@ class PendingOutputs:
                     fix="Use a smaller model or a faster computer.",
                 )
         names = ("logits", "features", "activation", *(("members",) if self._has_members else ()))
-        return Outputs(
+        outputs = Outputs(
             *(np.concatenate([request.get_tensor(name).data for request in self._requests]) for name in names)
         )
+        requests, self._requests = self._requests, []
+        if self._idle is not None:
+            self._idle.extend(requests)
+        return outputs
 
 
 class Engine:
@@ -135,6 +147,7 @@ class Engine:
                 alter(graph)
             graph.reshape({"film": [1, 1, size, size]})  # a fixed shape computes faster
             self._compiled = core.compile_model(graph, "CPU", settings)
+            self._idle: deque[openvino.InferRequest] = deque(maxlen=_MOST_IDLE)
         except RuntimeError as error:
             if isinstance(error, ModelFileError):
                 raise
@@ -178,12 +191,15 @@ class Engine:
         films = np.ascontiguousarray(films, dtype=np.float32)
         requests = []
         for position in range(len(films)):
-            request = self._compiled.create_infer_request()
+            try:
+                request = self._idle.pop()
+            except IndexError:
+                request = self._compiled.create_infer_request()  # takes half a millisecond, and memory
             request.set_tensor("film", openvino.Tensor(films[position : position + 1]))
             request.start_async()
             requests.append(request)
         seconds = _FILM_SECONDS * -(-len(requests) // self._num_streams)
-        return PendingOutputs(requests, has_members=self.has_members, seconds=seconds)
+        return PendingOutputs(requests, has_members=self.has_members, seconds=seconds, idle=self._idle)
 
     def run(self, films: np.ndarray) -> Outputs:
         """Return the outputs for films (N, 1, S, S) float32 in [0, 1]."""
