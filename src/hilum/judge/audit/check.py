@@ -43,12 +43,7 @@ Status = Literal["failed", "passed", "not_applicable", "ignored"]
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a film may show instead of what its label says.
-
-    Attributes:
-        finding: The finding.
-        probability: What a model gives it.
-    """
+    """The finding that a film may show instead of its label, and the probability that a model gives it."""
 
     finding: str
     probability: float

@@ -33,12 +33,7 @@ Rows = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Counts:
-    """A number of films of each of the two models.
-
-    Attributes:
-        first: The first model's.
-        second: The second model's.
-    """
+    """A number of films of each of the two models."""
 
     first: int
     second: int
@@ -46,12 +41,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class FindingDifference:
-    """The difference between two models in one finding.
-
-    Attributes:
-        n: How many films show the finding.
-        auroc: The difference in AUROC; None where it is undefined.
-    """
+    """How many films show a finding, and the difference in its AUROC; None where that is undefined."""
 
     n: int
     auroc: Difference | None

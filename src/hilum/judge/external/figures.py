@@ -90,13 +90,7 @@ class PneumoniaFigures:
 
 @dataclass(frozen=True)
 class Change:
-    """A figure in house and here, on separate films.
-
-    Attributes:
-        in_house: The figure in the model file.
-        here: The same figure on the films judged now.
-        change: Here minus in house.
-    """
+    """A figure in house and here, on separate films, and the change: here minus in house."""
 
     in_house: Interval
     here: Interval
@@ -105,12 +99,7 @@ class Change:
 
 @dataclass(frozen=True)
 class JudgedPart:
-    """The part of the films that a figure is of.
-
-    Attributes:
-        part: Its name.
-        n: How many films it holds.
-    """
+    """The part of the films that a figure is of, and how many films it holds."""
 
     part: str
     n: int

@@ -172,12 +172,7 @@ def lung_cover(radiograph: Radiograph) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class AsAnswered:
-    """The answers as the model gives them, over all its findings.
-
-    Attributes:
-        accuracy: The share of right answers.
-        excess: How much higher the accuracy on whole films is.
-    """
+    """The right answers as the model gives them, over all its findings, and how many more whole films get right."""
 
     accuracy: Interval
     excess: Interval
@@ -206,13 +201,7 @@ class CueFigures:
 
 @dataclass(frozen=True)
 class Guessing:
-    """What an answer reaches without looking at the film.
-
-    Attributes:
-        accuracy: The share of the most frequent finding.
-        balanced_accuracy: 1 / K.
-        auroc_macro: One half.
-    """
+    """What an answer reaches without looking at the film: always the most frequent finding."""
 
     accuracy: float
     balanced_accuracy: float

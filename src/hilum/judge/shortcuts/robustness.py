@@ -124,12 +124,7 @@ def damaged_films(radiograph: Radiograph, preprocessing: Preprocessing, seed: in
 
 @dataclass(frozen=True)
 class Undamaged:
-    """The figures of the films as they are.
-
-    Attributes:
-        accuracy: With its interval.
-        auroc_macro: With its interval.
-    """
+    """The figures of the films as they are, with their intervals."""
 
     accuracy: Interval
     auroc_macro: Interval
@@ -137,14 +132,7 @@ class Undamaged:
 
 @dataclass(frozen=True)
 class DamageFigures:
-    """The figures under one damage.
-
-    Attributes:
-        unit: The unit of the strengths.
-        strengths: From weak to strong.
-        accuracy: One for each strength.
-        auroc_macro: One for each strength.
-    """
+    """The figures under one damage: one for each strength, from weak to strong, in its unit."""
 
     unit: str
     strengths: tuple[float, ...]

@@ -61,12 +61,7 @@ def shuffle_weights(graph: openvino.Model, share: float) -> int:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike two sets of heat maps are.
-
-    Attributes:
-        spearman: The rank correlation of their values.
-        ssim: The structural similarity of the maps as pictures.
-    """
+    """How alike two sets of heat maps are: by the ranks of their values, and as pictures (SSIM)."""
 
     spearman: Interval
     ssim: Interval
@@ -74,13 +69,7 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Stage:
-    """How alike heat maps stay when the weights of the last layers are shuffled.
-
-    Attributes:
-        layers: How many layers are shuffled.
-        spearman: As in `Likeness`.
-        ssim: As in `Likeness`.
-    """
+    """How alike heat maps stay (see `Likeness`) when the weights of so many of the last layers are shuffled."""
 
     layers: int
     spearman: Interval
@@ -89,12 +78,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class SanityScores:
-    """How alike heat maps stay while more and more layers lose what they learnt.
+    """How alike heat maps stay while more and more of the layers lose what they learnt.
 
-    Attributes:
-        layers: How many layers there are.
-        stages: From few shuffled layers to all.
-        other_films: Each map against that of the next film: how alike maps are that share nothing but the model.
+    ``layers`` is their number, and ``stages`` go from few shuffled ones to all. ``other_films`` compares each map with
+    that of the next film: they share nothing but the model.
     """
 
     layers: int
