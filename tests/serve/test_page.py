@@ -95,6 +95,10 @@ def test_another_model_judges_the_open_films_again(
     page.wait_for_selector("#model-drift p:has-text('does not say how the model answered')")
     assert page.inner_text("#model-body p") == "other"
     assert page.eval_on_selector("#model-choice", "one => one.selectedOptions[0].text") == "other"
+    page.click("#model-close")
+    page.set_viewport_size({"width": 360, "height": 700})
+    assert page.is_visible("#model-choice")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_the_view_obeys_its_controls(open_page: Callable[..., Any], server: Any, films: list[str]) -> None:

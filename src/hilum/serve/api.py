@@ -150,14 +150,15 @@ class Service:
             200: {"model": Health},
             **{status: errors[status] for status in (403, 500, 503)},
         }
+        named = {**every, 422: errors[422]}
         figures = {200: {"content": {"text/plain": {}}}, **every}
         for path, method, summary, responses in (
-            ("/v1/model", self._model, "Card, figures and findings of the model", {200: {"model": ModelCard}, **every}),
+            ("/v1/model", self._model, "Card, figures and findings of the model", {200: {"model": ModelCard}, **named}),
             (
                 "/v1/drift",
                 self._drift,
                 "Whether the answers to recent films differ from those of the model's evaluation",
-                {200: {"model": DriftBody}, **every},
+                {200: {"model": DriftBody}, **named},
             ),
             ("/healthz", self._healthz, "Whether the server is running", state),
             ("/readyz", self._readyz, "Whether the server accepts films; 503 while it shuts down", state),
