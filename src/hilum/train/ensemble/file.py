@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from hilum.data.fingerprint import joined_hashes
 from hilum.data.phantom import draw_phantom
 from hilum.errors import ModelFileError
+from hilum.figures import left_out_if_none, to_json
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
@@ -59,7 +62,7 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, root: 
         coverage=first.coverage,
         snomed_ct=first.snomed_ct,
         training_data=_training_data(held),
-        ensemble=_facts(held, calibration),
+        ensemble=to_json(_facts(held, calibration)),
         hilum_version=__version__,
     )
     graph.producer_name, graph.producer_version = "hilum", __version__
@@ -97,28 +100,48 @@ def _training_data(held: HeldOut) -> dict[str, Any]:
     }
 
 
-def _facts(held: HeldOut, calibration: Calibration) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _MemberFacts:
+    name: str
+    sha256: str
+    backbone: str
+    seed: int
+    size_px: int
+    temperature: float
+
+
+@dataclass(frozen=True, eq=False)
+class _StackFacts:
+    coefficients: np.ndarray
+    penalty: float | None
+
+
+@dataclass(frozen=True)
+class _EnsembleFacts:
+    method: str
+    mirror: bool  # earlier versions could judge mirror images too
+    members: tuple[_MemberFacts, ...]
+    calibration: Mapping[str, Any]
+    stack: _StackFacts | None = left_out_if_none()
+
+
+def _facts(held: HeldOut, calibration: Calibration) -> _EnsembleFacts:
     combination = held.combination
-    facts: dict[str, Any] = {
-        "method": combination.method,
-        "mirror": False,  # earlier versions could judge mirror images too
-        "members": [
-            {
-                "name": member.name,
-                "sha256": member.sha256,
-                "backbone": source.backbone,
-                "seed": source.seed,
-                "size_px": member.metadata.preprocessing.size_px,
-                "temperature": member.metadata.temperature,
-            }
-            for source in held.sources
-            for member in source.members
-        ],
-        "calibration": calibration.facts,
-    }
-    if combination.coefficients is not None:
-        facts["stack"] = {"coefficients": combination.coefficients.tolist(), "penalty": combination.penalty}
-    return facts
+    members = tuple(
+        _MemberFacts(
+            member.name,
+            member.sha256,
+            source.backbone,
+            source.seed,
+            member.metadata.preprocessing.size_px,
+            member.metadata.temperature,
+        )
+        for source in held.sources
+        for member in source.members
+    )
+    stacked = combination.coefficients
+    stack = None if stacked is None else _StackFacts(stacked, combination.penalty)
+    return _EnsembleFacts(combination.method, False, members, calibration.facts, stack)
 
 
 def _largest_difference(
