@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from .fake_networks import networks  # noqa: F401
 from .planted import chests, looking_model, marked_films, plant_set  # noqa: F401
 
 hold_memory()  # as commands that train do
+os.environ["XDG_CACHE_HOME"] = f"{tempfile.gettempdir()}/hilum-tests-cache"  # of compiled networks; not the user's
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background

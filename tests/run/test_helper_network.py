@@ -43,11 +43,11 @@ def test_a_network_of_another_kind_is_the_same_error() -> None:
 def test_half_precision_is_asked_for_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def compile_model(_: object, graph: object, device: str, settings: dict[str, object]) -> None:
+    def compiled_network(_: object, data: bytes, settings: dict[str, object], read: object) -> None:
         asked.append(settings["INFERENCE_PRECISION_HINT"])
 
     monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32", "BF16"])
-    monkeypatch.setattr("openvino.Core.compile_model", compile_model)
+    monkeypatch.setattr("hilum.run.helper_network.compiled_network", compiled_network)
     load_helper(LungNetwork)
     assert asked == ["bf16"]
 

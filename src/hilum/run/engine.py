@@ -18,6 +18,7 @@ import openvino
 
 from hilum.console import count_of
 from hilum.errors import ModelFileError
+from hilum.run.compiled import compiled_network
 from hilum.run.modelfile import ModelFile
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 
@@ -138,15 +139,22 @@ class Engine:
             "ENABLE_CPU_PINNING": False,  # the threads that decode need the cores too
         }
         size = model.metadata.preprocessing.size_px
-        try:
-            core = openvino_core()
+        core = openvino_core()
+
+        def read() -> openvino.Model:
             graph = core.read_model(model.data)
             self._check(graph, model)
-            self.has_members = any("members" in port.names for port in graph.outputs)
             if alter is not None:
                 alter(graph)
             graph.reshape({"film": [1, 1, size, size]})  # a fixed shape computes faster
-            self._compiled = core.compile_model(graph, "CPU", settings)
+            return graph
+
+        try:
+            if alter is None:
+                self._compiled = compiled_network(core, model.data, settings, read)
+            else:
+                self._compiled = core.compile_model(read(), "CPU", settings)
+            self.has_members = any("members" in port.names for port in self._compiled.outputs)
             self._idle: deque[openvino.InferRequest] = deque(maxlen=_MOST_IDLE)
         except RuntimeError as error:
             if isinstance(error, ModelFileError):

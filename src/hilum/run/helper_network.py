@@ -16,6 +16,7 @@ import openvino
 from numpy.typing import NDArray
 
 from hilum.errors import ModelFileError
+from hilum.run.compiled import compiled_network
 from hilum.run.engine import openvino_core
 from hilum.run.models import helper_bytes
 
@@ -47,7 +48,8 @@ class HelperNetwork(ABC):
         graph.reshape([1, 1, self.side_px, self.side_px])
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             precision = "f32"  # emulated bf16 is slow
-        self._compiled = core.compile_model(graph, "CPU", {**_SETTINGS, "INFERENCE_PRECISION_HINT": precision})
+        settings = {**_SETTINGS, "INFERENCE_PRECISION_HINT": precision}
+        self._compiled = compiled_network(core, data, settings, lambda: graph)
         self._requests = threading.local()
         self.check()
 
