@@ -18,7 +18,7 @@ import pydicom
 import pytest
 
 from hilum.run.classifier import Classifier
-from hilum.serve import dicomweb, sending
+from hilum.serve import dicomweb, sending, web_archive
 from hilum.serve.dicomweb import WebNode
 from hilum.serve.spool import Spool
 from hilum.serve.web_archive import Login, WebSettings
@@ -198,7 +198,7 @@ def test_an_archive_that_is_away_is_waited_for(run: Callable[..., Running], unti
 def test_an_archive_that_does_not_answer_is_left(
     archive: FakeArchive, run: Callable[..., Running], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dicomweb, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(web_archive, "_ANSWER_SECONDS", 0.2)
     answer, hold = archive.answer, threading.Event()
     monkeypatch.setattr(archive, "answer", lambda request: hold.wait(30) and answer(request))
     running = run(archive.url)
