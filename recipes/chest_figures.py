@@ -144,6 +144,21 @@ def by_source(verdicts: LabelledPredictions, threshold: float) -> None:
     print(f"kermany, bacterial against viral, AUROC: {area(findings[typed] == BACTERIAL, ratio[typed])}")
 
 
+def in_all(verdicts: LabelledPredictions) -> None:
+    """Print how many answers are right, how many sets hold the truth, and how many films are refused."""
+    known = [
+        (answer, verdicts.findings[truth])
+        for answer, truth in zip(verdicts.answers, verdicts.truth, strict=True)
+        if truth >= 0
+    ]
+    right = sum(answer.likeliest == truth for answer, truth in known)
+    held = sum(truth in answer.set for answer, truth in known)
+    size = np.mean([len(answer.set) for answer, _ in known])
+    print(f"all: {share(right, len(known))} right")
+    print(f"  the finding is in the set: {share(held, len(known))}; mean size of a set {size:.2f}")
+    print(f"  refused: {share(sum(not answer.accepted for answer, _ in known), len(known))}")
+
+
 def other_diseases(verdicts: LabelledPredictions, sources: np.ndarray, findings: np.ndarray) -> None:
     """Print how films that show none of the named findings are answered, by source."""
     for source in sorted(set(sources[findings == OTHER])):
@@ -199,6 +214,7 @@ def main() -> None:
         return
     data = Path(os.environ["HILUM_DATA"]).resolve()
     verdicts = judge(classifier, held_out(options.films, options.run))
+    in_all(verdicts)
     by_source(verdicts, classifier.metadata.operating_thresholds[COVID])
     seeds = seed_test(data)
     answers = judge(classifier, [record for record, _ in seeds])

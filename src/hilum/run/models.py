@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "87ed339c80e2cc1e507c54f038cd08db8ce85408d45ba48501901fa2f6a7639e",
+            "210d6e391c23e30e60c0451b6ff4bb75cbb66fe52b3cc67dae37f4376406b6f9",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
