@@ -223,13 +223,13 @@ def test_the_model_says_what_it_is(open_client: Callable[..., Any], tiny_classif
 
 def test_the_openapi_document_names_every_status(open_client: Callable[..., Any]) -> None:
     document = open_client().get("/openapi.json").json()
-    assert set(document["paths"]) == {PREDICTIONS, "/v1/model", "/healthz", "/readyz", "/metrics"}
+    assert set(document["paths"]) == {PREDICTIONS, "/v1/model", "/v1/drift", "/healthz", "/readyz", "/metrics"}
     responses = document["paths"][PREDICTIONS]["post"]["responses"]
     assert set(responses) == {"200", "400", "401", "403", "408", "413", "415", "422", "500", "503"}
     assert "HTTPValidationError" not in json.dumps(document)
     assert document["servers"] == [{"url": "/", "description": "The server that gave this document."}]
     assert {one["operationId"] for path in document["paths"].values() for one in path.values()} == {
-        *("predict", "model", "healthz", "readyz", "metrics")
+        *("predict", "model", "drift", "healthz", "readyz", "metrics")
     }
 
 
