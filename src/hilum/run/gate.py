@@ -55,7 +55,7 @@ KINDS = (
 _CUT_OFF = KINDS.index("cut-off")
 _LEAST_LEVELS = 5  # grey levels of the file; a smaller range is noise on an empty film
 _EDGE_PERCENTILE = 1.0
-_SURE_CHEST = 0.98  # a likelier chest is not searched for lungs, which takes 4 ms: it always had them (docs/log.md)
+_SURE_CHEST = 0.98  # a likelier chest is not searched for lungs, which takes 4 ms: it nearly always has them (log.md)
 _VIEWS = {  # values of DICOM's View Position that are not judged
     **dict.fromkeys(("LATERAL", "LL", "RL"), "a lateral view"),
     **dict.fromkeys(("LLO", "RLO"), "a lateral oblique view"),
