@@ -217,7 +217,7 @@ def test_lite0_is_sealed_with_its_evidence(tmp_path: Path, write_film: Callable[
         ]
     )
     path = tmp_path / "model.onnx"
-    assert seal(network, batch, metadata(64), path)["largest_difference"] <= 1e-4
+    assert seal(network, batch, metadata(64), path).largest_difference <= 1e-4
     outputs = Engine(read_model_file(path)).run(batch)
     assert outputs.features.shape == (3, network.backbone.output_shape[-1])
     assert outputs.activation.shape == (3, 3, *network.backbone.output_shape[1:3])
