@@ -907,6 +907,22 @@ def epochs_done(checkpoint: Path) -> int:
         return int(json.loads(saved["state"].tobytes())["epoch"])
 
 
+def test_ctrl_c_shows_no_traceback_of_what_libraries_had_half_made() -> None:
+    script = (
+        "import hilum.cli, os, signal, sys\n"
+        "class HalfMade:\n"
+        "    def __del__(self): raise AttributeError('half made')\n"
+        "def app(**_):\n"
+        "    made = HalfMade()\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "hilum.cli.app = app\n"
+        "hilum.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("hilum: interrupted.")
+
+
 @pytest.mark.slow
 def test_training_that_is_interrupted_or_killed_goes_on(tiny_data: Path, tiny_toml: Path, tmp_path: Path) -> None:
     settings = tmp_path / "run.toml"

@@ -172,7 +172,7 @@ def test_no_door_says_what_the_set_rules_out(classifier: Classifier, logits: lis
         assert said.startswith(words if len(answer.set) > 1 else f"Likeliest finding: {answer.likeliest}")
         others = [name for name in answer.set if name != answer.likeliest]
         held = f"Also possible: {', '.join(others)}." if others else "The model holds no other finding possible."
-        assert f" {held} The true finding is named here for about " in said
+        assert f" {held} The model is set to name the true finding for " in said
     else:
         assert said.startswith("The film was not judged. No finding fits the film")
 

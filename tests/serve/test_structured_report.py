@@ -82,7 +82,8 @@ def test_its_words_say_the_answer_the_model_and_what_it_is_not(film: Dataset, ti
     (conclusion,) = texts(report, "Conclusion")
     assert conclusion == (
         "Covid-19 or Normal (undecided). Likeliest finding: Covid-19, probability 0.800. "
-        "Also possible: Normal. The true finding is named here for about 90 of 100 films."
+        "Also possible: Normal. "
+        "The model is set to name the true finding for 90 of 100 films like those it learned from."
     )
     assert texts(report, "Comment") == [NOTICE]
     assert texts(report, "Likeliest finding") == ["Covid-19"]
@@ -92,7 +93,7 @@ def test_its_words_say_the_answer_the_model_and_what_it_is_not(film: Dataset, ti
     (sure,) = texts(read_back(structured_report(film, answer(set=()), tiny_metadata)), "Conclusion")
     assert sure == (
         "Likeliest finding: Covid-19, probability 0.800. The model holds no other finding possible. "
-        "The true finding is named here for about 90 of 100 films."
+        "The model is set to name the true finding for 90 of 100 films like those it learned from."
     )
 
 

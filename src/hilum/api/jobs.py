@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hilum.api.model_jobs import drift, export
 from hilum.api.places import AnyPath, data_path, out_folder
 from hilum.api.results import AdaptResult, AuditResult, CompareResult, EvaluateResult, Model, TrainResult, model_path
 from hilum.console import Console, TerminalConsole
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["adapt", "audit", "compare", "cross_validate", "drift", "evaluate", "export", "train"]
+__all__ = ["adapt", "audit", "compare", "cross_validate", "evaluate", "train"]
 
 
 def audit(

@@ -45,7 +45,8 @@ def compiled_network(
     Raises:
         RuntimeError: OpenVINO cannot compile it.
     """
-    made_of = (openvino.__version__, core.get_property("CPU", "FULL_DEVICE_NAME"), sorted(settings.items()))
+    processor = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    made_of = (openvino.__version__, *processor, sorted(settings.items()))
     key = hashlib.sha256(data + repr(made_of).encode()).hexdigest()
     try:
         path = cache_folder() / f"{key}.network"

@@ -293,5 +293,8 @@ def conclusion(answer: Answer, metadata: Metadata) -> str:
     open_words = "" if words == answer.likeliest else f"{words[:1].upper()}{words[1:]}. "
     others = ", ".join(name for name in answer.set if name != answer.likeliest)
     held = f"Also possible: {others}." if others else "The model holds no other finding possible."
-    how_sure = f"The true finding is named here for about {100 * metadata.coverage:.0f} of 100 films."
+    how_sure = (
+        f"The model is set to name the true finding for {100 * metadata.coverage:.0f} of 100 films like those it "
+        "learned from."
+    )
     return f"{open_words}{likeliest} {held} {how_sure}"
