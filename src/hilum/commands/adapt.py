@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, MapOption, ModelOption, with_columns
+from hilum.commands.shared import NOTICE, ColumnOption, IgnoreOption, MapOption, ModelOption, with_columns
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import InputError
 from hilum.text import printable
@@ -26,14 +26,7 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     model: ModelOption,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the new model.onnx and its report.")],
     mapping: MapOption = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ignore",
-            metavar="KIND",
-            help="A kind of fault that does not count. class-by-source: the findings come from different places.",
-        ),
-    ] = None,
+    ignore: IgnoreOption = None,
     unlabelled: Annotated[
         bool,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, DataArgument, with_columns
+from hilum.commands.shared import NOTICE, ColumnOption, DataArgument, IgnoreOption, with_columns
 from hilum.console import TerminalConsole, count_of
 
 __all__ = ["audit"]
@@ -42,12 +42,7 @@ def audit(  # noqa: PLR0917 - typer hands them over by name
         list[str] | None,
         typer.Option("--drop", metavar="suspect-label", help="Leave films with this fault out of OUT.csv."),
     ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ignore", metavar="KIND", help="Do not count faults of this kind, such as leak. You can repeat it."
-        ),
-    ] = None,
+    ignore: IgnoreOption = None,
     column: ColumnOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier audit in DIR and an earlier OUT.csv.")

@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import ColumnOption, ModelOption, with_columns
+from hilum.commands.shared import ClusterOption, ColumnOption, ModelOption, WorkersOption, named_cluster, with_columns
 from hilum.console import TerminalConsole
-from hilum.errors import InputError
 from hilum.run.models import DEFAULT_MODEL
 
 __all__ = ["predict"]
@@ -63,33 +62,20 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
         ),
     ] = False,
     column: ColumnOption = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="ADDRESS",
-            help="Judge on a Ray cluster, or `local`; FILE is then a folder of Parquet files, of which those missing "
-            "are computed.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Number of workers of the cluster. Default: one per core."),
-    ] = None,
+    cluster: ClusterOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Classify films. The content of a file tells whether it is PNG, JPEG or DICOM, not its name.
 
     A film that hilum does not judge is listed with the reasons. A film that cannot be read is listed with its error,
-    and the exit code is then 1.
+    and the exit code is then 1. With --cluster, FILE is a folder of Parquet files; those missing are computed.
 
     Example: hilum predict films/ --format csv --out answers.csv
     """
-    from hilum.run.cluster import Cluster
     from hilum.run.memory import keep_memory_flat
     from hilum.workflows.predict import PredictOptions, predict_films
 
-    if workers and not cluster:
-        raise InputError("--workers needs a cluster, and none is named.", fix="Add --cluster local.")
+    place = named_cluster(cluster, workers)
     keep_memory_flat()
     try:
         options = PredictOptions(
@@ -100,7 +86,7 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
             lungs=lungs,
             resume=resume,
             overwrite=overwrite,
-            cluster=Cluster(cluster, workers) if cluster else None,
+            cluster=place,
         )
         listed = with_columns(paths, column)
         num_unread = predict_films(listed, options, standard_input=sys.stdin.buffer, console=TerminalConsole())

@@ -13,18 +13,24 @@ import typer
 from hilum.console import TerminalConsole
 from hilum.data.columns import ROLES, listing, parse_columns
 from hilum.data.manifest import is_manifest
-from hilum.errors import InputError
+from hilum.errors import ConfigError, InputError
 from hilum.text import percent_text
 
 __all__ = [
     "NOTICE",
+    "ClusterOption",
     "ColumnOption",
+    "ConfigOption",
     "DataArgument",
+    "IgnoreOption",
     "LogFormat",
     "LogOption",
     "MapOption",
     "ModelOption",
     "SetOption",
+    "WeightsOption",
+    "WorkersOption",
+    "named_cluster",
     "show_figures",
     "spread_columns",
     "with_columns",
@@ -32,6 +38,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from hilum.judge.parts import Metrics
+    from hilum.run.cluster import Cluster
 
 
 NOTICE = "Research software, not a medical device."
@@ -119,7 +126,42 @@ ColumnOption = Annotated[
         f"ROLE: {', '.join(ROLES)}.",
     ),
 ]
+IgnoreOption = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", metavar="KIND", help="Do not count faults of this kind, such as leak. You can repeat it."),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="File with settings. RUN/config.toml lists all settings."),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(help="Starting weights: imagenet (default), chest (only for hilum-chest), or none (random)."),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="Compute on this Ray cluster, or `local` for this computer."),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Number of workers of the cluster. Default: one per core."),
+]
 _TOLD = re.compile(rf"(?:{'|'.join(ROLES)})\s*=.+", re.IGNORECASE | re.DOTALL)
+
+
+def named_cluster(address: str | None, workers: int | None) -> Cluster | None:
+    """Return the cluster of --cluster and --workers, if one is named.
+
+    Raises:
+        ConfigError: Workers are given, but no cluster.
+    """
+    if address is None and workers is not None:
+        raise ConfigError("--workers needs a cluster, and none is named.", fix="Add --cluster local.")
+    if address is None:
+        return None
+    from hilum.run.cluster import Cluster
+
+    return Cluster(address, workers)
 
 
 def with_columns(paths: Iterable[Path], columns: Sequence[str] | None) -> list[Path]:

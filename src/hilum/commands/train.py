@@ -10,8 +10,10 @@ import typer
 
 from hilum.commands.shared import (
     ColumnOption,
+    ConfigOption,
     DataArgument,
     SetOption,
+    WeightsOption,
     show_figures,
     with_columns,
 )
@@ -35,12 +37,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
         Path,
         typer.Option("--out", metavar="RUN", help="Folder for the run. If a run there was interrupted, it continues."),
     ],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", metavar="FILE", help="File with settings (run.toml). RUN/config.toml lists all settings."
-        ),
-    ] = None,
+    config: ConfigOption = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -48,10 +45,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
             "of the chest model), or one of keras.applications, such as MobileNetV2."
         ),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="Starting weights: imagenet (default), chest (only for hilum-chest), or none (random)."),
-    ] = None,
+    weights: WeightsOption = None,
     folds: Annotated[
         int | None, typer.Option(help="Also cross-validate the training films in this many folds.")
     ] = None,

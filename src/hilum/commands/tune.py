@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, SetOption, with_columns
+from hilum.commands.shared import (
+    NOTICE,
+    ClusterOption,
+    ColumnOption,
+    ConfigOption,
+    SetOption,
+    WeightsOption,
+    WorkersOption,
+    named_cluster,
+    with_columns,
+)
 from hilum.console import TerminalConsole, count_of
-from hilum.errors import ConfigError
 from hilum.text import printable
 from hilum.workflows.training_extra import check_training, load_training
 
@@ -37,45 +46,26 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
         ),
     ] = None,
     folds: Annotated[int, typer.Option(help="Number of cross-validation folds for each trial.")] = 5,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="File with the settings to start from. They are trial 0."),
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="The network, as for `hilum train`. Its default settings are trial 0.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Starting weights: imagenet, chest (only for hilum-chest), or none (random).")
-    ] = None,
+    config: ConfigOption = None,
+    backbone: Annotated[str | None, typer.Option(help="The network, as for `hilum train`.")] = None,
+    weights: WeightsOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the trials, the folds and the first weights.")] = None,
     settings: SetOption = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="ADDRESS",
-            help="Run the trials on the Ray cluster at this address, or `local` for this computer.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Number of processes of the cluster, each with one thread. Default: one per core."),
-    ] = None,
+    cluster: ClusterOption = None,
+    workers: WorkersOption = None,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another search in DIR.")] = False,
 ) -> None:
     """Search for better settings by cross-validation of the training films. Test films are not used.
 
-    Files in DIR: run.toml (for `hilum train --config`), trials.csv and report.html. If the best trial is not clearly
-    better than the defaults, run.toml holds the defaults.
+    Trial 0 has the settings of --config, --backbone and --set. Files in DIR: run.toml (for `hilum train --config`),
+    trials.csv and report.html. If the best trial is not clearly better than trial 0, run.toml holds those settings.
 
     Example: hilum tune films/ --out search --backbone plain-cnn --minutes 60
     """
     (data,) = with_columns([data], column)
-    if workers is not None and cluster is None:
-        raise ConfigError("--workers needs a cluster, and none is named.", fix="Add --cluster local.")
+    place = named_cluster(cluster, workers)
     check_training()
-    from hilum.run.cluster import Cluster
     from hilum.train.config import read_config
     from hilum.train.tune.search_space import Search, TuneSettings, check_search
 
@@ -86,7 +76,6 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     from hilum.workflows.tune import tune_settings
 
     console = TerminalConsole()
-    place = None if cluster is None else Cluster(cluster, workers)
     tuned = tune_settings(search, cluster=place, overwrite=overwrite, console=console)
     typer.echo(printable(tuned.verdict))
     console.say(f"Settings: {out / 'run.toml'}    Report: {out / 'report.html'}    {NOTICE}")

@@ -100,13 +100,25 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Adaptation:
-    """How a model was set right for one place: what metrics.json and the model file say of it.
+class _Origin:
+    """Which model was adapted, and with which films.
 
     Attributes:
         parent: The model that was adapted.
         data: Name of the films.
         n: How many films were used.
+    """
+
+    parent: Parent
+    data: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Adaptation(_Origin):
+    """How a model was set right for one place: what metrics.json and the model file say of it.
+
+    Attributes:
         num_films: Finding to how many of them show it.
         few: Findings with films, but too few for a linear correction.
         lacking: Findings without a film.
@@ -122,9 +134,6 @@ class Adaptation:
         heatmaps_follow: Whether the heat maps show the correction too.
     """
 
-    parent: Parent
-    data: str
-    n: int
     num_films: Mapping[str, int]
     few: tuple[str, ...]
     lacking: tuple[str, ...]
@@ -165,22 +174,16 @@ class ShareFigures:
 
 
 @dataclass(frozen=True)
-class MixAdaptation:
+class MixAdaptation(_Origin):
     """How a model was set right for the mix of findings of one place, from films without labels.
 
     Attributes:
-        parent: The model that was adapted.
-        data: Name of the films.
-        n: How many films were used.
         shares: Finding to how often it occurs.
         p_shift: How often a mix as different arises by chance.
         p_fit: How often the probabilities fit the mix as badly by chance; None where that is not known.
         reason: Why the mix is not used; empty where it is.
     """
 
-    parent: Parent
-    data: str
-    n: int
     shares: Mapping[str, ShareFigures]
     p_shift: float
     p_fit: float | None

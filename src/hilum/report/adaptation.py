@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hilum.console import count_of
-from hilum.judge.adaptation import Adaptation, AdaptationMetrics, MixAdaptation, Side
+from hilum.judge.adaptation import Adaptation, AdaptationMetrics, MixAdaptation
 from hilum.judge.intervals import Interval
 from hilum.report.page import render
 from hilum.text import percent_text, points, points_range, range_text
@@ -31,15 +30,6 @@ _LEVELS = {
     "constants": "Constants and temperature",
     "linear": "Constants, temperature and a linear correction",
 }
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One figure before and after."""
-
-    name: str
-    before: Interval
-    after: Interval
 
 
 def verdict_words(made: Adaptation) -> str:
@@ -90,7 +80,7 @@ def level_words(made: Adaptation) -> str:
 def adaptation_lines(made: Adaptation) -> list[str]:
     """Return what the terminal shows: the verdict, what was fitted, and the figures beside each other."""
     lines = [verdict_words(made), f"Fitted: {level_words(made)}."]
-    lines += [f"  {row.name}: {_plain(row.before)} as shipped, {_plain(row.after)} adapted" for row in _rows(made)]
+    lines += [f"  {name}: {_plain(before)} as shipped, {_plain(after)} adapted" for name, before, after in _rows(made)]
     return lines
 
 
@@ -113,7 +103,7 @@ def adaptation_page(metrics: AdaptationMetrics, notes: Sequence[str]) -> str:
         is_single=len(made.num_films) - len(made.lacking) == 1,
         fitted=level_words(made),
         notes=notes,
-        rows=list(_rows(made)),
+        rows=_rows(made),
         sides={"As shipped": made.before, "Adapted": made.after},
         recalls=_recalls(made),
         levels=[(_level_name(one.level, one.penalty), one) for one in made.levels],
@@ -125,7 +115,7 @@ def adaptation_page(metrics: AdaptationMetrics, notes: Sequence[str]) -> str:
 def adaptation_card(metrics: AdaptationMetrics) -> str:
     """Return the section that an adapted model's card gets, in Markdown."""
     made = metrics.adaptation
-    rows = [(row.name, row.before, row.after) for row in _rows(made)]
+    rows = _rows(made)
     return str(render("adaptation.md.j2", made=made, verdict=verdict_words(made), fitted=level_words(made), rows=rows))
 
 
@@ -175,12 +165,15 @@ def mix_card(made: MixAdaptation) -> str:
     return str(render("mix.md.j2", made=made, verdict=mix_words(made), rows=rows))
 
 
-def _rows(made: Adaptation) -> list[_Row]:
-    sides: tuple[Side, Side] = (made.before, made.after)
-    rows = [_Row(name, *(getattr(side.figures, key) for side in sides)) for key, name in _FIGURES.items()]
-    rows = [row for row in rows if row.before.value is not None]
-    rows.append(_Row("Truth in the set", *(side.covered for side in sides)))
-    return [*rows, _Row("Refused", *(side.refused for side in sides))]
+def _rows(made: Adaptation) -> list[tuple[str, Interval, Interval]]:
+    """Return each figure's name, and the figure before and after."""
+    before, after = made.before, made.after
+    rows = [(name, getattr(before.figures, key), getattr(after.figures, key)) for key, name in _FIGURES.items()]
+    return [
+        *(row for row in rows if row[1].value is not None),
+        ("Truth in the set", before.covered, after.covered),
+        ("Refused", before.refused, after.refused),
+    ]
 
 
 def _recalls(made: Adaptation) -> list[tuple[str, int, Interval, Interval]]:
