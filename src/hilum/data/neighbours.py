@@ -11,6 +11,7 @@ cells after Sivic and Zisserman, "Video Google", ICCV 2003.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -74,15 +75,18 @@ def nearest_neighbours(pictures: np.ndarray, *, num_neighbours: int = 20) -> Nei
         return Neighbours(none, none, none, none.astype(bool), none.astype(np.float32), none.astype(np.float32))
     coarse = np.concatenate([_coarse(pictures[part]) for part in _blocks(num_films, 4096)])  # (n, 1024)
     learnt = num_films >= _FEW
-    ask, offset, describe = _projections(coarse, learnt)
-    base = _unit(coarse @ describe - offset)  # (n, d)
+    along = np.stack([_window_matrix(*cut) for cut in _CUTS])  # (7, 16, 32)
+    whole = _windows(coarse, along[:1])[:, 0]  # (n, 256)
+    matrix, offset = _projection(whole, learnt)
+    base = _unit(whole @ matrix - offset)  # (n, d)
     cells = _cells(base, max(_MIN_CELL, int(np.sqrt(num_films))) if learnt else num_films)
     centres = _unit(np.stack([base[cell].mean(axis=0) for cell in cells]))
     index = _Index(base, cells, centres, _MIN_SIMILARITY if learnt else -1.0)
     found = []
     for part in _blocks(num_films, _BLOCK):
-        questions = _unit((coarse[part] @ ask).reshape(-1, base.shape[1]) - offset)  # (b * 98, d)
-        found.append(_ask(questions, index, part.start, num_neighbours))
+        seen = _windows(coarse[part], along)  # (b, 49, 256)
+        both = np.concatenate([seen, _mirror(seen)], axis=1).reshape(-1, seen.shape[2])
+        found.append(_ask(_unit(both @ matrix - offset), index, part.start, num_neighbours))
     first, second = (np.concatenate(column) for column in zip(*found, strict=True))
     near = _best_windows(pictures, coarse, first, second)
     alike = near.likeness > (_MIN_LIKENESS if learnt else -1.0)
@@ -136,16 +140,14 @@ def _best_windows(pictures: np.ndarray, coarse: np.ndarray, first: np.ndarray, s
         first: (m,) int64, sorted.
         second: (m,) int64.
     """
-    along = np.concatenate([_window_matrix(*cut, from_px=SIDE_PX, to_px=_COARSE_PX, blur_px=0) for cut in _CUTS])
-    order = (len(_CUTS), _COARSE_PX, len(_CUTS), _COARSE_PX)
+    along = np.stack([_window_matrix(*cut, from_px=SIDE_PX, to_px=_COARSE_PX, blur_px=0) for cut in _CUTS])
     window, likeness = np.zeros(len(first), dtype=np.int64), np.zeros(len(first), dtype=np.float32)
     mirrored, reach = np.zeros(len(first), dtype=bool), np.zeros(len(first), dtype=np.float32)
     bounds = np.flatnonzero(np.diff(first, prepend=-1, append=-1))
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         pairs = np.arange(end - begin)
         picture = pictures[first[begin]].astype(np.float32)
-        seen = (along @ picture @ along.T).reshape(order).transpose(0, 2, 1, 3).reshape(len(WINDOWS), -1)  # (49, 1024)
-        seen = _unit(_centred(seen))
+        seen = _unit(_centred(_windows(picture[None], along)[0]))  # (49, 1024)
         sides = _unit(_centred(coarse[second[begin:end]]))  # (p, 1024)
         alike = np.stack([seen @ sides.T, seen @ _mirror(sides).T], axis=2).transpose(1, 0, 2)  # (p, 49, 2)
         best = alike.reshape(len(pairs), -1).argmax(axis=1)
@@ -157,8 +159,24 @@ def _best_windows(pictures: np.ndarray, coarse: np.ndarray, first: np.ndarray, s
     return Neighbours(first, second, window, mirrored, likeness, reach)
 
 
+def _windows(pictures: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """Return the windows of each picture, as many as rows and columns can be cut: (b, w * w, side * side) float32.
+
+    Args:
+        pictures: (b, from * from) or (b, from, from).
+        along: (w, side, from), the matrices that cut a row.
+    """
+    cuts, side_px, from_px = along.shape
+    flat = along.reshape(-1, from_px)
+    seen = flat @ pictures.reshape(-1, from_px, from_px) @ flat.T  # (b, w * side, w * side)
+    parted = seen.reshape(-1, cuts, side_px, cuts, side_px).transpose(0, 1, 3, 2, 4)
+    return parted.reshape(len(pictures), cuts * cuts, side_px * side_px)
+
+
 def _mirror(pictures: np.ndarray) -> np.ndarray:
-    return pictures.reshape(-1, _COARSE_PX, _COARSE_PX)[:, :, ::-1].reshape(pictures.shape)
+    """Return square pictures (..., side * side) with left and right exchanged."""
+    side_px = math.isqrt(pictures.shape[-1])
+    return pictures.reshape(-1, side_px, side_px)[:, :, ::-1].reshape(pictures.shape)
 
 
 def _reach(pictures: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -208,25 +226,20 @@ def _step(pictures: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarr
 # --- descriptions ---------------------------------------------------------------------------------------------------
 
 
-def _projections(coarse: np.ndarray, learnt: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the matrix from coarse pictures to queries (1024, 98 * d), an offset (d,), and that to descriptions."""
-    along = [_window_matrix(*cut) for cut in _CUTS]  # each (16, 32)
-    whole = np.kron(along[0], along[0]).T  # (1024, 256)
+def _projection(whole: np.ndarray, learnt: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the matrix (256, d) from pictures to descriptions, and the offset (d,) that is subtracted after it."""
     matrix = np.eye(_GRID * _GRID, dtype=np.float32)
     matrix -= 1 / len(matrix)
     mean = np.zeros(len(matrix), dtype=np.float32)
     if learnt:
-        step = -(-len(coarse) // _SAMPLE)
-        sample = coarse[::step] @ whole
+        sample = whole[:: -(-len(whole) // _SAMPLE)]
         mean = _MEAN_SHARE * sample.mean(axis=0)
         energy = float(np.square(sample).sum(axis=1).mean())
         values, vectors = np.linalg.eigh(np.cov(sample, rowvar=False))
         values, vectors = values[::-1][:_DIMENSIONS], vectors[:, ::-1][:, :_DIMENSIONS]
         floor = max(_MIN_VARIANCE * energy, 1e-9)
         matrix = (vectors / np.maximum(values, floor) ** 0.25).astype(np.float32)  # halfway to white
-    mirror = matrix.reshape(_GRID, _GRID, -1)[:, ::-1].reshape(matrix.shape)
-    ask = [np.kron(rows, columns).T @ side for side in (matrix, mirror) for rows in along for columns in along]
-    return np.concatenate(ask, axis=1).astype(np.float32), mean @ matrix, whole @ matrix
+    return matrix, mean @ matrix
 
 
 def _window_matrix(
