@@ -793,7 +793,17 @@ def test_the_commands_are_the_ones_that_were_promised() -> None:
         "serve",
         "node",
     ]
-    groups = {"data", "data list", "data get", "data index", "model", "model show", "model export", "model upgrade"}
+    groups = {
+        "data",
+        "data list",
+        "data get",
+        "data index",
+        "data deidentify",
+        "model",
+        "model show",
+        "model export",
+        "model upgrade",
+    }
     assert set(commands()) == {"", *promised, *groups}
     assert {"out", "config", "backbone", "weights", "folds", "seed", "overwrite"} <= set(commands()["train"])
 

@@ -27,7 +27,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {  # extra of pyproject.toml -> its modu
     "train-gpu": _TRAINING,
     "study": ("skimage", "pywt"),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
-    "dicom": ("pynetdicom", "highdicom", "dicomweb_client"),
+    "dicom": ("pynetdicom", "highdicom", "dicomweb_client", "dicomanonymizer"),
     "parquet": ("pyarrow",),
     "cluster": ("ray",),
     "kaggle": ("kagglehub",),

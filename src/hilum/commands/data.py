@@ -1,4 +1,4 @@
-"""The commands `hilum data ...`: public sets of films, and the index by which their films are recognised."""
+"""The commands `hilum data ...`: public sets, the index by which their films are recognised, de-identification."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
+from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
 
 __all__ = ["data_app"]
 
-data_app = typer.Typer(help="Public sets of chest radiographs.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(
+    help="Public sets of chest radiographs, and de-identification of DICOM films.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @data_app.command("list")
@@ -46,3 +51,40 @@ def data_index(
     from hilum.data.public_sets import write_index
 
     typer.echo(f"{write_index(table, out, patients=patients, overwrite=overwrite)} films in {printable(str(out))}")
+
+
+@data_app.command("deidentify")
+def data_deidentify(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of DICOM films. Nothing in it is changed.")],
+    out: Annotated[Path, typer.Option("--out", metavar="NEWFOLDER", help="New or empty folder for the copies.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="Write a CSV table of old and new files. It says whose film is whose: keep it with the patients' "
+            "films.",
+        ),
+    ] = None,
+) -> None:
+    """Copy DICOM films without names, IDs, dates and other data of the patients. Text burnt into a picture STAYS.
+
+    Exit code 1: some files were left out.
+
+    Example: hilum data deidentify films/ --out films-without-names
+    """
+    from hilum.workflows.deidentify import deidentify_folder
+
+    console = TerminalConsole()
+    done = deidentify_folder(folder, out, key=key, console=console)
+    typer.echo(printable(f"{count_of(len(done.files), 'film')} in {out}, by the basic profile of DICOM PS3.15."))
+    if done.left_out:
+        console.say(f"{count_of(len(done.left_out), 'file')} left out, with the reasons above.")
+    if done.passed_over:
+        console.say(done.passed_over)
+    burnt_in = f" {count_of(done.num_burnt_in, 'film')} may hold some." if done.num_burnt_in else ""
+    console.say(
+        f"Text that is burnt into the pictures is NOT removed.{burnt_in} Look at every film before you give it away."
+    )
+    if done.left_out:
+        raise typer.Exit(1)
