@@ -797,7 +797,6 @@ def test_the_commands_are_the_ones_that_were_promised() -> None:
         "data",
         "data list",
         "data get",
-        "data index",
         "data deidentify",
         "model",
         "model show",
@@ -847,7 +846,7 @@ def test_the_public_sets_are_listed(command: Command) -> None:
 
     result = command("data", "list")
     assert result.code == 0
-    assert [line.split()[0] for line in result.out.splitlines()] == list(PUBLIC_SETS)
+    assert [line.split()[0] for line in result.out.splitlines()] == [one.name for one in PUBLIC_SETS]
 
 
 def test_a_public_set_without_a_network(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

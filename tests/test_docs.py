@@ -23,7 +23,7 @@ import typer.main
 import hilum.api
 from hilum.cli import app
 from hilum.data.phantom import draw_phantom
-from hilum.judge.audit.checks import HILUM_CHECKS
+from hilum.judge.audit.audit import HILUM_CHECKS
 from hilum.run.classifier import Classifier
 from hilum.train.config import default_config, read_config, to_toml
 from hilum.workflows.export import export_model

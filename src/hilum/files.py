@@ -13,7 +13,7 @@ import numpy as np
 
 from hilum.errors import InputError
 
-__all__ = ["replace_array", "replace_file", "replace_files", "replacing", "writing_into"]
+__all__ = ["make_folder", "replace_array", "replace_file", "replace_files", "replacing", "writing_into"]
 
 _LONGEST_NAME = 200  # bytes; the temporary name is longer, and file systems allow 255
 
@@ -101,6 +101,19 @@ def writing_into(folder: Path, *, continues: bool = False) -> Iterator[None]:
         if continues:
             fix += " The same command then continues where it stopped."
         raise InputError(f"Cannot write into `{folder}`: {error.strerror or error}.", fix=fix) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where it does not exist.
+
+    Raises:
+        InputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"Cannot make the folder `{folder}`: {error.strerror}."
+        raise InputError(text, fix="Choose another folder.") from error
 
 
 def replace_array(path: Path, values: np.ndarray) -> None:

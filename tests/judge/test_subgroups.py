@@ -7,6 +7,7 @@ import pytest
 
 from hilum.data.folder import FilmRecord
 from hilum.film.radiograph import Radiograph
+from hilum.judge.metrics import Labels
 from hilum.judge.subgroups import PatientGroups, score_patient_groups, score_subgroups, size_class, traits_of
 
 
@@ -32,9 +33,8 @@ def test_figures_of_each_group_are_those_of_its_films() -> None:
     truth = np.arange(num) % 2
     right = np.arange(num) < 60  # all wrong elsewhere
     probabilities = np.where((truth == 1) == right, 0.9, 0.1)[:, np.newaxis] * np.array([-1, 1]) + np.array([1, 0])
-    found = score_subgroups(
-        records, traits, truth, probabilities, groups=np.arange(num), findings=("Normal", "Covid-19")
-    )
+    labels = Labels(truth, np.arange(num), ("Normal", "Covid-19"))
+    found = score_subgroups(records, traits, probabilities, labels)
     assert list(found) == ["source", "file format"]
     here, there = found["source"]
     assert (here.value, here.n, here.small) == ("here", 60, False)
@@ -48,9 +48,8 @@ def test_figures_of_each_group_are_those_of_its_films() -> None:
 
 def test_a_group_of_one_finding_has_no_auroc() -> None:
     records = [FilmRecord(f"{n}.png", "Normal", None, source="one") for n in range(4)]
-    found = score_subgroups(
-        records, {}, np.zeros(4, int), np.full((4, 2), 0.5), groups=np.arange(4), findings=("Normal", "Covid-19")
-    )
+    labels = Labels(np.zeros(4, int), np.arange(4), ("Normal", "Covid-19"))
+    found = score_subgroups(records, {}, np.full((4, 2), 0.5), labels)
     assert found["source"][0].auroc_macro.value is None
     assert found["source"][0].findings == {"Normal": 4}
     assert found["source"][0].accuracy.value == pytest.approx(1)
@@ -67,7 +66,7 @@ def judged(ages: list[float | None], sexes: list[str | None], right: np.ndarray)
     ]
     truth = np.arange(num) % 2
     probabilities = np.where((truth == 1) == right, 0.9, 0.1)[:, np.newaxis] * np.array([-1, 1]) + np.array([1, 0])
-    return score_patient_groups(records, truth, probabilities, groups=np.arange(num), findings=("Normal", "Covid-19"))
+    return score_patient_groups(records, probabilities, Labels(truth, np.arange(num), ("Normal", "Covid-19")))
 
 
 def test_the_worst_band_of_age_is_named() -> None:

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hilum.judge.audit.audit import Audit, audit_data
-from hilum.judge.audit.checks import check_of
+from hilum.judge.audit.audit import Audit, audit_data, check_of
 from hilum.report.audit_page import audit_page, film_jpeg, seen_png
 
 from ..planted import tilt

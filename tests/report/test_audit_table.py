@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
+from hilum.judge.audit.audit import check_of
 from hilum.judge.audit.check import CheckResults, Fault, Outcome
-from hilum.judge.audit.checks import check_of
 from hilum.report.audit_table import audit_table, group_faults, summary_of, verdict_words
 
 

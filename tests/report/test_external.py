@@ -14,7 +14,16 @@ from hilum.judge.external.figures import (
 )
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
-from hilum.report.external import external_lines, external_section
+from hilum.judge.prevalence import AtPrevalence, PredictiveValues
+from hilum.judge.subgroups import PatientGroups, Subgroup
+from hilum.report.external import (
+    external_lines,
+    external_section,
+    patient_lines,
+    patient_sections,
+    prevalence_lines,
+    prevalence_section,
+)
 
 NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))
 
@@ -79,3 +88,61 @@ def test_nothing_to_show_is_no_section() -> None:
     nothing = EvaluationMetrics(test=NONE, test_clean=NONE)
     assert external_section(nothing) is None
     assert external_lines(nothing) == []
+
+
+def group(value: str, n: int, accuracy: Interval) -> Subgroup:
+    return Subgroup(value, n, {"Normal": n}, accuracy, Interval(), n < 30)
+
+
+FOUND = {
+    "age": PatientGroups(
+        (group("under 18 years", 20, Interval(0.4, 0.2, 0.6)), group("18-39 years", 40, Interval(0.9, 0.8, 0.95))),
+        "under 18 years",
+        True,
+        3,
+    ),
+    "sex": PatientGroups((group("female", 9, Interval()),), None, False, 0),
+}
+
+
+def test_the_lines_name_the_worst_group() -> None:
+    age, sex = (line.replace("\N{NO-BREAK SPACE}", " ") for line in patient_lines(FOUND))
+    assert age == (
+        "Age: the model is worst on under 18 years: 40 % of 20 films right (95 % interval 20.0–60.0). It is worse "
+        "there than on other films by more than chance."
+    )
+    assert sex == "Sex: too few films to compare; a group needs 10."
+    assert patient_lines(None) == []
+
+
+def test_the_section_has_a_row_for_each_group() -> None:
+    (section,) = patient_sections(FOUND)
+    assert section.heading == "Age and sex"
+    assert section.html.count('<th scope="row">') == 3
+    assert section.html.count("too few films</small>") == 1
+    assert "not known of 3 films" in section.html
+    assert patient_sections({}) == []
+
+
+VALUES = AtPrevalence(
+    0.05,
+    {
+        "Covid-19": PredictiveValues(Interval(0.5, 0.4, 0.6), Interval(0.99, 0.98, 1.0), 2820),
+        "Normal": PredictiveValues(Interval(), Interval(), None),
+    },
+)
+
+
+def test_the_lines_say_what_an_answer_is_worth() -> None:
+    lines = [line.replace("\N{NO-BREAK SPACE}", " ") for line in prevalence_lines(VALUES)]
+    assert lines[0] == "Where 5.0 % of the films have the finding:"
+    assert "positive 50.0 % have it (40.0–60.0)" in lines[1]
+    assert "About 2,820 local films show this within 5 points." in lines[1]
+    assert lines[2] == "  Normal: these films cannot say."
+
+
+def test_the_section_has_a_row_for_each_finding() -> None:
+    html = prevalence_section(VALUES).html
+    assert html.count('<th scope="row">') == 2
+    assert "2,820" in html
+    assert "50.0" in html

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hilum.serve.guard import Guard, is_loopback
+from hilum.serve.guard import Access, Guard, is_loopback
 from hilum.serve.httperror import HttpError
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
@@ -139,7 +139,7 @@ def test_two_hosts_or_two_origins_are_refused(
 
 def answer_of(app: Any, headers: list[tuple[bytes, bytes]], *, token: str | None = None) -> dict[str, Any]:
     """Return the beginning of a guard's answer to a GET request with these headers."""
-    guard = Guard(app, token=token, open_paths=(), known_paths=(), metrics=Metrics({"name": "tiny"}), limits=Limits())
+    guard = Guard(app, Access(token), metrics=Metrics({"name": "tiny"}), limits=Limits())
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -211,9 +211,7 @@ def exchange(
     app: Any, sent_body: list[bytes], *, hang: bool = False, pause: float = 0, method: str = "POST", **limits: Any
 ) -> tuple[list[Any], int]:
     """Let a guard answer one request; return what it sent, and how many pieces of the body it left."""
-    guard = Guard(
-        app, token=None, open_paths=(), known_paths=(), metrics=Metrics({"name": "tiny"}), limits=Limits(**limits)
-    )
+    guard = Guard(app, Access(), metrics=Metrics({"name": "tiny"}), limits=Limits(**limits))
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:

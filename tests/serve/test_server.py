@@ -286,7 +286,7 @@ def test_answers_that_nobody_reads_are_let_go(caplog: pytest.LogCaptureFixture) 
     from uvicorn.server import ServerState
 
     from hilum.serve import server as module
-    from hilum.serve.guard import Guard
+    from hilum.serve.guard import Access, Guard
     from hilum.serve.limits import Limits
     from hilum.serve.metrics import Metrics
 
@@ -297,7 +297,7 @@ def test_answers_that_nobody_reads_are_let_go(caplog: pytest.LogCaptureFixture) 
         await send({"type": "http.response.body", "body": bytes(size)})
 
     limits = Limits(write_seconds=0.5)
-    guard = Guard(answer, token=None, open_paths=(), known_paths=(), metrics=Metrics({"name": "tiny"}), limits=limits)
+    guard = Guard(answer, Access(), metrics=Metrics({"name": "tiny"}), limits=limits)
     most: list[int] = []
 
     async def run() -> tuple[bytes, bool]:

@@ -12,7 +12,7 @@ from hilum.errors import UndecodableFilm
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.train.augment import Augmentation
-from hilum.train.batches import Films, changed_batch, epoch_order, load_films, source_chances
+from hilum.train.batches import Films, _words, batch_picture, changed_batch, epoch_order, load_films, source_chances
 
 PLAIN = Augmentation(flip_probability=0.0, photometric_probability=0.0, rotation_degrees=0.0, zoom_fraction=0.0,
                      stretch_fraction=0.0, shift_fraction=0.0)  # fmt: skip
@@ -72,14 +72,8 @@ def test_a_subset_keeps_films_and_labels_together() -> None:
 
 def test_films_are_loaded_in_order_as_they_will_be_served(tmp_path: Path, write_film: Callable[..., Path]) -> None:
     paths = [write_film(tmp_path / f"{seed}.png", seed=seed) for seed in range(6)]
-    preprocessing, count = Preprocessing(size_px=32), 0
-
-    def done() -> None:
-        nonlocal count
-        count += 1
-
-    films = load_films(paths, np.arange(6), preprocessing, done=done)
-    assert count == 6
+    preprocessing = Preprocessing(size_px=32)
+    films = load_films(paths, np.arange(6), preprocessing)
     for position, path in enumerate(paths):
         served = preprocess(read_film(path, min_side_px=preprocessing.decoded_px), preprocessing)[0]
         np.testing.assert_allclose(films.pixels[position].astype(np.float32), served, atol=1e-3)  # half precision
@@ -130,3 +124,38 @@ def test_films_keep_what_they_may_show() -> None:
     assert taught.targets(2).astype(int).tolist() == [[1, 0], [1, 1], [1, 1], [0, 1]]
     assert len(together.relabelled([0, 1])) == 2  # what shows 1 or 2 says nothing to a network without 2
     assert together.relabelled([0, 1, 2]) is together
+
+
+FINDINGS = ("Normal", "Covid-19", "A finding with a name that is much longer than any film is wide")
+
+
+@pytest.mark.parametrize(("number", "shape"), [(1, (244, 208)), (5, (480, 808)), (16, (952, 808)), (20, (952, 808))])
+def test_at_most_sixteen_films_stand_in_rows_of_four(number: int, shape: tuple[int, int]) -> None:
+    films = np.zeros((number, 8, 8, 1), np.float32)
+    page = batch_picture(films, np.eye(3, dtype=np.float32)[[0] * number], FINDINGS)
+    assert page.shape == shape
+    assert page.dtype == np.uint8
+
+
+def test_each_film_is_in_its_place_with_text_under_it_that_stays_under_it() -> None:
+    films = np.linspace(0, 0.8, 5, dtype=np.float32)[:, None, None, None] * np.ones((1, 8, 8, 1), np.float32)
+    page = batch_picture(films, np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]], FINDINGS)
+    corners = [(8, 8), (8, 208), (8, 408), (8, 608), (244, 8)]
+    for (top, left), grey in zip(corners, np.linspace(0, 204, 5), strict=True):
+        assert (page[top : top + 192, left : left + 192] == round(grey)).all()
+        under = page[top + 192 : top + 228, left : left + 192]
+        assert under.min() < 128
+        assert (page[top + 192 : top + 228, left + 192 : left + 200] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ((0, 1, 0), ["Covid-19"]),
+        ((0.3, 0.7, 0), ["Covid-19 70 %", "Normal 30 %"]),
+        ((1, 1, 0), ["one of:", "Normal, Covid-19"]),
+        ((1 / 3, 1 / 3, 1 / 3), ["lungs hidden"]),
+    ],
+)
+def test_what_is_known_of_a_film_in_words(target: tuple[float, ...], words: list[str]) -> None:
+    assert _words(np.array(target, np.float32), FINDINGS) == words

@@ -8,12 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 
+from hilum.errors import ModelFileError
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.correction import Correction
-from hilum.train.graph_file import corrected_graph, read_graph, write_metadata, write_model
+from hilum.train.graph_file import (
+    LARGEST_DIFFERENCE,
+    GraphDraft,
+    corrected_graph,
+    read_graph,
+    seal_corrected,
+    write_metadata,
+    write_model,
+)
 
 RNG = np.random.default_rng(3)
 FILMS = RNG.random((3, 1, 32, 32), dtype=np.float32)
@@ -74,3 +86,35 @@ def test_metadata_are_replaced_and_the_graph_is_not(tmp_path: Path, write_model:
     write_metadata(path, dataclasses.replace(metadata, name="other"))
     assert read_model_file(path).metadata.name == "other"
     assert run(path).logits.tolist() == logits.tolist()
+
+
+def test_it_is_written_where_it_agrees_and_not_where_it_does_not(
+    tmp_path: Path, tiny_model: Path, tiny_metadata: Metadata
+) -> None:
+    parent, correction = read_model_file(tiny_model), Correction("constants", 1.0, np.array([1.0, -1.0, 0.0]))
+    expected = Engine(parent).run(FILMS).logits + correction.constants
+    path = tmp_path / "model.onnx"
+    difference, follows = seal_corrected(path, parent, correction, tiny_metadata, (FILMS, expected))
+    assert (difference <= LARGEST_DIFFERENCE, follows) == (True, True)
+    assert Engine(read_model_file(path)).run(FILMS).logits == pytest.approx(expected, abs=1e-4)
+    path.unlink()
+    with pytest.raises(ModelFileError, match=r"differ by 0\.01 in logits on 3 films"):
+        seal_corrected(path, parent, correction, tiny_metadata, (FILMS, expected + 0.01))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_become_constants_and_inner_names_get_a_prefix() -> None:
+    draft = GraphDraft()
+    places = draft.node("TopK", "values", [2], num_outputs=2, largest=1)
+    halved = draft.node("Mul", places, 0.5)
+    draft.node("Gather", halved, 1, axis=0, output="second")
+    shapes = {"values": ["n"], "second": []}
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    model = draft.model("part", ports[:1], ports[1:], 15, 8)
+    onnx.checker.check_model(model)
+    found = ReferenceEvaluator(model).run(None, {"values": np.array([1, 8, 4], np.float32)})[0]
+    assert (found, found.dtype) == (2.0, np.float32)
+    inner = {name for node in model.graph.node for name in (*node.input, *node.output)} - {"values", "second"}
+    assert inner
+    assert all(name.startswith("part/") for name in inner)
+    assert {tensor.data_type for tensor in model.graph.initializer} == {TensorProto.INT64, TensorProto.FLOAT}

@@ -11,7 +11,7 @@ import pytest
 from hilum.console import Console
 from hilum.errors import InconsistentDataset
 from hilum.run.classifier import Classifier
-from hilum.workflows.local_films import few_notes, part_of_scan, read_local, source_notes, trained_films
+from hilum.workflows.local_films import few_notes, read_local, source_notes, trained_films
 
 
 def test_unknown_findings_and_the_test_part_are_left_out(
@@ -25,7 +25,7 @@ def test_unknown_findings_and_the_test_part_are_left_out(
     assert not trained_films(classifier, local.scan).any()
     assert few_notes(local.scan, classifier.findings) == []
     assert source_notes(local.scan, ()) == []
-    some = part_of_scan(local.scan, np.arange(15))
+    some = local.scan.part(np.arange(15))
     assert any("Fewer than 10 films" in note for note in few_notes(some, classifier.findings))
     for seed in range(6):
         write_film(tmp_path / "odd" / "Effusion" / f"{seed}.png", seed=seed)

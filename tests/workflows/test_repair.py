@@ -17,9 +17,8 @@ from hilum.data.folder import read_dataset
 from hilum.data.public_sets import PublicFilm
 from hilum.data.scan import scan_films
 from hilum.errors import InconsistentDataset, InputError
-from hilum.judge.audit.audit import Audit
+from hilum.judge.audit.audit import HILUM_CHECKS, Audit
 from hilum.judge.audit.check import AuditData, JudgedFilms, run_checks
-from hilum.judge.audit.checks import HILUM_CHECKS
 from hilum.judge.audit.traits import TraitCollector
 from hilum.workflows.repair import dropped_path, repair_films, write_repair
 

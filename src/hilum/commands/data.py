@@ -1,4 +1,4 @@
-"""The commands `hilum data ...`: public sets, the index by which their films are recognised, de-identification."""
+"""The commands `hilum data ...`: public sets of films, and de-identification."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def data_list() -> None:
     """List the public sets that hilum knows."""
     from hilum.data.fetch import PUBLIC_SETS
 
-    for known in PUBLIC_SETS.values():
+    for known in PUBLIC_SETS:
         typer.echo(f"{known.name:32} {known.num_films:>7,} films  {known.title}  ({known.licence})")
 
 
@@ -34,23 +34,6 @@ def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fr
     from hilum.data.fetch import fetch
 
     typer.echo(str(fetch(name)))
-
-
-@data_app.command("index")
-def data_index(
-    table: Annotated[
-        Path, typer.Argument(metavar="CSV", help="Table of fingerprints, findings and files of the public films.")
-    ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the index, .npz.")],
-    patients: Annotated[
-        Path | None, typer.Option("--patients", metavar="CSV", help="Table of patients: set, file, patient.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier index in FILE.")] = False,
-) -> None:
-    """Write the index by which films of public sets are recognised."""
-    from hilum.data.public_sets import write_index
-
-    typer.echo(f"{write_index(table, out, patients=patients, overwrite=overwrite)} films in {printable(str(out))}")
 
 
 @data_app.command("deidentify")

@@ -46,8 +46,7 @@ def evaluate(  # noqa: PLR0917 - typer hands them over by name
     Example: hilum evaluate --model run/model.onnx other-hospital/ --out other --shortcuts
     """
     (data,) = with_columns([data], column)
-    from hilum.report.external import external_lines
-    from hilum.report.prevalence import prevalence_lines
+    from hilum.report.external import external_lines, prevalence_lines
     from hilum.workflows.evaluate import EvaluateOptions, evaluate_model
 
     console = TerminalConsole()

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import LogFormat, LogOption, ModelOption
+from hilum.commands.shared import LogFormat, LogOption, ModelOption, needs
 from hilum.console import TerminalConsole
-from hilum.errors import ConfigError, MissingExtra
+from hilum.errors import ConfigError
 from hilum.run.models import DEFAULT_MODEL
 
 __all__ = ["node"]
@@ -95,12 +95,10 @@ def node(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum node --dicomweb http://localhost:8042/dicom-web
     """
-    try:
+    with needs("dicom", "The DICOM node"):
         import dicomweb_client  # noqa: F401
         import highdicom  # noqa: F401
         import pynetdicom  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("The DICOM node", "dicom") from error
     if dicomweb is not None:
         if ae_title is not None or port is not None or send_to or accept_from:
             raise ConfigError("--dicomweb does not go with --ae-title, --port, --send-to or --accept-from.")

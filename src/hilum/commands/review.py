@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import ColumnOption, with_columns
+from hilum.commands.shared import ColumnOption, needs, with_columns
 from hilum.console import TerminalConsole
-from hilum.errors import MissingExtra
 
 __all__ = ["review"]
 
@@ -43,13 +42,9 @@ def review(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum review audit --data films/
     """
-    try:
+    with needs("serve", "The review"):
         from hilum.serve.review import run_review
         from hilum.workflows.review import open_review
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("hilum"):
-            raise
-        raise MissingExtra("The review", "serve") from error
 
     if data is not None:
         (data,) = with_columns([data], column)

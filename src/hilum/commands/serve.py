@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import LogFormat, LogOption
+from hilum.commands.shared import LogFormat, LogOption, needs
 from hilum.console import TerminalConsole
-from hilum.errors import MissingExtra
 from hilum.run.models import DEFAULT_MODEL
 
 __all__ = ["serve"]
@@ -60,13 +59,9 @@ def serve(  # noqa: PLR0917 - typer hands them over by name
 
     Example: hilum serve
     """
-    try:
+    with needs("serve", "Serving"):
         from hilum.serve.json_log import json_log
         from hilum.serve.server import ServerSettings, run_server
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("hilum"):
-            raise
-        raise MissingExtra("Serving", "serve") from error
 
     console = TerminalConsole()
     with json_log(console) if log is LogFormat.json else nullcontext(console) as shown:

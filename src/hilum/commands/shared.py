@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ import typer
 from hilum.console import TerminalConsole
 from hilum.data.columns import ROLES, listing, parse_columns
 from hilum.data.manifest import is_manifest
-from hilum.errors import ConfigError, InputError
+from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.text import percent_text
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "WeightsOption",
     "WorkersOption",
     "named_cluster",
+    "needs",
     "show_figures",
     "spread_columns",
     "with_columns",
@@ -47,7 +49,7 @@ NOTICE = "Research software, not a medical device."
 def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> None:
     """Print the verdict, the figures of every part of the films, most trustworthy first, and where the report is."""
     from hilum.judge.parts import judged_parts
-    from hilum.report.patients import patient_lines
+    from hilum.report.external import patient_lines
     from hilum.report.verdict import verdict_words
 
     names = {
@@ -147,6 +149,21 @@ WorkersOption = Annotated[
     typer.Option("--workers", metavar="N", min=1, help="Number of workers of the cluster. Default: one per core."),
 ]
 _TOLD = re.compile(rf"(?:{'|'.join(ROLES)})\s*=.+", re.IGNORECASE | re.DOTALL)
+
+
+@contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """Say which extra is missing where a block of imports lacks a package.
+
+    Raises:
+        MissingExtra: A package of the extra is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("hilum"):
+            raise
+        raise MissingExtra(what, extra) from error
 
 
 def named_cluster(address: str | None, workers: int | None) -> Cluster | None:

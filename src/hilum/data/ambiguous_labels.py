@@ -6,7 +6,6 @@ a negative example of one type of pneumonia.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -74,20 +73,6 @@ def set_apart(scan: Scan) -> tuple[Scan, AmbiguousFilms]:
                 )
     is_open = np.array([bool(open_) for open_ in kinds], dtype=bool)
     kept, apart = np.flatnonzero(~is_open), np.flatnonzero(is_open)
-    place = {int(old): new for new, old in enumerate(kept)}
-    twins = tuple(
-        dataclasses.replace(twin, first=place[twin.first], second=place[twin.second])
-        for twin in scan.twins
-        if twin.first in place and twin.second in place
-    )
-    rest = dataclasses.replace(
-        scan,
-        dataset=dataclasses.replace(scan.dataset, records=_of(scan.dataset.records, kept)),
-        fingerprints=_of(scan.fingerprints, kept),
-        twins=twins,
-        groups=scan.groups[kept],
-        public_films=_of(scan.public_films, kept) if scan.public_films else (),
-    )
     ambiguous = AmbiguousFilms(
         _of(scan.dataset.records, apart),
         _of(scan.fingerprints, apart),
@@ -95,7 +80,7 @@ def set_apart(scan: Scan) -> tuple[Scan, AmbiguousFilms]:
         tuple(kinds[i] for i in apart),
         apart,
     )
-    return (rest if len(apart) else scan), ambiguous
+    return (scan.part(kept) if len(apart) else scan), ambiguous
 
 
 def _of(items: tuple[Any, ...], positions: np.ndarray) -> tuple[Any, ...]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from hilum.data.columns import Listing, listing
-from hilum.data.film_table import FILM_COLUMNS, can_be_listed, film_cells, path_writer
 from hilum.data.folder import Dataset, FilmRecord
+from hilum.data.manifest import FILM_COLUMNS, can_be_listed, film_cells, path_writer
 from hilum.errors import InputError
 from hilum.files import replace_files
 from hilum.results import check_file, json_with

@@ -44,35 +44,32 @@ class PublicSet:
         return f"https://www.kaggle.com/datasets/{self.handle}"
 
 
-PUBLIC_SETS: dict[str, PublicSet] = {
-    one.name: one
-    for one in (
-        PublicSet(
-            "covid19-image-dataset",
-            "pranavraikokte/covid19-image-dataset",
-            "Covid, Normal and Viral Pneumonia, with train and test",
-            317,
-            "CC BY-SA 4.0",
-            "Covid19-dataset",
-        ),
-        PublicSet(
-            "covid19-radiography-database",
-            "tawsifurrahman/covid19-radiography-database",
-            "COVID, Lung Opacity, Normal and Viral Pneumonia, with lung masks",
-            21165,
-            "its original authors'",
-            "COVID-19_Radiography_Dataset",
-        ),
-        PublicSet(
-            "chest-xray-pneumonia",
-            "paultimothymooney/chest-xray-pneumonia",
-            "children: Normal and Pneumonia, with train, val and test",
-            5856,
-            "CC BY 4.0",
-            "chest_xray",
-        ),
-    )
-}
+PUBLIC_SETS = (
+    PublicSet(
+        "covid19-image-dataset",
+        "pranavraikokte/covid19-image-dataset",
+        "Covid, Normal and Viral Pneumonia, with train and test",
+        317,
+        "CC BY-SA 4.0",
+        "Covid19-dataset",
+    ),
+    PublicSet(
+        "covid19-radiography-database",
+        "tawsifurrahman/covid19-radiography-database",
+        "COVID, Lung Opacity, Normal and Viral Pneumonia, with lung masks",
+        21165,
+        "its original authors'",
+        "COVID-19_Radiography_Dataset",
+    ),
+    PublicSet(
+        "chest-xray-pneumonia",
+        "paultimothymooney/chest-xray-pneumonia",
+        "children: Normal and Pneumonia, with train, val and test",
+        5856,
+        "CC BY 4.0",
+        "chest_xray",
+    ),
+)
 
 
 def fetch(name: str) -> Path:
@@ -81,7 +78,7 @@ def fetch(name: str) -> Path:
     Without a network an earlier download is used.
 
     Args:
-        name: A key of PUBLIC_SETS.
+        name: That of one of PUBLIC_SETS.
 
     Returns:
         The folder to give to hilum as DATA.
@@ -90,11 +87,12 @@ def fetch(name: str) -> Path:
         InputError: The name is unknown, Kaggle cannot be reached, or it refuses the download.
         MissingExtra: kagglehub is not installed.
     """
-    if name not in PUBLIC_SETS:
+    known = {one.name: one for one in PUBLIC_SETS}
+    if name not in known:
         raise InputError(
-            f"There is no public set `{name}`. {nearest_name(name, PUBLIC_SETS)}", fix="List the sets: hilum data list"
+            f"There is no public set `{name}`. {nearest_name(name, known)}", fix="List the sets: hilum data list"
         )
-    public_set = PUBLIC_SETS[name]
+    public_set = known[name]
     try:
         import kagglehub
         import requests

@@ -25,11 +25,11 @@ __all__ = ["KnownFilm", "KnownSet", "find_known_set", "read_known_set", "split_p
 
 _NOT_FRONTAL = {"l", "ll", "rl", "lat", "lateral", "costal", "exclude", "axial", "coronal", "ct"}
 _REASONS = {
-    "view": ("the view is not frontal", "note"),
-    "none": ("the list states no finding that can be used", "note"),
-    "uncertain": ("a finding is uncertain", "note"),
-    "several": ("more than one finding", "note"),
-    "absent": ("not in the folder", "warning"),
+    "view": "the view is not frontal",
+    "none": "the list states no finding that can be used",
+    "uncertain": "a finding is uncertain",
+    "several": "more than one finding",
+    "absent": "not in the folder",
 }
 
 
@@ -264,9 +264,11 @@ def _remarks(known: KnownSet, films: Sequence[KnownFilm]) -> list[Remark]:
     if others := sum(record.finding == OTHER_ABNORMALITY for record in kept):
         message += f" {OTHER_ABNORMALITY} stands for all other findings (films: {others:,})."
     remarks = [Remark("columns", message)]
-    for reason, (words, severity) in _REASONS.items():
+    for reason, words in _REASONS.items():
         left = sorted(film.record.path for film in films if film.reason == reason)
         if left:
             text = f"Left out {len(left):,} film{'s' * (len(left) > 1)}: {words}."
-            remarks.append(Remark("left-out", text, () if reason == "absent" else tuple(left), severity))
+            is_absent = reason == "absent"
+            severity = "warning" if is_absent else "note"
+            remarks.append(Remark("left-out", text, () if is_absent else tuple(left), severity))
     return remarks

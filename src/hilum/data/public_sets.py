@@ -1,7 +1,8 @@
 """Recognises films of public sets by their fingerprints and returns the finding that the public set states.
 
 Folders of films from the web often mix public sets: the same films with other names and sometimes other findings. The
-index in hilum lists 23,553 films of eight sets with two short hashes, file, finding and patient each, but no pictures.
+index in hilum lists 23,553 films of eight sets with two short hashes, file, finding and patient each, but no pictures;
+recipes/known_films.py makes it.
 
 A film is recognised if at most 14 of the 256 bits of its difference hash differ. In the index, the nearest films with
 different findings in one set differ in 18 bits; a re-encoded film differs from itself in at most 8 bits (972 films).
@@ -11,8 +12,6 @@ original sets disagree, the finding is ambiguous.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
 import zipfile
 import zlib
@@ -26,11 +25,9 @@ import numpy as np
 
 from hilum.data.fingerprint import Fingerprint
 from hilum.errors import InputError
-from hilum.files import replacing
 from hilum.findings import open_kinds, standard_name
-from hilum.results import check_file
 
-__all__ = ["COLLECTIONS", "MAX_KNOWN_DISTANCE", "PublicFilm", "compare_findings", "recognise", "write_index"]
+__all__ = ["COLLECTIONS", "MAX_KNOWN_DISTANCE", "PublicFilm", "compare_findings", "recognise"]
 
 MAX_KNOWN_DISTANCE = 14  # of 256 bits
 COLLECTIONS = (
@@ -39,8 +36,6 @@ COLLECTIONS = (
     "COVID-CXNet",
     "ozturk (NIH + ieee8023)",
 )
-COLUMNS = ("set", "file", "finding", "patient", "gray_sha256_16", "dhash256")
-PATIENT_COLUMNS = ("set", "file", "patient")
 _MARGIN = 4  # bits; candidates farther than this behind the nearest are ignored
 _BLOCK_PAIRS = 4_000_000
 _UNSTATED = {"", "todo", "unlabelled", "unknown"}
@@ -88,7 +83,7 @@ def recognise(fingerprints: Sequence[Fingerprint], *, index: Path | None = None)
 
     Args:
         fingerprints: One per film.
-        index: An index from write_index; None for the index in hilum.
+        index: An index of recipes/known_films.py; None for the index in hilum.
 
     Raises:
         InputError: The index cannot be read.
@@ -142,58 +137,6 @@ def compare_findings(filed: str, source: str) -> str:
     return "less specific" if there == _ANY_PNEUMONIA and here in _PNEUMONIAS else "disagrees"
 
 
-def _is_index(path: Path) -> bool:
-    return zipfile.is_zipfile(path) and {"words.npy", "grey.npy", "sets.npy"} <= set(zipfile.ZipFile(path).namelist())
-
-
-def write_index(table: Path, out: Path, *, patients: Path | None = None, overwrite: bool = False) -> int:
-    """Write an index of films and return the number of films.
-
-    Args:
-        table: A CSV, may be gzip-compressed, with the columns set, file, finding, patient, gray_sha256_16 and
-            dhash256; the hashes are those of Fingerprint, in hex digits.
-        out: The .npz file to write; the same table gives the same contents.
-        patients: A CSV with the columns set, file and patient, for films without a patient in the table.
-        overwrite: Whether an earlier index may be replaced.
-
-    Raises:
-        InputError: A file cannot be read or written, or a line is not valid.
-    """
-    reads = [table] if patients is None else [table, patients]
-    check_file(out, made_by="hilum data index", is_own=_is_index, may_replace=overwrite, reads=reads)
-    more = {(row["set"], row["file"]): row["patient"] for row in _rows(patients, PATIENT_COLUMNS)} if patients else {}
-    rows = _rows(table, COLUMNS)
-    try:
-        words = np.array(
-            [[int(row["dhash256"][at : at + 16], 16) for at in (0, 16, 32, 48)] for row in rows], np.uint64
-        )
-        grey = np.array([int(row["gray_sha256_16"], 16) for row in rows], np.uint64)
-    except ValueError as error:
-        raise InputError(
-            f"The table `{table}` has an invalid hash: {error}. Expected 16 and 64 hex digits.",
-            fix="Write the table again.",
-        ) from error
-    sets = sorted({row["set"] for row in rows})
-    findings = sorted({row["finding"] for row in rows})
-    keys = [row["patient"] or more.get((row["set"], row["file"]), "") for row in rows]
-    try:
-        with replacing(out) as partial, partial.open("wb") as target:
-            np.savez_compressed(
-                target,
-                words=words,
-                grey=grey,
-                set=np.array([sets.index(row["set"]) for row in rows], np.uint8),
-                finding=np.array([findings.index(row["finding"]) for row in rows], np.uint8),
-                sets=_packed(sets),
-                findings=_packed(findings),
-                files=_packed([row["file"] for row in rows]),
-                patients=_packed(keys),
-            )
-    except OSError as error:
-        raise InputError(f"Cannot write the index `{out}`: {error.strerror}.", fix="Choose another place.") from error
-    return len(rows)
-
-
 # --- choosing -------------------------------------------------------------------------------------------------------
 
 
@@ -244,12 +187,10 @@ def _choose(index: _Index, one: Fingerprint, candidates: list[int], distances: l
 def _read_index(path: Path) -> _Index:
     try:
         return _parse_index(path.read_bytes())
-    except OSError as error:
-        reason, fix = error.strerror or "it is damaged", "Make it with `hilum data index`."
-        raise InputError(f"Cannot read the index of public films `{path}`: {reason}.", fix=fix) from error
-    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        fix = "Make it again with `hilum data index`."
-        raise InputError(f"The index of public films `{path}` is damaged: {error}.", fix=fix) from error
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"Cannot read the index of public films `{path}`: {error}.", fix="Install hilum again."
+        ) from error
 
 
 @cache
@@ -276,31 +217,6 @@ def _parse_index(data: bytes) -> _Index:
     if index.words.shape != (4, num_films) or any(len(column) != num_films for column in columns):
         raise ValueError("its columns differ in length")
     return index
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    fix = f"Give a CSV with the columns {', '.join(columns)}."
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        lacking = [name for name in columns if name not in (reader.fieldnames or ())]
-        if lacking:
-            raise InputError(f"`{path}` lacks the column {lacking[0]}.", fix=fix)
-        rows = [{name: row[name] or "" for name in columns} for row in reader]
-    except OSError as error:
-        raise InputError(f"Cannot read `{path}`: {error.strerror or 'it is damaged'}.", fix=fix) from error
-    except (csv.Error, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read `{path}`: {error}.", fix=fix) from error
-    if not rows:
-        raise InputError(f"`{path}` names no films.", fix=fix)
-    if any("\n" in value for row in rows for value in row.values()):
-        raise InputError(f"`{path}` holds a value of more than one line.", fix=fix)
-    return rows
-
-
-def _packed(texts: Sequence[str]) -> np.ndarray:
-    return np.frombuffer("\n".join(texts).encode(), dtype=np.uint8)
 
 
 def _unpacked(packed: np.ndarray) -> tuple[str, ...]:

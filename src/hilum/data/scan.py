@@ -129,6 +129,19 @@ class Scan:
         """The number of films that cannot be read."""
         return len(self.unread) - self.num_refused
 
+    def part(self, kept: np.ndarray) -> Scan:
+        """Return the scan of some of the films, by their ascending positions; their groups stay as they are."""
+        place = {int(old): new for new, old in enumerate(kept)}
+        twins = (twin for twin in self.twins if twin.first in place and twin.second in place)
+        return dataclasses.replace(
+            self,
+            dataset=dataclasses.replace(self.dataset, records=tuple(self.dataset.records[i] for i in kept)),
+            fingerprints=tuple(self.fingerprints[i] for i in kept),
+            twins=tuple(dataclasses.replace(one, first=place[one.first], second=place[one.second]) for one in twins),
+            groups=self.groups[kept],
+            public_films=tuple(self.public_films[i] for i in kept) if self.public_films else (),
+        )
+
 
 def scan_films(
     dataset: Dataset,

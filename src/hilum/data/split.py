@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +32,7 @@ __all__ = [
     "group_films",
     "grouped_folds",
     "read_splits",
+    "united",
     "write_splits",
 ]
 
@@ -70,14 +71,6 @@ def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndar
     Returns:
         (n,) int64, numbered 0, 1, ... in order of first appearance.
     """
-    parents = list(range(len(records)))
-
-    def root_of(film: int) -> int:
-        while parents[film] != film:
-            parents[film] = parents[parents[film]]  # path halving
-            film = parents[film]
-        return film
-
     first_of: dict[tuple[str | None, str], int] = {}
     named_first: dict[str, int] = {}
     pairs = [(twin.first, twin.second) for twin in twins]
@@ -86,11 +79,27 @@ def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndar
             pairs.append((first_of.setdefault((record.source, record.patient), film), film))
         if record.group is not None:
             pairs.append((named_first.setdefault(record.group, film), film))
+    return united(len(records), pairs)
+
+
+def united(num_films: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Return the group of each film, (n,) int64, where the films of each pair are in one group, transitively.
+
+    Groups are numbered 0, 1, ... in order of first appearance.
+    """
+    parents = list(range(num_films))
+
+    def root_of(film: int) -> int:
+        while parents[film] != film:
+            parents[film] = parents[parents[film]]  # path halving
+            film = parents[film]
+        return film
+
     for first, second in pairs:
         low, high = sorted((root_of(first), root_of(second)))
         parents[high] = low
     numbers: dict[int, int] = {}
-    return np.array([numbers.setdefault(root_of(film), len(numbers)) for film in range(len(records))], dtype=np.int64)
+    return np.array([numbers.setdefault(root_of(film), len(numbers)) for film in range(num_films)], dtype=np.int64)
 
 
 def assign_splits(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ __all__ = [
     "Confusion",
     "FindingFigures",
     "Hierarchy",
+    "Labels",
     "NormalOrNot",
     "Performance",
     "f1_columns",
@@ -142,12 +144,31 @@ class Performance:
     hierarchy: Hierarchy | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What is known of n films that a model has answered.
+
+    Attributes:
+        truth: (n,) index of the true finding.
+        groups: (n,) films of equal number are not independent.
+        findings: The K names.
+    """
+
+    truth: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+    findings: Sequence[str]
+
+    def of(self, chosen: npt.NDArray[Any]) -> Labels:
+        """Return those of some films, by their positions or by a mask."""
+        return Labels(self.truth[chosen], self.groups[chosen], self.findings)
+
+
 def performance(
     truth: npt.ArrayLike,
     probabilities: npt.ArrayLike,
     findings: Sequence[str],
     *,
-    operating_thresholds: Mapping[str, float],
+    operating_thresholds: Mapping[str, float] | None = None,
     groups: npt.ArrayLike | None = None,
     bootstrap: Bootstrap = Bootstrap(),  # noqa: B008 - it is frozen
 ) -> Performance:
@@ -162,7 +183,7 @@ def performance(
         truth: (n,) int, index of the true finding; n may be 0.
         probabilities: (n, K) in [0, 1], calibrated.
         findings: The K names, in the order of the columns.
-        operating_thresholds: A probability for each finding.
+        operating_thresholds: A probability for each finding; 0.5 for each by default.
         groups: (n,) int; films of equal number are not independent. None: every film stands for itself.
         bootstrap: How the groups are drawn for the intervals of all figures but the accuracy.
 
@@ -171,7 +192,9 @@ def performance(
     """
     names = list(findings)
     scores, labels = checked_scores(probabilities, truth, len(names))
-    thresholds = _thresholds_of(names, operating_thresholds)
+    thresholds = _thresholds_of(
+        names, dict.fromkeys(names, 0.5) if operating_thresholds is None else operating_thresholds
+    )
     group_of = _groups_of(len(labels), groups)
     tally = Tally.of(labels, scores, group_of, thresholds)
     measured = tally.measured(bootstrap)
@@ -219,7 +242,9 @@ def _groups_of(num_films: int, groups: npt.ArrayLike | None) -> npt.NDArray[np.i
     return group_of
 
 
-def _thresholds_of(names: Sequence[str], operating_thresholds: Mapping[str, float]) -> FloatArray:
+def _thresholds_of(names: Sequence[str], operating_thresholds: Mapping[str, float] | None) -> FloatArray:
+    if operating_thresholds is None:
+        return np.full(len(names), 0.5)
     missing = [name for name in names if name not in operating_thresholds]
     if missing:
         raise InputError(f"Expected an operating threshold for each finding; missing: {', '.join(missing)}.")

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.figures import left_out_if_none
-from hilum.judge.chance import judge_chance
 from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference
 from hilum.judge.image_quality import Quality
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
+from hilum.judge.verdict import judge_chance
 from hilum.text import points, points_range
 
 __all__ = [
@@ -327,15 +327,7 @@ def figures_of_answers(
     truth: NDArray[np.int64], probabilities: NDArray[np.float64], groups: NDArray[np.int64], findings: Sequence[str]
 ) -> StudyFigures:
     """Return the figures of answers (n, K)."""
-    thresholds = dict.fromkeys(findings, 0.5)
-    judged = performance(
-        truth,
-        probabilities,
-        findings,
-        operating_thresholds=thresholds,
-        groups=groups,
-        bootstrap=Bootstrap(num_resamples=500),
-    )
+    judged = performance(truth, probabilities, findings, groups=groups, bootstrap=Bootstrap(num_resamples=500))
     balanced, auroc = judged.balanced_accuracy, judged.auroc_macro
     above = judge_chance(balanced, auroc, np.bincount(truth, minlength=len(findings)).tolist()).is_above
     return StudyFigures(judged.n, judged.accuracy, judged.macro_f1, auroc, balanced, above)

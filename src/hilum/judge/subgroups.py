@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hilum.data.folder import FilmRecord
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Interval, wilson_interval
-from hilum.judge.metrics import performance
+from hilum.judge.metrics import Labels, performance
 
 __all__ = [
     "LEAST_FILMS",
@@ -114,21 +114,14 @@ def age_band(years: float) -> str:
 
 
 def score_patient_groups(
-    records: Sequence[FilmRecord],
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    *,
-    groups: NDArray[np.int64],
-    findings: Sequence[str],
+    records: Sequence[FilmRecord], probabilities: NDArray[np.float64], labels: Labels
 ) -> dict[str, PatientGroups]:
     """Return the figures by age band and by sex: "age" and "sex"; what is known of no film is left out.
 
     Args:
         records: n films with age and sex where they are known.
-        truth: (n,) index of the true finding.
         probabilities: (n, K).
-        groups: (n,) films of equal number are not independent.
-        findings: The K names.
+        labels: Of these films.
     """
     bands = [age_band(limit) for limit in (0, *_BANDS_YEARS)]
     stated = {
@@ -139,7 +132,7 @@ def score_patient_groups(
     for column, (order, told) in stated.items():
         values = np.array(told, dtype=object)
         rows = [
-            _subgroup(value, truth[values == value], probabilities[values == value], groups[values == value], findings)
+            _subgroup(value, probabilities[values == value], labels.of(values == value))
             for value in order
             if (values == value).any()
         ]
@@ -147,7 +140,7 @@ def score_patient_groups(
             shown = tuple(row if row.n >= LEAST_FILMS else _without_figures(row) for row in rows)
             judged = [row for row in shown if row.accuracy.value is not None]
             worst = min(judged, key=lambda row: row.accuracy.value or 0.0).value if len(judged) > 1 else None
-            right = probabilities.argmax(axis=1) == truth
+            right = probabilities.argmax(axis=1) == labels.truth
             inside, others = right[values == worst], right[(values != worst) & (values != "")]
             is_worse = worst is not None and _is_surely_worse(inside, others, len(judged))
             tables[column] = PatientGroups(shown, worst, is_worse, int((values == "").sum()))
@@ -174,21 +167,16 @@ def _without_figures(row: Subgroup) -> Subgroup:
 def score_subgroups(
     records: Sequence[FilmRecord],
     traits: Mapping[str, Mapping[str, str]],
-    truth: NDArray[np.int64],
     probabilities: NDArray[np.float64],
-    *,
-    groups: NDArray[np.int64],
-    findings: Sequence[str],
+    labels: Labels,
 ) -> dict[str, tuple[Subgroup, ...]]:
     """Return the figures of every subgroup.
 
     Args:
         records: n films.
         traits: Path to what is known of a film, by column.
-        truth: (n,) index of the true finding.
         probabilities: (n, K).
-        groups: (n,) films of equal number are not independent.
-        findings: The K names.
+        labels: Of these films.
 
     Returns:
         Column to its values, most films first. Films of which a column is not known stand under "not stated"; a column
@@ -203,21 +191,15 @@ def score_subgroups(
     for column in columns:
         values = np.array([stated.get(column, "not stated") for stated in known])
         tables[column] = tuple(
-            _subgroup(value, truth[values == value], probabilities[values == value], groups[values == value], findings)
+            _subgroup(value, probabilities[values == value], labels.of(values == value))
             for value, _ in Counter(values.tolist()).most_common(_MOST_VALUES)
         )
     return tables
 
 
-def _subgroup(
-    value: str,
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    groups: NDArray[np.int64],
-    findings: Sequence[str],
-) -> Subgroup:
-    thresholds = dict.fromkeys(findings, 0.5)
-    figures = performance(truth, probabilities, findings, groups=groups, operating_thresholds=thresholds)
+def _subgroup(value: str, probabilities: NDArray[np.float64], labels: Labels) -> Subgroup:
+    truth, findings = labels.truth, labels.findings
+    figures = performance(truth, probabilities, findings, groups=labels.groups)
     held = np.bincount(truth, minlength=len(findings))
     return Subgroup(
         value=value,

@@ -6,8 +6,8 @@ import io
 import shutil
 from collections.abc import Iterable, Sequence
 
+from hilum.judge.audit.audit import check_of
 from hilum.judge.audit.check import SEVERITIES, Check, CheckResults, Fault, Outcome
-from hilum.judge.audit.checks import check_of
 from hilum.text import printable
 
 __all__ = ["audit_table", "group_faults", "summary_of", "verdict_words"]

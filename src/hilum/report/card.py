@@ -17,9 +17,9 @@ from hilum.findings import said_as
 from hilum.judge.audit.check import Fault
 from hilum.judge.calibrate import LEAST_FINDING_FILMS
 from hilum.judge.calibration import calibration_words
-from hilum.judge.chance import headline_chance
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, judged_parts
+from hilum.judge.verdict import headline_chance
 from hilum.report.external import sources_table
 from hilum.report.page import render
 from hilum.report.run_page import OVERALL, PER_FINDING

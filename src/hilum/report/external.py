@@ -1,19 +1,31 @@
-"""In-house and external figures side by side, for the terminal and for the report."""
+"""Figures in house and elsewhere, by patient group, and at a prevalence: for the terminal and for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hilum.console import count_of
-from hilum.judge.chance import chance_of
 from hilum.judge.external.figures import Change, EvaluationMetrics, InHouseComparison, PneumoniaFigures, UnknownFinding
 from hilum.judge.external.sources import RunMetrics, SourceFacts
 from hilum.judge.intervals import Interval
 from hilum.judge.parts import PARTS, Metrics, judged_parts
+from hilum.judge.prevalence import MARGIN, AtPrevalence
+from hilum.judge.subgroups import LEAST_FILMS, PatientGroups
+from hilum.judge.verdict import chance_of
 from hilum.report.page import Section, render
-from hilum.text import percent, points_range, range_text
+from hilum.text import percent, percent_text, points_range, range_text
 
-__all__ = ["external_lines", "external_section", "source_lines", "sources_section", "sources_table"]
+__all__ = [
+    "external_lines",
+    "external_section",
+    "patient_lines",
+    "patient_sections",
+    "prevalence_lines",
+    "prevalence_section",
+    "source_lines",
+    "sources_section",
+    "sources_table",
+]
 
 _IN_HOUSE = ("cross_validation", "test_clean")
 _FIGURES = {"accuracy": "Accuracy", "recall_mean": "Mean recall", "auroc_macro": "AUROC"}
@@ -166,3 +178,53 @@ def _notes(metrics: RunMetrics, source: str) -> Sequence[str]:
     figures = (metrics.leave_one_source_out or {}).get(source)
     chance = chance_of(figures).words if figures else ""
     return [*([chance] if chance else []), *facts.notes, *external_lines(facts)]
+
+
+def patient_lines(subgroups: Mapping[str, PatientGroups] | None) -> list[str]:
+    """Return a line for age and one for sex that names the worst group; none of what is not known."""
+    return [f"{column.capitalize()}: {_worst_words(table)}" for column, table in (subgroups or {}).items()]
+
+
+def patient_sections(subgroups: Mapping[str, PatientGroups] | None) -> list[Section]:
+    """Return the report's section about the same, with every group; none where neither age nor sex is known."""
+    if not subgroups:
+        return []
+    html = render("patients.html.j2", subgroups=subgroups, lines=patient_lines(subgroups), least=LEAST_FILMS)
+    return [Section("patients", "Age and sex", html)]
+
+
+def _worst_words(table: PatientGroups) -> str:
+    worst = next((row for row in table.groups if row.value == table.worst), None)
+    if worst is None:
+        return f"too few films to compare; a group needs {LEAST_FILMS}."
+    is_sure = table.is_surely_worse
+    noise = "It is worse there than on other films by more than chance" if is_sure else "This may be chance"
+    return (
+        f"the model is worst on {worst.value}: {percent_text(worst.accuracy.value, 0)} of "
+        f"{count_of(worst.n, 'film')} right (95 % interval {range_text(worst.accuracy)}). {noise}."
+    )
+
+
+def prevalence_lines(values: AtPrevalence) -> list[str]:
+    """Return what the terminal shows: a heading, and a line for each finding."""
+    lines = [f"{_heading(values)}:"]
+    for name, one in values.per_finding.items():
+        if one.films_needed is None:
+            lines.append(f"  {name}: these films cannot say.")
+            continue
+        lines.append(
+            f"  {name}: of the films called positive {percent_text(one.ppv.value)} have it ({range_text(one.ppv)}), of "
+            f"those called negative {percent_text(one.npv.value)} do not ({range_text(one.npv)}). About "
+            f"{one.films_needed:,} local films show this within {MARGIN * 100:.0f} points."
+        )
+    return lines
+
+
+def prevalence_section(values: AtPrevalence) -> Section:
+    """Return the report's section about the same."""
+    html = render("prevalence.html.j2", values=values, heading=_heading(values), margin=f"{MARGIN * 100:.0f}")
+    return Section("prevalence", "Predictive values", html)
+
+
+def _heading(values: AtPrevalence) -> str:
+    return f"Where {percent_text(values.prevalence)} of the films have the finding"

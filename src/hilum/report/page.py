@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hilum.console import count_of
-from hilum.text import escape, figure_text, percent, points, points_range, printable, range_text
+from hilum.text import escape, figure_text, percent, percent_text, points, points_range, printable, range_text
 
 __all__ = ["NOTICE", "Section", "html_page", "inline", "render"]
 
@@ -104,7 +104,7 @@ def _environment(*, is_markdown: bool = False) -> Environment:
     )
     numbers: Mapping[str, Callable[..., str]] = {
         "percent": percent,
-        "per_cent": _per_cent,
+        "per_cent": percent_text,
         "range": range_text,
         "figure": figure_text,
         "points": points,
@@ -118,11 +118,6 @@ def _environment(*, is_markdown: bool = False) -> Environment:
     environment.filters["code"] = lambda text: Markup(inline(text, is_code=True))
     environment.globals["NOTICE"] = NOTICE
     return environment
-
-
-def _per_cent(value: float | None) -> str:
-    """Return a fraction as text holds it: "97.0 %", with a space that does not break."""
-    return "–" if value is None else f"{percent(value)}\N{NO-BREAK SPACE}%"
 
 
 def _decimal(value: float | None) -> str:

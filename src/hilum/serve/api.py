@@ -22,7 +22,7 @@ from hilum.report.drift import drift_lines
 from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.serve.answer_counts import DAYS, METRIC_HEAD
-from hilum.serve.guard import App, Guard
+from hilum.serve.guard import Access, App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import METRICS_TYPE, Metrics
@@ -99,15 +99,9 @@ class Service:
         pages = {**page_files(), "/docs": reference_page(document)}
         for path, file in pages.items():
             self.api.add_api_route(path, page_route(file), methods=["GET", "HEAD"], include_in_schema=False)
-        self.app: App = Guard(
-            self.api,
-            token=token,
-            open_paths=(*pages, *_HEALTH),
-            known_paths=(*pages, *document["paths"], "/openapi.json"),
-            metrics=self.metrics,
-            limits=self.limits,
-            root_path=root_path,
-        )
+        known = frozenset((*pages, *document["paths"], "/openapi.json"))
+        access = Access(token, frozenset((*pages, *_HEALTH)), known, root_path)
+        self.app: App = Guard(self.api, access, metrics=self.metrics, limits=self.limits)
 
     def _api(self) -> FastAPI:
         @asynccontextmanager

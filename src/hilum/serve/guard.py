@@ -18,6 +18,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from hilum.serve.httperror import HttpError, error_body, error_status
@@ -25,7 +26,7 @@ from hilum.serve.limits import Limits, where_it_failed
 from hilum.serve.metrics import Metrics
 from hilum.serve.queue import internal_error
 
-__all__ = ["Guard", "is_loopback"]
+__all__ = ["Access", "Guard", "is_loopback"]
 
 _LOG = logging.getLogger("hilum.serve")
 _PROBES = {"/healthz", "/readyz", "/metrics"}  # asked every few seconds: logged only where they fail
@@ -74,45 +75,44 @@ def _names_this_computer(host: str) -> bool:
     return is_loopback(match["v6"] or match["name"]) and (match["v6"] is None or ":" in match["v6"])
 
 
+@dataclass(frozen=True)
+class Access:
+    """Which requests a guard lets through.
+
+    Attributes:
+        token: The token that clients must send, or None.
+        open_paths: Paths that need no token: the page and the health checks.
+        known_paths: The paths of the service; any other is counted as ``other``.
+        root_path: A path that is taken off the front of requests, if a proxy has left it there.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    open_paths: frozenset[str] = frozenset()
+    known_paths: frozenset[str] = frozenset()
+    root_path: str = ""
+
+
 class Guard:
     """An ASGI application around another.
 
     Args:
         app: The service.
-        token: The token that clients must send, or None.
-        open_paths: Paths that need no token: the page and the health checks.
-        known_paths: The paths of the service; any other is counted as ``other``.
+        access: Which requests it lets through.
         metrics: Counts the requests.
         limits: How long a client may take to read a response.
-        root_path: A path that is taken off the front of requests, if a proxy has left it there.
     """
 
-    def __init__(
-        self,
-        app: App,
-        *,
-        token: str | None,
-        open_paths: Iterable[str],
-        known_paths: Iterable[str],
-        metrics: Metrics,
-        limits: Limits,
-        root_path: str = "",
-    ) -> None:
-        self._app = app
-        self._token = None if token is None else token.encode()
-        self._open_paths = frozenset(open_paths)
-        self._known_paths = frozenset(known_paths)
-        self._metrics = metrics
-        self._limits = limits
-        self._root_path = root_path
+    def __init__(self, app: App, access: Access, *, metrics: Metrics, limits: Limits) -> None:
+        self._app, self._access, self._metrics, self._limits = app, access, metrics, limits
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._root_path and scope["path"].startswith(f"{self._root_path}/"):
-            scope = {**scope, "path": scope["path"].removeprefix(self._root_path)}
+        root = self._access.root_path
+        if root and scope["path"].startswith(f"{root}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(root)}
         started = time.perf_counter()
         exchange = _Exchange(scope, receive, send, self._limits)
         try:
@@ -125,7 +125,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - the client gets an answer, and the log holds no name
             _LOG.error("A request failed: %s", where_it_failed(error))
             await self._answer(exchange, internal_error())
-        path = scope["path"] if scope["path"] in self._known_paths else "other"
+        path = scope["path"] if scope["path"] in self._access.known_paths else "other"
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
         seconds = time.perf_counter() - started
         self._metrics.request(method=method, path=path, status=exchange.status, seconds=seconds)
@@ -147,13 +147,13 @@ class Guard:
     def _check(self, scope: MutableMapping[str, Any]) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         _check_once(scope["headers"])
-        if self._token is None:
+        if self._access.token is None:
             _check_host(headers)
             return
-        if scope["path"] in self._open_paths:
+        if scope["path"] in self._access.open_paths:
             return
         scheme, _, sent = headers.get(b"authorization", "").partition(" ")
-        known = hmac.compare_digest(sent.strip().encode("latin-1"), self._token)
+        known = hmac.compare_digest(sent.strip().encode("latin-1"), self._access.token.encode())
         if scheme.lower() != "bearer" or not known:
             raise HttpError(
                 401,

@@ -23,7 +23,7 @@ from hilum.film.decode import read_film
 from hilum.judge.audit.check import SEVERITIES
 from hilum.judge.audit.doubts import Doubt
 from hilum.run.classifier import Classifier
-from hilum.serve.guard import App, Guard
+from hilum.serve.guard import Access, App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
@@ -132,7 +132,7 @@ class ReviewService:
         api.add_api_route("/v1/undo", self._undo, methods=["POST"])
         api.add_api_route("/v1/films/{number}/{position}", self._film)
         api.add_api_route("/v1/heat/{number}/{position}", self._heat)
-        self.app: App = Guard(api, token=None, open_paths=(), known_paths=pages, metrics=Metrics(), limits=self.limits)
+        self.app: App = Guard(api, Access(known_paths=frozenset(pages)), metrics=Metrics(), limits=self.limits)
 
     def _next_open(self, after: int = -1) -> dict[str, Any]:
         """Return the first open doubt after a number, going round; the last one where all are settled."""

@@ -140,7 +140,7 @@ def losses(logits: npt.ArrayLike, truth: npt.NDArray[np.int64]) -> FloatArray:
     return np.asarray(np.logaddexp.reduce(values, axis=1) - values[np.arange(len(truth)), truth])
 
 
-def choose_correction(films: LocalFilms, temperature: float, *, least: int = LEAST_FINDING_FILMS) -> Choice:
+def choose_correction(films: LocalFilms, temperature: float) -> Choice:
     """Return the correction that does best on films that it was not fitted on.
 
     Films of one finding alone cannot tell how the others should be answered. They then get one constant, by which at
@@ -149,27 +149,25 @@ def choose_correction(films: LocalFilms, temperature: float, *, least: int = LEA
     Args:
         films: One at least.
         temperature: Of the model as shipped.
-        least: Films that a finding needs for a linear correction.
     """
-    counts = films.counts
-    if np.count_nonzero(counts) == 1:
-        levels = _levels(films, temperature, counts >= least)
+    uses = films.counts >= LEAST_FINDING_FILMS
+    if np.count_nonzero(films.counts) == 1:
+        levels = _levels(films, temperature, uses)
         return Choice(levels[-1], levels, (math.nan,) * len(levels), (math.nan,) * len(levels))
-    return _choose(films, temperature, counts >= least)
+    return _choose(films, temperature, uses)
 
 
-def cross_fit(films: LocalFilms, temperature: float, *, least: int = LEAST_FINDING_FILMS) -> CrossFitted | None:
+def cross_fit(films: LocalFilms, temperature: float) -> CrossFitted | None:
     """Return the films' logits by corrections that have not seen them: chosen and fitted again in each fold.
 
     Args:
         films: One at least.
         temperature: Of the model as shipped.
-        least: Films that a finding needs, of all films, for a linear correction.
 
     Returns:
         The logits; None where the films are too few groups for two folds.
     """
-    uses, is_single = films.counts >= least, np.count_nonzero(films.counts) == 1
+    uses, is_single = films.counts >= LEAST_FINDING_FILMS, np.count_nonzero(films.counts) == 1
     logits, folds = np.zeros_like(films.logits, dtype=np.float64), np.full(len(films.truth), -1)
     corrections: list[Correction] = []
     for number, held in enumerate(grouped_folds(films.truth, films.groups)):

@@ -10,17 +10,91 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from hilum.errors import ModelFileError
 from hilum.files import replace_file
-from hilum.run.modelfile import METADATA_KEY, Metadata
+from hilum.run.engine import Engine
+from hilum.run.modelfile import METADATA_KEY, Metadata, ModelFile, read_model_file
 from hilum.train.correction import Correction
 
-__all__ = ["corrected_graph", "read_graph", "set_metadata", "write_metadata", "write_model"]
+__all__ = [
+    "LARGEST_DIFFERENCE",
+    "GraphDraft",
+    "Input",
+    "corrected_graph",
+    "read_graph",
+    "seal_corrected",
+    "set_metadata",
+    "write_metadata",
+    "write_model",
+]
+
+Input = str | int | float | list[int] | NDArray[Any] | np.generic
+
+
+class GraphDraft:
+    """Nodes and constants of a graph in the making."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def node(self, operator: str, *inputs: Input, output: str = "", num_outputs: int = 1, **attributes: Any) -> str:
+        """Add a node and return the name of its first output.
+
+        Args:
+            operator: Its type.
+            inputs: Names of values. A number, list or array becomes a constant: int64 of int, float32 of float.
+            output: The name of the first output; made up by default.
+            num_outputs: How many outputs the operator has.
+            attributes: Of the node.
+        """
+        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        ports = [item if isinstance(item, str) else self.constant(item) for item in inputs]
+        names = [name, *(f"{name}_{number}" for number in range(1, num_outputs))]
+        self.nodes.append(helper.make_node(operator, ports, names, **attributes))
+        return name
+
+    def mean(self, name: str, *, axis: int, keepdims: int = 0) -> str:
+        """Add nodes for the mean over an axis."""
+        return self.node("ReduceMean", name, axes=[axis], keepdims=keepdims)
+
+    def cast(self, name: str, *, to: int = TensorProto.FLOAT) -> str:
+        """Add a node that turns values into another type, float32 by default."""
+        return self.node("Cast", name, to=to)
+
+    def constant(self, value: int | float | list[int] | NDArray[Any] | np.generic) -> str:
+        """Add a constant."""
+        if not isinstance(value, np.ndarray | np.generic):
+            value = np.asarray(value, np.float32 if isinstance(value, float) else np.int64)
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name))
+        return name
+
+    def model(
+        self,
+        name: str,
+        inputs: list[onnx.ValueInfoProto],
+        outputs: list[onnx.ValueInfoProto],
+        opset: int,
+        ir_version: int,
+    ) -> onnx.ModelProto:
+        """Return the graph, its inner names made its own."""
+        kept = {port.name for port in (*inputs, *outputs)}
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = [item if item in kept else f"{name}/{item}" for item in names]
+        for tensor in self.constants:
+            tensor.name = f"{name}/{tensor.name}"
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+
 
 _RESHAPES = ("Squeeze", "Flatten", "Reshape", "Identity")
 
@@ -109,3 +183,44 @@ def _correct_maps(graph: onnx.GraphProto, kernel: np.ndarray, keep: Callable[[st
     if not any(shipped in node.input for node in graph.node):
         graph.initializer.remove(weights[shipped])
     return True
+
+
+LARGEST_DIFFERENCE = 1e-4  # in logits, between the new file and its parent plus the correction
+
+
+def seal_corrected(
+    path: Path, parent: ModelFile, correction: Correction, metadata: Metadata, films: tuple[np.ndarray, np.ndarray]
+) -> tuple[float, bool]:
+    """Write a corrected model file.
+
+    Args:
+        path: Where the file goes; replaced in one step.
+        parent: The model as shipped.
+        correction: Put into the graph, all but its temperature.
+        metadata: What the file says of itself.
+        films: Real films to compare on, (N, 1, S, S) float32, and their corrected logits (N, K), by the parent's logits
+            and features.
+
+    Returns:
+        The largest difference in logits, and whether the heat maps follow the correction.
+
+    Raises:
+        ModelFileError: The new file answers otherwise; nothing is written.
+    """
+    graph, follows = corrected_graph(read_graph(parent.data), correction)
+    partial = path.with_suffix(".unchecked")
+    write_model(partial, graph, metadata)
+    try:
+        found = Engine(read_model_file(partial)).run(films[0]).logits
+        sealed = partial.read_bytes()
+    finally:
+        partial.unlink()
+    difference = float(np.abs(found - films[1]).max())
+    if not difference <= LARGEST_DIFFERENCE:
+        raise ModelFileError(
+            f"Not sealed: the new file and its parent with the correction differ by {difference:.2g} in logits on "
+            f"{len(found)} films; at most {LARGEST_DIFFERENCE:g} is allowed.",
+            fix="Please report this model together with the versions of onnx and openvino.",
+        )
+    replace_file(path, sealed)
+    return difference, follows

@@ -19,7 +19,7 @@ from onnx import TensorProto, compose, helper
 from hilum.errors import ModelFileError
 from hilum.film.preprocess import LEAST_CONTRAST, Preprocessing
 from hilum.run.modelfile import Metadata
-from hilum.train.graph_draft import GraphDraft
+from hilum.train.graph_file import GraphDraft
 
 __all__ = ["pixels_graph"]
 

@@ -29,8 +29,7 @@ from hilum.run.engine import Engine
 from hilum.run.gate import MIN_SIDE_PX, least_side_px
 from hilum.run.heatmap import write_png
 from hilum.run.modelfile import Metadata, read_model_file
-from hilum.train.batch_picture import batch_picture
-from hilum.train.batches import Films, load_films
+from hilum.train.batches import Films, batch_picture, load_films
 from hilum.train.calibration import calibrated, gate_statistics, out_of_fold
 from hilum.train.config import RunConfig
 from hilum.train.device import device_words

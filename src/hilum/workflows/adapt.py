@@ -15,9 +15,9 @@ from hilum.console import Console, count_of
 from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.data.folder import FilmRecord
 from hilum.data.scan import Scan
-from hilum.errors import InconsistentDataset, InputError
+from hilum.errors import InconsistentDataset
 from hilum.figures import json_file_text, to_json
-from hilum.files import replace_files
+from hilum.files import make_folder, replace_files
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.adaptation import (
     Adaptation,
@@ -28,7 +28,7 @@ from hilum.judge.adaptation import (
     covered_films,
     local_calibration,
 )
-from hilum.judge.audit.checks import check_ignored
+from hilum.judge.audit.audit import check_ignored
 from hilum.judge.calibrate import set_figures
 from hilum.judge.compare.paired import accuracy_difference
 from hilum.judge.drift import evaluation_of
@@ -43,7 +43,6 @@ from hilum.run.engine import Outputs
 from hilum.run.modelfile import Metadata, ModelFile, read_model_file
 from hilum.run.out_of_distribution import OutOfDistributionDetector, fit_detector
 from hilum.text import printable
-from hilum.train.corrected_file import seal_corrected
 from hilum.train.correction import (
     LEAST_FINDING_FILMS,
     Choice,
@@ -53,7 +52,7 @@ from hilum.train.correction import (
     cross_fit,
     losses,
 )
-from hilum.train.graph_file import write_metadata
+from hilum.train.graph_file import seal_corrected, write_metadata
 from hilum.version import __version__
 from hilum.workflows.local_films import LocalSet, few_notes, read_local, source_notes
 
@@ -141,10 +140,7 @@ def adapt_model(
         write_metadata(path, metadata)
         sealed = path.read_bytes()
     made = Adapted(out, metrics, tuple(notes))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
+    make_folder(out)
     replace_files(
         {
             out / "config.toml": adaptation_toml(metrics.adaptation, options.ignore),

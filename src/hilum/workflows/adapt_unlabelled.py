@@ -14,9 +14,9 @@ from hilum.console import Console, count_of
 from hilum.data.filmlist import list_films
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.scan import scan_films
-from hilum.errors import InconsistentDataset, InputError
+from hilum.errors import InconsistentDataset
 from hilum.figures import json_file_text, to_json
-from hilum.files import replace_files
+from hilum.files import make_folder, replace_files
 from hilum.judge.adaptation import MixAdaptation, Parent, ShareFigures
 from hilum.judge.calibrate import LEAST_FINDING_FILMS, SCORE_EDGES
 from hilum.judge.predictions import LabelledPredictions, judge_records
@@ -25,12 +25,12 @@ from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.text import printable
-from hilum.train.corrected_file import seal_corrected
 from hilum.train.correction import Correction
+from hilum.train.graph_file import seal_corrected
 from hilum.train.label_shift import LabelShift, estimate_shift
 from hilum.version import __version__
 from hilum.workflows.adapt import ADAPTED_FOLDER, sample_films
-from hilum.workflows.local_films import LEAST_FILMS, part_of_scan, trained_films
+from hilum.workflows.local_films import LEAST_FILMS, trained_films
 
 __all__ = ["MixAdapted", "adapt_unlabelled"]
 
@@ -90,10 +90,7 @@ def adapt_unlabelled(
         expected = (judged.logits + correction.constants)[places]
         seal_corrected(path, parent, correction, metadata, (pictures, expected))
         sealed = path.read_bytes()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
+    make_folder(out)
     parts: dict[str, Any] = dict.fromkeys(("test", "test_clean", "validation", "cross_validation"))
     replace_files(
         {
@@ -122,7 +119,7 @@ def _judge(classifier: Classifier, films: Path, console: Console) -> tuple[Label
             f"{count_of(len(kept), 'film')} of `{films}` can be used; expected at least {LEAST_FILMS}.",
             fix="Add films of your own.",
         )
-    part = part_of_scan(scan, kept)
+    part = scan.part(kept)
     with console.bar(f"Judging {count_of(len(kept), 'film')}", 1.0) as done:
         judged = judge_records(classifier, Path(), part.dataset.records, known_only=False, done=done)
     return judged, part.groups, len(scan.unread)

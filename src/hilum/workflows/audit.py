@@ -13,8 +13,7 @@ from hilum.errors import InputError, MissingExtra, nearest_name
 from hilum.extras import is_installed
 from hilum.figures import json_file_text
 from hilum.files import replace_files, writing_into
-from hilum.judge.audit.audit import Audit, audit_data
-from hilum.judge.audit.checks import check_ignored
+from hilum.judge.audit.audit import Audit, audit_data, check_ignored
 from hilum.judge.audit.suspects import SUSPECT, judge_unseen
 from hilum.report.audit_page import audit_page
 from hilum.results import ResultFolder

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from hilum.console import Console
 from hilum.data.saved_predictions import read_predictions
-from hilum.errors import InputError
 from hilum.figures import json_file_text
-from hilum.files import replace_files
+from hilum.files import make_folder, replace_files
 from hilum.judge.compare.runs import Comparison, compare_judged
 from hilum.judge.parts import PARTS
 from hilum.report.comparison import comparison_page, verdict_words
@@ -92,8 +91,5 @@ def write_comparison(result: Comparison, out: Path, *, overwrite: bool = False) 
         InputError: An earlier comparison is there and not to be replaced, or the folder cannot be written to.
     """
     _FOLDER.check(out, overwrite=overwrite)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
+    make_folder(out)
     replace_files({out / "compare.html": comparison_page(result), out / "compare.json": json_file_text(result)})

@@ -24,7 +24,7 @@ from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingEx
 from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file, writing_into
 from hilum.judge.audit.check import Fault
-from hilum.judge.compare.ensemble import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
+from hilum.judge.compare.paired import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import judge_records
@@ -185,12 +185,11 @@ class _Ensembling:
     def _performance(
         self, probabilities: np.ndarray, chosen: np.ndarray, metadata: Metadata | None = None
     ) -> Performance:
-        thresholds = metadata.operating_thresholds if metadata else dict.fromkeys(self.films.findings, 0.5)
         return performance(
             self.films.truth[chosen],
             probabilities,
             self.films.findings,
-            operating_thresholds=thresholds,
+            operating_thresholds=metadata.operating_thresholds if metadata else None,
             groups=self.films.groups[chosen],
             bootstrap=Bootstrap(seed=self.seed),
         )

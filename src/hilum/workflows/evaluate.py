@@ -17,10 +17,10 @@ from hilum.data.scan import Scan, scan_films
 from hilum.data.split import clean_test, write_splits
 from hilum.errors import InconsistentDataset, InputError
 from hilum.figures import json_file_text
-from hilum.files import replace_file
+from hilum.files import make_folder, replace_file
 from hilum.film.radiograph import Radiograph
+from hilum.judge.audit.audit import all_checks
 from hilum.judge.audit.check import AuditData, Fault, run_checks
-from hilum.judge.audit.checks import all_checks
 from hilum.judge.external.figures import (
     EvaluationMetrics,
     TrainedOn,
@@ -37,10 +37,8 @@ from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
 from hilum.judge.shortcuts.measure import ProbedFilms, Shortcuts, find_shortcuts
 from hilum.judge.subgroups import traits_of
 from hilum.judge.verdict import judge_figures
-from hilum.report.external import external_section
-from hilum.report.patients import patient_sections
+from hilum.report.external import external_section, patient_sections, prevalence_section
 from hilum.report.predictions import answers_section, predictions_csv, scored_of, worst_mistakes
-from hilum.report.prevalence import prevalence_section
 from hilum.report.run_page import ReportData, report_page
 from hilum.report.shortcuts import shortcuts_sections, summary_line
 from hilum.results import ResultFolder
@@ -153,10 +151,7 @@ def evaluate_model(
     classifier = Classifier(model)
     dataset = rename_findings(read_dataset(data, min_findings=1), options.mapping, classifier.findings)
     scan, traits = _read(dataset, group_columns(data) if shortcuts else None, console)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot make the folder `{out}`: {error.strerror}.", fix="Choose another folder.") from error
+    make_folder(out)
     chosen = _choose(scan, classifier.findings, console)
     judged = _judge(classifier, scan, chosen, console)
     films = _probed(scan.dataset.root, judged, traits)

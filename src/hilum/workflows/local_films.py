@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from hilum.judge.external.figures import name_hints, rename_findings
 from hilum.run.classifier import Classifier
 from hilum.train.correction import LEAST_FINDING_FILMS
 
-__all__ = ["LEAST_FILMS", "LocalSet", "few_notes", "part_of_scan", "read_local", "source_notes", "trained_films"]
+__all__ = ["LEAST_FILMS", "LocalSet", "few_notes", "read_local", "source_notes", "trained_films"]
 
 LEAST_FILMS = 20
 
@@ -73,25 +72,13 @@ def read_local(classifier: Classifier, data: Path, mapping: Sequence[str], conso
             fix="Add films of your own, of every finding if you can.",
         )
     counts = LeftOut(int(trained.sum()), int(strange.sum()), int(tested.sum()), len(scan.unread))
-    return LocalSet(part_of_scan(scan, np.flatnonzero(kept)), counts, tuple(notes))
+    return LocalSet(scan.part(np.flatnonzero(kept)), counts, tuple(notes))
 
 
 def trained_films(classifier: Classifier, scan: Scan) -> np.ndarray:
     """Return which films (n,) the model was trained on, or on a twin or another film of the patient."""
     seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
     return np.zeros(len(scan.groups), dtype=bool) if seen is None else np.isin(scan.groups, scan.groups[seen])
-
-
-def part_of_scan(scan: Scan, kept: np.ndarray) -> Scan:
-    """Return the scan of some of its films; their twins are no longer known, their groups are."""
-    return dataclasses.replace(
-        scan,
-        dataset=dataclasses.replace(scan.dataset, records=tuple(scan.dataset.records[place] for place in kept)),
-        fingerprints=tuple(scan.fingerprints[place] for place in kept),
-        twins=(),
-        groups=scan.groups[kept],
-        public_films=tuple(scan.public_films[place] for place in kept),
-    )
 
 
 def source_notes(scan: Scan, ignored: Sequence[str]) -> list[str]:

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.console import count_of
-from hilum.data.film_table import FILM_COLUMNS, can_be_listed, film_cells, path_writer
 from hilum.data.folder import FilmRecord
+from hilum.data.manifest import FILM_COLUMNS, can_be_listed, film_cells, path_writer
 from hilum.data.public_sets import COLLECTIONS, compare_findings
 from hilum.data.scan import Scan
 from hilum.data.split import group_films

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 from hilum.data.decisions import Decisions, reviewed_data
 from hilum.data.folder import read_dataset
 from hilum.errors import InputError
+from hilum.figures import from_json
 from hilum.findings import open_kinds
-from hilum.judge.audit.check import SEVERITIES, Fault, Suggestion
+from hilum.judge.audit.check import SEVERITIES, Fault
 from hilum.judge.audit.doubts import doubts_of
 from hilum.results import json_with
 from hilum.run.classifier import Classifier
@@ -72,17 +72,12 @@ def _faults(path: Path) -> list[Fault]:
         InputError: It is not as hilum writes it.
     """
     try:
-        return [_fault(one) for one in json.loads(path.read_text(encoding="utf-8"))["faults"]]
+        faults = [from_json(Fault, one) for one in json.loads(path.read_text(encoding="utf-8"))["faults"]]
+        if not all(fault.severity in SEVERITIES and isinstance(fault.paths, tuple) for fault in faults):
+            raise ValueError("a severity or paths")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"`{path}` is not as `hilum audit` writes it.", fix="Audit the films again.") from error
-
-
-def _fault(one: Any) -> Fault:
-    suggestions = {path: Suggestion(**told) for path, told in one.get("suggestions", {}).items()}
-    if one["severity"] not in SEVERITIES:
-        raise ValueError(one["severity"])
-    said = one["kind"], one["severity"], one["message"], tuple(one["paths"]), one["figure"]
-    return Fault(*said, suggestions or None, one.get("instead"))
+    return faults
 
 
 def _parts(folder: Path) -> dict[str, str]:

@@ -21,7 +21,6 @@ import keras
 import numpy as np
 
 from hilum.console import Console, count_of
-from hilum.data.sources import HeldSource, hold_out_sources
 from hilum.data.split import assign_folds, assign_splits, clean_test, write_splits
 from hilum.figures import json_file_text, to_json
 from hilum.files import replace_file, writing_into
@@ -42,8 +41,7 @@ from hilum.judge.verdict import judge_figures
 from hilum.report.audit_table import verdict_words
 from hilum.report.card import model_card_text
 from hilum.report.claim import ClaimFacts, claim_text
-from hilum.report.external import sources_section
-from hilum.report.patients import patient_sections
+from hilum.report.external import patient_sections, sources_section
 from hilum.report.predictions import answers_section, predictions_csv, scored_of, sets_fact, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.run.classifier import Classifier
@@ -59,7 +57,14 @@ from hilum.train.run_folder import RUN_FOLDER, check_run
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
 from hilum.train.tracking import check_log, tracked
 from hilum.version import __version__
-from hilum.workflows.held_out import CrossValidated, JudgedSource, cross_validate, judge_sources
+from hilum.workflows.held_out import (
+    CrossValidated,
+    HeldSource,
+    JudgedSource,
+    cross_validate,
+    hold_out_sources,
+    judge_sources,
+)
 
 __all__ = [
     "JudgedRun",

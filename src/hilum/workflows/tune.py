@@ -7,10 +7,12 @@ folds and with other first weights, by two standard errors of the films' paired 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from optuna import create_study
@@ -18,18 +20,80 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from hilum.console import Console
-from hilum.errors import InputError
+from hilum.errors import ConfigError, HilumError, InputError
 from hilum.files import replace_file, writing_into
 from hilum.report.search_page import SearchResult, search_page, verdict_text
 from hilum.report.search_table import TrialRow, TrialTable, trials_csv
-from hilum.run.cluster import Cluster
+from hilum.run.cluster import LOCAL, Cluster, connect
 from hilum.train.config import RunConfig, to_toml
-from hilum.train.tune.cluster import work_on_cluster
 from hilum.train.tune.gain import figures_of
 from hilum.train.tune.search_space import Search, check_search
 from hilum.train.tune.worker import TuneWorker, work_on_search
 
-__all__ = ["Tuned", "tune_settings"]
+__all__ = ["Tuned", "tune_settings", "work_on_cluster"]
+
+# On a cluster, Ray starts the processes, and starts them again when one dies. They agree on who judges which trial
+# through the search's folder, as processes without Ray do. So a cluster needs only that folder and the films, at the
+# same path on each machine. Each process has one thread: trials side by side make better use of the cores.
+
+_POLL_SECONDS = 0.5
+_MOST_STARTS = 100  # of a process that dies; a trial that ends its process is given up long before
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+def work_on_cluster(work: Callable[[], None], cluster: Cluster, doing: Callable[[str], None]) -> None:
+    """Run a function in each worker of a Ray cluster and wait until all have returned.
+
+    Args:
+        work: The function; it must be importable on every machine.
+        cluster: Where; as many workers as there are cores unless it names a number.
+        doing: Gets a line now and then about how many workers are at work.
+
+    Raises:
+        InputError: The cluster cannot be reached, or a worker cannot read films or folder.
+        ConfigError: The number of workers is out of range.
+        MissingExtra: Ray is not installed.
+    """
+    if cluster.num_workers is not None and cluster.num_workers < 1:
+        raise ConfigError(f"The number of workers must be 1 or more; received {cluster.num_workers}.")
+    if cluster.address == LOCAL and cluster.num_workers is None and hasattr(os, "sched_getaffinity"):
+        cluster = Cluster(LOCAL, len(os.sched_getaffinity(0)))
+    ray, num_workers = connect(cluster, _ONE_THREAD)
+    try:
+        task = ray.remote(num_cpus=1, max_retries=_MOST_STARTS)(_call)
+        left = [task.remote(work) for _ in range(num_workers)]
+        while left:
+            done, left = ray.wait(left, timeout=_POLL_SECONDS)
+            doing(f"{len(left)} of {num_workers} processes at work")
+            for one in done:
+                _raise_its_error(one, ray)
+    finally:
+        ray.shutdown()
+
+
+def _call(work: Callable[[], None]) -> None:
+    """Call what is given: Ray makes tasks of functions only, and work may be a partial or a method."""
+    work()
+
+
+def _raise_its_error(task: Any, ray: Any) -> None:
+    """Raise what a worker raised as if it had been raised here."""
+    try:
+        ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, HilumError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        raise InputError(
+            f"A process of the search ended unexpectedly several times: {str(error).splitlines()[0]}",
+            fix="Repeat the command without --cluster: it continues the search and shows what is wrong.",
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import pytest
 
 from hilum.data.phantom import draw_phantom
 from hilum.film.radiograph import Radiograph
+from hilum.judge.metrics import Labels
 from hilum.judge.shortcuts.faithfulness import FRACTIONS, order_films, score_mass, score_orders, share_in_lungs
 from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask
@@ -35,7 +36,7 @@ def test_maps_inside_outside_and_even(radiograph: Radiograph) -> None:
 
 def test_mass_is_told_by_answer_and_by_finding() -> None:
     shares = np.array([[0.8, 0.3], [0.6, 0.3], [0.1, 0.2], [np.nan, 0.2]])
-    found = score_mass(shares, np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]), np.arange(4), ("A", "B"))
+    found = score_mass(shares, np.array([0, 1, 0, 0]), Labels(np.array([0, 1, 1, 0]), np.arange(4), ("A", "B")))
     assert found.all.n == 3
     assert found.all.in_lungs.value == pytest.approx(0.5)
     assert found.right.in_lungs.value == pytest.approx(0.7)

@@ -13,6 +13,7 @@ from hilum.errors import UndecodableFilm
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Interval
+from hilum.judge.metrics import Labels
 from hilum.judge.shortcuts.occlusion import (
     CUES,
     chance_of,
@@ -42,7 +43,7 @@ def scores(model: Path, films: Path) -> dict:
     paths = sorted(films.rglob("*.png"))
     truth = np.array([int(path.parent.name == "Covid-19") for path in paths])
     logits = judge_variants(classifier, paths, lambda _, film: cue_films(film, classifier.metadata.preprocessing))
-    return score_cues(logits, truth, np.arange(len(paths)), classifier.findings)
+    return score_cues(logits, Labels(truth, np.arange(len(paths)), classifier.findings))
 
 
 def test_a_model_that_reads_a_marker_keeps_its_score_without_lungs(
@@ -87,7 +88,7 @@ def test_a_shift_that_all_films_share_hides_no_shortcut() -> None:
     logits = np.zeros((40, len(CUES), 2))
     logits[:, :, 1] = np.where(truth == 1, 2.0, -2.0)[:, np.newaxis]
     logits[:, KEYS.index("border_only"), 1] -= 9
-    found = score_cues(logits, truth, np.arange(40), ("Normal", "Covid-19"))["border_only"]
+    found = score_cues(logits, Labels(truth, np.arange(40), ("Normal", "Covid-19")))["border_only"]
     assert found.as_answered.accuracy.value == found.as_answered.excess.value == 0.5
     assert found.auroc_macro.value == found.accuracy.value == 1
     assert found.excess.value == 0
@@ -101,9 +102,9 @@ def test_a_finding_that_no_film_shows_has_no_part_in_it() -> None:
     logits = rng.normal(0, 1, (40, len(CUES), 3))
     logits[:, 0, 1] += 4 * truth
     logits[:, KEYS.index("border_only"), 1] += 1.5 * truth
-    without = score_cues(logits[:, :, :2], truth, np.arange(40), ("Normal", "Covid-19"))
+    without = score_cues(logits[:, :, :2], Labels(truth, np.arange(40), ("Normal", "Covid-19")))
     logits[:, 0, 2] += 9
-    found = score_cues(logits, truth, np.arange(40), ("Normal", "Covid-19", "Viral Pneumonia"))
+    found = score_cues(logits, Labels(truth, np.arange(40), ("Normal", "Covid-19", "Viral Pneumonia")))
     for key in ("whole", "border_only"):
         for figure in ("accuracy", "auroc_macro", "excess", "auroc_excess"):
             assert getattr(found[key], figure) == getattr(without[key], figure), (key, figure)
@@ -116,7 +117,7 @@ def test_a_finding_that_no_film_shows_has_no_part_in_it() -> None:
 
 def test_films_of_one_finding_rank_nothing() -> None:
     logits = np.random.default_rng(0).normal(size=(10, len(CUES), 2))
-    found = score_cues(logits, np.zeros(10, int), np.arange(10), ("Normal", "Covid-19"))["border_only"]
+    found = score_cues(logits, Labels(np.zeros(10, int), np.arange(10), ("Normal", "Covid-19")))["border_only"]
     assert found.auroc_excess == Interval()
     assert found.auroc_macro.value is None
 

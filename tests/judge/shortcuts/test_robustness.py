@@ -12,6 +12,7 @@ import pytest
 from hilum.data.phantom import draw_phantom
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
+from hilum.judge.metrics import Labels
 from hilum.judge.shortcuts.occlusion import judge_variants
 from hilum.judge.shortcuts.robustness import DAMAGES, damaged_films, score_damages
 from hilum.run.answer import softmax
@@ -77,7 +78,7 @@ def test_a_model_that_reads_one_corner_fails_when_the_film_is_turned(
     truth = np.array([int(path.parent.name == "Covid-19") for path in paths])
     settings = classifier.metadata.preprocessing
     logits = judge_variants(classifier, paths, lambda at, film: damaged_films(film, settings, at))
-    found = score_damages(softmax(logits), truth, np.arange(len(paths)), classifier.findings)
+    found = score_damages(softmax(logits), Labels(truth, np.arange(len(paths)), classifier.findings))
     assert found.undamaged.accuracy.value == 1
     assert [len(found.damages[damage.key].accuracy) for damage in DAMAGES] == [
         len(damage.strengths) for damage in DAMAGES

@@ -117,7 +117,7 @@ def age_confound(films: Films) -> AgeGroups | None:
         group: dict(zip(findings, line.tolist(), strict=True))
         for group, line in zip(("child", "adult"), table, strict=True)
     }
-    return AgeGroups(int(table.sum()), unknown, value, p, counts)
+    return AgeGroups(int(table.sum()), p, counts, n_unknown=unknown, cramers_v=value)
 
 
 def age_fault(ages: AgeGroups | None) -> Fault | None:

@@ -1,7 +1,7 @@
 """What a check of the audit is, and the one function that runs a list of checks.
 
 A check is a value: its code, the words that explain it, what it needs, and a function that looks at a data set and
-returns the faults that it finds. `hilum audit`, `train` and `evaluate` run the same list (`hilum.judge.audit.checks`).
+returns the faults that it finds. `hilum audit`, `train` and `evaluate` run the same list (`hilum.judge.audit.audit`).
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hilum.findings import open_kinds, sorted_findings
+from hilum.judge.audit.audit import check_of
 from hilum.judge.audit.check import SEVERITIES, Check, Fault, Suggestion
-from hilum.judge.audit.checks import check_of
 from hilum.text import percent_text
 
 __all__ = ["Doubt", "doubts_of"]

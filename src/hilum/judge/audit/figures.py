@@ -70,45 +70,48 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class Association:
-    """How far a trait of the files goes with the finding.
+class _Contingency:
+    """Films counted by category and finding.
+
+    Attributes:
+        n: Films counted.
+        p: Of the chi-squared test.
+        table: Category to finding to number of films.
+    """
+
+    n: int
+    p: float
+    table: Counts
+
+
+@dataclass(frozen=True)
+class Association(_Contingency):
+    """How far a trait of the files goes with the finding; one film of each group is counted.
 
     Attributes:
         trait: Its key.
         title: Its name.
-        n: Films counted, one a group.
         cramers_v: Bias-corrected, with its interval.
-        p: Of the chi-squared test.
-        table: Category to finding to number of films.
         telling: The category that says most.
     """
 
     trait: str
     title: str
-    n: int
     cramers_v: Interval
-    p: float
-    table: Counts
     telling: Telling
 
 
 @dataclass(frozen=True)
-class AgeGroups:
-    """How far children against adults goes with the finding.
+class AgeGroups(_Contingency):
+    """How far "child" against "adult" goes with the finding, among training films whose age group is known.
 
     Attributes:
-        n: Training films whose age group is known.
-        n_unknown: Those whose age group is not.
+        n_unknown: Films whose age group is not known.
         cramers_v: Bias-corrected.
-        p: Of the chi-squared test.
-        table: "child" and "adult" to finding to number of films.
     """
 
-    n: int
     n_unknown: int
     cramers_v: float
-    p: float
-    table: Counts
 
 
 @dataclass(frozen=True)

@@ -43,14 +43,12 @@ _REPEATS = ((1000, 5), (2500, 2))  # up to so many films, so many repeats of the
 def score_trivial_models(
     films: Films,
     *,
-    seed: int = 0,
     done: Callable[[float], None] = lambda _: None,
 ) -> dict[str, TrivialScore]:
     """Return what each trivial model scores, by its name.
 
     Args:
         films: The films whose finding is stated, with their traits.
-        seed: Decides the folds.
         done: Called with the share of the work that has been done since the last call.
 
     Raises:
@@ -60,12 +58,12 @@ def score_trivial_models(
     scan, splits = films.scan, films.splits
     labels = np.array([scan.dataset.findings.index(record.finding) for record in scan.dataset.records])
     is_test = np.asarray(splits, dtype=object) == "test"
-    folds = _folds(scan, splits, int((~is_test).sum()), seed)
+    folds = _folds(scan, splits, int((~is_test).sum()))
     fits = len(TRIVIAL_MODELS) * (sum(int(one.max()) + 1 for one in folds) + 1)
     scores: dict[str, TrivialScore] = {}
     for model in TRIVIAL_MODELS:
         features = model.features(films.traits)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         answers = []
         for drawn in folds:
             answered = np.full(len(labels), -1)
@@ -154,7 +152,7 @@ def _whole(fraction: float | None) -> str:
     return percent_text(fraction or 0.0, 0)
 
 
-def _folds(scan: Scan, splits: Sequence[str], num_films: int, seed: int) -> list[np.ndarray]:
+def _folds(scan: Scan, splits: Sequence[str], num_films: int) -> list[np.ndarray]:
     """Return the folds of each repeat, (n,) int with -1 for the test part; none where the films are too few."""
     if len({record.finding for record, split in zip(scan.dataset.records, splits, strict=True) if split != "test"}) < 2:
         return []
@@ -162,7 +160,7 @@ def _folds(scan: Scan, splits: Sequence[str], num_films: int, seed: int) -> list
     for num_folds in range(NUM_FOLDS, 1, -1):
         try:
             return [
-                assign_folds(scan.dataset, splits, scan.groups, num_folds=num_folds, seed=seed + repeat)
+                assign_folds(scan.dataset, splits, scan.groups, num_folds=num_folds, seed=repeat)
                 for repeat in range(repeats)
             ]
         except InconsistentDataset:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilum.data.saved_predictions import PROBABILITY, SavedPredictions
+from hilum.data.split import united
 from hilum.errors import InputError
 from hilum.judge.compare.paired import (
     Difference,
@@ -168,21 +169,11 @@ def _check_labels(rows: Sequence[Rows], names: tuple[str, str]) -> None:
 
 def _merged_groups(judged: tuple[SavedPredictions, SavedPredictions], paths: list[str]) -> np.ndarray:
     """Return (n,) groups in which films stand together that do so in either run."""
-    parents = list(range(len(paths)))
-
-    def root_of(film: int) -> int:
-        while parents[film] != film:
-            parents[film] = parents[parents[film]]
-            film = parents[film]
-        return film
-
+    pairs = []
     for one in judged:
         first_of: dict[int, int] = {}
-        for film, path in enumerate(paths):
-            if path in one.groups:
-                low, high = sorted((root_of(first_of.setdefault(one.groups[path], film)), root_of(film)))
-                parents[high] = low
-    return np.array([root_of(film) for film in range(len(paths))])
+        pairs += [(first_of.setdefault(one.groups[path], i), i) for i, path in enumerate(paths) if path in one.groups]
+    return united(len(paths), pairs)
 
 
 def _compared(

@@ -261,7 +261,6 @@ def pneumonia_figures(
             truth,
             np.stack((1 - score, score), axis=1),
             ("not pneumonia", "pneumonia"),
-            operating_thresholds={"not pneumonia": 0.5, "pneumonia": 0.5},
             groups=groups[asked],
         ).per_finding["pneumonia"]
         for score in (sums, (sums > rivals).astype(np.float64))

@@ -10,7 +10,7 @@ insertion).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Interval, grouped_mean
+from hilum.judge.metrics import Labels
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.heatmap import heat
@@ -117,26 +118,19 @@ def share_in_lungs(radiograph: Radiograph, activation: NDArray[np.float32]) -> t
     return float(warmth[mask].sum()) / total if total > 0 else float("nan"), even
 
 
-def score_mass(
-    shares: NDArray[np.float64],
-    truth: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    findings: Sequence[str],
-) -> HeatMapMass:
+def score_mass(shares: NDArray[np.float64], predicted: NDArray[np.int64], labels: Labels) -> HeatMapMass:
     """Return how much of the heat maps lies inside the lungs, over all films, by answer and by finding.
 
     Args:
         shares: (n, 2), as share_in_lungs returns them.
-        truth: (n,) index of the true finding.
-        predicted: (n,) index of the finding answered, whose heat map it is.
-        groups: (n,) films of equal number are not independent.
-        findings: The K names; a film counts with the finding it was answered with.
+        predicted: (n,) index of the finding answered, whose heat map it is; a film counts with this finding.
+        labels: Of these films.
     """
+    truth = labels.truth
 
     def mean(chosen: NDArray[np.bool_]) -> Mass:
         chosen = chosen & np.isfinite(shares[:, 0])
-        inside, even, of = shares[chosen, 0], shares[chosen, 1], groups[chosen]
+        inside, even, of = shares[chosen, 0], shares[chosen, 1], labels.groups[chosen]
         excess = grouped_mean(inside - even, of, limits=(-1, 1))
         return Mass(int(chosen.sum()), grouped_mean(inside, of), grouped_mean(even, of), excess)
 
@@ -144,7 +138,7 @@ def score_mass(
         all=mean(np.ones(len(truth), dtype=bool)),
         right=mean(predicted == truth),
         wrong=mean(predicted != truth),
-        per_finding={name: mean(predicted == index) for index, name in enumerate(findings)},
+        per_finding={name: mean(predicted == index) for index, name in enumerate(labels.findings)},
     )
 
 

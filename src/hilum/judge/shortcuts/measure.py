@@ -17,6 +17,7 @@ from hilum.console import Console
 from hilum.film.radiograph import Radiograph
 from hilum.judge.audit.figures import CueVerdict
 from hilum.judge.intervals import Interval, grouped_mean
+from hilum.judge.metrics import Labels
 from hilum.judge.predictions import LabelledPredictions
 from hilum.judge.shortcuts.faithfulness import (
     HeatMapMass,
@@ -165,11 +166,12 @@ class ProbedFilms:
 
     def patient_groups(self) -> dict[str, PatientGroups] | None:
         """Return the figures by age and by sex; None where neither is known of any film."""
-        judged = self.predictions
-        tables = score_patient_groups(
-            judged.records, judged.truth, judged.probabilities, groups=self.groups, findings=judged.findings
-        )
-        return tables or None
+        return score_patient_groups(self.predictions.records, self.predictions.probabilities, self.labels) or None
+
+    @property
+    def labels(self) -> Labels:
+        """What is known of the films."""
+        return Labels(self.predictions.truth, self.groups, self.predictions.findings)
 
     def activation(self, at: int) -> NDArray[np.float32]:
         """Return (h, w) the activation of the finding answered, of one film."""
@@ -227,8 +229,9 @@ def find_shortcuts(
         curves = _reorder(classifier, films, pointed, seed, done)
         sanity = _shuffle(classifier, model, films, tried)
         done(1.0)
-    truth, groups, findings = films.predictions.truth, films.groups, films.predictions.findings
-    cues = score_cues(hidden.logits, truth[shown], groups[shown], findings)
+    labels = films.labels
+    truth, groups, findings = labels.truth, labels.groups, labels.findings
+    cues = score_cues(hidden.logits, labels.of(shown))
     figures = ShortcutFigures(
         part=films.part,
         films=FilmNumbers(len(order), *(len(one) for one in (shown, damaged, pointed, tried))),
@@ -238,18 +241,11 @@ def find_shortcuts(
         auroc_excess_over_border=cues["border_only"].auroc_excess,
         lung_in_border=grouped_mean(hidden.bordering, groups[shown]),
         cues=cues,
-        heatmap=score_mass(hidden.shares, truth[shown], films.predicted[shown], groups[shown], findings),
+        heatmap=score_mass(hidden.shares, films.predicted[shown], labels.of(shown)),
         order=score_orders(curves, groups[pointed]),
         sanity=sanity,
-        robustness=score_damages(softmax(damages), truth[damaged], groups[damaged], findings),
-        subgroups=score_subgroups(
-            films.predictions.records,
-            films.traits,
-            truth,
-            films.predictions.probabilities,
-            groups=groups,
-            findings=findings,
-        ),
+        robustness=score_damages(softmax(damages), labels.of(damaged)),
+        subgroups=score_subgroups(films.predictions.records, films.traits, films.predictions.probabilities, labels),
     )
     return Shortcuts(figures, _examples(films.predictions, shown, hidden))
 

@@ -37,7 +37,7 @@ from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.compare.paired import delong
 from hilum.judge.intervals import Interval, grouped_mean, proportion
-from hilum.judge.metrics import Performance, performance
+from hilum.judge.metrics import Labels, Performance, performance
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask
@@ -208,12 +208,7 @@ class Guessing:
     auroc_macro: float = 0.5
 
 
-def score_cues(
-    logits: NDArray[np.float64],
-    truth: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    findings: Sequence[str],
-) -> dict[str, CueFigures]:
+def score_cues(logits: NDArray[np.float64], labels: Labels) -> dict[str, CueFigures]:
     """Return the figures of every cue, over the findings that these films have.
 
     A model may know findings that no film of the set shows. What hiding a part does to those says nothing of the films,
@@ -221,10 +216,9 @@ def score_cues(
 
     Args:
         logits: (n, V, K), calibrated, in the order of CUES.
-        truth: (n,) index of the true finding.
-        groups: (n,) films of equal number are not independent.
-        findings: The K names.
+        labels: Of these films.
     """
+    truth, groups, findings = labels.truth, labels.groups, labels.findings
     present, known = np.unique(truth, return_inverse=True)
     names = [findings[index] for index in present]
     seen = logits[:, :, present]  # (n, V, C)
@@ -245,8 +239,7 @@ def score_cues(
         return areas.difference if areas else Interval()
 
     def figures(values: NDArray[np.float64]) -> Performance:
-        thresholds = dict.fromkeys(names, 0.5)
-        return performance(known, softmax(values), names, groups=groups, operating_thresholds=thresholds)
+        return performance(known, softmax(values), names, groups=groups)
 
     def as_answered(position: int) -> AsAnswered:
         hits = answered[:, position]

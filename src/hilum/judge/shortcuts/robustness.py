@@ -10,7 +10,7 @@ Source: Hendrycks, Dietterich 2019, Benchmarking neural network robustness to co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Bootstrap, Interval
-from hilum.judge.metrics import Performance, performance
+from hilum.judge.metrics import Labels, Performance, performance
 from hilum.judge.shortcuts.occlusion import Guessing, chance_of
 
 __all__ = ["DAMAGES", "Damage", "Robustness", "damaged_films", "score_damages"]
@@ -155,32 +155,18 @@ class Robustness:
     damages: Mapping[str, DamageFigures]
 
 
-def score_damages(
-    probabilities: NDArray[np.float64],
-    truth: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    findings: Sequence[str],
-) -> Robustness:
+def score_damages(probabilities: NDArray[np.float64], labels: Labels) -> Robustness:
     """Return the figures under every damage.
 
     Args:
         probabilities: (n, 1 + strengths, K), in the order of damaged_films.
-        truth: (n,) index of the true finding.
-        groups: (n,) films of equal number are not independent.
-        findings: The K names.
+        labels: Of these films.
     """
-    thresholds = dict.fromkeys(findings, 0.5)
 
     def figures(position: int) -> Performance:
+        few = Bootstrap(num_resamples=500)
         scores = probabilities[:, position]
-        return performance(
-            truth,
-            scores,
-            findings,
-            groups=groups,
-            operating_thresholds=thresholds,
-            bootstrap=Bootstrap(num_resamples=500),
-        )
+        return performance(labels.truth, scores, labels.findings, groups=labels.groups, bootstrap=few)
 
     damages, position = {}, 1
     for damage in DAMAGES:
@@ -193,7 +179,9 @@ def score_damages(
             auroc_macro=tuple(row.auroc_macro for row in rows),
         )
     whole = figures(0)
-    return Robustness(chance_of(truth, len(findings)), Undamaged(whole.accuracy, whole.auroc_macro), damages)
+    return Robustness(
+        chance_of(labels.truth, len(labels.findings)), Undamaged(whole.accuracy, whole.auroc_macro), damages
+    )
 
 
 def _in_8_bits(film: Image) -> Image:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from hilum.judge.audit.check import AuditData, Check, Fault
 from hilum.judge.audit.figures import CueVerdict
-from hilum.judge.chance import LEAST_FILMS
 from hilum.judge.shortcuts.occlusion import CueFigures
+from hilum.judge.verdict import LEAST_FILMS
 from hilum.text import percent_text, range_text
 
 __all__ = ["CHECKS", "POSSIBLE_AUROC", "judge_cues"]

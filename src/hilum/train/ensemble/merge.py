@@ -18,7 +18,7 @@ from onnx import TensorProto, compose, helper
 
 from hilum.errors import ModelFileError
 from hilum.train.ensemble.combination import LEAST_STACKED, Combination
-from hilum.train.graph_draft import GraphDraft
+from hilum.train.graph_file import GraphDraft
 
 __all__ = ["GraphPart", "input_graph", "merge_graphs"]
 
