@@ -2,10 +2,10 @@
 
     python bench/floor.py --model RUN/model.onnx FOLDER [--films 300] [--repeats 5] [--keras RUN/model.keras]
 
-The parts are those of `hilum predict`, each alone, in milliseconds of a core a film. The floor is the least: bytes to
-grey pixels, a JPEG at reduced scale, by the decoder alone; one resize; the bare network in batches of 8. It refuses
-nothing and says nothing. With --keras, the loop that people usually write runs beside it (FOLDER then has class
-folders). Everything is timed in turns within one process, so ratios hold on a busy machine too.
+The parts are those of `hilum predict --timings`, one film after the other. The floor is the least: bytes to grey
+pixels, a JPEG at reduced scale, by the decoder alone; one resize; the bare network in batches of 8. It refuses nothing
+and says nothing. With --keras, the loop that people usually write runs beside it (FOLDER then has class folders).
+Everything is timed in turns within one process, so ratios hold on a busy machine too.
 """
 
 from __future__ import annotations
@@ -26,17 +26,15 @@ import simplejpeg
 from predict_folder import load_keras, run_keras
 
 from hilum.data.walk import film_paths
-from hilum.film.decode import decode, read_bytes
 from hilum.film.headers import JPEG_MAGIC, read_jpeg_header
 from hilum.film.radiograph import reduction_factor
 from hilum.run.classifier import Classifier, judge_films
-from hilum.run.engine import openvino_core
-from hilum.run.gate import refusals
+from hilum.run.core import openvino_core
 from hilum.run.memory import keep_memory_flat
 from hilum.run.modelfile import read_model_file
+from hilum.timings import Part, Timings
 
 BATCH = 8
-PARTS = ("read the file", "decode", "preprocess", "gate and lungs", "network", "answer")
 
 
 class Floor:
@@ -76,24 +74,12 @@ class Floor:
 
 
 def parts_of(classifier: Classifier, paths: Sequence[Path]) -> list[float]:
-    """Return the milliseconds of a core a film of each of PARTS, one film after the other."""
-    spent = dict.fromkeys(PARTS, 0.0)
-
-    def timed(part: str, work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        start = time.process_time()
-        result = work(*arguments, **named)
-        spent[part] += time.process_time() - start
-        return result
-
-    least_px = classifier.metadata.preprocessing.decoded_px
-    for path in paths:
-        data = timed("read the file", read_bytes, path)
-        radiograph = timed("decode", decode, data, name="film", min_side_px=least_px)
-        film = timed("preprocess", classifier.preprocess, radiograph)
-        refused = timed("gate and lungs", refusals, radiograph)
-        outputs = timed("network", classifier.engine.run, film[np.newaxis])
-        timed("answer", lambda: classifier.answer_outputs("film", refused, outputs, 0).to_dict())  # noqa: B023
-    return [1000 * seconds / len(paths) for seconds in spent.values()]
+    """Return the milliseconds of a core a film of each `Part`, one film after the other."""
+    timings = Timings()
+    with timings.clocked():
+        for _ in judge_films(classifier, paths, num_threads=1, timings=timings):
+            pass
+    return list(timings.result().core_ms.values())
 
 
 def over(threads: int, work: Callable[[Any], Any], items: Iterable[Any]) -> None:
@@ -136,7 +122,7 @@ def main() -> None:
             core[name].append(1000 * (time.process_time() - start_core) / len(paths))
     print(f"{len(paths)} films, {threads} threads, medians of {arguments.repeats}")
     print(f"{'':20}{'ms of a core a film':>22}{'films/s':>9}{'whole / it':>12}")
-    for part, times in zip(PARTS, zip(*parts, strict=True), strict=True):
+    for part, times in zip(Part, zip(*parts, strict=True), strict=True):
         print(f"{part:20}{statistics.median(times):22.2f}")
     for name in ways:
         share = statistics.median(mine / whole for mine, whole in zip(core[name], core["whole"], strict=True))

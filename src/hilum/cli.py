@@ -17,7 +17,6 @@ import re
 import signal
 import sys
 import warnings
-from importlib import metadata
 from types import FrameType
 from typing import Annotated, Any
 
@@ -54,6 +53,8 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 def version_text() -> str:
     """Return what `hilum --version` prints: hilum, its engine, Python, and which extras are installed."""
+    from importlib import metadata  # importing it takes time
+
     there = [extra for extra in EXTRAS if has_extra(extra)]
     missing = [extra for extra in EXTRAS if extra not in there]
     lines = [

@@ -9,11 +9,9 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 __all__ = ["EXTRAS", "has_extra", "install_line", "is_installed"]
 
@@ -66,6 +64,8 @@ def install_line(extra: str) -> str:
 
 def _origin() -> Mapping[str, Any]:
     """Return pip's record of where hilum came from; empty if it came from an index."""
+    from importlib import metadata  # importing it takes time
+
     try:
         noted = metadata.distribution("hilum").read_text("direct_url.json")
         origin = json.loads(noted) if noted else {}
@@ -81,6 +81,8 @@ def _requirement(extra: str, origin: Mapping[str, Any], quote: str) -> str:
     if not url:
         return f"{quote}hilum[{extra}]{quote}"
     if url.startswith("file:"):
+        from urllib.request import url2pathname  # importing it takes time
+
         path = url2pathname(unquote(urlsplit(url).path)) if os.name == "nt" else unquote(urlsplit(url).path)
         is_editable = origin.get("dir_info", {}).get("editable")
         return f"{'-e ' if is_editable else ''}{quote}{path}[{extra}]{quote}"

@@ -215,8 +215,9 @@ def test_it_reports_to_nobody(tiny_model: Path, folder: Path, tmp_path: Path, mo
         def shutdown() -> None:
             pass
 
-    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_worker_niceness"):
         monkeypatch.setenv(name, "1")  # and is taken back afterwards
+    monkeypatch.delenv("RAY_worker_niceness")
     monkeypatch.setattr(hilum.run.cluster, "_STARTS", 1)
     monkeypatch.setattr(hilum.run.cluster, "_import_ray", lambda: Ray)
     with pytest.raises(InputError, match="Cannot reach a Ray cluster at `local`: ConnectionError"):
@@ -225,4 +226,5 @@ def test_it_reports_to_nobody(tiny_model: Path, folder: Path, tmp_path: Path, mo
         )
     assert (asked["RAY_USAGE_STATS_ENABLED"], asked["include_dashboard"]) == ("0", False)
     assert asked["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"  # what makes it listen on the loopback address alone
+    assert asked["RAY_worker_niceness"] == "0"  # other programs do not come before it
     assert json.loads((tmp_path / "out" / "_plan.json").read_text())["num_films"] == 10

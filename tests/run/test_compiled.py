@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import openvino
 import pytest
 
 from hilum.run import compiled
-from hilum.run.engine import openvino_core
+from hilum.run.core import openvino_core
 
 SETTINGS = {"INFERENCE_NUM_THREADS": 1}
 
@@ -70,3 +73,56 @@ def test_the_oldest_are_removed(data: bytes, folder: Path, monkeypatch: pytest.M
         monkeypatch.setattr(openvino, "__version__", version)
         logits(data, [])
     assert len(list(folder.iterdir())) == 2
+
+
+_TWO_THAT_WRITE = """
+import sys
+from pathlib import Path
+import numpy as np
+from hilum.run import compiled
+from hilum.run.core import openvino_core
+data, expected, compiled._MOST_KEPT = Path(sys.argv[1]).read_bytes(), None, 2
+for turn in range(30):
+    def read():
+        graph = openvino_core().read_model(data)
+        graph.reshape({"film": [1, 1, 32, 32]})
+        return graph
+    # three networks, but room for two, so each turn reads, writes and removes what the other process has
+    network = compiled.compiled_network(openvino_core(), data, {"INFERENCE_NUM_THREADS": 1 + turn % 3}, read)
+    logits = network({"film": np.full((1, 1, 32, 32), 0.5, np.float32)})["logits"]
+    expected = logits if expected is None else expected
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+print(*expected[0])
+"""
+
+
+def test_two_processes_that_write_at_once_disturb_nobody(tiny_model: Path, folder: Path) -> None:
+    command = [sys.executable, "-c", _TWO_THAT_WRITE, tiny_model]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    (first, said), (second, also_said) = (one.communicate() for one in both)
+    assert said + also_said == ""
+    assert first == second != ""
+    kept = list(folder.iterdir())
+    assert len(kept) <= 3  # one may have been added while the other process counted
+    assert all(path.suffix == ".network" and compiled._kept(path) for path in kept)
+
+
+_NO_ROOM = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+from hilum.cli import main
+sys.argv[1:] = ["predict", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit of file sizes")
+def test_a_full_disk_costs_no_answer(
+    tiny_model: Path, tmp_path: Path, folder: Path, write_film: Callable[..., Path]
+) -> None:
+    film = write_film(tmp_path / "film.png")
+    command = [sys.executable, "-c", _NO_ROOM, film, "--model", tiny_model, "--format", "jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert '"probabilities"' in done.stdout
+    assert done.stderr == "Judging 1 film\n"
+    assert list(folder.iterdir()) == []

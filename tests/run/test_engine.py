@@ -17,7 +17,8 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from hilum.errors import ModelFileError
-from hilum.run.engine import Engine, PendingOutputs, openvino_core
+from hilum.run.core import openvino_core
+from hilum.run.engine import Engine, PendingOutputs
 from hilum.run.modelfile import read_model_file
 
 WriteModel = Callable[..., Path]

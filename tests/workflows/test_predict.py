@@ -19,9 +19,13 @@ import hilum.workflows.predict
 from hilum.console import Console
 from hilum.errors import InputError, MissingExtra
 from hilum.run.answer import Answer, UnreadFilm
+from hilum.run.cluster import Cluster
 from hilum.run.journal import journal_path
+from hilum.timings import Part
 from hilum.workflows.predict import PredictOptions
 from hilum.workflows.predict import predict_films as run_predict
+
+from .shared import Listening
 
 FORMATS = ["jsonl", "csv", "parquet", "table"]
 
@@ -377,20 +381,28 @@ def test_a_refused_film_is_not_unread(
     output_format: str | None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said: list[str] = []
-
-    class Hearing(Console):
-        def say(self, text: str) -> None:
-            said.append(text)
-
+    console = Listening()
     write_dicom(tmp_path / "films" / "hand.dcm", BodyPartExamined="HAND")
     out = None if output_format is None else tmp_path / "answers"
     options: dict[str, Any] = {"model": tiny_model, "out": out, "output_format": output_format or "table"}
-    assert predict_films([tmp_path / "films"], **options, console=Hearing()) == 0
-    assert said[-1] == "1 film: 1 refused."
+    assert predict_films([tmp_path / "films"], **options, console=console) == 0
+    assert console.lines[-1] == "1 film: 1 refused."
     assert "cannot be read" not in capsys.readouterr().out
     (tmp_path / "films" / "broken.png").write_bytes(b"")
-    assert predict_films([tmp_path / "films"], **options, overwrite=True, console=Hearing()) == 1
-    assert said[-1] == "2 films: 1 refused, 1 could not be read."
+    assert predict_films([tmp_path / "films"], **options, overwrite=True, console=console) == 1
+    assert console.lines[-1] == "2 films: 1 refused, 1 could not be read."
     if out is not None:  # finished: counted from the file
-        assert predict_films([tmp_path / "films"], **options, resume=True, console=Hearing()) == 1
+        assert predict_films([tmp_path / "films"], **options, resume=True, console=console) == 1
+
+
+def test_the_end_of_a_run_says_where_the_time_went(tiny_model: Path, folder: Path, tmp_path: Path) -> None:
+    console = Listening()
+    words: dict[str, Any] = {"model": tiny_model, "output_format": "csv", "timings": True, "console": console}
+    assert predict_films([folder / "000.png", folder / "002.png"], out=tmp_path / "out.csv", **words) == 1
+    (said,) = (text for text in console.lines if "ms of a core" in text)
+    assert [line.split("  ")[1] for line in said.splitlines()[1:-1]] == [str(part) for part in Part]
+    assert said.endswith("most of the time.")
+    assert predict_films([folder / "000.png", folder / "002.png"], out=tmp_path / "out.csv", resume=True, **words) == 1
+    assert console.lines[-1] == "No film was judged, so no time was measured."
+    with pytest.raises(InputError, match="no time is measured"):
+        predict_films([folder], **words | {"cluster": Cluster("local"), "out": tmp_path / "out"})

@@ -64,6 +64,10 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
     column: ColumnOption = None,
     cluster: ClusterOption = None,
     workers: WorkersOption = None,
+    timings: Annotated[
+        bool,
+        typer.Option("--timings", help="Say at the end where the time went: disk, decoding, network and so on."),
+    ] = False,
 ) -> None:
     """Classify films. The content of a file tells whether it is PNG, JPEG or DICOM, not its name.
 
@@ -87,6 +91,7 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
             resume=resume,
             overwrite=overwrite,
             cluster=place,
+            timings=timings,
         )
         listed = with_columns(paths, column)
         num_unread = predict_films(listed, options, standard_input=sys.stdin.buffer, console=TerminalConsole())

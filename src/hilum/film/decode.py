@@ -34,6 +34,7 @@ from hilum.film.jpeg import jpeg_grey
 from hilum.film.pool import decode_apart
 from hilum.film.radiograph import Radiograph, grey_from_bgr, reduced
 from hilum.text import printable
+from hilum.timings import Part, in_part
 
 __all__ = [
     "DECODER_VERSION",
@@ -215,7 +216,7 @@ def read_bytes(path: Path) -> bytes:
             raise IsADirectoryError
         if not stat.S_ISREG(mode):  # reading a pipe could block forever
             raise OSError(errno.EINVAL, "it is not a regular file")
-        with path.open("rb") as file:
+        with in_part(Part.disk), path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise UndecodableFilm(f"Cannot read the film `{name}`: it does not exist.", fix="Check the path.") from error

@@ -19,6 +19,7 @@ import numpy as np
 from hilum.errors import HilumError, RefusedFilm, UndecodableFilm, UnsupportedFilm
 from hilum.film.radiograph import Radiograph
 from hilum.film.worker import READY, Channel
+from hilum.timings import spent_elsewhere
 
 __all__ = ["DecoderProcess", "Lost", "PoolLimits", "called_after", "refused_film"]
 
@@ -103,6 +104,7 @@ class DecoderProcess:
             with called_after(self._limits.wall_seconds, self._end_as_too_slow):
                 self._channel.send({"name": name, "min_side_px": min_side_px}, data)
                 reply = self._channel.receive()
+                spent_elsewhere(reply["seconds"])
                 return self._film(reply, name)
         except (OSError, EOFError, KeyError, TypeError, json.JSONDecodeError) as error:
             self.end()

@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 from hilum.errors import HilumError
 from hilum.film.codestream import MAX_JPEG_SEGMENTS
@@ -207,6 +206,8 @@ def _rare_jpeg_grey(data: bytes, header: JpegHeader, name: str) -> NDArray[np.ui
 
 
 def _by_pillow(data: bytes, header: JpegHeader) -> NDArray[np.uint8]:
+    from PIL import Image  # importing it takes time, and such files are rare
+
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
         if (picture.height, picture.width) != header.size_px:
             raise ValueError("two sizes")
@@ -222,7 +223,8 @@ def _plain_jpeg_grey(
     blocks; these are decoded in full size.
 
     Colour must be checked, too. A reduced picture is decoded in colour at once: nearly always its channels are equal.
-    In full size, colour takes three times as long as grey, so it is checked in a second pass at one eighth.
+    In full size, colour takes longer than grey, so it is checked in a second pass at one eighth. A progressive picture
+    takes nearly all its time for a pass at any size, so one in colour comes first.
     """
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     if (height, width) != header.size_px:
@@ -237,11 +239,11 @@ def _plain_jpeg_grey(
         cmyk = simplejpeg.decode_jpeg(data, "CMYK", strict=strict)
         return grey_from_bgr(_bgr_from_cmyk(cmyk, inverted=header.adobe), name)
     if header.num_components == 3:
-        if factor > 1:
+        if factor > 1 or header.process in _PROGRESSIVE:
             bgr = simplejpeg.decode_jpeg(data, "BGR", **scale)
             if is_neutral(bgr):
                 return np.ascontiguousarray(bgr[..., 0])
-        else:
+        if factor == 1:
             bgr = simplejpeg.decode_jpeg(data, "BGR", strict=strict, min_height=1, min_width=1, min_factor=8)
         refuse_colour(bgr, name)
     grey: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY", **scale)[..., 0]

@@ -167,11 +167,9 @@ def _resize(film: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
 
 
 def _percentiles(pixels: NDArray[np.float32], percentiles: tuple[float, float]) -> tuple[float, float]:
-    """Return two percentiles as numpy.percentile does by default, but by partial sorting."""
-    values = pixels.ravel()
-    positions = [percentile / 100 * (values.size - 1) for percentile in percentiles]
-    ranks = sorted({rank for position in positions for rank in (math.floor(position), math.ceil(position))})
-    values = np.partition(values, ranks)
+    """Return two percentiles as numpy.percentile does by default; sorting is faster than its partial sorting."""
+    values = np.sort(pixels, axis=None)
+    positions = (percentile / 100 * (values.size - 1) for percentile in percentiles)
     low, high = (
         float(values[math.floor(position)])
         + (float(values[math.ceil(position)]) - float(values[math.floor(position)])) * (position % 1)

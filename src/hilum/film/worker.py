@@ -147,6 +147,7 @@ def serve_films(decoder: str, memory_bytes: int, cpu_seconds: float, shared: int
 
 def _answer(channel: Channel, decode: Any, request: dict[str, Any], cpu_seconds: float) -> None:
     _limit_time(cpu_seconds)
+    start = time.process_time()
     pixels: NDArray[Any] | None = None
     data = channel.receive_bytes(request["num_bytes"])
     _end_with_parent(channel.reading, armed=True)
@@ -163,6 +164,7 @@ def _answer(channel: Channel, decode: Any, request: dict[str, Any], cpu_seconds:
     except Exception as error:  # noqa: BLE001 - damaged bytes raise any kind of error
         reply = {"failure": type(error).__name__}
     _end_with_parent(channel.reading, armed=False)
+    reply["seconds"] = time.process_time() - start
     channel.send(reply, b"" if pixels is None else pixels.reshape(-1).data)
 
 

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hilum.run.gate import refusals, side_px_of
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.text import printable
+from hilum.timings import Part, Timings, in_part
 
 __all__ = ["MODEL_REASONS", "Classifier", "judge_films"]
 
@@ -111,13 +113,19 @@ class Classifier:
             UndecodableFilm, UnsupportedFilm: The film cannot be read.
             InputError: The argument has another type or shape.
         """
-        radiograph, name = self.read(film, value_range=value_range), film_name(film)
-        outputs = self.engine.run(self.preprocess(radiograph)[np.newaxis])  # (1, 1, S, S)
-        return self.answer(name, radiograph, outputs, 0)
+        with in_part(Part.decoding):
+            radiograph = self.read(film, value_range=value_range)
+        with in_part(Part.preprocessing):
+            pixels = self.preprocess(radiograph)
+        with in_part(Part.network):
+            outputs = self.engine.run(pixels[np.newaxis])  # (1, 1, S, S)
+        return self.answer(film_name(film), radiograph, outputs, 0)
 
     def answer(self, name: str, radiograph: Radiograph, outputs: Outputs, position: int) -> Answer:
         """Return the answer for one film of a batch that the engine has run."""
-        return self.answer_outputs(name, refusals(radiograph, side_px=self._side_px), outputs, position)
+        with in_part(Part.gate):
+            refused = refusals(radiograph, side_px=self._side_px)
+        return self.answer_outputs(name, refused, outputs, position)
 
     def answer_outputs(self, name: str, refused: tuple[Reason, ...], outputs: Outputs, position: int) -> Answer:
         """Return the answer for one film of a batch whose picture the gate has seen.
@@ -169,6 +177,7 @@ def judge_films(
     *,
     num_threads: int | None = None,
     value_range: ValueRange | None = None,
+    timings: Timings | None = None,
 ) -> Iterator[Answer | UnreadFilm]:
     """Judge films in order, several at a time. Memory does not grow with the number of films.
 
@@ -179,16 +188,22 @@ def judge_films(
         num_threads: How many films are processed at the same time; by default one more than there are cores, because
             one thread usually waits for the disk.
         value_range: As in `Classifier.predict`.
+        timings: Where the time of the films is counted.
 
     Yields:
         One answer for each film; `UnreadFilm` for a film that cannot be read.
     """
     num_threads = num_threads or (os.cpu_count() or 1) + 1
     remaining = iter(films)
+
+    def judge(film: Film) -> Answer | UnreadFilm:
+        with nullcontext() if timings is None else timings.clocked(num_films=1):
+            return _judge_one(classifier, film, value_range)
+
     with ThreadPoolExecutor(num_threads) as pool:
 
         def begin(number: int) -> list[Future[Answer | UnreadFilm]]:
-            return [pool.submit(_judge_one, classifier, film, value_range) for film in islice(remaining, number)]
+            return [pool.submit(judge, film) for film in islice(remaining, number)]
 
         judging = deque(begin(max(_LEAST_AHEAD, 4 * num_threads)))
         try:

@@ -308,6 +308,7 @@ def _ray(cluster: Cluster) -> Any:
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
     if cluster.address == LOCAL:  # Ray reads this when it is imported
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # makes Ray listen on 127.0.0.1 only
+        os.environ.setdefault("RAY_worker_niceness", "0")
     return _import_ray()
 
 

@@ -6,7 +6,6 @@ data of a film stay in the cache of one core. It also makes the answer independe
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections import deque
@@ -14,29 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import openvino
 
 from hilum.console import count_of
 from hilum.errors import ModelFileError
 from hilum.run.compiled import compiled_network
+from hilum.run.core import openvino, openvino_core
 from hilum.run.modelfile import ModelFile
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 
-__all__ = ["Engine", "Outputs", "PendingOutputs", "openvino_core"]
+__all__ = ["Engine", "Outputs", "PendingOutputs"]
 
 _FILM_SECONDS = 120.0  # longest time for a film; a network of hilum needs a thousandth of it
 _MOST_IDLE = 32  # requests kept for the next films
 _PRECISIONS = {"f32": "f32", "bf16": "bf16"}
-
-
-@functools.cache
-def openvino_core() -> openvino.Core:
-    """Return the one OpenVINO core of this process; several threads may use it.
-
-    It must live as long as the process. If another thread frees the last core, the thread that first compiled a
-    network loses its signal stack, and Ctrl-C then ends Python with a segmentation fault (OpenVINO 2026.4).
-    """
-    return openvino.Core()
 
 
 @dataclass(frozen=True, eq=False)

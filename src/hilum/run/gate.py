@@ -136,9 +136,8 @@ def _shrink(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _edges(small: NDArray[np.float32]) -> tuple[float, float]:
     """Return the grey values at the first and the 99th percentile."""
-    values = small.ravel()
+    values = np.sort(small, axis=None)
     rank = int(values.size * _EDGE_PERCENTILE / 100)
-    values = np.partition(values, (rank, values.size - 1 - rank))
     return float(values[rank]), float(values[-1 - rank])
 
 

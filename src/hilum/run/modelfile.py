@@ -284,7 +284,8 @@ def read_model_file(path: Path, *, without_gate: bool = False) -> ModelFile:
         raise ModelFileError(
             f"Cannot read the model file `{path}`: {error.strerror}.", fix="Give the path of a model.onnx."
         ) from error
-    if shipped and hashlib.sha256(data).hexdigest() != shipped.sha256:
+    sha256 = hashlib.sha256(data).hexdigest()
+    if shipped and sha256 != shipped.sha256:
         raise ModelFileError(
             f"The file `{path}` of the model `{shipped.name}` was changed: its SHA-256 is another than shipped.",
             fix="Install hilum again, or give the path of a model file.",
@@ -307,7 +308,7 @@ def read_model_file(path: Path, *, without_gate: bool = False) -> ModelFile:
             f"`{path}` is an ONNX file, but no model file of hilum: it has no metadata under `{METADATA_KEY}`.",
             fix="Give a model.onnx made by `hilum train`. Graphs of `hilum model export` are for other programs.",
         )
-    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), Metadata.from_json(text, without_gate=without_gate))
+    return ModelFile(path, data, sha256, Metadata.from_json(text, without_gate=without_gate))
 
 
 class _BrokenMessage(ValueError):

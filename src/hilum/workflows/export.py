@@ -15,7 +15,7 @@ from hilum.errors import InputError, ModelFileError
 from hilum.files import replace_files
 from hilum.results import check_file
 from hilum.run.classifier import Classifier
-from hilum.run.engine import openvino_core
+from hilum.run.core import openvino_core
 from hilum.run.modelfile import ModelFile, read_model_file
 from hilum.train.graph_file import read_graph
 from hilum.train.pixels_graph import pixels_graph

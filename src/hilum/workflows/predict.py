@@ -21,7 +21,8 @@ from hilum.run.cluster import Cluster, predict_on_cluster
 from hilum.run.finished import is_own_output, num_unread_in
 from hilum.run.heatmap import Pictures, check_pictures
 from hilum.run.journal import Journal, journal_path, num_answers
-from hilum.run.writing import check_format, open_writer
+from hilum.run.writing import AnswerWriter, check_format, open_writer
+from hilum.timings import Timings
 from hilum.version import __version__
 
 __all__ = ["PredictOptions", "predict_films"]
@@ -43,6 +44,7 @@ class PredictOptions:
         overwrite: Replace files of an earlier `predict`: the output, its journal, pictures. Other files are never
             replaced.
         cluster: Judge on many computers; ``out`` is then a folder, and missing Parquet files are computed.
+        timings: Say at the end where the time went.
     """
 
     model: Path
@@ -53,6 +55,35 @@ class PredictOptions:
     resume: bool = False
     overwrite: bool = False
     cluster: Cluster | None = None
+    timings: bool = False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of `predict` on this computer."""
+
+    classifier: Classifier
+    films: FilmList
+    options: PredictOptions
+    console: Console
+    timings: Timings
+
+    def pictures(self) -> Pictures:
+        """Return the pictures of this run, and make their folders."""
+        return Pictures(self.classifier, self.options.heatmaps, self.options.lungs)
+
+    def answers(self, pictures: Pictures, first: int = 0) -> Iterator[Mapping[str, Any]]:
+        """Yield the JSON objects of the films, starting at number ``first``; write their pictures."""
+        number = self.films.num_films
+        with self.console.films(f"Judging {count_of(number, 'film')}", number, first) as done:
+            for answer in judge_films(self.classifier, islice(self.films, first, None), timings=self.timings):
+                yield (answer if isinstance(answer, UnreadFilm) else pictures.write(answer)).to_dict()
+                done(1)
+
+    def writer(self, stream: IO[str], path: Path | None) -> AnswerWriter:
+        """Return the writer of the answers."""
+        has_members = self.classifier.engine.has_members
+        return open_writer(self.options.output_format, stream, path, self.classifier.findings, has_members=has_members)
 
 
 def predict_films(
@@ -82,6 +113,8 @@ def predict_films(
     named, console = list(paths), console or Console()
     check_paths(named)
     if options.cluster is not None:
+        if options.timings:
+            raise InputError("With --cluster, no time is measured.", fix="Leave out --timings or --cluster.")
         return _on_cluster(named, options, options.cluster, standard_input, console)
     check_format(options.output_format, options.out)
     if options.resume and options.out is None:
@@ -91,11 +124,10 @@ def predict_films(
     classifier = Classifier(options.model)
     films = _list_films(named, standard_input, console)
     _check_picture_folders(options, films, named)
+    run = _Run(classifier, films, options, console, Timings())
     try:
-        if options.out is None:
-            pictures = Pictures(classifier, options.heatmaps, options.lungs)
-            return _to_standard_output(classifier, films, options.output_format, pictures, console)
-        return _to_file(options.out, classifier, films, options, console)
+        with run.timings.clocked():
+            num_unread = _to_standard_output(run) if options.out is None else _to_file(run, options.out)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -106,6 +138,9 @@ def predict_films(
             f"Cannot write `{options.out or options.heatmaps or options.lungs}`: {error.strerror}.",
             fix=fix or "Choose another folder.",
         ) from error
+    if options.timings:
+        console.say(str(run.timings.result()))
+    return num_unread
 
 
 def _on_cluster(
@@ -127,8 +162,9 @@ def _check_picture_folders(options: PredictOptions, films: FilmList, named: list
             )
 
 
-def _to_file(out: Path, classifier: Classifier, films: FilmList, options: PredictOptions, console: Console) -> int:
+def _to_file(run: _Run, out: Path) -> int:
     """Judge films into a journal, then write the output from it; continue an earlier run with --resume."""
+    classifier, films, options, console = run.classifier, run.films, run.options, run.console
     sha256 = classifier.identity["sha256"]
     if options.resume and options.lungs is None and out.exists() and not journal_path(out).exists():
         unread = num_unread_in(
@@ -137,20 +173,20 @@ def _to_file(out: Path, classifier: Classifier, films: FilmList, options: Predic
         if unread is not None:
             console.say(f"An earlier run judged all {films.num_films:,} films. There is nothing left to do.")
             return unread
-    pictures = Pictures(classifier, options.heatmaps, options.lungs)
-    run = {
+    pictures = run.pictures()
+    same = {
         "model": sha256,
         "films": films.sha256,
         "heatmaps": None if options.heatmaps is None else str(options.heatmaps),
         "lungs": None if options.lungs is None else str(options.lungs),
         "hilum": __version__,
     }
-    with Journal(out, run, films, resume=options.resume, pass_by=pictures.pass_by) as journal:
+    with Journal(out, same, films, resume=options.resume, pass_by=pictures.pass_by) as journal:
         if journal.num_done:
             console.say(f"An earlier run judged {journal.num_done:,} of {films.num_films:,} films.")
-        for answer in _answers(classifier, films, pictures, console, journal.num_done):
+        for answer in run.answers(pictures, journal.num_done):
             journal.add(answer)
-        _write_whole(out, journal, options.output_format, classifier)
+        _write_whole(run, out, journal)
         journal.remove()
         return _concluded(journal.outcomes, console)
 
@@ -192,18 +228,13 @@ def _folder_for_cluster(output_format: str, out: Path | None, pictures: Path | N
     return out
 
 
-def _to_standard_output(
-    classifier: Classifier, films: FilmList, output_format: str, pictures: Pictures, console: Console
-) -> int:
-    outcomes = Counter[str]()
-    writer = open_writer(
-        output_format, sys.stdout, None, classifier.findings, has_members=classifier.engine.has_members
-    )
-    for answer in _answers(classifier, films, pictures, console):
+def _to_standard_output(run: _Run) -> int:
+    outcomes, pictures, writer = Counter[str](), run.pictures(), run.writer(sys.stdout, None)
+    for answer in run.answers(pictures):
         outcomes[outcome(answer)] += 1
         writer.write(answer)
     writer.close()
-    return _concluded(outcomes, console)
+    return _concluded(outcomes, run.console)
 
 
 def _concluded(outcomes: Mapping[str, int], console: Console) -> int:
@@ -215,22 +246,10 @@ def _concluded(outcomes: Mapping[str, int], console: Console) -> int:
     return outcomes["unread"]
 
 
-def _answers(
-    classifier: Classifier, films: FilmList, pictures: Pictures, console: Console, first: int = 0
-) -> Iterator[Mapping[str, Any]]:
-    """Yield the JSON objects of the films, starting at number ``first``; write their pictures."""
-    with console.films(f"Judging {count_of(films.num_films, 'film')}", films.num_films, first) as done:
-        for answer in judge_films(classifier, islice(films, first, None)):
-            yield (answer if isinstance(answer, UnreadFilm) else pictures.write(answer)).to_dict()
-            done(1)
-
-
-def _write_whole(out: Path, journal: Journal, output_format: str, classifier: Classifier) -> None:
+def _write_whole(run: _Run, out: Path, journal: Journal) -> None:
     """Write the output from the journal, in one step."""
     with replacing(out) as whole, whole.open("w", encoding="utf-8", newline="") as stream:
-        writer = open_writer(
-            output_format, stream, whole, classifier.findings, has_members=classifier.engine.has_members
-        )
+        writer = run.writer(stream, whole)
         for answer in journal.answers():
             writer.write(answer)
         writer.close()

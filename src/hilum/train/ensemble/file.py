@@ -19,7 +19,8 @@ from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.calibration import Calibration
 from hilum.run.answer import softmax
-from hilum.run.engine import Engine, openvino_core
+from hilum.run.core import openvino_core
+from hilum.run.engine import Engine
 from hilum.run.gate import MIN_SIDE_PX, side_px_of
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.ensemble.combination import Combination
