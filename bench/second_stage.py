@@ -1,8 +1,8 @@
-"""What training the backbone brings, and what fitting the head again on the trained features would bring.
+"""What training the backbone brings: the fitted head on frozen features, the trained network, and weights between them.
 
-Grouped cross-validation of a data set without its test part: every fold is judged by the head on frozen features, by
-the trained backbone, and by a head that is fitted again on the trained features. With --elsewhere the same networks
-judge films of other sources with the same findings.
+Grouped cross-validation of a data set without its test part. *Halfway* is the mean of the weights before and after the
+training. Of all stages, and of the first and the last, the one with the lowest validation loss is judged too. With
+--elsewhere the same networks judge films of other sources with the same findings.
 
     python bench/second_stage.py "$HILUM_DATA"/four-class --folds 5
 """
@@ -21,39 +21,35 @@ from hilum.console import Console
 from hilum.data.folder import read_dataset
 from hilum.data.scan import typical_side
 from hilum.judge.calibrate import softmax
+from hilum.judge.compare.paired import accuracy_difference
+from hilum.judge.intervals import Interval, grouped_mean
 from hilum.train.batches import Films
-from hilum.train.config import RunConfig, read_config
-from hilum.train.features import pooled_features
+from hilum.train.config import read_config
 from hilum.train.feed import FilmWeights
 from hilum.train.fit import TrainingFilms, compute_logits
-from hilum.train.head import fit_head, levelled_losses
-from hilum.train.networks import Network
+from hilum.train.head import levelled_losses
 from hilum.train.prepared import draw_validation, prepare_films
 from hilum.train.trial import draw_folds, fit_network
 
-STAGES = ("head", "trained", "fitted again", "as kept")
+SHARES = {"head": 0.0, "halfway": 0.5, "three quarters": 0.75, "trained": 1.0}  # of the way from the head
+CHOICES = {"best of head and trained": ("head", "trained"), "best of all": tuple(SHARES)}
 
 
-def fit_again(network: Network, films: TrainingFilms, config: RunConfig) -> None:
-    """Fit the head on the network's features of films as they are and mirrored."""
-    train, held = films.train, films.validation
-    weights = FilmWeights.of(train, config, network.head.output_shape[-1])
-    taught = pooled_features(network, train.pixels, mirrored=True)  # (2, N, D)
-    of_held = weights.by_finding[held.labels]
-    head = fit_head(
-        taught.reshape(-1, taught.shape[-1]),
-        np.tile(train.labels, 2),
-        np.tile(weights.in_head(), 2) / 2,
-        pooled_features(network, held.pixels)[0],
-        lambda logits: float(levelled_losses(logits, held.labels, of_held).mean()),
-    )
-    network.head.get_layer("logits").set_weights([head.kernel, head.intercepts])
+def loss_of(logits: np.ndarray, films: Films, weights: FilmWeights) -> float:
+    """Return the validation films' loss, by which stages are compared."""
+    of_films = weights.by_finding[films.labels]
+    return float(np.average(levelled_losses(logits, films.labels, of_films), weights=of_films))
 
 
 def auroc(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the AUROC of each finding against the rest, averaged."""
     shown = softmax(logits)
     return float(np.mean([roc_auc_score(labels == k, shown[:, k]) for k in np.unique(labels)]))
+
+
+def interval_words(found: Interval) -> str:
+    """Return a difference with its 95 % interval."""
+    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def main() -> None:
@@ -72,8 +68,9 @@ def main() -> None:
         found = prepare_films(given.elsewhere, config.preprocessing, console=Console())
         others = found.films.relabelled([found.findings.index(name) for name in prepared.findings])
     truth: list[np.ndarray] = []
-    answers: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
-    outside: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    groups: list[np.ndarray] = []
+    answers: dict[str, list[np.ndarray]] = {stage: [] for stage in (*SHARES, *CHOICES)}
+    outside: dict[str, list[float]] = {stage: [] for stage in (*SHARES, *CHOICES)}
     for fold in range(given.only or given.folds):
         rest = np.flatnonzero((folds >= 0) & (folds != fold))
         validating = draw_validation(prepared, rest, fraction=config.data.validation_fraction, seed=fold + 1)
@@ -81,35 +78,45 @@ def main() -> None:
         films = TrainingFilms(prepared.training(chosen), prepared.films.subset(np.flatnonzero(validating)))
         held = prepared.films.subset(np.flatnonzero(folds == fold))
         truth.append(held.labels)
+        groups.append(prepared.scan.groups[folds == fold])
+        ends = []
+        for epochs in (0, config.fit.epochs):
+            with tempfile.TemporaryDirectory() as work:
+                network, _ = fit_network(
+                    films,
+                    replace(config, fit=replace(config.fit, keep="last", epochs=epochs), seed=fold + 1),
+                    num_findings=len(prepared.findings),
+                    checkpoint=Path(work) / "network.npz",
+                )
+            ends.append(network.model.get_weights())
         losses: dict[str, float] = {}
-        for stage in STAGES[:3]:
-            if stage != "fitted again":
-                fit = replace(config.fit, keep="last", **({"epochs": 0} if stage == "head" else {}))
-                with tempfile.TemporaryDirectory() as work:
-                    network, history = fit_network(
-                        films,
-                        replace(config, fit=fit, seed=fold + 1),
-                        num_findings=len(prepared.findings),
-                        checkpoint=Path(work) / "network.npz",
-                    )
-                losses[stage] = history[-1]["validation_loss"]
-            else:
-                fit_again(network, films, config)
+        for stage, share in SHARES.items():
+            network.model.set_weights([(1 - share) * one + share * two for one, two in zip(*ends, strict=True)])
             answers[stage].append(compute_logits(network.model, held))
             if others is not None:
                 outside[stage].append(auroc(compute_logits(network.model, others), others.labels))
-        best = min(losses, key=losses.__getitem__)
-        answers["as kept"].append(answers[best][-1])
-        outside["as kept"] += outside[best][-1:]
-        print(f"fold {fold + 1}: validation losses {losses}, kept: {best}", flush=True)
-    labels = np.concatenate(truth)
-    for stage in STAGES:
+            weights = FilmWeights.of(films.train, config, len(prepared.findings))
+            losses[stage] = loss_of(compute_logits(network.model, films.validation), films.validation, weights)
+        for choice, stages in CHOICES.items():
+            best = min(stages, key=losses.__getitem__)
+            answers[choice].append(answers[best][-1])
+            outside[choice] += outside[best][-1:]
+        print(f"fold {fold + 1}: validation losses {losses}", flush=True)
+    labels, of_groups = np.concatenate(truth), np.concatenate(groups)
+    every = np.ones(len(labels))
+    first = np.concatenate(answers["head"])
+    for stage in (*SHARES, *CHOICES):
         logits = np.concatenate(answers[stage])
-        right, shown = int((logits.argmax(axis=1) == labels).sum()), logits.argmax(axis=1)
+        shown = logits.argmax(axis=1)
+        right = accuracy_difference(first.argmax(axis=1) == labels, shown == labels, of_groups)
+        losses_of = [levelled_losses(one, labels, every) for one in (first, logits)]
+        lower = grouped_mean(losses_of[0] - losses_of[1], of_groups, limits=(-np.inf, np.inf))
         print(
-            f"{stage}: {right} of {len(labels)} right, macro-F1 {f1_score(labels, shown, average='macro'):.3f}, AUROC "
-            f"{auroc(logits, labels):.4f}"
-            + (f", elsewhere {np.mean(outside[stage]):.3f}" if others is not None else "")
+            f"{stage}: {int((shown == labels).sum())} of {len(labels)} right, macro-F1 "
+            f"{f1_score(labels, shown, average='macro'):.3f}, AUROC {auroc(logits, labels):.4f}, loss "
+            f"{losses_of[1].mean():.3f}; against the head: accuracy {interval_words(right)}, loss lower by "
+            f"{interval_words(lower)}"
+            + (f"; elsewhere AUROC {np.mean(outside[stage]):.3f}" if others is not None else "")
         )
 
 

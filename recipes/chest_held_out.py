@@ -3,8 +3,9 @@
     HILUM_DATA=... python recipes/chest_held_out.py --films DIR/chest.csv --out DIR/held [--held HOSPITAL] [--seed N]
 
 Sources of the same hospitals are held out together (column `hospital` of the manifest). Every model is trained with
-chest.toml at 128 px for --epochs epochs. What it says of all films is kept in DIR/held; what is finished is not
-repeated. chest_held_figures.py prints the figures.
+the augmentation and sampling of chest.toml, but from ImageNet (the start of the shipped model knows all hospitals), at
+128 px for --epochs epochs. What it says of all films is kept in DIR/held; what is finished is not repeated.
+chest_held_figures.py prints the figures.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from hilum.train.trial import fit_network
 
 HELD = ("bimcv", "nih", "ieee8023", "chowdhury-tb", "montgomery+shenzhen", "kermany")
 CONFIG = read_config(Path(__file__).parent / "chest.toml")
+LEARNING_RATE = 3e-4
 
 
 def hospitals_of(films: Path) -> dict[str, str]:
@@ -78,9 +80,11 @@ def main() -> None:
     for seed in options.seed or [0]:
         config = dataclasses.replace(
             CONFIG,
+            backbone="efficientnet-lite0",
+            weights="imagenet",
             seed=seed,
             preprocessing=Preprocessing(size_px=options.size),
-            fit=dataclasses.replace(CONFIG.fit, epochs=options.epochs),
+            fit=dataclasses.replace(CONFIG.fit, epochs=options.epochs, learning_rate=LEARNING_RATE),
         )
         for name in options.held or HELD:
             kept = options.out / f"{name} - {seed}.npz"

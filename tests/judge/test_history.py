@@ -49,6 +49,7 @@ def test_a_row_has_the_same_words_in_every_list_of_epochs() -> None:
     rows = history("head", 1, 0)
     assert [stage_words(row) for row in rows] == ["before: head on frozen features", "1"]
     assert stage_words({"stage": "start", "epoch": 0}) == "before: random weights"
+    assert stage_words({"stage": "mean", "epoch": 1}) == "mean of the weights before and after training"
     figures = "validation loss 0.5000, 91.0\N{NO-BREAK SPACE}% of validation films right"
     assert figures_words({**rows[1], "loss": 0.25}) == f"training loss 0.2500, {figures}"
     assert figures_words({**rows[1], "loss": math.nan}) == figures

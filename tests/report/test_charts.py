@@ -117,6 +117,17 @@ def test_learning_plot_counts_epochs_as_the_history_does_and_rings_what_was_kept
     assert rings == [pytest.approx(labels["2"])]
 
 
+def test_learning_plot_rings_the_mean_of_the_weights_beside_the_curve() -> None:
+    rows = [
+        {"stage": stage, "epoch": epoch, "validation_loss": loss, "kept": stage == "mean"}
+        for stage, epoch, loss in (("head", 0, 0.5), ("backbone", 1, 0.45), ("backbone", 2, 0.5), ("mean", 2, 0.3))
+    ]
+    svg = plots.learning_plot(rows, "loss", "learning")
+    assert len(polyline(svg, "accent")) == 3
+    (ring,) = (one for one in ElementTree.fromstring(svg).iter("circle") if one.attrib["class"] == "ring")
+    assert float(ring.attrib["cy"]) > max(y for _, y in polyline(svg, "accent"))  # lower than every epoch
+
+
 @pytest.mark.parametrize(("first", "words"), [("head", "fine-tuning"), ("start", "training")])
 def test_learning_plot_names_the_second_stage_and_rings_the_last_of_thirty_epochs(first: str, words: str) -> None:
     rows = [

@@ -114,7 +114,7 @@ def test_every_item_stands_there_once() -> None:
         ("24", "ImageNet weights. Head: random, from seed 3"),
         ("25", "(4 epochs were run; history.csv): adamw, learning rate 3e-05"),
         ("25", "rotation degrees 10."),
-        ("26", "The fitted head or the weights at the end of the schedule"),
+        ("26", "The fitted head, the mean of its weights and those at the end of the schedule, or the weights"),
         ("32", "Clean test (57 films): accuracy 98.2 (90.7–99.7)"),
         ("35", "train 201 (Normal 101, Odd\\|finding 100)"),
         ("38", "Odd\\|finding (28 films): sensitivity"),

@@ -17,7 +17,7 @@ from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.features import HeadFeatures, pooled_features
 from hilum.train.fit import Extensions, TrainingFilms, _optimizer, ambiguous_cross_entropy, compute_logits, fit
-from hilum.train.head import finding_weights, fit_linear
+from hilum.train.head import finding_weights, fit_linear, levelled_losses
 from hilum.train.networks import Network, build_network
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, dropout=0.3)
@@ -252,9 +252,31 @@ def test_the_row_that_is_kept_is_that_of_the_weights_left(tmp_path: Path) -> Non
     net = small_pretrained()
     history, _ = run(tmp_path / "model.npz", dataclasses.replace(SETTINGS, epochs=2), net=net)
     (kept,) = (row for row in history if row["kept"])
-    assert kept["validation_loss"] == min(history[0]["validation_loss"], history[-1]["validation_loss"])
+    assert kept["validation_loss"] == min(row["validation_loss"] for row in (history[0], *history[-2:]))
     right = compute_logits(net.model, VALIDATION).argmax(axis=1) == VALIDATION.labels
     assert kept["validation_accuracy"] == pytest.approx(float(right.mean()))
+
+
+def test_the_mean_of_the_weights_before_and_after_training_is_a_candidate(tmp_path: Path) -> None:
+    found = {}
+    for keep, epochs in (("best", 0), ("last", 2), ("best", 2)):
+        net = small_pretrained()
+        settings = dataclasses.replace(SETTINGS, epochs=epochs, keep=keep)
+        history, _ = run(tmp_path / f"{keep}-{epochs}.npz", settings, net=net)
+        found[keep, epochs] = net.model.get_weights(), history
+    history = found["best", 2][1]
+    assert [row["stage"] for row in history] == ["head", "backbone", "backbone", "mean"]
+    assert [row["stage"] for row in found["last", 2][1]] == ["head", "backbone", "backbone"]
+    before, after = found["best", 0][0], found["last", 2][0]
+    mean = [(one + other) / 2 for one, other in zip(before, after, strict=True)]
+    net.model.set_weights(mean)
+    losses = levelled_losses(compute_logits(net.model, VALIDATION), VALIDATION.labels, np.ones(len(VALIDATION)))
+    assert history[-1]["validation_loss"] == pytest.approx(float(losses.mean()), rel=1e-3)
+    candidates = [(history[0], before), (history[2], after), (history[3], mean)]
+    row, weights = min(candidates, key=lambda one: one[0]["validation_loss"])
+    assert [one["kept"] for one in history] == [one is row for one in history]
+    for mine, wanted in zip(found["best", 2][0], weights, strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_the_second_stage_starts_where_the_first_ended(tmp_path: Path) -> None:

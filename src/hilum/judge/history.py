@@ -31,7 +31,8 @@ class EpochRow(TypedDict):
     """One row of a history as training writes it.
 
     Attributes:
-        stage: ``head`` (the fitted head of a pretrained network), ``start`` (random weights) or ``backbone``.
+        stage: ``head`` (the fitted head of a pretrained network), ``start`` (random weights), ``backbone``, or ``mean``
+            (the mean of the weights before the first epoch and after the last).
         epoch: 0 for the weights before the first epoch.
         loss: On the training films; NaN of epoch 0, as is the learning rate.
         validation_loss: At the temperature and constants that suit the validation films best.
@@ -52,10 +53,13 @@ class EpochRow(TypedDict):
 
 
 _BEFORE = {"head": "the head on frozen features", "start": "random weights"}
+_MEAN = "mean of the weights before and after training"
 
 
 def weights_of(row: Row) -> str:
-    """Return what a row's weights are: "epoch 3", "epoch 0, the head on frozen features"."""
+    """Return what a row's weights are: "epoch 3", "epoch 0, the head on frozen features", "the mean of ..."."""
+    if row.get("stage") == "mean":
+        return f"the {_MEAN}"
     before = _BEFORE.get(str(row.get("stage")))
     return f"epoch {row.get('epoch', 0)}" + (f", {before}" if before else "")
 
@@ -63,6 +67,8 @@ def weights_of(row: Row) -> str:
 def stage_words(row: Row) -> str:
     """Return a row's name in a list of epochs: "3", "before: head on frozen features"."""
     stage = str(row.get("stage"))
+    if stage == "mean":
+        return _MEAN
     return f"before: {_BEFORE[stage].removeprefix('the ')}" if stage in _BEFORE else str(row.get("epoch", 0))
 
 

@@ -264,13 +264,15 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
         description: What the plot shows, in words.
     """
     columns = {"muted": figure, "accent": f"validation_{figure}"}
+    kept = [(int(row.get("epoch", 0)), _number(row.get(columns["accent"]))) for row in history if row.get("kept")]
+    history = [row for row in history if row.get("stage") != "mean"]  # no epoch: it stands between two
     epochs = [int(row.get("epoch", number)) for number, row in enumerate(history)]
     curves = {
         kind: [(epoch, _number(row.get(name))) for epoch, row in zip(epochs, history, strict=True)]
         for kind, name in columns.items()
     }
     curves = {kind: [(x, y) for x, y in points if math.isfinite(y)] for kind, points in curves.items()}
-    values = [y for points in curves.values() for _, y in points]
+    values = [y for points in (*curves.values(), kept) for _, y in points if math.isfinite(y)]
     first, last = min(epochs, default=0), max([*epochs, 1])
     if figure == "accuracy":
         lowest = min([*values, 0.9])
@@ -295,8 +297,7 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
             elements.append(panel.text(panel.x(epoch + 0.5) + 5, panel.top + 9, words, anchor="start"))
     elements.extend(panel.line(points, kind) for kind, points in curves.items() if points)
     elements.extend(panel.dot(*points[-1], f"{kind}-end", 3) for kind, points in curves.items() if points)
-    kept = {epoch for epoch, row in zip(epochs, history, strict=True) if row.get("kept")}
-    elements.extend(panel.dot(x, y, "ring", 4.5) for x, y in curves["accent"] if x in kept)
+    elements.extend(panel.dot(x, y, "ring", 4.5) for x, y in kept if math.isfinite(y))
     return panel.svg(elements, description)
 
 

@@ -82,8 +82,8 @@ class FitSettings:
         sampling: ``films`` shows every film once an epoch; ``sources`` draws as many films, each finding alike and
             within a finding each source by the square root of its films, and at the end settles the last layer for
             other sources (fit.py).
-        keep: Which weights are kept: ``best`` those of the stage with the lower validation loss, the fitted head or the
-            trained backbone; ``last`` those of the trained backbone whatever the validation films say.
+        keep: Which weights are kept: ``best`` those with the lowest validation loss, of those before the backbone was
+            trained, those after it and, of a pretrained network, their mean; ``last`` those after it.
         ema_momentum: Momentum of the exponential moving average of the weights, which is validated and kept in their
             place; 0 for none.
         precision: The numbers that the backbone computes with in training: one of `PRECISIONS`, or ``auto`` for the

@@ -302,7 +302,7 @@ class _Fitting:
         return float(np.average(levelled_losses(logits, labels, weights), weights=weights))
 
     def _train(self) -> None:
-        """Train the backbone to the end of its schedule, or until a callback of the user stops it."""
+        """Train the backbone to the end of its schedule, or until a callback stops it; leave its weights."""
         if self.state.epoch < self.num_epochs:
             self.batches.start_at(self.state.epoch)
             self.model.fit(
@@ -319,13 +319,17 @@ class _Fitting:
             self.model.set_weights(weights)
 
     def _keep_best(self) -> None:
-        """Leave the weights of the stage with the lower validation loss in the network."""
-        before, after = self.state.history[0], self.state.history[-1]
-        if self.settings.keep == "last" or after["validation_loss"] < before["validation_loss"]:
-            after["kept"] = True
-        else:
-            before["kept"] = True
-            self.model.set_weights(self.first)
+        """Leave the weights with the lowest validation loss: those before training, those after it, or their mean."""
+        found = [(self.state.history[0], self.first), (self.state.history[-1], self.model.get_weights())]
+        if self.settings.keep == "last":
+            found = found[1:]
+        elif self.network.pretrained and self.state.epoch:
+            mean = [(one + other) / 2 for one, other in zip(self.first, found[1][1], strict=True)]
+            self.model.set_weights(mean)
+            found.append((self.add_row("mean"), mean))
+        kept, weights = min(found, key=lambda one: one[0]["validation_loss"])
+        kept["kept"] = True
+        self.model.set_weights(weights)
 
     def _settle_for_other_sources(self) -> None:
         """Average the last layer with a shrunk head; undo half of what drawing films by source did to its constants."""

@@ -104,7 +104,8 @@ class _EventFile(Tracker):
         self._add_text("settings", "\n".join(["| setting | value |", "|---|---|", *lines]))
 
     def epoch(self, network: str, row: Row) -> None:
-        self._add_numbers(_curves(network, row), row["epoch"])
+        if row["stage"] != "mean":  # it has the number of the last epoch
+            self._add_numbers(_curves(network, row), row["epoch"])
 
     def end(self, metrics: RunMetrics, faults: Sequence[Fault]) -> None:
         self._add_numbers(_figures(metrics, faults), 0)

@@ -1,10 +1,16 @@
-"""The chest model that ships, calibrated and judged anew where hilum reads films otherwise than before.
+"""The chest model that ships, calibrated and judged anew without training.
 
     HILUM_DATA=... python recipes/chest_films.py --out DIR/chest.csv
-    HILUM_DATA=... python recipes/chest_reading.py --films DIR/chest.csv [--ship]
+    HILUM_DATA=... python recipes/chest_calibration.py --films DIR/chest.csv [--start MODEL] [--ship]
 
-The network stays as it is. Its validation films are drawn again as `hilum train` drew them; temperature, thresholds,
-sets and the statistics of unfamiliar films are fitted to them as they are read now, and the figures are taken again.
+For when hilum reads films in a new way, or keeps more of a model's evaluation. The network stays as it is. Its films
+are divided again as `hilum train` divided them; temperature, thresholds, sets and the statistics of unfamiliar films
+are fitted to the validation films, and the figures are taken again on the test films that no starting weights have
+learned from.
+
+A model can start from one that has learned from some of its validation films. It is too sure of these, so with --start
+they do not count. The first start of the shipped model is src/hilum/run/chest.onnx of commit 1d78b1e.
+
 Prints what changed; --ship puts the result into the package.
 """
 
@@ -21,11 +27,15 @@ from pathlib import Path
 
 import numpy as np
 
+from hilum.data.fingerprint import seen_films
+from hilum.data.scan import Scan
 from hilum.data.split import assign_splits
 from hilum.film.decode import DECODER_VERSION
+from hilum.judge.drift import evaluation_of
 from hilum.judge.predictions import figures_of, judge_records
 from hilum.report.card import model_card_text
 from hilum.run.classifier import Classifier
+from hilum.run.modelfile import Metadata, read_model_file
 from hilum.run.models import SHIPPED
 from hilum.train.calibration import calibrated, gate_statistics
 from hilum.train.config import read_config
@@ -47,9 +57,18 @@ def card_anew(card: str, fresh: str) -> str:
     return re.sub(r"\| decoder version \| \d+ \|", f"| decoder version | {DECODER_VERSION} |", card, count=1)
 
 
+def known_films(scan: Scan, model: Metadata) -> np.ndarray:
+    """Return which films (n,) bool, or films of their groups, a model or its starting weights have learned from."""
+    known = seen_films(scan.fingerprints, model.training_data["dhash256"])
+    if known is None:
+        raise SystemExit(f"{model.name} does not say which films it has learned from.")
+    return np.isin(scan.groups, scan.groups[known])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, required=True, help="the manifest that chest_films.py wrote")
+    parser.add_argument("--start", type=Path, help="a model that has learned from some of the validation films")
     parser.add_argument("--ship", action="store_true", help="put the model into the package")
     options = parser.parse_args()
     shipped, config = SHIPPED["chest"], read_config(HERE / "chest.toml")
@@ -58,14 +77,19 @@ def main() -> None:
     groups, records, root = prepared.scan.groups, prepared.records, prepared.scan.dataset.root
     fractions = {"validation_fraction": config.data.validation_fraction, "test_fraction": config.data.test_fraction}
     splits = np.array(assign_splits(prepared.scan.dataset, groups, **fractions, seed=config.seed))
-    tested, validated = splits == "test", splits == "validation"
-    drawn = {name: sum(records[i].finding == name for i in np.flatnonzero(validated)) for name in prepared.findings}
-    if drawn != {name: limit["n"] for name, limit in old.conformal.items()}:
-        raise SystemExit(f"These are not the films that the model was calibrated on: {drawn}.")
+    taught = [i for i, split in enumerate(splits) if split != "test"]
+    drawn = {name: sum(records[i].finding == name for i in taught) for name in prepared.findings}
+    if drawn != old.training_data["num_films"]:
+        raise SystemExit(f"These are not the films that the model was trained on: {drawn}.")
+    tested = (splits == "test") & ~known_films(prepared.scan, old)
+    validated = splits == "validation"
+    if options.start:
+        validated &= ~known_films(prepared.scan, read_model_file(options.start).metadata)
+    print(f"{validated.sum()} validation films count, and {tested.sum()} test films.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / shipped.file
         shutil.copyfile(shipped.path, path)
-        parts = [prepared.films.subset(np.flatnonzero(part)) for part in (splits == "train", validated)]
+        parts = [prepared.films.subset(np.flatnonzero(part)) for part in (splits == "train", splits == "validation")]
         metadata = dataclasses.replace(old, decoder_version=DECODER_VERSION)
         write_metadata(path, dataclasses.replace(metadata, gate={}))
         gate = gate_statistics(path, *parts, seed=config.seed)
@@ -74,7 +98,8 @@ def main() -> None:
         metadata = calibrated(dataclasses.replace(metadata, gate=gate), validation, groups[validated], None)
         write_metadata(path, metadata)
         classifier = Classifier(path)
-        test = figures_of(judge_records(classifier, root, chosen[0]), groups[tested], classifier, seed=config.seed)
+        judged = judge_records(classifier, root, chosen[0])
+        test = figures_of(judged, groups[tested], classifier, seed=config.seed)
         validation = judge_records(classifier, root, chosen[1])
         again = figures_of(validation, groups[validated], classifier, seed=config.seed)
         metrics = {**old.figures, "test": test, "test_clean": test, "validation": again}
@@ -82,7 +107,9 @@ def main() -> None:
         card = card_anew(old.model_card, fresh)
         card = re.sub(r"\| Temperature \| [\d.]+ \|", f"| Temperature | {metadata.temperature:.3f} |", card, count=1)
         card = re.sub(r"temperature [\d.]+, set on", f"temperature {metadata.temperature:.3f}, set on", card)
-        metadata = dataclasses.replace(metadata, figures=metrics, model_card=card)
+        metadata = dataclasses.replace(
+            metadata, figures=metrics, model_card=card, evaluation=evaluation_of(test=judged, validation=validation)
+        )
         write_metadata(path, metadata)
         for name in ("temperature", "operating_thresholds", "conformal"):
             print(name, getattr(old, name), getattr(metadata, name), sep="\n  ")
