@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -14,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +25,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hilum.data.fingerprint import Fingerprint, Twin, find_twins
 from hilum.data.phantom import draw_phantom, write_phantoms
 from hilum.film.preprocess import Preprocessing
 from hilum.judge.audit import trivial_scores
@@ -117,10 +121,48 @@ def one_repeat() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def each_set_searched_once() -> Iterator[None]:
+    """Search each set of films for twins once a process: many tests read the same small sets."""
+    known: dict[str, list[Twin]] = {}
+
+    def remembered(fingerprints: Sequence[Fingerprint]) -> list[Twin]:
+        films = hashlib.sha256()
+        for one in fingerprints:
+            films.update(f"{one.file_sha256} {one.pixel_sha256} ".encode())
+            films.update(one.dhash256.tobytes() + one.thumbnail.tobytes())
+        key = films.hexdigest()
+        if key not in known:
+            known[key] = find_twins(fingerprints)
+        return list(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        for user in ("scan", "phantom"):
+            patch.setattr(f"hilum.data.{user}.find_twins", remembered)
+        yield
+
+
 @pytest.fixture
 def every_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cross-validate them as often as users do."""
     monkeypatch.setattr(trivial_scores, "_REPEATS", REPEATS)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Make something once for all processes of a test run: the first makes it in a folder, the others wait for it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    def get(name: str, make: Callable[[Path], Any]) -> Any:
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = folder / f"{name}.pickle"
+            if not kept.exists():
+                kept.write_bytes(pickle.dumps(make(folder / name)))
+            return pickle.loads(kept.read_bytes())
+
+    return get
 
 
 # --- films ----------------------------------------------------------------------------------------------------------
@@ -140,10 +182,14 @@ def write_film() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_data(once: Callable[..., Any]) -> Path:
     """A small data set of phantoms: three findings, 12 films each to train on, 5 each to test on. Leave it as it is."""
-    folder = tmp_path_factory.mktemp("films") / "phantoms"
-    return write_phantoms(folder, num_per_finding=12, num_test_per_finding=5, findings=TINY_FINDINGS, size_px=96)
+    return once(
+        "phantoms",
+        lambda folder: write_phantoms(
+            folder, num_per_finding=12, num_test_per_finding=5, findings=TINY_FINDINGS, size_px=96
+        ),
+    )
 
 
 # --- DICOM ----------------------------------------------------------------------------------------------------------
@@ -398,13 +444,13 @@ def tiny_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, tiny_toml: Path) -> Any:
-    """One finished training run on the small data set, made once. Leave its folder as it is."""
+def trained_run(once: Callable[..., Any], tiny_data: Path, tiny_toml: Path) -> Any:
+    """One finished training run on the small data set. Leave its folder as it is."""
     from hilum.train.config import read_config
     from hilum.workflows.train import train_model
 
     config = dataclasses.replace(read_config(tiny_toml), folds=2)
-    return train_model(tiny_data, tmp_path_factory.mktemp("runs") / "run", config)
+    return once("run", lambda folder: train_model(tiny_data, folder, config))
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from hilum.train.batches import Films
-from hilum.train.config import RunConfig
-from hilum.train.fit import TrainingFilms
+if TYPE_CHECKING:  # they load TensorFlow, and every test reads this file
+    from hilum.train.batches import Films
+    from hilum.train.config import RunConfig
+    from hilum.train.fit import TrainingFilms
 
 
 class FakeNetworks:

@@ -109,7 +109,7 @@ def test_judging_anew_gives_the_figures_of_the_run(
     model, out = trained_run.folder / "model.onnx", tmp_path / "out"
     result = fresh_process("evaluate", "--model", model, tiny_data, "--out", out)
     assert result.code == 0, result.err
-    assert "Test, all films: " in result.out
+    assert "Test films without a twin or patient in train: " in result.out
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     for part in ("test", "test_clean"):
         mine, run = metrics[part], getattr(trained_run.metrics, part)

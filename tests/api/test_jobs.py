@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import hilum
 from hilum.cli import app
 from hilum.errors import ConfigError, InputError
 from hilum.train.config import RunConfig
+from hilum.workflows.train import Run
 
 FAST: dict[str, Any] = {
     "preprocessing": {"size_px": 32},
@@ -26,12 +28,23 @@ FAST: dict[str, Any] = {
 }
 
 
-def test_folder_model_figures_prediction_in_four_lines(tiny_data: Path) -> None:
+def test_folder_model_figures_prediction_in_four_lines(
+    tiny_data: Path, trained_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[RunConfig] = []
+
+    def finished(source: Path, folder: Path, config: RunConfig, **_: Any) -> Run:
+        assert source == tiny_data
+        given.append(config)
+        return dataclasses.replace(trained_run, folder=Path(shutil.copytree(trained_run.folder, folder)))
+
+    monkeypatch.setattr("hilum.workflows.train.train_model", finished)
     run = hilum.train(tiny_data, backbone="plain-cnn", **FAST)
     accuracy = run.metrics.test.accuracy.value
     answer = run.model.predict(tiny_data / "test" / "Normal")[0]
 
-    assert 0 <= accuracy <= 1
+    assert (given[0].backbone, given[0].preprocessing.size_px, given[0].fit.epochs) == ("plain-cnn", 32, 1)
+    assert accuracy == run.to_dict()["test"]["accuracy"]["value"]
     assert answer.likeliest in answer.probabilities
     assert run.folder.parent.name.startswith("hilum-")
     assert run.folder.name == "train"  # what a comparison calls it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,17 +18,18 @@ from hilum.findings import common_kinds, open_kinds, standard_name
 KINDS = ("Normal", "Viral Pneumonia", "Bacterial Pneumonia")
 
 
-@pytest.fixture
-def scan(tmp_path: Path) -> Scan:
-    write_phantoms(tmp_path, num_per_finding=4, num_test_per_finding=1, seed=2, findings=KINDS)
-    films = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("train/*/*"))
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Scan:
+    folder = tmp_path_factory.mktemp("films")
+    write_phantoms(folder, num_per_finding=4, num_test_per_finding=1, seed=2, findings=KINDS, size_px=96)
+    films = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("train/*/*"))
     lines = ["path,finding,patient,source,split"]
     for number, film in enumerate(films):
         finding = film.split("/")[1]
         if number % 4 == 3:
             finding = "bacterial | virus" if finding != "Normal" else "Pneumonia"
         lines.append(f"{film},{finding},p{number // 2},{'ab'[number // 2 % 2]},")
-    manifest = tmp_path / "films.csv"
+    manifest = folder / "films.csv"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return scan_films(read_dataset(manifest))
 

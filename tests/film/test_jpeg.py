@@ -187,6 +187,7 @@ def test_damaged_files_are_read_or_refused(kind: str, data: st.DataObject) -> No
     assert np.isfinite(pixels).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stray",
     [

@@ -14,6 +14,6 @@ def test_the_answer_comes_first_and_the_power_is_said() -> None:
     assert "  Probability of Covid-19: different (p below 0.001)" in lines
     assert "  Films refused: no difference found (p 0.4)" in lines
     assert "a change of 25 % of all films" in lines[-2].replace("\u00a0", " ")
-    assert drift_lines(Drift(20, 300, (), None))[0].startswith("Too few films to say")
+    assert drift_lines(Drift(20, 300, (), None))[0].startswith("There are too few films to say")
     calm = drift_lines(Drift(100, 300, (other,), 0.25))
     assert calm[0].startswith("No difference found")

@@ -10,8 +10,8 @@ from hilum.run.modelfile import Metadata
 
 def test_the_lines_say_what_it_is_and_what_it_refuses(tiny_metadata: Metadata) -> None:
     text = "\n".join(model_lines(tiny_metadata, "ab" * 32))
-    assert text.startswith("tiny: Normal, Covid-19, Viral Pneumonia")
-    assert "Refuses no film for being unlike" in text
+    assert text.startswith("tiny knows 3 findings: Normal, Covid-19, Viral Pneumonia.")
+    assert "It refuses no film for being unlike" in text
     assert "  Covid-19: present from a probability of 0.200; in the set from 0.100 (50 films)" in text
     adapted = dataclasses.replace(
         tiny_metadata,
@@ -22,6 +22,11 @@ def test_the_lines_say_what_it_is_and_what_it_refuses(tiny_metadata: Metadata) -
         decoder_version=1,
     )
     text = "\n".join(model_lines(adapted, ""))
-    for words in ("Learned from: set (Normal 3)", "Adapted from chest with 40 films of ours", "2 models", "1.0"):
+    for words in (
+        "It learned from set: Normal 3 films.",
+        "It was adapted from chest with 40 films of ours.",
+        "2 models",
+        "1.0",
+    ):
         assert words in text
     assert "film decoder" in text.splitlines()[-1]

@@ -17,7 +17,7 @@ from hilum.figures import to_json
 from hilum.judge.audit.check import Fault
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
-from hilum.judge.parts import Metrics, Reason, Verdict, headline_parts, judged_parts, parts_from_json
+from hilum.judge.parts import Metrics, Reason, Verdict, distinct_parts, headline_parts, judged_parts, parts_from_json
 from hilum.report.page import NOTICE, Section
 from hilum.report.run_page import Mistake, ReportData, Scored, report_page
 from hilum.run.answer import softmax
@@ -275,11 +275,11 @@ def verdict_of(**changes: Any) -> str:
 def test_the_page_opens_with_a_verdict_and_what_to_do() -> None:
     test = judged(scored(66))
     good = verdict_of(metrics=Metrics(test, test, lungs_hidden=Interval(0.4, 0.3, 0.5)), faults=())
-    assert f"{test.confusion.num_right} of 66 test films right. You may believe it for films like these" in good
+    assert f"The model is right on {test.confusion.num_right} of 66 test films. You may believe this figure" in good
     assert "Next: Before you rely on the model, test it on films of another hospital" in good
     assert "Marks <at> the border." in verdict_of(faults=(), caution="Marks <at> the border.")
     believed = verdict_of(metrics=Metrics(test, test, verdict=Verdict(False, (Reason("data", n=2),), "data")))
-    assert "Do not believe it yet: the data have 2 serious problems." in believed
+    assert "Do not believe this figure yet: the data have 2 serious problems." in believed
     assert "No film was judged, so there is no result." in verdict_of(metrics=Metrics(NONE, NONE), parts={})
 
 
@@ -299,7 +299,7 @@ def test_a_calibration_error_is_said_to_be_good_or_not(error: float, words: str)
     text = Outline(page(metrics=Metrics(replace(judged(scored(120)), ece=error), NONE), parts={})).words
     assert words in text
     few = Outline(page(metrics=Metrics(replace(judged(scored(66)), ece=error), NONE), parts={})).words
-    assert "with 66 films, too few films to say" in few
+    assert "66 films are too few to say if that is good" in few
 
 
 # --- numbers and parts ----------------------------------------------------------------------------------------------
@@ -320,6 +320,9 @@ def test_parts_are_ordered_by_trust_and_empty_ones_left_out() -> None:
     everything = judged_parts(Metrics(validation=some, test=some, cross_validation=none, test_clean=some))
     assert list(everything) == ["test_clean", "test", "validation"]
     assert headline_parts(everything) == ["test_clean", "test"]
+    assert list(distinct_parts(everything)) == ["test_clean", "validation"]  # all test films are clean
+    leaking = replace(some, n=some.n + 1)
+    assert list(distinct_parts({"test_clean": some, "test": leaking})) == ["test_clean", "test"]
     untested = judged_parts(Metrics(validation=some, cross_validation=some, test=none, test_clean=none))
     assert headline_parts(untested) == ["cross_validation"]
     assert headline_parts({}) == []

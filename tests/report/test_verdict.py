@@ -34,9 +34,9 @@ def test_a_shortcut_is_said_in_the_same_breath_as_the_accuracy() -> None:
     reasons = (Reason("lungs-hidden", Interval(0.912, 0.8, 0.96)), Reason("leak", n=9))
     first, second = verdict_words(metrics(Verdict(False, reasons, "lungs-hidden"))).lines
     assert first.replace("\N{NO-BREAK SPACE}", " ") == (
-        "65 of 66 test films right (56 of 57 without those that are also in train). Do not believe it yet: with the "
-        "lungs hidden the model is still right on 91 %; and 9 test films are also in train (a twin or the same "
-        "patient)."
+        "The model is right on 65 of 66 test films (56 of 57 without those that are also in train). Do not believe "
+        "this figure yet: with the lungs hidden the model is still right on 91 % of the films; and 9 test films are "
+        "also in train (a twin or the same patient)."
     )
     assert second.startswith("Next: Test the model on films of another hospital")
 
@@ -44,10 +44,10 @@ def test_a_shortcut_is_said_in_the_same_breath_as_the_accuracy() -> None:
 def test_a_figure_that_may_be_believed() -> None:
     reasons = (Reason("above-chance"), Reason("needs-lungs", Interval(0.41, 0.3, 0.5)))
     words = verdict_words(metrics(Verdict(True, reasons, "other-hospital"), test=figures(57)))
-    assert words.figure == "56 of 57 test films right."
+    assert words.figure == "The model is right on 56 of 57 test films."
     assert words.belief.replace("\N{NO-BREAK SPACE}", " ") == (
-        "You may believe it for films like these: it is better than guessing; and with the lungs hidden it falls to "
-        "41 %."
+        "You may believe this figure for films like these: the model is better than guessing; and with the lungs "
+        "hidden it falls to 41 %."
     )
 
 
@@ -62,7 +62,9 @@ def test_a_figure_that_may_be_believed() -> None:
 )
 def test_films_that_cannot_say(reason: Reason, words: str) -> None:
     said = verdict_words(metrics(Verdict(None, (reason,), reason.code)))
-    assert said.belief.replace("\N{NO-BREAK SPACE}", " ").startswith("These films cannot say whether to believe it: ")
+    assert said.belief.replace("\N{NO-BREAK SPACE}", " ").startswith(
+        "These films cannot say whether to believe this figure: "
+    )
     assert words in said.belief.replace("\N{NO-BREAK SPACE}", " ")
     assert "about 250 give" in said.next_step or reason.n is None
 
@@ -71,9 +73,9 @@ def test_without_films_and_without_a_test() -> None:
     none = figures(0)
     assert verdict_words(Metrics(none, none)).lines[0] == "No film was judged, so there is no result."
     assert verdict_words(Metrics(none, none, None, figures(40))).figure == (
-        "39 of 40 training films right in cross-validation."
+        "The model is right on 39 of 40 training films in cross-validation."
     )
-    assert verdict_words(Metrics(none, none, figures(40))).figure == "39 of 40 validation films right."
+    assert verdict_words(Metrics(none, none, figures(40))).figure == "The model is right on 39 of 40 validation films."
 
 
 def test_a_model_that_guesses_is_not_to_be_used() -> None:

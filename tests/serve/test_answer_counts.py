@@ -77,7 +77,7 @@ def test_the_service_says_whether_recent_films_differ(
     film = write_film(tmp_path / "film.png").read_bytes()
     few = client.get("/v1/drift").json()
     assert (few["is_different"], few["n"]) == (None, 0)
-    assert few["lines"][0].startswith("Too few films to say: 0 films since the start, 60 to compare with.")
+    assert few["lines"][0].startswith("There are too few films to say: 0 films since the start, 60 to compare with.")
     assert client.post("/v1/predictions", files=[("files", ("f.png", film))] * 26).status_code == 200
     assert client.post("/v1/predictions", files=[("files", ("f.png", film))] * 26).status_code == 200
     much = client.get("/v1/drift").json()

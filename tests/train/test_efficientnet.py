@@ -167,7 +167,10 @@ def test_every_weight_of_lite0_differs_from_a_random_one(lite0: Network) -> None
         assert not np.allclose(np.asarray(trained), np.asarray(fresh)), trained.path
 
 
-@pytest.mark.parametrize(("number", "depth"), [(1, 40 + 80 + 112 + 192), (2, 48 + 88 + 120 + 208)])
+@pytest.mark.parametrize(
+    ("number", "depth"),
+    [(1, 40 + 80 + 112 + 192), pytest.param(2, 48 + 88 + 120 + 208, marks=pytest.mark.slow)],
+)
 def test_the_larger_ones_compute_what_their_imagenet_weights_say(number: int, depth: int) -> None:
     network = build(f"efficientnet-lite{number}")
     assert network.backbone.output_shape == (None, 4, 4, depth)

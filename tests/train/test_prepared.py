@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,11 +24,21 @@ from hilum.train.prepared import draw_validation, films_seen_before, prepare_fil
 SMALL = Preprocessing(size_px=32)
 
 
-@pytest.fixture
-def phantoms(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_phantoms(
-        tmp_path / "films", num_per_finding=10, num_test_per_finding=1, seed=3, findings=("Normal", "Covid-19")
+        tmp_path_factory.mktemp("drawn") / "films",
+        num_per_finding=10,
+        num_test_per_finding=1,
+        seed=3,
+        findings=("Normal", "Covid-19"),
+        size_px=128,
     )
+
+
+@pytest.fixture
+def phantoms(drawn: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(drawn, tmp_path / "films")
 
 
 def test_films_stand_beside_their_records(phantoms: Path) -> None:
@@ -80,7 +91,9 @@ def test_covers_lie_over_the_lungs_of_their_films(phantoms: Path) -> None:
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Scan:
-    write_phantoms(tmp_path, num_per_finding=4, num_test_per_finding=1, seed=9, findings=("Normal", "Covid-19"))
+    write_phantoms(
+        tmp_path, num_per_finding=4, num_test_per_finding=1, seed=9, findings=("Normal", "Covid-19"), size_px=96
+    )
     return scan_films(read_dataset(tmp_path))
 
 

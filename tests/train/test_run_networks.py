@@ -15,19 +15,25 @@ from hilum.errors import InconsistentDataset
 from hilum.run.heatmap import is_own_picture
 from hilum.train import run_networks
 from hilum.train.config import RunConfig, read_config
-from hilum.train.prepared import prepare_films
+from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(tiny_toml: Path) -> RunConfig:
     return read_config(tiny_toml)
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> PreparedFilms:
+    folder = write_phantoms(
+        tmp_path_factory.mktemp("films") / "set", num_per_finding=10, num_test_per_finding=1, seed=1, size_px=96
+    )
+    return prepare_films(folder, config.preprocessing, console=Console())
+
+
 @pytest.fixture
-def networks(tmp_path: Path, config: RunConfig) -> RunNetworks:
-    write_phantoms(tmp_path / "set", num_per_finding=10, num_test_per_finding=1, seed=1)
-    prepared = prepare_films(tmp_path / "set", config.preprocessing, console=Console())
+def networks(tmp_path: Path, config: RunConfig, prepared: PreparedFilms) -> RunNetworks:
     (tmp_path / "run" / ".work").mkdir(parents=True)
     return RunNetworks(prepared, config, tmp_path / "run", Console())
 

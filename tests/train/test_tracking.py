@@ -82,6 +82,7 @@ def check_figures(told: dict[str, float]) -> None:
     assert told["faults/error"] == 1
 
 
+@pytest.mark.slow
 def test_an_mlflow_run_that_continues_is_one_run_with_every_epoch_once(out: Path) -> None:
     from mlflow import MlflowClient
 

@@ -31,10 +31,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedFilms:
         num_test_per_finding=2,
         seed=5,
         findings=("Normal", "Covid-19"),
+        size_px=96,
     )
     return prepare_films(folder, CONFIG.preprocessing)
 
 
+@pytest.mark.usefixtures("networks")
 def test_every_film_but_test_is_answered_once(prepared: PreparedFilms, tmp_path: Path) -> None:
     folds = draw_folds(prepared, num_folds=2, seed=0)
     told: list[tuple[int, int]] = []
@@ -51,7 +53,7 @@ def test_every_film_but_test_is_answered_once(prepared: PreparedFilms, tmp_path:
     assert told == [(1, np.sum(folds == 0)), (2, 24)]
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("networks")
 def test_a_finished_fold_is_not_repeated_and_its_own_films_teach_nothing(
     prepared: PreparedFilms, tmp_path: Path
 ) -> None:

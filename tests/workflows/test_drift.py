@@ -53,7 +53,7 @@ def test_the_same_films_and_others(model: Path, tmp_path: Path, command: Callabl
     assert "8 times out of 10" in said["same"].out
     assert said["others"].out.startswith("The films of today are answered differently.")
     assert "Probability of Normal: different (p below 0.001)" in said["others"].out
-    assert said["few"].out.startswith("Too few films to say: 20 films of today")
+    assert said["few"].out.startswith("There are too few films to say: 20 films of today")
     both = command("drift", "--model", model, few, same)
     assert "120 films of today" in both.out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hilum.data.phantom import write_phantoms
 from hilum.train.prepared import prepare_films
@@ -14,6 +15,7 @@ from hilum.train.trial import draw_folds
 from hilum.workflows.study_noise import NoiseStudy
 
 
+@pytest.mark.slow
 def test_every_try_gives_the_same_and_the_option_leaves_clean_films_alone(tmp_path: Path) -> None:
     films = write_phantoms(
         tmp_path / "films", num_per_finding=12, num_test_per_finding=2, findings=("Normal", "Covid-19"), size_px=96

@@ -31,19 +31,21 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
         bool,
         typer.Option(
             "--unlabelled",
-            help="LOCAL holds films without findings. Only their mix is estimated, and used where checks say that it "
-            "helps.",
+            help="LOCAL holds films without findings. hilum only estimates how often each finding occurs, and uses "
+            "this if its checks say that it helps.",
         ),
     ] = False,
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier adapted model in RUN.")] = False,
 ) -> None:
-    """Set a model right for one place with a few films of it. The result is a new model.onnx for every command.
+    """Adapt a model to one hospital with 20 to 500 of its films.
 
-    hilum fits as much as your films carry: constants and a temperature, then a small linear correction. The report
-    shows before and after on films that the correction had not seen. Takes seconds; it needs no extra.
+    The result is a new model.onnx, which every command takes. hilum corrects the answers only as far as your films can
+    show a gain: a constant for each finding and a temperature, then a small linear correction. The report shows the
+    figures before and after, on films that the correction had not seen. It takes seconds and needs no extra.
 
-    With --unlabelled, hilum writes no model where the mix of findings would not help, says why, and ends with 0.
+    With --unlabelled, hilum may find that the mix of findings would not help. It then writes no model, says why, and
+    ends with exit code 0.
 
     Example: hilum adapt --model chest our-films/ --out ours
     """

@@ -52,7 +52,7 @@ def audit(  # noqa: PLR0917 - typer hands them over by name
 
     Exit code 1: a fault of severity error was found (do not train on the films as they are), or a file cannot be read.
 
-    Example: hilum audit films/ --out audit --repair mended.csv
+    Example: hilum audit films/ --out audit --repair fixed.csv
     """
     (data,) = with_columns([data], column)
     from hilum.report.audit_table import audit_table

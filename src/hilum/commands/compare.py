@@ -23,7 +23,7 @@ def compare(  # noqa: PLR0917 - typer hands them over by name
             "or a model file.",
         ),
     ],
-    second: Annotated[Path, typer.Argument(metavar="B", help="The second model, likewise.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The second model, given in the same way.")],
     data: Annotated[
         Path | None,
         typer.Argument(
@@ -36,7 +36,9 @@ def compare(  # noqa: PLR0917 - typer hands them over by name
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier comparison in DIR.")] = False,
 ) -> None:
-    """Compare two models on the same films: which one is better, or whether the films are too few to say.
+    """Compare two models on the same films.
+
+    hilum says which one is better, or that the films are too few to say.
 
     Example: hilum compare run-a run-b films/
     """

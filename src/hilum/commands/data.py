@@ -13,7 +13,7 @@ from hilum.text import printable
 __all__ = ["data_app"]
 
 data_app = typer.Typer(
-    help="Public sets of chest radiographs, and de-identification of DICOM films.",
+    help="Public sets of chest radiographs, and copies of DICOM films without names.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -50,7 +50,9 @@ def data_deidentify(
         ),
     ] = None,
 ) -> None:
-    """Copy DICOM films without names, IDs, dates and other data of the patients. Text burnt into a picture STAYS.
+    """Copy DICOM films without names, IDs, dates and other data of patients.
+
+    Text that is burnt into a picture STAYS: look at every film before you give it away.
 
     Exit code 1: some files were left out.
 

@@ -18,7 +18,10 @@ def demo(
         Path, typer.Option("--out", metavar="DIR", help="Folder for the demo. An earlier demo in it is replaced.")
     ] = Path("hilum-demo"),
 ) -> None:
-    """Show every step on drawn films: draw, audit, train, evaluate, predict. Takes 1.5 to 4 minutes."""
+    """Show every step on films drawn by code. Takes 1.5 to 4 minutes.
+
+    The steps: draw films, audit them, train a model, evaluate it, and classify one film.
+    """
     check_training()
     from hilum.workflows.demo import make_folder, run_demo
 

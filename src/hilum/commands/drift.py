@@ -33,10 +33,17 @@ def drift(
     ] = None,
     days: Annotated[
         int | None,
-        typer.Option("--days", metavar="N", min=1, help="Of counts, take the last N days only, with today."),
+        typer.Option(
+            "--days",
+            metavar="N",
+            min=1,
+            help="If you give a folder of counts: use only the last N days, today included.",
+        ),
     ] = None,
 ) -> None:
-    """Compare a model's answers to today's films with those of its evaluation. No findings are needed.
+    """Check whether today's answers differ from the evaluation's.
+
+    You need no findings of today's films. If the answers differ, test the model on films of today.
 
     Example: hilum drift --model run today.jsonl
 

@@ -46,7 +46,9 @@ def ensemble(  # noqa: PLR0917 - typer hands them over by name
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier ensemble in RUN.")] = False,
 ) -> None:
-    """Combine several trained models in one model file and compare it with the best of them.
+    """Combine several trained models in one model file.
+
+    hilum then compares the new model with the best of them.
 
     Example: hilum ensemble run-0 run-1 run-2 --out together --data films/
     """

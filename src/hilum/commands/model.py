@@ -13,15 +13,18 @@ from hilum.text import printable
 
 __all__ = ["model_app"]
 
-model_app = typer.Typer(help="Model files: what they hold.", no_args_is_help=True, rich_markup_mode=None)
+model_app = typer.Typer(help="Show, export or upgrade a model file.", no_args_is_help=True, rich_markup_mode=None)
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="M", help="A model.onnx, the folder of a run, or `chest`, the model that ships.")
+    Path,
+    typer.Argument(metavar="M", help="A model.onnx, the folder of a run, or `chest`, the model that comes with hilum."),
 ]
 
 
 @model_app.command("show")
 def model_show(model: ModelArgument) -> None:
-    """Show what a model file holds: findings, films it learned from, figures, thresholds.
+    """Show what a model file holds.
+
+    It prints the findings, the films that the model learned from, its figures and its thresholds.
 
     Example: hilum model show chest
     """
@@ -38,7 +41,9 @@ def model_export(
     model: ModelArgument,
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The new graph; its name ends with .onnx.")],
 ) -> None:
-    """Write a model as one ONNX graph from the pixels of a film to probabilities, for programs without hilum.
+    """Write a model as one ONNX graph for programs without hilum.
+
+    The graph takes the pixels of a film and returns its probabilities and features.
 
     Example: hilum model export chest --to pixels.onnx
     """
@@ -52,7 +57,7 @@ def model_export(
     )
     typer.echo("It judges every picture: it refuses no film, and it gives no sets of findings.")
     console.say(f"Graph: {to}")
-    console.say(f"Films and answers to check other programs by: {made.golden}")
+    console.say(f"To check other programs: {made.golden} holds films and the answers of hilum.")
 
 
 @model_app.command("upgrade")
@@ -70,7 +75,9 @@ def model_upgrade(
     mapping: MapOption = None,
     column: ColumnOption = None,
 ) -> None:
-    """Write an earlier model file for this hilum if its answers stay the same, or with --data if they do not.
+    """Rewrite a model file of an earlier hilum for this version.
+
+    If its answers stay the same, it needs no films. Otherwise give films with findings: --data.
 
     Example: hilum model upgrade old.onnx --out new.onnx --data films/
     """

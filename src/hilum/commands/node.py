@@ -87,9 +87,10 @@ def node(  # noqa: PLR0917 - typer hands them over by name
         ),
     ] = False,
 ) -> None:
-    """Start a DICOM node: it receives films and sends structured reports and heat maps to an archive.
+    """Start a DICOM node that classifies films for an archive.
 
-    It runs until SIGTERM or Ctrl-C. Films that still wait stay in the spool for the next start.
+    It receives films and sends structured reports and heat maps to the archive. It runs until SIGTERM or Ctrl-C. Films
+    that still wait stay in the spool for the next start.
 
     Example: hilum node --ae-title HILUM --port 11112 --send-to ORTHANC@localhost:4242
 

@@ -69,10 +69,11 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
         typer.Option("--timings", help="Say at the end where the time went: disk, decoding, network and so on."),
     ] = False,
 ) -> None:
-    """Classify films. The content of a file tells whether it is PNG, JPEG or DICOM, not its name.
+    """Classify films: PNG, JPEG or DICOM.
 
-    A film that hilum does not judge is listed with the reasons. A film that cannot be read is listed with its error,
-    and the exit code is then 1. With --cluster, FILE is a folder of Parquet files; those missing are computed.
+    hilum looks at the content of a file, not at its name. If it does not judge a film, it lists the reasons. If a film
+    cannot be read, it lists the error, and the exit code is 1. With --cluster, FILE is a folder of Parquet files; those
+    that are missing are computed.
 
     Example: hilum predict films/ --format csv --out answers.csv
     """

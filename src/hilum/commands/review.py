@@ -35,10 +35,11 @@ def review(  # noqa: PLR0917 - typer hands them over by name
     port: Annotated[int, typer.Option("--port", metavar="P", help="Port. 0 takes any free port and shows it.")] = 8001,
     column: ColumnOption = None,
 ) -> None:
-    """Open a page on this computer to settle doubtful films one by one: twins, suspect labels, odd films.
+    """Settle doubtful films one by one, on a page in your browser.
 
-    Every decision is kept at once in the folder: review.csv is the list of the films, for all commands that take DATA.
-    The same command goes on where you stopped. No film leaves this computer.
+    The page shows twins, suspect labels and odd films. Every decision is saved at once in the folder: review.csv lists
+    your films with it, and all commands take it as DATA. The same command continues where you stopped. No film leaves
+    this computer.
 
     Example: hilum review audit --data films/
     """

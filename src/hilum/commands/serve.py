@@ -22,7 +22,7 @@ def serve(  # noqa: PLR0917 - typer hands them over by name
             "--model",
             metavar="MODEL",
             help="A model.onnx made by `hilum train`, the folder of its run, or `chest`, the model that comes with "
-            "hilum. You can repeat it: the page and requests then choose, and the first is the default.",
+            "hilum. You can repeat it: users and programs then choose a model, and the first is the default.",
         ),
     ] = [Path(DEFAULT_MODEL)],  # noqa: B006
     host: Annotated[
@@ -43,7 +43,10 @@ def serve(  # noqa: PLR0917 - typer hands them over by name
         ),
     ] = None,
     root_path: Annotated[
-        str, typer.Option("--root-path", metavar="PATH", help="Path below which a proxy shows the server: /hilum.")
+        str,
+        typer.Option(
+            "--root-path", metavar="PATH", help="Path under which a proxy shows the server, for example /hilum."
+        ),
     ] = "",
     counts: Annotated[
         Path | None,
@@ -55,7 +58,9 @@ def serve(  # noqa: PLR0917 - typer hands them over by name
     ] = None,
     log: LogOption = LogFormat.plain,
 ) -> None:
-    """Start a web server: a page for people at /, a REST service for programs at /v1/predictions.
+    """Start a page and a REST service that classify films.
+
+    The page for people is at /, the service for programs at /v1/predictions. Stop the server with Ctrl-C.
 
     Example: hilum serve
     """

@@ -48,19 +48,19 @@ NOTICE = "Research software, not a medical device."
 
 def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> None:
     """Print the verdict, the figures of every part of the films, most trustworthy first, and where the report is."""
-    from hilum.judge.parts import judged_parts
+    from hilum.judge.parts import distinct_parts, judged_parts
     from hilum.report.external import patient_lines
     from hilum.report.verdict import verdict_words
 
     names = {
-        "test_clean": "Test, films without a twin or patient in train",
-        "test": "Test, all films",
+        "test_clean": "Test films without a twin or patient in train",
+        "test": "All test films",
         "cross_validation": "Cross-validation",
         "validation": "Validation",
     }
     for line in verdict_words(metrics).lines:
         typer.echo(line)
-    for key, part in judged_parts(metrics).items():
+    for key, part in distinct_parts(judged_parts(metrics)).items():
         accuracy = part.accuracy
         typer.echo(
             f"{names[key]}: {part.confusion.num_right} of {part.n} right, {percent_text(accuracy.value)} "

@@ -64,10 +64,11 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier study in DIR.")] = False,
 ) -> None:
-    """Compare variants by cross-validation of the training films, and recommend one by fixed rules.
+    """Compare methods on your training films, and recommend one.
 
     noise: methods that remove noise from films. augmentation: random changes of training films. backbones: networks,
-    with their time and memory. Files in DIR: report.html and study.json.
+    with their time and memory. The methods are compared by cross-validation, and fixed rules give the verdict. Files
+    in DIR: report.html and study.json.
 
     Example: hilum study noise films/ --out noise --external other-hospital/
     """

@@ -56,7 +56,9 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     column: ColumnOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another search in DIR.")] = False,
 ) -> None:
-    """Search for better settings by cross-validation of the training films. Test films are not used.
+    """Search for better settings on your training films.
+
+    Each set of settings is judged by cross-validation. Test films are not used.
 
     Trial 0 has the settings of --config, --backbone and --set. Files in DIR: run.toml (for `hilum train --config`),
     trials.csv and report.html. If the best trial is not clearly better than trial 0, run.toml holds those settings.

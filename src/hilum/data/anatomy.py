@@ -65,9 +65,12 @@ class Frame:
             cv2.fillPoly(canvas, [self.to_pixels(outline)], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
         return self.soften(canvas, soft)
 
-    def stroke(self, canvas: np.ndarray, lines: Sequence[np.ndarray], thick: float, value: int = 255) -> None:
-        """Draw open lines, thick units of x wide; values below 255 are fainter."""
-        pixels = [self.to_pixels(line) for line in lines]
+    def stroke(
+        self, canvas: np.ndarray, lines: np.ndarray | Sequence[np.ndarray], thick: float, value: int = 255
+    ) -> None:
+        """Draw open lines, thick units of x wide; values below 255 are fainter. Lines may be one (n, m, 2) array."""
+        is_array = isinstance(lines, np.ndarray)  # then all at once
+        pixels = list(self.to_pixels(np.asarray(lines))) if is_array else [self.to_pixels(line) for line in lines]
         width = max(1, round(thick * self.scale))
         cv2.polylines(canvas, pixels, False, value, width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
@@ -180,7 +183,7 @@ def draw_trees(
         steps = [np.stack([sides * np.cos(angle), np.sin(angle)], axis=1) for angle in (angles, turned)]
         middles = starts + 0.5 * lengths[:, None] * steps[0]
         ends = middles + 0.5 * lengths[:, None] * steps[1]
-        frame.stroke(canvas, list(np.stack([starts, middles, ends], axis=1)), thick, value)
+        frame.stroke(canvas, np.stack([starts, middles, ends], axis=1), thick, value)
         starts, sides, lengths, thick = (
             np.repeat(ends, 2, 0),
             np.repeat(sides, 2),

@@ -11,7 +11,16 @@ from hilum.judge.intervals import Interval
 from hilum.judge.metrics import Performance
 from hilum.judge.subgroups import PatientGroups
 
-__all__ = ["PARTS", "Metrics", "Reason", "Verdict", "headline_parts", "judged_parts", "parts_from_json"]
+__all__ = [
+    "PARTS",
+    "Metrics",
+    "Reason",
+    "Verdict",
+    "distinct_parts",
+    "headline_parts",
+    "judged_parts",
+    "parts_from_json",
+]
 
 PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
     "test_clean": ("Clean test", "test films without a twin or a known patient in training"),
@@ -94,6 +103,12 @@ def parts_from_json(metrics: Mapping[str, Any]) -> dict[str, Performance]:
         ValueError: A part's figures have another shape.
     """
     return {name: from_json(Performance, part) for name in PARTS if (part := metrics.get(name)) and part.get("n")}
+
+
+def distinct_parts(judged: Mapping[str, Performance]) -> dict[str, Performance]:
+    """Return the parts to show: without the test as given where all its films are clean, since it says the same."""
+    same = "test_clean" in judged and judged["test_clean"].n == judged["test"].n
+    return {name: figures for name, figures in judged.items() if not (same and name == "test")}
 
 
 def headline_parts(judged: Mapping[str, Performance]) -> list[str]:

@@ -18,7 +18,7 @@ from hilum.judge.audit.check import Fault
 from hilum.judge.calibrate import LEAST_FINDING_FILMS
 from hilum.judge.calibration import calibration_words
 from hilum.judge.metrics import Performance
-from hilum.judge.parts import PARTS, Metrics, judged_parts
+from hilum.judge.parts import PARTS, Metrics, distinct_parts, judged_parts
 from hilum.judge.verdict import headline_chance
 from hilum.report.external import sources_table
 from hilum.report.page import render
@@ -51,7 +51,7 @@ def model_card_text(
     told = {key.casefold() for key, _ in known}
     plain = [(key.replace("_", " "), value) for key, value in metadata.items() if _is_plain(key, value)]
     known += [(key, _plain(value)) for key, value in plain if key not in told]
-    judged = judged_parts(metrics)
+    judged = distinct_parts(judged_parts(metrics))
     conformal = metadata.get("conformal") or {}
     sources_head, sources = sources_table(metrics)
     text = render(

@@ -29,7 +29,7 @@ def drift_lines(drift: Drift, when: str = "of today") -> list[str]:
     """
     films = f"{count_of(drift.n, 'film')} {when}, {drift.reference_n} to compare with"
     if drift.is_different is None:
-        return [f"Too few films to say: {films}. It takes at least {LEAST_FILMS} of each."]
+        return [f"There are too few films to say: {films}. The comparison needs at least {LEAST_FILMS} of each."]
     if drift.is_different:
         first = f"The films {when} are answered differently. The model may not be as good on them as its figures say."
     else:

@@ -17,7 +17,7 @@ from hilum.judge.calibrate import expected_calibration_error
 from hilum.judge.external.figures import EvaluationMetrics
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.metrics import Performance
-from hilum.judge.parts import PARTS, Metrics, headline_parts, judged_parts
+from hilum.judge.parts import PARTS, Metrics, distinct_parts, headline_parts, judged_parts
 from hilum.judge.verdict import judge_calibration
 from hilum.report import charts as plots
 from hilum.report.audit_table import summary_of
@@ -142,7 +142,7 @@ class _Curves:
 
 def report_page(data: ReportData) -> str:
     """Return the report as one self-contained HTML page; everything in the data is escaped."""
-    judged = judged_parts(data.metrics)
+    judged = distinct_parts(judged_parts(data.metrics))
     shown, headline = list(judged), headline_parts(judged)
     faults = _fault_rows(data.faults)
     is_clean_empty = headline == ["test"]

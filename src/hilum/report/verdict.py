@@ -75,13 +75,13 @@ def _words(judged: Mapping[str, Performance], verdict: Verdict) -> VerdictWords:
     reasons = [words for reason in verdict.reasons if (words := _reason(reason, judged))][:_MOST_REASONS]
     told = _listed(reasons[:1] if verdict.next_step == "chance" else reasons)
     if verdict.believed:
-        belief = f"You may believe it for films like these: {told}."
+        belief = f"You may believe this figure for films like these: {told}."
     elif verdict.believed is None:
-        belief = f"These films cannot say whether to believe it: {told}." if judged else ""
+        belief = f"These films cannot say whether to believe this figure: {told}." if judged else ""
     elif verdict.next_step == "chance":
         belief = f"Do not use this model: {told}."
     else:
-        belief = f"Do not believe it yet: {told}."
+        belief = f"Do not believe this figure yet: {told}."
     n = next((reason.n for reason in verdict.reasons if reason.code == verdict.next_step), None)
     step = _NEXT.get(verdict.next_step, _NEXT["other-hospital"]).format(n=f"{n or 0:,}") + "."
     return VerdictWords(verdict.believed, _figure(judged), belief.replace("..", "."), step)
@@ -94,12 +94,12 @@ def _figure(judged: Mapping[str, Performance]) -> str:
     part = headline_parts(judged)[0]
     right = {name: f"{one.confusion.num_right} of {one.n}" for name, one in judged.items()}
     if part == "test_clean" and judged["test"].n > judged[part].n:
-        return f"{right['test']} test films right ({right[part]} without those that are also in train)."
+        return f"The model is right on {right['test']} test films ({right[part]} without those that are also in train)."
     if part.startswith("test"):
-        return f"{right[part]} test films right."
+        return f"The model is right on {right[part]} test films."
     if part == "cross_validation":
-        return f"{right[part]} training films right in cross-validation."
-    return f"{right[part]} validation films right."
+        return f"The model is right on {right[part]} training films in cross-validation."
+    return f"The model is right on {right[part]} validation films."
 
 
 def _reason(reason: Reason, judged: Mapping[str, Performance]) -> str:
@@ -108,8 +108,8 @@ def _reason(reason: Reason, judged: Mapping[str, Performance]) -> str:
     n = reason.n or 0
     words: dict[str, Callable[[], str]] = {
         "chance": lambda: _chance_words(judged),
-        "lungs-hidden": lambda: f"with the lungs hidden the model is still right on {share}",
-        "thumbnail": lambda: f"a simple model that sees only 8 × 8 pixels of each film is right on {share}",
+        "lungs-hidden": lambda: f"with the lungs hidden the model is still right on {share} of the films",
+        "thumbnail": lambda: f"a simple model that sees only 8 × 8 pixels of each film is right on {share} of them",
         "leak": lambda: f"{n} test {'film is' if n == 1 else 'films are'} also in train (a twin or the same patient)",
         "sources": lambda: "the findings come from different sources, which a model can tell apart",
         "data": lambda: f"the data have {n:,} serious problem{'' if n == 1 else 's'}",
@@ -117,20 +117,24 @@ def _reason(reason: Reason, judged: Mapping[str, Performance]) -> str:
         "few-films": lambda: _few_words(reason),
         "no-test": lambda: "training had a part in these films",
         "not-measured": lambda: "it was not measured what is left with the lungs hidden",
-        "above-chance": lambda: "it is better than guessing",
+        "above-chance": lambda: "the model is better than guessing",
         "needs-lungs": lambda: f"with the lungs hidden it falls to {share}",
     }
     return words[reason.code]() if reason.code in words else ""
 
 
 def _chance_words(judged: Mapping[str, Performance]) -> str:
+    """Return which figures may be those of guessing, each with its interval."""
     figures = judged[headline_parts(judged)[0]]
     chance = 1 / sum(n > 0 for n in figures.confusion.num_with)
-    return (
-        f"it is not surely better than guessing (balanced accuracy {percent_text(figures.balanced_accuracy.value, 0)}, "
-        f"guessing {percent_text(chance, 0)}; AUROC {percent_text(figures.auroc_macro.value, 0)}, guessing "
-        f"{percent_text(0.5, 0)})"
-    )
+    measured = (("balanced accuracy", figures.balanced_accuracy, chance), ("AUROC", figures.auroc_macro, 0.5))
+    reached = [one for one in measured if one[1].low is None or one[1].low <= one[2]] or measured
+    told = []
+    for name, figure, level in reached:
+        low, high = (percent_text(limit, 0) for limit in (figure.low, figure.high))
+        guess = percent_text(level, 0)
+        told.append(f"{name} {percent_text(figure.value, 0)}, 95 % interval {low} to {high}; guessing gets {guess}")
+    return f"it is not surely better than guessing ({'; '.join(told)})"
 
 
 def _few_words(reason: Reason) -> str:

@@ -369,7 +369,7 @@ def _root_of(data: Path, films: Films) -> Path:
         if found.get(row.path) != row.finding:
             raise InconsistentDataset(
                 f"`{data}` is not the data set of these runs: `{row.path}` is "
-                f"{'missing' if row.path not in found else 'filed under another finding'}.",
+                f"{'missing' if row.path not in found else 'labelled with another finding'}.",
                 fix="Give the folder or CSV that they were trained on.",
             )
     return dataset.root

@@ -105,7 +105,7 @@ def test_one_film_under_two_labels_is_an_error(data: Path) -> None:
     faults = faults_of(data)
     assert [(fault.kind, fault.severity) for fault in faults] == [("label-conflict", "error"), ("duplicate", "note")]
     assert set(faults[0].paths) == {"train/Normal/1.png", "train/Covid/swapped.jpg"}
-    assert "filed under" in faults[0].message
+    assert "is labelled" in faults[0].message
     assert "Normal" in faults[0].message
     assert "Covid-19" in faults[0].message
     assert "near-identical" in faults[0].message

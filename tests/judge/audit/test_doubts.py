@@ -41,7 +41,7 @@ def test_a_suspect_label_has_its_suggestion_and_both_findings_in_question() -> N
     first, second = doubts(Fault("suspect-label", "warning", "2 labels.", ("a.png", "e.png"), 2, suggestions))
     assert first.findings == ("Normal", "Covid-19")
     assert first.suggestion == "Covid-19"
-    assert "filed under Normal" in first.reason
+    assert "labelled Normal" in first.reason
     assert "93.0" in first.reason
     assert second.findings == ("Normal", "Covid-19", "Viral Pneumonia")
 

@@ -86,7 +86,7 @@ def test_the_fault_says_what_how_many_and_what_is_suggested() -> None:
     (fault,) = found.faults
     assert (found.status, fault.severity, fault.paths, fault.figure) == ("failed", "warning", ("0.png",), 1)
     assert fault.message == (
-        "1 of 90 labels may be wrong, by the answers of the model `m`: 1 filed under Covid-19 may be Normal. 4 films "
+        "1 of 90 labels may be wrong, by the answers of the model `m`: 1 labelled Covid-19 may be Normal. 4 films "
         "were left out: the model was trained on them."
     )
     assert fault.suggestions is not None

@@ -89,6 +89,4 @@ def _cut(fault: Fault, check: Check, findings: Mapping[str, str]) -> Iterator[Do
 
 
 def _suggested(filed: str, one: Suggestion) -> str:
-    return (
-        f"The film is filed under {filed}. A model finds {one.finding} more plausible: {percent_text(one.probability)}."
-    )
+    return f"The film is labelled {filed}. A model finds {one.finding} more plausible: {percent_text(one.probability)}."

@@ -49,7 +49,7 @@ def _label_conflicts(data: AuditData) -> list[Fault]:
     for twin in data.scan.twins:
         one, other = (records[position].finding for position in (twin.first, twin.second))
         if not common_kinds([one, other], data.scan.dataset.findings):
-            message = f"Two films are {_likeness(twin)}, but one is filed under {one}, the other under {other}."
+            message = f"Two films are {_likeness(twin)}, but one is labelled {one}, the other {other}."
             faults.append(Fault("label-conflict", "error", message, _pair(data, twin), twin.correlation))
     return faults
 
@@ -93,7 +93,8 @@ def _source_labels(data: AuditData) -> list[Fault]:
     faults = []
     for (severity, filed, source, name, split), paths in sorted(groups.items()):
         count = count_of(len(paths), f"{split} film")
-        message = f"{count} filed under {filed}: the source, {name}, says {source}."
+        is_, its = ("is", "its") if len(paths) == 1 else ("are", "their")
+        message = f"{count} {is_} labelled {filed}, but {its} source, {name}, says {source}."
         faults.append(Fault("source-label", severity, message, tuple(paths), len(paths), instead=source))
     return faults
 
@@ -176,10 +177,10 @@ CHECKS = (
         code="label-conflict",
         title="One picture, two findings",
         severity="error",
-        meaning="The same picture is filed under two findings. One of them is wrong.",
+        meaning="The same picture has two labels. One of them is wrong.",
         remedy="Ask a radiologist. `--repair` takes the finding of the majority, or drops the films.",
         find=_label_conflicts,
-        many="{n} pairs of the same picture are filed under two findings.",
+        many="{n} pairs of films are the same picture, but have two labels.",
         shows="pairs",
     ),
     Check(

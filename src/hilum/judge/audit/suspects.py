@@ -146,7 +146,7 @@ def _suspects(data: AuditData) -> Fault | None:
     if not found:
         return None
     pairs = Counter((records[film].finding, judged.findings[k]) for film, k in found).most_common()
-    told = "; ".join(f"{number} filed under {filed} may be {other}" for (filed, other), number in pairs[:_MOST_PAIRS])
+    told = "; ".join(f"{number} labelled {filed} may be {other}" for (filed, other), number in pairs[:_MOST_PAIRS])
     more = f"; and {sum(number for _, number in pairs[_MOST_PAIRS:])} more" if len(pairs) > _MOST_PAIRS else ""
     message = (
         f"{len(found):,} of {count_of(len(films), 'label')} may be wrong, by the answers of {judged.by}: {told}{more}."
