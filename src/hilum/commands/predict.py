@@ -83,16 +83,9 @@ def predict(  # noqa: PLR0917 - typer hands them over by name
     place = named_cluster(cluster, workers)
     keep_memory_flat()
     try:
+        to = (out, heatmaps, lungs)
         options = PredictOptions(
-            model=model,
-            output_format=format_.value,
-            out=out,
-            heatmaps=heatmaps,
-            lungs=lungs,
-            resume=resume,
-            overwrite=overwrite,
-            cluster=place,
-            timings=timings,
+            model, format_.value, *to, resume=resume, overwrite=overwrite, cluster=place, timings=timings
         )
         listed = with_columns(paths, column)
         num_unread = predict_films(listed, options, standard_input=sys.stdin.buffer, console=TerminalConsole())
