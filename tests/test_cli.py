@@ -696,7 +696,9 @@ def test_an_output_file_is_replaced_whole_or_not_at_all(
     assert result.code == 2
     assert "No space" in result.err.splitlines()[-1]
     assert out.read_bytes() == earlier
-    assert command(*words, "--resume").code == 0
+    result = command(*words, "--resume")
+    assert result.code == 0
+    assert f"Answers: {out}" in result.err.splitlines()
     assert len(out.read_text(encoding="utf-8").splitlines()) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
 

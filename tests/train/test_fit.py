@@ -120,7 +120,7 @@ def test_a_run_has_a_row_for_the_head_and_for_every_epoch(whole: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop_after", [0, 2, 3])
+@pytest.mark.parametrize("stop_after", [0, 2])
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, whole: Any, stop_after: int) -> None:
     checkpoint = tmp_path / "model.npz"
     with pytest.raises(KeyboardInterrupt):
@@ -134,12 +134,11 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, whole
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop_after", [0, 2])
-def test_a_run_with_averaged_weights_resumes_to_the_same(tmp_path: Path, stop_after: int) -> None:
+def test_a_run_with_averaged_weights_resumes_to_the_same(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, ema_momentum=0.8)
     history, weights = run(tmp_path / "whole.npz", settings)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "model.npz", settings, stop_after=stop_after)
+        run(tmp_path / "model.npz", settings, stop_after=2)
     for _ in range(2):  # the second time the training is at its end
         resumed, again = run(tmp_path / "model.npz", settings)
         assert_alike(resumed, history)

@@ -452,9 +452,8 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["hilum.train.run_networks.seal", "hilum.workflows.train.worst_mistakes"])
 def test_a_run_stopped_behind_its_fit_does_not_fit_again(
-    tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, console = tmp_path / "run", Listening()
     config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=1))
@@ -463,9 +462,13 @@ def test_a_run_stopped_behind_its_fit_does_not_fit_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(step, stop)
+        patch.setattr("hilum.train.run_networks.seal", stop)
         with pytest.raises(KeyboardInterrupt):
             train_model(tiny_data, out, config)
+    with monkeypatch.context() as patch:
+        patch.setattr("hilum.workflows.train.worst_mistakes", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_model(tiny_data, out, config, console=console)
     run = train_model(tiny_data, out, config, console=console)
     assert not any(line.startswith("  epoch") for line in console.lines)
     assert run.metrics.test.n == 15

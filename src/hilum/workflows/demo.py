@@ -43,7 +43,7 @@ def run_demo(out: Path, console: Console) -> None:
         f"\nA CNN trained from scratch on {_TRAIN_FILMS} phantoms of each finding got {right} of {test.n} test "
         f"phantoms right: {percent_text(accuracy.value)} "
         f"(95 % interval {100 * (accuracy.low or 0):.1f}-{100 * (accuracy.high or 0):.1f}).\n"
-        "One of them, classified as you would classify a film (hilum predict --model ... FILM --heatmaps ...):\n"
+        "This is the answer to one of them, as `hilum predict` gives it:\n"
     )
     film = next(path for path in sorted((films / "test" / "Covid-19").iterdir()))
     predict_films([film], PredictOptions(run.folder / "model.onnx", heatmaps=out / "heatmaps"))

@@ -188,7 +188,9 @@ def _to_file(run: _Run, out: Path) -> int:
             journal.add(answer)
         _write_whole(run, out, journal)
         journal.remove()
-        return _concluded(journal.outcomes, console)
+        num_unread = _concluded(journal.outcomes, console)
+        console.say(f"Answers: {out}")
+        return num_unread
 
 
 def _check_output(out: Path, reads: list[Path], *, resume: bool, overwrite: bool) -> None:
