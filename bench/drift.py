@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hilum.data.folder import read_dataset
-from hilum.judge.drift import AnswerCounts, count_answers, measure_drift
+from hilum.judge.drift import AnswerCounts, FilmTraits, count_answers, measure_drift
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.modelfile import read_model_file
@@ -26,7 +26,7 @@ Judged = dict[str, np.ndarray]
 
 
 def judged(cache: Path, model: Path) -> Judged:
-    """Return probabilities, sizes of sets, whether a film was accepted, and its source; computed once."""
+    """Return probabilities, sizes of sets, what is counted of the films, and their source; computed once."""
     if not cache.exists():
         dataset = read_dataset(Path(os.environ["HILUM_DATA"]) / "hospitals" / "manifest.csv")
         rng, chosen = np.random.default_rng(0), []
@@ -40,15 +40,17 @@ def judged(cache: Path, model: Path) -> Judged:
             probabilities=np.array([list(one.probabilities.values()) for one, _ in kept]),
             set_sizes=np.array([len(one.set) for one, _ in kept]),
             accepted=np.array([one.accepted for one, _ in kept]),
+            outlier_scores=np.array([one.outlier_score for one, _ in kept], np.float64),
+            exposures=np.array([one.exposure for one, _ in kept], np.float64),
             source=np.array([source for _, source in kept]),
         )
     return dict(np.load(cache))
 
 
 def counted(films: Judged, places: np.ndarray, findings: tuple[str, ...]) -> AnswerCounts:
-    return count_answers(
-        films["probabilities"][places], films["set_sizes"][places], films["accepted"][places], findings
-    )
+    traits = FilmTraits(*(films[name][places].tolist() for name in ("outlier_scores", "exposures")))
+    answers = (films[name][places] for name in ("probabilities", "set_sizes", "accepted"))
+    return count_answers(*answers, findings, traits)
 
 
 def main() -> None:

@@ -64,7 +64,9 @@ def ship(run: Path, films: Path, package: Path) -> None:
     card = [told, (HERE / "chest_card.md").read_text(encoding="utf-8")]
     if (figures := run.parent / "figures.txt").exists():
         card.append(f"\n## Figures by source\n\n```\n{figures.read_text(encoding='utf-8')}```\n")
-    counted = metadata.evaluation or evaluation_of(test=judge(Classifier(run / "model.onnx"), held_out(films, run)))
+    counted = metadata.evaluation
+    if "exposure" not in counted.get("counts", {}):  # of an earlier hilum
+        counted = evaluation_of(test=judge(Classifier(run / "model.onnx"), held_out(films, run)))
     shutil.copyfile(run / "model.onnx", model)
     told = "".join(card)
     write_metadata(model, dataclasses.replace(metadata, name="hilum-chest", model_card=told, evaluation=counted))

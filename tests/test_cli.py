@@ -28,7 +28,10 @@ from hilum.judge.external.sources import RunMetrics
 from hilum.judge.metrics import performance
 from hilum.workflows.training_extra import load_training
 
-KEYS = ["file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons", "heatmap", "model"]
+KEYS = [
+    *("file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons"),
+    *("outlier_score", "exposure", "heatmap", "model"),
+]
 Command = Callable[..., Any]
 WriteFilm = Callable[..., Path]
 

@@ -34,7 +34,7 @@ def command_lines() -> list[list[str]]:
 def test_every_command_line_is_one_of_hilum() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     lines = command_lines()
-    assert [line[0] for line in lines] == ["node", "serve", "node", "serve"]
+    assert [line[0] for line in lines] == ["serve", "node", "serve", "node", "serve"]
     for name, *words in lines:
         context = commands[name].make_context(name, list(words))  # raises where an option is wrong
         assert context.params["log"] == "json"
@@ -46,6 +46,18 @@ def test_containers_have_no_rights_and_nowhere_to_write() -> None:
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
     assert "\nUSER hilum\n" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_what_containers_keep_lies_in_volumes_that_their_user_may_write() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    docker = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (made,) = re.findall(r"install -d -o hilum -g hilum -m 700 (.+)$", docker, re.MULTILINE)
+    for name, option in (("serve", "--counts"), ("node", "--spool")):
+        words = shlex.split(compose["services"][name]["command"])
+        place = words[words.index(option) + 1]
+        assert [one.partition(":")[2] for one in compose["services"][name]["volumes"]] == [place]
+        assert place in made.split()
+        assert compose["services"][name]["volumes"][0].partition(":")[0] in compose["volumes"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

@@ -23,6 +23,8 @@ def test_drift_compares_counts_with_earlier_ones(tiny_model: Path, tmp_path: Pat
         add_to_day(tmp_path / name, DayCounts(date.today(), model, read.metadata.findings, made.n, made.counts))
     found = hilum.drift(tiny_model, str(tmp_path / "now"), reference=[tmp_path / "before"], days=1)
     assert (found.n, found.reference_n, found.is_different) == (60, 60, True)
+    found.save(tmp_path / "saved")
+    assert {path.name for path in (tmp_path / "saved").iterdir()} == {"drift.json", "drift.txt"}
     assert hilum.drift(tiny_model, tmp_path / "now", reference=tmp_path / "now").is_different is False
     with pytest.raises(InputError, match="does not say how it answered"):
         hilum.drift(hilum.load(tiny_model), tmp_path / "now")
@@ -36,3 +38,8 @@ def test_export_writes_a_graph_and_answers_to_check_it_by(tiny_model: Path, tmp_
     assert made.largest_difference < 1e-3
     with pytest.raises(InputError):
         hilum.export(tiny_model, tmp_path / "pixels.onnx")
+
+
+def test_compare_needs_the_models_or_their_answers(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        hilum.compare(tiny_model, tmp_path / "missing")

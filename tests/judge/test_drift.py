@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from hilum.figures import to_json
-from hilum.judge.drift import LEAST_FILMS, AnswerCounts, count_answers, counts_from_json, measure_drift
+from hilum.judge.drift import (
+    LEAST_FILMS,
+    AnswerCounts,
+    FilmTraits,
+    bin_names,
+    count_answers,
+    counts_from_json,
+    measure_drift,
+    sum_counts,
+)
+from hilum.report.drift import drift_lines
 
 FINDINGS = ("Normal", "Covid-19", "Other")
 
@@ -63,3 +73,38 @@ def test_few_films_are_not_judged(sizes: tuple[int, int]) -> None:
 def test_more_films_show_smaller_changes() -> None:
     few, many = (measure_drift(drawn(0, n), drawn(1, n)).found_difference or 0.0 for n in (60, 2000))
     assert 0 < many < few < 1
+
+
+def bright(seed: int, n: int, *, level: float = 0.5) -> AnswerCounts:
+    """Answers of one kind to films of some brightness, of which the outlier score is known too."""
+    rng = np.random.default_rng(seed)
+    traits = FilmTraits(rng.exponential(1.0, n).tolist(), rng.normal(level, 0.05, n).clip(0, 1).tolist())
+    return count_answers(np.tile([0.7, 0.2, 0.1], (n, 1)), [1] * n, [True] * n, FINDINGS, traits)
+
+
+def test_brighter_films_are_called_different_though_the_answers_are_the_same() -> None:
+    found = measure_drift(bright(0, 100), bright(1, 100, level=0.65))
+    assert [one.quantity for one in found.quantities if one.is_different] == ["exposure"]
+    assert measure_drift(bright(0, 100), bright(2, 100)).is_different is False
+
+
+def test_scores_and_exposures_are_counted_where_they_are_known() -> None:
+    traits = FilmTraits([None, 0.1, 300.0], [0.0, None, 1.0])
+    found = count_answers([[1.0, 0.0, 0.0]] * 3, [1] * 3, [True] * 3, FINDINGS, traits).counts
+    scores = dict(zip(bin_names("outlier_score", FINDINGS), found["outlier_score"], strict=True))
+    exposures = dict(zip(bin_names("exposure", FINDINGS), found["exposure"], strict=True))
+    assert {name for name, number in scores.items() if number} == {"0-0.25", "25-"}
+    assert {name for name, number in exposures.items() if number} == {"0-0.05", "0.95-1"}
+
+
+def test_what_an_earlier_hilum_did_not_count_is_left_out_and_said() -> None:
+    old, new = drawn(0, 100), bright(1, 100)
+    for one, other, side in ((old, new, "not_in_reference"), (new, old, "not_in_today")):
+        found = measure_drift(one, other)
+        assert getattr(found, side) == ("outlier_score", "exposure")
+        assert {one.quantity for one in found.quantities} == set(old.counts)
+        (line,) = [text for text in drift_lines(found) if text.startswith("Not compared: ")]
+        assert "How unlike the training films they are, How bright the films are (" in line
+    both = sum_counts((old, new))
+    assert (both.n, sum(both.counts["exposure"]), sum(both.counts["refused"])) == (200, 100, 200)
+    assert counts_from_json(to_json(both)) == both

@@ -114,6 +114,8 @@ def test_the_json_shape_is_the_one_that_was_promised() -> None:
         "above_threshold": ["Covid-19"],
         "accepted": True,
         "reasons": [],
+        "outlier_score": None,
+        "exposure": None,
         "heatmap": "maps/a.png",
         "model": {"name": "tiny", "sha256": "ab"},
     }

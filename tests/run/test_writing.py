@@ -18,10 +18,14 @@ from hilum.run.answer import Answer, Reason, UnreadFilm, outcome
 from hilum.run.writing import FORMATS, open_writer
 
 FINDINGS = ("Normal", "Covid-19")
-KEYS = ["file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons", "heatmap", "model"]
+KEYS = [
+    *("file", "finding", "probabilities", "set", "above_threshold", "accepted", "reasons"),
+    *("outlier_score", "exposure", "heatmap", "model"),
+]
 COLUMNS = [
     *("file", "finding", "accepted", "set", "above_threshold", "reasons"),
-    *("probability_Normal", "probability_Covid-19", "heatmap", "model_name", "model_sha256", "error", "answer"),
+    *("probability_Normal", "probability_Covid-19", "outlier_score", "exposure", "heatmap"),
+    *("model_name", "model_sha256", "error", "answer"),
 ]
 NO_UTF8 = b"films/\xff\xfe.png".decode("utf-8", "surrogateescape")
 

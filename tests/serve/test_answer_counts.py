@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def test_a_counter_goes_on_after_a_restart(
         for _ in range(30):
             counter.add(answer)
         assert counter.total.n == 30
+        counter.write()  # the server stops
     assert counter.recent().n == 60
     found = counter.drift()
     assert found is not None
@@ -47,6 +49,7 @@ def test_a_counter_goes_on_after_a_restart(
     (line,) = re.findall(rf'.*quantity="likeliest",bin="{answer.likeliest}".*', text)
     assert line.endswith(" 30")
     assert 'quantity="confidence",bin="0.995-0.999"' in text
+    assert re.search(r'quantity="exposure",bin="0\.\d+-0\.\d+"} 30\n', text)
 
 
 def test_a_model_without_an_evaluation_is_counted_too(
@@ -65,6 +68,7 @@ def test_a_folder_that_fails_is_said_once_and_stops_nothing(
     counter = AnswerCounter(tiny_classifier, tmp_path / "counts", said.append)
     for _ in range(2):
         counter.add(tiny_classifier.predict(write_film(tmp_path / "film.png")))
+        counter.write()
     assert counter.total.n == 2
     assert len(said) == 1
     assert said[0].startswith("Answers are not counted by day: ")
@@ -87,3 +91,22 @@ def test_the_service_says_whether_recent_films_differ(
     silent = open_client().get("/v1/drift").json()
     assert silent["is_different"] is None
     assert "does not say how the model answered" in silent["lines"][0]
+
+
+def test_counts_are_written_after_some_seconds_and_at_the_end(
+    tiny_classifier: Classifier, write_film: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, folder = tiny_classifier.predict(write_film(tmp_path / "film.png")), tmp_path / "counts"
+    counter = AnswerCounter(tiny_classifier, folder)
+    counter.add(answer)
+    counter.add(answer)
+    assert not folder.exists()  # not for every film
+    counter.write()
+    (file,) = folder.glob("*.json")
+    assert json.loads(file.read_text())["n"] == 2
+    monkeypatch.setattr("hilum.serve.answer_counts._WRITE_SECONDS", 0.01)
+    counter.add(answer)
+    until = time.monotonic() + 30
+    while json.loads(file.read_text())["n"] < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert json.loads(file.read_text())["n"] == 3

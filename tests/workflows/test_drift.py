@@ -15,6 +15,8 @@ from hilum.figures import to_json
 from hilum.judge.drift import count_answers
 from hilum.run.modelfile import read_model_file
 from hilum.run.saved_counts import DayCounts, add_to_day
+from hilum.workflows.drift import find_drift
+from hilum.workflows.ensemble import ensemble_runs
 
 
 @pytest.fixture
@@ -90,6 +92,21 @@ def test_counts_of_a_server_are_read(model: Path, tmp_path: Path, command: Calla
     same = write_predictions(tmp_path / "same.jsonl", model, 4, 20)
     both = command("drift", "--model", model, same, *(tmp_path / "counts").glob(f"{today}-*.json"))
     assert "80 films counted so far" in both.out
+
+
+def test_answers_of_a_real_ensemble_are_compared(
+    write_run: Callable[..., Path], tiny_data: Path, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    runs = [write_run(tmp_path / f"run-{seed}", seed=seed) for seed in range(2)]
+    ensemble_runs(runs, tmp_path / "together", data=tiny_data)
+    today = tmp_path / "today.jsonl"
+    films = sorted(tiny_data.glob("*/*/*.png"))
+    assert command("predict", "--model", tmp_path / "together", *films, "--format", "jsonl", "--out", today).code == 0
+    found = find_drift(tmp_path / "together", [today] * 4, reference=[today] * 4)
+    assert "exposure" in {one.quantity for one in found.quantities}
+    assert (found.is_different, found.not_in_reference, found.not_in_today) == (False, (), ())
+    few = command("drift", "--model", tmp_path / "together", today)  # 15 test films are kept in the file
+    assert (few.code, few.out.startswith(f"Too few films to say: {len(films)} films of today, 15 to")) == (0, True)
 
 
 def test_counts_of_another_model_are_refused(

@@ -56,6 +56,8 @@ def test_an_ensemble_leaves_what_a_run_leaves(made: Ensemble, runs: list[Path]) 
     assert metadata.ensemble["calibration"]["method"] == "out-of-fold"
     assert metadata.agreement["largest_difference"] < 1e-5
     assert metadata.figures == metrics
+    assert (metadata.evaluation["part"], metadata.evaluation["n"]) == ("test", 15)
+    assert sum(metadata.evaluation["counts"]["exposure"]) == 15
 
 
 def test_its_answers_are_the_mean_of_its_members_answers(made: Ensemble, runs: list[Path], tiny_data: Path) -> None:
@@ -71,6 +73,9 @@ def test_its_answers_are_the_mean_of_its_members_answers(made: Ensemble, runs: l
 
 def test_figures_without_the_films_are_those_with_them(made: Ensemble, runs: list[Path], tmp_path: Path) -> None:
     without = ensemble_runs(runs, tmp_path / "ensemble")
+    kept, with_films = (Classifier(one.folder / "model.onnx").metadata.evaluation for one in (without, made))
+    assert kept["counts"] == {name: with_films["counts"][name] for name in kept["counts"]}
+    assert set(with_films["counts"]) - set(kept["counts"]) == {"exposure"}  # the runs keep no film
     for part in ("test", "cross_validation"):
         assert getattr(without.metrics, part).confusion == getattr(made.metrics, part).confusion
     found, wanted = (

@@ -8,4 +8,5 @@ from hilum.api.classifier import *
 from hilum.api.client import *
 from hilum.api.jobs import *
 from hilum.api.model_jobs import *
+from hilum.api.model_results import *
 from hilum.api.results import *

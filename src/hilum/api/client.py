@@ -249,6 +249,8 @@ def _read(file: str, said: Mapping[str, Any]) -> FilmAnswer | UnreadFilm:
         logits=np.empty(0, np.float32),
         activation=np.empty((0, 0, 0), np.float32),
         disagreement=said.get("disagreement"),
+        outlier_score=said.get("outlier_score"),
+        exposure=said.get("exposure"),
     )
 
 

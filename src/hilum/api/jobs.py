@@ -11,9 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hilum.api.places import AnyPath, data_path, out_folder
-from hilum.api.results import AdaptResult, AuditResult, CompareResult, EvaluateResult, Model, TrainResult, model_path
-from hilum.console import Console, TerminalConsole
+from hilum.api.places import AnyPath, console_of, data_path, out_folder
+from hilum.api.results import AdaptResult, AuditResult, EvaluateResult, Model, TrainResult, model_path
 from hilum.errors import InputError
 from hilum.figures import to_json
 from hilum.workflows.training_extra import check_training, load_training
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["adapt", "audit", "compare", "cross_validate", "evaluate", "train"]
+__all__ = ["adapt", "audit", "cross_validate", "evaluate", "train"]
 
 
 def audit(
@@ -64,7 +63,9 @@ def audit(
     folder = out_folder(out, "audit")
     places = AuditPlaces(folder, Path(repair) if repair is not None else None, overwrite=overwrite, drop=drop)
     judge = None if model is None else model_path(model)
-    found = audit_command(data_path(data, column), places, model=judge, ignore=ignore, console=_console(verbose)).audit
+    found = audit_command(
+        data_path(data, column), places, model=judge, ignore=ignore, console=console_of(verbose=verbose)
+    ).audit
     return AuditResult(folder, found.faults, found.data.figures, to_json(found.contents()))
 
 
@@ -126,7 +127,7 @@ def train(
 
     chosen = chosen_config(source, Path(config) if config is not None else None, backbone, settings)
     own = own_parts(backbone, augment, callbacks, chosen, log=log)
-    run = train_model(source, folder, chosen, overwrite=overwrite, console=_console(verbose), extensions=own)
+    run = train_model(source, folder, chosen, overwrite=overwrite, console=console_of(verbose=verbose), extensions=own)
     return TrainResult(run.folder, run.metrics, run.num_unread, run.faults)
 
 
@@ -190,7 +191,9 @@ def evaluate(
 
     options = EvaluateOptions(mapping=_pairs(map), overwrite=overwrite, shortcuts=shortcuts, prevalence=prevalence)
     source, folder = data_path(data, column), out_folder(out, "evaluate")
-    metrics, num_unread = evaluate_model(model_path(model), source, folder, options=options, console=_console(verbose))
+    metrics, num_unread = evaluate_model(
+        model_path(model), source, folder, options=options, console=console_of(verbose=verbose)
+    )
     return EvaluateResult(folder, metrics, num_unread)
 
 
@@ -230,7 +233,7 @@ def adapt(
         'Normal'
     """
     path, films = model_path(model), data_path(local, column)
-    folder, console = out_folder(out, "adapt"), _console(verbose)
+    folder, console = out_folder(out, "adapt"), console_of(verbose=verbose)
     if unlabelled:
         if map or ignore:
             raise InputError("`map` and `ignore` need findings; unlabelled films have none.", fix="Leave them out.")
@@ -248,67 +251,6 @@ def adapt(
     return AdaptResult(folder, adaptation, verdict_words(adaptation), made.metrics, made.notes)
 
 
-def compare(
-    a: Model | EvaluateResult,
-    b: Model | EvaluateResult,
-    data: AnyPath | None = None,
-    *,
-    out: AnyPath | None = None,
-    column: Mapping[str, str] | None = None,
-    overwrite: bool = False,
-    verbose: bool = False,
-) -> CompareResult:
-    """Return which of two models is better on the same films, or that the films are too few to say.
-
-    Args:
-        a: With data, a model as for `evaluate`. Without, the folder or the result of `train` or `evaluate`.
-        b: Another; differences are second minus first.
-        data: Films that both judge now, as for `audit`. Without them, their saved answers are used.
-        out: The folder for compare.json and compare.html.
-        column: As for `audit`.
-        overwrite: Whether an earlier comparison in the folder is replaced.
-        verbose: Whether messages and progress go to standard error.
-
-    Raises:
-        InputError: A model, its answers or the data set cannot be used.
-        ModelFileError: A model file cannot be used.
-
-    Example:
-        >>> hilum.compare("run-a", "run-b", "films/").comparison.verdict  # doctest: +SKIP
-    """
-    from hilum.workflows.compare import check_comparison, compare_models, compare_runs, write_comparison
-
-    folder = out_folder(out, "compare")
-    check_comparison(folder, overwrite=overwrite)
-    if data is None:
-        found = compare_runs(_answers_of(a), _answers_of(b))
-    else:
-        source = data_path(data, column)
-        found = compare_models(_model_of(a), _model_of(b), source, console=_console(verbose))
-    write_comparison(found, folder, overwrite=overwrite)
-    return CompareResult(folder, found)
-
-
-def _console(verbose: bool) -> Console:
-    return TerminalConsole() if verbose else Console()
-
-
 def _pairs(names: Mapping[str, str] | None) -> tuple[str, ...]:
     """Return a mapping of findings as the command line has it."""
     return tuple(f"{theirs}={ours}" for theirs, ours in (names or {}).items())
-
-
-def _answers_of(one: Model | EvaluateResult) -> Path:
-    """Return the folder that holds the saved answers of a model."""
-    return one.folder if isinstance(one, EvaluateResult | AdaptResult) else model_path(one)
-
-
-def _model_of(one: Model | EvaluateResult) -> Path:
-    """Return the path of a model.
-
-    Raises:
-        InputError: The result of an evaluation holds none.
-    """
-    if isinstance(one, EvaluateResult) and not isinstance(one, TrainResult):
-        raise InputError("The result of `evaluate` holds no model.", fix="Give the model itself, or leave out `data`.")
-    return model_path(one)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hilum.console import Console, TerminalConsole
 from hilum.data.columns import listing, parse_columns
 from hilum.data.manifest import is_manifest
 from hilum.errors import InputError, MissingExtra
@@ -20,7 +21,7 @@ from hilum.extras import is_installed
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["AnyPath", "data_path", "new_folder", "out_folder", "read_frame", "to_frame"]
+__all__ = ["AnyPath", "console_of", "data_path", "new_folder", "out_folder", "read_frame", "to_frame"]
 
 AnyPath = str | os.PathLike[str]
 
@@ -52,6 +53,11 @@ def out_folder(out: AnyPath | None, word: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="hilum-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder / word
+
+
+def console_of(*, verbose: bool) -> Console:
+    """Return where messages and progress go: standard error, or nowhere."""
+    return TerminalConsole() if verbose else Console()
 
 
 @contextmanager

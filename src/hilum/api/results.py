@@ -19,7 +19,6 @@ from hilum.figures import to_json
 from hilum.judge.adaptation import Adaptation, AdaptationMetrics, MixAdaptation
 from hilum.judge.audit.check import Fault
 from hilum.judge.audit.figures import AuditFigures
-from hilum.judge.compare.runs import Comparison, PartComparison
 from hilum.judge.parts import PARTS, Metrics, judged_parts
 from hilum.report.notebook import result_html
 from hilum.run.classifier import Classifier
@@ -28,7 +27,7 @@ from hilum.text import percent_text, printable
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["AdaptResult", "AuditResult", "CompareResult", "EvaluateResult", "Result", "TrainResult", "model_path"]
+__all__ = ["AdaptResult", "AuditResult", "EvaluateResult", "Result", "TrainResult", "model_path"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -224,34 +223,6 @@ class AdaptResult(Result):
         return self.verdict
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class CompareResult(Result):
-    """Two models on the same films; differences are second minus first.
-
-    Attributes:
-        comparison: What compare.json holds: ``verdict``, ``parts``, ``notes``.
-    """
-
-    comparison: Comparison
-
-    page: ClassVar[str] = "compare.html"
-
-    def _contents(self) -> Comparison:
-        return self.comparison
-
-    def to_dataframe(self) -> DataFrame:
-        """Return a table with one row a part and figure: both models, the difference, its interval and p-value.
-
-        Raises:
-            MissingExtra: pandas is not installed.
-        """
-        return to_frame([row for name, part in self.comparison.parts.items() for row in _rows(name, part)])
-
-    def summary(self) -> str:
-        """Return the verdict."""
-        return self.comparison.verdict
-
-
 Model = AnyPath | Classifier | TrainResult | AdaptResult
 
 
@@ -271,16 +242,3 @@ def model_path(model: Model) -> Path:
             fix="Give the path of a model.onnx, what hilum.load returned, or the result of hilum.train.",
         )
     return Path(model)
-
-
-def _rows(name: str, part: PartComparison) -> list[dict[str, object]]:
-    figures = {"accuracy": part.accuracy, "macro_f1": part.macro_f1, "auroc_macro": part.auroc_macro}
-    figures |= {f"auroc {finding}": one.auroc for finding, one in part.per_finding.items()}
-    rows = []
-    for figure, one in figures.items():
-        if one is not None:
-            values = to_json(one)
-            values |= {key: values["difference"][key] for key in ("low", "high")}
-            values["difference"] = values["difference"]["value"]
-            rows.append({"part": name, "n": part.n, "figure": figure, **values})
-    return rows

@@ -14,6 +14,9 @@ from hilum.errors import RefusedFilm
 __all__ = ["Radiograph", "grey_from_bgr", "is_neutral", "reduced", "reduction_factor", "refuse_colour"]
 
 
+_EXPOSURE_PX = 128  # pixels of the shorter side that the mean grey value is taken from
+
+
 @dataclass(frozen=True, eq=False)
 class Radiograph:
     """One decoded film.
@@ -38,6 +41,12 @@ class Radiograph:
     patient_key: str | None = None
     age_years: float | None = field(default=None, repr=False)
     sex: str | None = field(default=None, repr=False)
+
+    @property
+    def exposure(self) -> float:
+        """How bright the film is: the mean of its grey values in [0, 1], over every nth pixel."""
+        step = max(1, min(self.pixels.shape) // _EXPOSURE_PX)
+        return float(self.pixels[::step, ::step].mean())
 
 
 # --- colour: a radiograph with three channels is grey but for a tint or an arrow; photos and heat maps are refused

@@ -1,9 +1,10 @@
 """Drift: whether a model's answers to today's films are distributed as those to the films of its evaluation.
 
 Answers are counted in bins: the probability of each finding, the highest probability, the likeliest finding, the size
-of the set, and whether the film was refused. Each count is compared with that of the evaluation by a permutation test:
-if the films were of one kind, any of them could have been on either side. The level of 1 % is shared by all quantities
-(Bonferroni), so that one false alarm in a hundred comparisons is expected at most.
+of the set, whether the film was refused, how unlike the training films it is, and how bright it is. Each count is
+compared with that of the evaluation by a permutation test: if the films were of one kind, any of them could have been
+on either side. The level of 1 % is shared by all quantities (Bonferroni), so that one false alarm in a hundred
+comparisons is expected at most.
 
 Source: Scholz, Stephens 1987, K-sample Anderson-Darling tests (ordered bins); Pearson's chi-square (unordered bins).
 """
@@ -14,31 +15,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from hilum.figures import to_json
 from hilum.judge.predictions import LabelledPredictions
+from hilum.run.saved_counts import DayCounts
 
 __all__ = [
     "LEAST_FILMS",
     "LEVEL",
     "AnswerCounts",
     "Drift",
+    "FilmTraits",
     "QuantityDrift",
     "bin_names",
     "count_answers",
     "counts_from_json",
+    "counts_of_days",
     "evaluation_of",
     "measure_drift",
     "sum_counts",
+    "traits_of",
 ]
 
 LEVEL = 0.01  # false alarms among comparisons of films of one kind
 LEAST_FILMS = 50  # on either side; fewer cannot tell
 _EDGES = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995, 0.999)  # of probabilities
+_SCORE_EDGES = (0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 11, 16, 25)  # of outlier scores
+_EXPOSURE_EDGES = tuple(round(0.05 * step, 2) for step in range(1, 20))
 _DRAWS = 10_000
 _POWER = 0.8
 _UNORDERED = "likeliest"
@@ -53,11 +60,26 @@ class AnswerCounts:
     Attributes:
         n: Number of films.
         counts: Quantity to the numbers of films in its bins: ``probability:NAME`` of each finding, ``confidence``
-            (the highest probability), ``likeliest`` (one bin a finding), ``set_size`` and ``refused``.
+            (the highest probability), ``likeliest`` (one bin a finding), ``set_size``, ``refused``, ``outlier_score``
+            and ``exposure``. The last two count the films of which they are known, and are left out where there are
+            none: earlier versions of hilum did not count them.
     """
 
     n: int
     counts: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class FilmTraits:
+    """What is counted of the films beside the answers.
+
+    Attributes:
+        outlier_scores: (n,), as in `hilum.run.answer.Answer`; None where it is not known.
+        exposures: (n,), the same.
+    """
+
+    outlier_scores: Sequence[float | None] = ()
+    exposures: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True)
@@ -88,12 +110,16 @@ class Drift:
         reference_n: Films of the evaluation.
         quantities: The comparisons, the smallest p first; empty with fewer than `LEAST_FILMS` on either side.
         found_difference: The smallest difference in a share of half the films that would be found 8 times out of 10.
+        not_in_reference: Quantities that are not compared, since the evaluation counted fewer than `LEAST_FILMS`.
+        not_in_today: Quantities that are not compared, since fewer than `LEAST_FILMS` of today's films were counted.
     """
 
     n: int
     reference_n: int
     quantities: tuple[QuantityDrift, ...]
     found_difference: float | None
+    not_in_reference: tuple[str, ...] = ()
+    not_in_today: tuple[str, ...] = ()
 
     @property
     def is_different(self) -> bool | None:
@@ -101,8 +127,26 @@ class Drift:
         return any(one.is_different for one in self.quantities) if self.quantities else None
 
 
+class _Answered(Protocol):
+    @property
+    def outlier_score(self) -> float | None: ...
+
+    @property
+    def exposure(self) -> float | None: ...
+
+
+def traits_of(answers: Iterable[_Answered]) -> FilmTraits:
+    """Return what is counted of the films beside the answers."""
+    films = list(answers)
+    return FilmTraits([one.outlier_score for one in films], [one.exposure for one in films])
+
+
 def count_answers(
-    probabilities: npt.ArrayLike, set_sizes: Sequence[int], accepted: Sequence[bool], findings: Sequence[str]
+    probabilities: npt.ArrayLike,
+    set_sizes: Sequence[int],
+    accepted: Sequence[bool],
+    findings: Sequence[str],
+    traits: FilmTraits = FilmTraits(),
 ) -> AnswerCounts:
     """Return answers counted in bins.
 
@@ -111,6 +155,7 @@ def count_answers(
         set_sizes: (n,), 1 to K.
         accepted: (n,), whether the film was judged.
         findings: K names.
+        traits: Of the n films.
     """
     values = np.asarray(probabilities, np.float64).reshape(len(set_sizes), len(findings))
     counts = {f"probability:{name}": _binned(values[:, place]) for place, name in enumerate(findings)}
@@ -120,19 +165,32 @@ def count_answers(
     counts["set_size"] = _tuple(np.bincount(np.asarray(set_sizes, np.int64), minlength=len(findings) + 1)[1:])
     refused = int(np.sum(~np.asarray(accepted, bool)))
     counts["refused"] = (len(values) - refused, refused)
+    for name, found, edges in (
+        ("outlier_score", traits.outlier_scores, _SCORE_EDGES),
+        ("exposure", traits.exposures, _EXPOSURE_EDGES),
+    ):
+        if known := [value for value in found if value is not None]:
+            counts[name] = _binned(np.array(known), edges)
     return AnswerCounts(len(values), counts)
 
 
 def sum_counts(parts: Iterable[AnswerCounts]) -> AnswerCounts:
-    """Return the counts of all films of several parts; no films and no quantities of none.
+    """Return the counts of all films of several parts; no films and no quantities of none. Each part may lack some.
 
     Args:
         parts: Counts of the same model.
     """
     found = [one for one in parts if one.counts]
-    names = found[0].counts if found else ()
-    counts = {name: tuple(map(sum, zip(*(one.counts[name] for one in found), strict=True))) for name in names}
+    counts: dict[str, tuple[int, ...]] = {}
+    for part in found:
+        for name, bins in part.counts.items():
+            counts[name] = tuple(map(sum, zip(counts.get(name, (0,) * len(bins)), bins, strict=True)))
     return AnswerCounts(sum(one.n for one in found), counts)
+
+
+def counts_of_days(days: Iterable[DayCounts]) -> AnswerCounts:
+    """Return the counts of all films of several days."""
+    return sum_counts(AnswerCounts(one.n, {name: tuple(bins) for name, bins in one.counts.items()}) for one in days)
 
 
 def bin_names(quantity: str, findings: Sequence[str]) -> tuple[str, ...]:
@@ -147,7 +205,8 @@ def bin_names(quantity: str, findings: Sequence[str]) -> tuple[str, ...]:
         "set_size": tuple(str(size + 1) for size in range(len(findings))),
         "refused": ("no", "yes"),
     }
-    edges = ("0", *map(str, _EDGES), "1")
+    inner, last = {"outlier_score": (_SCORE_EDGES, ""), "exposure": (_EXPOSURE_EDGES, "1")}.get(quantity, (_EDGES, "1"))
+    edges = ("0", *map(str, inner), last)
     return named.get(quantity) or tuple(f"{low}-{high}" for low, high in pairwise(edges))
 
 
@@ -163,7 +222,7 @@ def evaluation_of(**parts: LabelledPredictions) -> dict[str, Any]:
     for name, part in parts.items():
         if part.answers:
             sizes, accepted = [len(one.set) for one in part.answers], [one.accepted for one in part.answers]
-            made = count_answers(part.probabilities, sizes, accepted, part.findings)
+            made = count_answers(part.probabilities, sizes, accepted, part.findings, traits_of(part.answers))
             return {"part": name, **to_json(made)}
     return {}
 
@@ -179,7 +238,9 @@ def measure_drift(reference: AnswerCounts, today: AnswerCounts, *, seed: int = 0
     if min(reference.n, today.n) < LEAST_FILMS:
         return Drift(today.n, reference.n, (), None)
     rng = np.random.default_rng(seed)
-    names = [name for name in reference.counts if name in today.counts]
+    found_names = dict.fromkeys((*reference.counts, *today.counts))
+    lacking = [_scarce(one, found_names) for one in (reference, today)]
+    names = [name for name in found_names if not any(name in one for one in lacking)]
     level = LEVEL / len(names)
     quantities = []
     for name in names:
@@ -189,7 +250,18 @@ def measure_drift(reference: AnswerCounts, today: AnswerCounts, *, seed: int = 0
     normal = NormalDist()
     needed = normal.inv_cdf(1 - level / 2) + normal.inv_cdf(_POWER)
     difference = needed * 0.5 * float(np.sqrt(1 / reference.n + 1 / today.n))
-    return Drift(today.n, reference.n, tuple(sorted(quantities, key=lambda one: one.p)), min(difference, 1.0))
+    return Drift(
+        today.n,
+        reference.n,
+        tuple(sorted(quantities, key=lambda one: one.p)),
+        min(difference, 1.0),
+        *(tuple(name for name in found_names if name in one) for one in lacking),
+    )
+
+
+def _scarce(counts: AnswerCounts, found: Iterable[str]) -> set[str]:
+    """Return the quantities of which too few films were counted."""
+    return {name for name in found if sum(counts.counts.get(name, ())) < LEAST_FILMS}
 
 
 def _permutation_p(
@@ -216,8 +288,8 @@ def _distance(counts: npt.NDArray[np.int64], both: npt.NDArray[np.int64], *, ord
     return np.asarray((both[:-1] * gaps / (below * (1 - below))).sum(axis=1))
 
 
-def _binned(values: FloatArray) -> tuple[int, ...]:
-    return _tuple(np.bincount(np.searchsorted(_EDGES, values, side="right"), minlength=len(_EDGES) + 1))
+def _binned(values: FloatArray, edges: Sequence[float] = _EDGES) -> tuple[int, ...]:
+    return _tuple(np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1))
 
 
 def _tuple(counts: npt.NDArray[np.int64]) -> tuple[int, ...]:

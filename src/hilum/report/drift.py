@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hilum.console import count_of
-from hilum.judge.drift import LEAST_FILMS, LEVEL, Drift, QuantityDrift
+from hilum.judge.drift import LEAST_FILMS, LEVEL, Drift
 from hilum.text import percent_text
 
 __all__ = ["drift_lines"]
@@ -17,6 +17,8 @@ _NAMES = {
     "likeliest": "The findings answered",
     "set_size": "How many findings cannot be excluded",
     "refused": "Films refused",
+    "outlier_score": "How unlike the training films they are",
+    "exposure": "How bright the films are",
 }
 
 
@@ -35,7 +37,7 @@ def drift_lines(drift: Drift, when: str = "of today") -> list[str]:
     else:
         first = f"No difference found between the answers to the films {when} and those to compare with."
     quantities = [
-        f"  {_name(one)}: {'different' if one.is_different else 'no difference found'} (p {_p_text(one.p)})"
+        f"  {_name(one.quantity)}: {'different' if one.is_different else 'no difference found'} (p {_p_text(one.p)})"
         for one in drift.quantities
     ]
     difference = percent_text(drift.found_difference or 0.0, 0)
@@ -43,6 +45,7 @@ def drift_lines(drift: Drift, when: str = "of today") -> list[str]:
         first,
         f"Compared: {films}.",
         *quantities,
+        *_not_compared(drift),
         f"If nothing has changed, at most {percent_text(LEVEL, 0)} of comparisons say `different`. So many films show "
         f"a change of {difference} of all films, such as from half of them to {_more(drift)}, 8 times out of 10.",
         _WHAT_NEXT if drift.is_different else "A model can become worse without a difference in its answers.",
@@ -53,9 +56,18 @@ def _more(drift: Drift) -> str:
     return percent_text(min(0.5 + (drift.found_difference or 0.0), 1.0), 0)
 
 
-def _name(one: QuantityDrift) -> str:
-    kind, _, finding = one.quantity.partition(":")
-    return f"Probability of {finding}" if kind == "probability" else _NAMES[one.quantity]
+def _not_compared(drift: Drift) -> list[str]:
+    """Return what could not be compared, a sentence for each side that lacks it."""
+    sides = (
+        (drift.not_in_reference, "the evaluation holds too few such values, or none if an earlier hilum made it"),
+        (drift.not_in_today, "too few films were counted so, or none if an earlier hilum counted them"),
+    )
+    return [f"Not compared: {', '.join(map(_name, names))} ({why})." for names, why in sides if names]
+
+
+def _name(quantity: str) -> str:
+    kind, _, finding = quantity.partition(":")
+    return f"Probability of {finding}" if kind == "probability" else _NAMES[quantity]
 
 
 def _p_text(p: float) -> str:

@@ -53,6 +53,9 @@ class Answer:
         heatmap: Path of the heat map that was written, or None.
         disagreement: For an ensemble, how much its members differ, in [0, 1] (see `disagreement`); else None.
         features: (D,) float32, the layer before the logits; None where they were not kept.
+        outlier_score: How unlike the training films the film is (`run.out_of_distribution`), at least 0; None where
+            the model file keeps no statistics of them.
+        exposure: How bright the film is as decoded: the mean of its grey values, in [0, 1]; None where not known.
     """
 
     file: str
@@ -66,6 +69,8 @@ class Answer:
     heatmap: str | None = None
     disagreement: float | None = None
     features: np.ndarray | None = None
+    outlier_score: float | None = None
+    exposure: float | None = None
 
     def __repr__(self) -> str:
         codes = ", ".join(reason.code for reason in self.reasons)
@@ -105,6 +110,8 @@ class Answer:
             "accepted": self.accepted,
             "reasons": [{"code": reason.code, "message": reason.message} for reason in self.reasons],
             **apart,
+            "outlier_score": self.outlier_score,
+            "exposure": self.exposure,
             "heatmap": self.heatmap,
             "model": dict(self.model),
         }

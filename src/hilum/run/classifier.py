@@ -125,9 +125,11 @@ class Classifier:
         """Return the answer for one film of a batch that the engine has run."""
         with in_part(Part.gate):
             refused = refusals(radiograph, side_px=self._side_px)
-        return self.answer_outputs(name, refused, outputs, position)
+        return self.answer_outputs(name, refused, outputs, position, exposure=radiograph.exposure)
 
-    def answer_outputs(self, name: str, refused: tuple[Reason, ...], outputs: Outputs, position: int) -> Answer:
+    def answer_outputs(
+        self, name: str, refused: tuple[Reason, ...], outputs: Outputs, position: int, *, exposure: float | None
+    ) -> Answer:
         """Return the answer for one film of a batch whose picture the gate has seen.
 
         Args:
@@ -135,29 +137,35 @@ class Classifier:
             refused: The gate's reasons; empty for a film that may be judged.
             outputs: Of the graph.
             position: The film's place in them.
+            exposure: Of the film; see `Answer`.
         """
         logits = outputs.logits[position]
         probabilities = softmax(logits, self.metadata.temperature)  # (K,)
-        findings = self.findings
+        findings, score = self.findings, self._outlier_score(outputs.features[position], logits)
         return Answer(
             file=name,
             probabilities={finding: float(p) for finding, p in zip(findings, probabilities, strict=True)},
             set=tuple(findings[index] for index in conformal_set(probabilities, self._limits)),
             above_threshold=tuple(findings[index] for index in np.flatnonzero(probabilities >= self._thresholds)),
-            reasons=refused or self._reasons(outputs.features[position], logits, probabilities),
+            reasons=refused or self._reasons(score, probabilities),
             model=self.identity,
             logits=logits,
             activation=outputs.activation[position],
             disagreement=None if outputs.members is None else disagreement(outputs.members[position]),
             features=outputs.features[position],
+            outlier_score=score,
+            exposure=exposure,
         )
 
-    def _reasons(self, features: np.ndarray, logits: np.ndarray, probabilities: np.ndarray) -> tuple[Reason, ...]:
+    def _outlier_score(self, features: np.ndarray, logits: np.ndarray) -> float | None:
+        """Return how unlike the training films a film is; None where the model file keeps no statistics of them."""
+        detector = self._detector
+        return None if detector is None else float(detector.outlier_score(features[np.newaxis], logits[np.newaxis])[0])
+
+    def _reasons(self, score: float | None, probabilities: np.ndarray) -> tuple[Reason, ...]:
         """Return why a film is refused that the gate lets through: an outlier, or no finding that fits."""
-        if self._detector is not None:
-            score = self._detector.outlier_score(features[np.newaxis], logits[np.newaxis])[0]
-            if score > self._detector.threshold:
-                return (_UNFAMILIAR,)
+        if self._detector is not None and score is not None and score > self._detector.threshold:
+            return (_UNFAMILIAR,)
         return () if reached(probabilities, self._limits).any() else (_NO_FINDING_FITS,)
 
 

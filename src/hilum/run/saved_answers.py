@@ -27,12 +27,16 @@ class SavedAnswer:
         set_size: Number of findings that cannot be ruled out.
         accepted: Whether the film was judged.
         model_sha256: Of the model file.
+        outlier_score: As in `hilum.run.answer.Answer`; None also of earlier versions.
+        exposure: The same.
     """
 
     probabilities: dict[str, float]
     set_size: int
     accepted: bool
     model_sha256: str
+    outlier_score: float | None = None
+    exposure: float | None = None
 
 
 def read_answers(path: Path) -> list[SavedAnswer]:
@@ -60,7 +64,8 @@ def _json_rows(path: Path) -> Iterator[SavedAnswer]:
             if "error" not in answer:
                 shares = {name: float(share) for name, share in answer["probabilities"].items()}
                 sha256 = str(answer["model"]["sha256"])
-                yield SavedAnswer(shares, len(answer["set"]), bool(answer["accepted"]), sha256)
+                film = _number(answer.get("outlier_score")), _number(answer.get("exposure"))
+                yield SavedAnswer(shares, len(answer["set"]), bool(answer["accepted"]), sha256, *film)
 
 
 def _csv_rows(path: Path) -> Iterator[SavedAnswer]:
@@ -82,4 +87,9 @@ def _parquet_rows(path: Path) -> Iterator[SavedAnswer]:
 
 def _from_cells(row: dict[str, Any], *, accepted: bool) -> SavedAnswer:
     shares = {name.removeprefix(_PREFIX): float(row[name]) for name in row if name.startswith(_PREFIX)}
-    return SavedAnswer(shares, len(row["set"].split("; ")), accepted, str(row["model_sha256"]))
+    film = _number(row.get("outlier_score")), _number(row.get("exposure"))
+    return SavedAnswer(shares, len(row["set"].split("; ")), accepted, str(row["model_sha256"]), *film)
+
+
+def _number(cell: Any) -> float | None:
+    return None if cell in (None, "") else float(cell)

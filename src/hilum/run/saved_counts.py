@@ -66,16 +66,20 @@ def add_to_day(folder: Path, more: DayCounts) -> None:
     with _locked(folder / ".lock"):
         if path.exists():
             old = _read(path)
-            counts = {
-                name: [one + other for one, other in zip(bins, more.counts[name], strict=True)]
-                for name, bins in old.counts.items()
-            }
+            counts = {name: _summed(old.counts, more.counts, name) for name in {**old.counts, **more.counts}}
             n, reasons = old.n + more.n, dict(Counter(old.reasons) + Counter(more.reasons))
         else:
             n, counts, reasons = more.n, {name: list(bins) for name, bins in more.counts.items()}, dict(more.reasons)
         made = {"hilum_counts": _FORMAT, "day": more.day.isoformat(), "model": dict(more.model)}
         made |= {"findings": list(more.findings), "n": n, "counts": counts, "reasons": reasons}
         replace_file(path, json.dumps(made, ensure_ascii=False), wait=False)
+
+
+def _summed(old: Mapping[str, Sequence[int]], more: Mapping[str, Sequence[int]], name: str) -> list[int]:
+    """Return the bins of a quantity; an earlier version of hilum may have begun the day without it."""
+    if name not in old or name not in more:
+        return list(old.get(name) or more[name])
+    return [one + other for one, other in zip(old[name], more[name], strict=True)]
 
 
 @contextmanager
@@ -130,7 +134,7 @@ def _from_json(values: dict[str, Any]) -> DayCounts:
         raise ValueError("another format")
     counts = {str(name): tuple(map(int, bins)) for name, bins in values["counts"].items()}
     n = int(values["n"])
-    if any(sum(bins) != n or min(bins) < 0 for bins in counts.values()):
+    if max(map(sum, counts.values())) != n or min(map(min, counts.values())) < 0:  # of some films less is known
         raise ValueError("the bins do not sum up")
     return DayCounts(
         date.fromisoformat(values["day"]),

@@ -270,7 +270,7 @@ def _flat(answer: Mapping[str, Any], findings: Sequence[str], has_members: bool)
     row |= {f"probability_{name}": answer["probabilities"][name] if judged else None for name in findings}
     if has_members:
         row["disagreement"] = answer.get("disagreement")
-    row["heatmap"] = answer.get("heatmap")
+    row |= {name: answer.get(name) for name in ("outlier_score", "exposure", "heatmap")}
     row["model_name"] = answer["model"]["name"] if judged else None
     row["model_sha256"] = answer["model"]["sha256"] if judged else None
     row["error"] = error and f"{error['type']}: {error['message']} {error['fix']}".rstrip()
@@ -327,7 +327,7 @@ class _ParquetWriter:
         import pyarrow.parquet as pq
 
         self._findings, self._has_members, self._rows = findings, has_members, []  # type: ignore[var-annotated]
-        numbers = ["disagreement", *(f"probability_{name}" for name in findings)]
+        numbers = ["disagreement", "outlier_score", "exposure", *(f"probability_{name}" for name in findings)]
         types = {"accepted": pa.bool_()} | dict.fromkeys(numbers, pa.float64())
         columns = _flat(_NO_FILM, findings, has_members)
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in columns])

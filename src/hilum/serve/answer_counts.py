@@ -12,7 +12,17 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from hilum.errors import InputError
-from hilum.judge.drift import AnswerCounts, Drift, bin_names, count_answers, counts_from_json, measure_drift, sum_counts
+from hilum.judge.drift import (
+    AnswerCounts,
+    Drift,
+    bin_names,
+    count_answers,
+    counts_from_json,
+    counts_of_days,
+    measure_drift,
+    sum_counts,
+    traits_of,
+)
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
 from hilum.run.saved_counts import DayCounts, add_to_day, read_days
@@ -22,6 +32,7 @@ __all__ = ["DAYS", "METRIC_HEAD", "AnswerCounter"]
 METRIC_HEAD = (
     "# HELP hilum_answers_total Answers since the start, by quantity and bin.\n# TYPE hilum_answers_total counter\n"
 )
+_WRITE_SECONDS = 5.0  # between two writings of the day's file, which takes as long as a twentieth of a film
 DAYS = 30  # the films whose answers are compared with those of the evaluation
 
 
@@ -40,7 +51,9 @@ class AnswerCounter:
         self._identity, self._findings = dict(classifier.identity), tuple(classifier.findings)
         self._evaluation = counts_from_json(classifier.metadata.evaluation)
         self._folder, self._warn, self._has_warned = folder, warn, False
-        self._total, self._reasons = count_answers([], [], [], self._findings), Counter[str]()
+        self._total = count_answers([], [], [], self._findings)
+        self._unsaved: dict[date, tuple[AnswerCounts, Counter[str]]] = {}
+        self._writing: threading.Timer | None = None
         self._lock, self._comparing = threading.Lock(), threading.Lock()
         self._compared: tuple[int, Drift] | None = None
 
@@ -55,21 +68,34 @@ class AnswerCounter:
         return self._total
 
     def add(self, answer: Answer) -> None:
-        """Count an answer."""
+        """Count an answer. It is written within some seconds; call `write` at the end."""
         shares = [answer.probabilities[name] for name in self._findings]
-        one = count_answers([shares], [len(answer.set)], [answer.accepted], self._findings)
+        one = count_answers([shares], [len(answer.set)], [answer.accepted], self._findings, traits_of([answer]))
         reasons = Counter({reason.code for reason in answer.reasons})
         with self._lock:
             self._total = sum_counts((self._total, one))
-            self._reasons += reasons
-        if self._folder is None:
-            return
-        try:
-            add_to_day(
-                self._folder, DayCounts(date.today(), self._identity, self._findings, one.n, one.counts, reasons)
-            )
-        except (OSError, InputError) as error:
-            self._say_once(error)
+            if self._folder is None:
+                return
+            counts, codes = self._unsaved.get(date.today(), (AnswerCounts(0, {}), Counter[str]()))
+            self._unsaved[date.today()] = sum_counts((counts, one)), codes + reasons
+            if self._writing is None:
+                self._writing = threading.Timer(_WRITE_SECONDS, self.write)
+                self._writing.daemon = True
+                self._writing.start()
+
+    def write(self) -> None:
+        """Write what was counted since the last time into the files of the days."""
+        with self._lock:
+            unsaved, self._unsaved = self._unsaved, {}
+            if self._writing is not None:
+                self._writing.cancel()
+                self._writing = None
+        for day, (one, reasons) in unsaved.items():
+            counted = DayCounts(day, self._identity, self._findings, one.n, one.counts, reasons)
+            try:
+                add_to_day(self._folder or Path(), counted)
+            except (OSError, InputError) as error:
+                self._say_once(error)
 
     def recent(self) -> AnswerCounts:
         """Return the answers of the last `DAYS` days; without a folder those since the start.
@@ -77,12 +103,11 @@ class AnswerCounter:
         Raises:
             InputError: A file of counts is damaged.
         """
+        self.write()
         if self._folder is None or not self._folder.is_dir():
             return self._total
         days = read_days(self._folder, self._identity["sha256"], since=date.today() - timedelta(days=DAYS - 1))
-        return sum_counts(
-            [AnswerCounts(one.n, {name: tuple(bins) for name, bins in one.counts.items()}) for one in days]
-        )
+        return counts_of_days(days)
 
     def drift(self) -> Drift | None:
         """Return how these answers compare with those of the evaluation; None if the model file keeps none.

@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from starlette.exceptions import HTTPException
 from starlette.types import Receive as StarletteReceive
 from starlette.types import Scope, Send
 
-from hilum.errors import HilumError, nearest_name
+from hilum.errors import nearest_name
 from hilum.report.drift import drift_lines
 from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.serve.answer_counts import DAYS, METRIC_HEAD
+from hilum.serve.api_errors import ERRORS, ErrorAnswers
 from hilum.serve.guard import Access, App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import METRICS_TYPE, Metrics
 from hilum.serve.pages import describe_access, page_files, page_route, reference_page
-from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, internal_error, shutting_down
+from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, shutting_down
 from hilum.serve.schema import DriftBody, ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.served_model import model_named, serve_models, to_json_bytes
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
@@ -39,7 +38,6 @@ _JSON = "application/json"
 _HEALTH = ("/healthz", "/readyz")  # they never need a token
 _CLIENT_LEFT = 499  # for the metrics only; the client has left
 _MODEL_WORDS = "The name of the model, one of `models` in its card; the first model if absent."
-_KINDS = {404: "NotFound", 405: "MethodNotAllowed"}
 _DESCRIPTION = (
     "Judges chest radiographs: gives a calibrated probability for each finding, or the reason why a film is refused. "
     "Research software, not a medical device."
@@ -108,6 +106,8 @@ class Service:
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             yield
             await asyncio.to_thread(self.queue.close)
+            for model in self.models:
+                model.counter.write()
 
         api = FastAPI(
             title="hilum",
@@ -118,16 +118,13 @@ class Service:
             redirect_slashes=False,
             lifespan=lifespan,
         )
-        api.add_exception_handler(HilumError, self._on_error)
-        api.add_exception_handler(HTTPException, self._on_http_exception)
-        api.add_exception_handler(RequestValidationError, self._on_invalid)
-        api.add_exception_handler(Exception, self._on_failure)  # answered here, logged by the guard
+        ErrorAnswers(self.metrics).add_to(api)
         self._add_routes(api)
         return api
 
     def _add_routes(self, api: FastAPI) -> None:
         errors: dict[int | str, dict[str, Any]] = {
-            status: {"model": ErrorBody, "description": text} for status, text in _ERRORS.items()
+            status: {"model": ErrorBody, "description": text} for status, text in ERRORS.items()
         }
         every: dict[int | str, dict[str, Any]] = {status: errors[status] for status in (401, 403, 500)}
         api.add_api_route(
@@ -259,50 +256,6 @@ class Service:
         counts = "".join(model.counter.metrics_text(model.name) for model in self.models)
         text = self.metrics.text() + f"{METRIC_HEAD}{counts}".encode()
         return Response(text, headers={"content-type": METRICS_TYPE})
-
-    async def _on_error(self, _: Request, error: Exception) -> Response:
-        if not isinstance(error, HilumError):
-            raise error
-        self.metrics.turned_away(error.to_dict()["type"])
-        headers = error.headers if isinstance(error, HttpError) else {}
-        return Response(error_body(error), status_code=error_status(error), media_type=_JSON, headers=headers)
-
-    async def _on_failure(self, request: Request, _: Exception) -> Response:
-        return await self._on_error(request, internal_error())
-
-    async def _on_http_exception(self, request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):
-            raise error
-        kind = _KINDS.get(error.status_code, "InvalidRequest")
-        message = {
-            "NotFound": "There is nothing at this path.",
-            "MethodNotAllowed": "This path does not allow this method.",
-        }.get(kind, "The request is not well-formed.")
-        fix = "See /docs for all paths and methods."
-        return await self._on_error(
-            request, HttpError(error.status_code, kind, message, fix=fix, headers=error.headers)
-        )
-
-    async def _on_invalid(self, request: Request, error: Exception) -> Response:
-        if not isinstance(error, RequestValidationError):
-            raise error
-        names = ", ".join(f"`{one['loc'][-1]}`" for one in error.errors())
-        return await self._on_error(
-            request, HttpError(422, "InvalidParameter", f"The parameter {names} must be true or false.")
-        )
-
-
-_ERRORS = {
-    400: "The body is broken.",
-    401: "The token is missing or wrong.",
-    403: "The request names another host or comes from another site.",
-    408: "The body took too long.",
-    413: "The body is too large, or holds too many films.",
-    415: "The body is not multipart, or no film is of a kind that can be judged.",
-    422: "The body has no film, no film can be read, or a parameter is wrong.",
-    500: "The server failed.",
-    503: "The queue is full. Retry-After says when to try again.",
-}
 
 
 class _HeldResponse(Response):

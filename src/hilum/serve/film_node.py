@@ -89,6 +89,7 @@ class FilmNode:
         with decoders_end_after(_GRACE_SECONDS):
             self._end_door(_GRACE_SECONDS)
             self._judge.join()
+        self._counter.write()
         if self._sender:
             self._sender.stop()
             self._sender.join()

@@ -76,6 +76,10 @@ class Prediction(_Shape):
     disagreement: float | None = Field(
         default=None, description="How much the members of an ensemble differ; absent for other models."
     )
+    outlier_score: float | None = Field(
+        default=None, description="How unlike the training films the film is; null if the model cannot tell."
+    )
+    exposure: float | None = Field(default=None, description="How bright the film is: its mean grey value, 0 to 1.")
     heatmap: str | None = Field(
         description="With heatmap=true a PNG data URI, else null. It shows where the evidence is, not why."
     )
@@ -127,7 +131,10 @@ class ModelCard(BaseModel):
 class QuantityBody(_Shape):
     """One quantity of the answers, compared."""
 
-    quantity: str = Field(description="`probability:FINDING`, `confidence`, `likeliest`, `set_size` or `refused`.")
+    quantity: str = Field(
+        description="`probability:FINDING`, `confidence`, `likeliest`, `set_size`, `refused`, `outlier_score` or "
+        "`exposure`."
+    )
     p: float = Field(description="How often films of one kind would differ as much.")
     is_different: bool
     reference_shares: list[float] = Field(description="Share of the evaluation's films in each bin.")
@@ -144,6 +151,12 @@ class DriftBody(_Shape):
     quantities: list[QuantityBody] | None = Field(default=None, description="The smallest p first.")
     found_difference: float | None = Field(
         default=None, description="The smallest change, in a share of half the films, found 8 times out of 10."
+    )
+    not_in_reference: list[str] | None = Field(
+        default=None, description="Quantities that were not compared: the evaluation counted too few films."
+    )
+    not_in_today: list[str] | None = Field(
+        default=None, description="Quantities that were not compared: too few recent films were counted."
     )
 
 

@@ -249,7 +249,7 @@ def _answered(adapted: Classifier, fitted: _Fitted) -> LabelledPredictions:
     answers = []
     for place, answer in enumerate(before.answers):
         refused = tuple(reason for reason in answer.reasons if reason.code not in MODEL_REASONS)
-        answers.append(adapted.answer_outputs(answer.file, refused, outputs, place))
+        answers.append(adapted.answer_outputs(answer.file, refused, outputs, place, exposure=answer.exposure))
     probabilities = np.array([list(answer.probabilities.values()) for answer in answers])
     return dataclasses.replace(before, logits=logits, probabilities=probabilities, answers=tuple(answers))
 

@@ -7,7 +7,16 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from hilum.errors import InputError
-from hilum.judge.drift import AnswerCounts, Drift, count_answers, counts_from_json, measure_drift, sum_counts
+from hilum.judge.drift import (
+    AnswerCounts,
+    Drift,
+    count_answers,
+    counts_from_json,
+    counts_of_days,
+    measure_drift,
+    sum_counts,
+    traits_of,
+)
 from hilum.run.modelfile import ModelFile, read_model_file
 from hilum.run.saved_answers import SavedAnswer, read_answers
 from hilum.run.saved_counts import is_counts, read_days
@@ -46,11 +55,11 @@ def find_drift(
 def _counts(model: ModelFile, files: Sequence[Path], since: date | None = None) -> AnswerCounts:
     """Return the answers of all files; of counts only those since a day."""
     saved = [path for path in files if not is_counts(path)]
-    counted = [day for path in files if is_counts(path) for day in _days(model, path, since)]
+    counted = [_counted(model, path, since) for path in files if is_counts(path)]
     return sum_counts([_predicted(model, saved), *counted])
 
 
-def _days(model: ModelFile, path: Path, since: date | None) -> list[AnswerCounts]:
+def _counted(model: ModelFile, path: Path, since: date | None) -> AnswerCounts:
     found = read_days(path, model.sha256)
     if not found:
         raise InputError(
@@ -59,8 +68,7 @@ def _days(model: ModelFile, path: Path, since: date | None) -> list[AnswerCounts
         )
     if any(tuple(one.findings) != tuple(model.metadata.findings) for one in found):
         raise InputError(f"`{path}` holds counts of other findings than those of the model.", fix="Move it away.")
-    days = [one for one in found if since is None or one.day >= since]
-    return [AnswerCounts(one.n, {name: tuple(bins) for name, bins in one.counts.items()}) for one in days]
+    return counts_of_days(one for one in found if since is None or one.day >= since)
 
 
 def _predicted(model: ModelFile, files: Sequence[Path]) -> AnswerCounts:
@@ -76,4 +84,4 @@ def _predicted(model: ModelFile, files: Sequence[Path]) -> AnswerCounts:
         answers += found
     rows = [[one.probabilities[name] for name in findings] for one in answers]
     sizes, accepted = [one.set_size for one in answers], [one.accepted for one in answers]
-    return count_answers(rows, sizes, accepted, findings)
+    return count_answers(rows, sizes, accepted, findings, traits_of(answers))

@@ -25,9 +25,10 @@ from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file, writing_into
 from hilum.judge.audit.check import Fault
 from hilum.judge.compare.paired import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
+from hilum.judge.drift import count_answers, evaluation_of
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
-from hilum.judge.predictions import judge_records
+from hilum.judge.predictions import LabelledPredictions, judge_records
 from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
 from hilum.judge.shortcuts.measure import ProbedFilms
 from hilum.judge.verdict import judge_figures
@@ -37,7 +38,7 @@ from hilum.report.ensemble import ensemble_facts, ensemble_notes, ensemble_secti
 from hilum.report.predictions import held_out_csv, worst_mistakes
 from hilum.report.run_page import ReportData, report_page
 from hilum.results import ResultFolder
-from hilum.run.answer import softmax
+from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata, read_model_file
 
@@ -140,6 +141,7 @@ class _Judged:
     answered: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = field(default_factory=dict)  # where, (m, K), codes
     mistakes: Sequence[Any] = ()
     lungs_hidden: Interval | None = None
+    evaluation: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +264,8 @@ class _Ensembling:
                 judged.lungs_hidden = self._lungs_hidden(classifier, verdicts, positions)
             if name == "test" and verdicts is not None:
                 judged.mistakes = worst_mistakes(verdicts, classifier, self.root)  # type: ignore[arg-type]
+            if name in ("test", "validation") and len(positions):
+                judged.evaluation = judged.evaluation or _counted(name, metadata, probabilities, reasons, verdicts)
             judged.figures[name] = self._performance(probabilities, chosen, metadata)
             judged.answered[name] = positions, probabilities, reasons
         if crossed := held.cross_validation(seed=self.seed):
@@ -303,7 +307,8 @@ class _Ensembling:
         )
         graph = onnx.load(path)
         _open_folder(out)
-        write_model(out / "model.onnx", graph, replace(metadata, figures=to_json(metrics), model_card=card))
+        metadata = replace(metadata, figures=to_json(metrics), evaluation=judged.evaluation, model_card=card)
+        write_model(out / "model.onnx", graph, metadata)
         replace_file(out / "config.toml", ensemble_toml(metadata))
         write_splits(out / "splits.csv", films.rows, splits, films.groups)  # type: ignore[arg-type]
         if audit_path.exists():
@@ -373,6 +378,22 @@ def _root_of(data: Path, films: Films) -> Path:
                 fix="Give the folder or CSV that they were trained on.",
             )
     return dataset.root
+
+
+def _counted(
+    part: str,
+    metadata: Metadata,
+    probabilities: np.ndarray,
+    reasons: Sequence[str],
+    verdicts: LabelledPredictions | None,
+) -> dict[str, Any]:
+    """Return what the model file keeps of its evaluation; of answers that the runs have saved, without the films."""
+    if verdicts is not None:
+        return evaluation_of(**{part: verdicts})
+    sets = conformal_sets(probabilities, conformal_limits(metadata.conformal, metadata.findings))
+    accepted = [not codes for codes in reasons]
+    counted = count_answers(probabilities, sets.sum(axis=1).tolist(), accepted, metadata.findings)
+    return {"part": part, **to_json(counted)}
 
 
 def _open_folder(out: Path) -> None:

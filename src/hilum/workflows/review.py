@@ -40,7 +40,7 @@ def open_review(folder: Path, *, data: Path | None, who: str, model: Path | None
         )
     data = data or reviewed_data(folder)
     if data is None:
-        raise InputError("An audit does not keep where its films are.", fix="Name them: --data DATA")
+        raise InputError("Runs and audits do not keep where their films are.", fix="Name them: --data DATA")
     dataset = read_dataset(data)
     faults = _faults(folder / "audit.json")
     filed = {record.path: record.finding for record in dataset.records}

@@ -26,6 +26,8 @@ function flat(film, findings, hasMembers) {
     ["reasons", judged((one) => one.reasons.map((reason) => `${reason.code}: ${reason.message}`).join("; "))],
     ...findings.map((name) => [`probability_${name}`, judged((one) => one.probabilities[name])]),
     ...(hasMembers ? [["disagreement", judged((one) => one.disagreement)]] : []),
+    ["outlier_score", judged((one) => one.outlier_score)],
+    ["exposure", judged((one) => one.exposure)],
     ["heatmap", null],
     ["model_name", judged((one) => one.model.name)],
     ["model_sha256", judged((one) => one.model.sha256)],
