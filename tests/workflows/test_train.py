@@ -522,33 +522,33 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["report.html", "metrics.json"])
 def test_a_full_disk_at_the_end_leaves_what_was_written(
-    tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tiny_data: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import hilum.files
 
     out = tmp_path / "run"
     config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=0))
     real = hilum.files.os.fsync
-    target = []
+    for name in ("report.html", "metrics.json"):  # in the order in which they are written
+        target = []
 
-    def full(descriptor: int) -> None:
-        if name in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
-            target.append(descriptor)
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(descriptor)
+        def full(descriptor: int, name: str = name, target: list[int] = target) -> None:
+            if name in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+                target.append(descriptor)
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(descriptor)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(hilum.files.os, "fsync", full)
-        with pytest.raises(InputError, match=f"Cannot write `.*{name}`: No space left on device"):
-            train_model(tiny_data, out, config)
-    assert target
-    assert not (out / name).exists()
-    assert not list(out.glob(f".{name}*"))
-    before = state_of(out)
-    for earlier in ("model.onnx", "model.keras", "predictions.csv", "history.csv", "model-card.md", "audit.json"):
-        assert before[earlier][1], earlier
+        with monkeypatch.context() as patch:
+            patch.setattr(hilum.files.os, "fsync", full)
+            with pytest.raises(InputError, match=f"Cannot write `.*{name}`: No space left on device"):
+                train_model(tiny_data, out, config)
+        assert target
+        assert not (out / name).exists()
+        assert not list(out.glob(f".{name}*"))
+        before = state_of(out)
+        for earlier in ("model.onnx", "model.keras", "predictions.csv", "history.csv", "model-card.md", "audit.json"):
+            assert before[earlier][1], earlier
     Classifier(out / "model.onnx")
     train_model(tiny_data, out, config)
     assert {path.name for path in out.iterdir()} == FILES - {"batches.png"}  # of a training without an epoch
