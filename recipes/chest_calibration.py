@@ -1,17 +1,13 @@
 """The chest model that ships, calibrated and judged anew without training.
 
-    HILUM_DATA=... python recipes/chest_films.py --out DIR/chest.csv
-    HILUM_DATA=... python recipes/chest_calibration.py --films DIR/chest.csv [--start MODEL] [--ship]
+    HILUM_DATA=... python recipes/chest_calibration.py --out DIR [--ship]
 
 For when hilum reads films in a new way, or keeps more of a model's evaluation. The network stays as it is. Its films
-are divided again as `hilum train` divided them; temperature, thresholds, sets and the statistics of unfamiliar films
-are fitted to the validation films, and the figures are taken again on the test films that no starting weights have
-learned from.
+are divided as they were in training; temperature, thresholds, sets and the statistics of unfamiliar films are fitted to
+the validation films, and the figures are taken again on the test films that no starting weights have learned from.
 
-A model can start from one that has learned from some of its validation films. It is too sure of these, so with --start
-they do not count. The first start of the shipped model is src/hilum/run/chest.onnx of commit 1d78b1e.
-
-Prints what changed; --ship puts the result into the package.
+DIR is the folder of chest.py, where the model was trained. Prints what changed and the figures by source; --ship puts
+the result into the package.
 """
 
 from __future__ import annotations
@@ -22,20 +18,25 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from hilum.data.fingerprint import seen_films
 from hilum.data.scan import Scan
-from hilum.data.split import assign_splits
+from hilum.data.split import read_splits
+from hilum.figures import to_json
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.drift import evaluation_of
+from hilum.judge.external.sources import RunMetrics
 from hilum.judge.predictions import figures_of, judge_records
 from hilum.report.card import model_card_text
 from hilum.run.classifier import Classifier
-from hilum.run.modelfile import Metadata, read_model_file
+from hilum.run.modelfile import Metadata
 from hilum.run.models import SHIPPED
 from hilum.train.calibration import calibrated, gate_statistics
 from hilum.train.config import read_config
@@ -46,15 +47,25 @@ HERE = Path(__file__).parent
 MEASURED = ("Quantitative analyses", "Calibration and refusal")  # sections of the card
 
 
-def card_anew(card: str, fresh: str) -> str:
-    """Return the model card with the measured sections of a fresh one, and the decoder they were measured with."""
+def card_anew(card: str, fresh: str, printed: str) -> str:
+    """Return the model card with measured sections of a fresh one, its decoder, what people say, and the figures."""
     for title in MEASURED:
         section = re.compile(rf"^## {title}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
         found = section.search(fresh)
         if found is None or section.search(card) is None:
             raise SystemExit(f"The card has no section {title!r}.")
         card = section.sub(found.group().replace("\\", r"\\"), card, count=1)
-    return re.sub(r"\| decoder version \| \d+ \|", f"| decoder version | {DECODER_VERSION} |", card, count=1)
+    card = re.sub(r"\| decoder version \| \d+ \|", f"| decoder version | {DECODER_VERSION} |", card, count=1)
+    written, _, _ = card.partition("\n## Sources\n")
+    said = (HERE / "chest_card.md").read_text(encoding="utf-8")
+    return f"{written}{said}\n## Figures by source\n\n```\n{printed}```\n"
+
+
+def by_source(out: Path, model: Path) -> str:
+    """Return what chest_figures.py prints of a model."""
+    words = [HERE / "chest_figures.py", "--films", out / "chest.csv", "--model", model, "--run", out / "run"]
+    done = subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.PIPE)
+    return done.stdout.decode()
 
 
 def known_films(scan: Scan, model: Metadata) -> np.ndarray:
@@ -67,29 +78,24 @@ def known_films(scan: Scan, model: Metadata) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", type=Path, required=True, help="the manifest that chest_films.py wrote")
-    parser.add_argument("--start", type=Path, help="a model that has learned from some of the validation films")
+    parser.add_argument("--out", type=Path, required=True, help="the folder in which chest.py trained the model")
     parser.add_argument("--ship", action="store_true", help="put the model into the package")
     options = parser.parse_args()
     shipped, config = SHIPPED["chest"], read_config(HERE / "chest.toml")
     old = Classifier(Path("chest")).metadata
-    prepared = prepare_films(options.films, config.preprocessing)
+    prepared = prepare_films(options.out / "chest.csv", config.preprocessing)
     groups, records, root = prepared.scan.groups, prepared.records, prepared.scan.dataset.root
-    fractions = {"validation_fraction": config.data.validation_fraction, "test_fraction": config.data.test_fraction}
-    splits = np.array(assign_splits(prepared.scan.dataset, groups, **fractions, seed=config.seed))
-    taught = [i for i, split in enumerate(splits) if split != "test"]
-    drawn = {name: sum(records[i].finding == name for i in taught) for name in prepared.findings}
-    if drawn != old.training_data["num_films"]:
-        raise SystemExit(f"These are not the films that the model was trained on: {drawn}.")
-    tested = (splits == "test") & ~known_films(prepared.scan, old)
-    validated = splits == "validation"
-    if options.start:
-        validated &= ~known_films(prepared.scan, read_model_file(options.start).metadata)
-    print(f"{validated.sum()} validation films count, and {tested.sum()} test films.")
+    split_of = {row.path: row.split for row in read_splits(options.out / "run" / "splits.csv")}
+    splits = np.array([split_of.get(record.path, "") for record in records])
+    taught = Counter(record.finding for record, split in zip(records, splits, strict=True) if split != "test")
+    if taught != old.training_data["num_films"] or not all(splits):
+        raise SystemExit(f"These are not the films that the model was trained on: {taught}.")
+    tested, validated = (splits == "test") & ~known_films(prepared.scan, old), splits == "validation"
+    print(f"{validated.sum()} validation films and {tested.sum()} test films that no starting weights learned from.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / shipped.file
         shutil.copyfile(shipped.path, path)
-        parts = [prepared.films.subset(np.flatnonzero(part)) for part in (splits == "train", splits == "validation")]
+        parts = [prepared.films.subset(np.flatnonzero(part)) for part in (splits == "train", validated)]
         metadata = dataclasses.replace(old, decoder_version=DECODER_VERSION)
         write_metadata(path, dataclasses.replace(metadata, gate={}))
         gate = gate_statistics(path, *parts, seed=config.seed)
@@ -102,13 +108,15 @@ def main() -> None:
         test = figures_of(judged, groups[tested], classifier, seed=config.seed)
         validation = judge_records(classifier, root, chosen[1])
         again = figures_of(validation, groups[validated], classifier, seed=config.seed)
-        metrics = {**old.figures, "test": test, "test_clean": test, "validation": again}
-        fresh = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=[], faults=[])
-        card = card_anew(old.model_card, fresh)
+        taken = RunMetrics(test, test, again)
+        fresh = model_card_text(metadata=json.loads(metadata.to_json()), metrics=taken, facts=[], faults=[])
+        figures = {**old.figures, "test": to_json(test), "test_clean": to_json(test), "validation": to_json(again)}
+        printed = by_source(options.out, path)
+        card = card_anew(old.model_card, fresh, printed)
         card = re.sub(r"\| Temperature \| [\d.]+ \|", f"| Temperature | {metadata.temperature:.3f} |", card, count=1)
         card = re.sub(r"temperature [\d.]+, set on", f"temperature {metadata.temperature:.3f}, set on", card)
         metadata = dataclasses.replace(
-            metadata, figures=metrics, model_card=card, evaluation=evaluation_of(test=judged, validation=validation)
+            metadata, figures=figures, model_card=card, evaluation=evaluation_of(test=judged, validation=validation)
         )
         write_metadata(path, metadata)
         for name in ("temperature", "operating_thresholds", "conformal"):
@@ -117,6 +125,7 @@ def main() -> None:
         for part in ("test", "validation"):
             print(part, *(one.figures[part]["accuracy"] for one in (old, metadata)), sep="\n  ")
             print("  calibration error", *(one.figures[part]["ece"] for one in (old, metadata)))
+        print(printed)
         if options.ship:
             ship(path)
 

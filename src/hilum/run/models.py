@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "210d6e391c23e30e60c0451b6ff4bb75cbb66fe52b3cc67dae37f4376406b6f9",
+            "65fe0b301ef4a159b3fe7ef8997c9d15f4b30e01292e8efa76fe1c59a11ac5d7",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
