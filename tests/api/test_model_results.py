@@ -32,7 +32,9 @@ def test_an_export_result_names_and_copies_its_two_files(tmp_path: Path) -> None
     graph, golden = tmp_path / "pixels.onnx", tmp_path / "pixels.npz"
     for path in (graph, golden, tmp_path / "other"):
         path.write_bytes(b"1")
+    (tmp_path / "report.html").write_text("of another command", encoding="utf-8")
     made = ExportResult(tmp_path, graph, golden, 4, 6e-8)
+    assert "report.html" not in made._repr_html_() and made.summary() in made._repr_html_()
     assert made.summary() == "pixels.onnx, within 6e-08 in probability on 4 pictures"
     assert made.to_dict() == {"graph": str(graph), "golden": str(golden), "n": 4, "largest_difference": 6e-8}
     assert made.to_dataframe()["n"].tolist() == [4]

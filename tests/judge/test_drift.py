@@ -70,6 +70,11 @@ def test_few_films_are_not_judged(sizes: tuple[int, int]) -> None:
     assert (found.is_different, found.quantities, found.found_difference) == (None, (), None)
 
 
+def test_counts_without_a_quantity_in_common_are_not_judged() -> None:
+    one, other = (AnswerCounts(100, {name: [50, 50]}) for name in ("confidence", "refused"))
+    assert measure_drift(one, other).quantities == ()
+
+
 def test_more_films_show_smaller_changes() -> None:
     few, many = (measure_drift(drawn(0, n), drawn(1, n)).found_difference or 0.0 for n in (60, 2000))
     assert 0 < many < few < 1
@@ -104,7 +109,7 @@ def test_what_an_earlier_hilum_did_not_count_is_left_out_and_said() -> None:
         assert getattr(found, side) == ("outlier_score", "exposure")
         assert {one.quantity for one in found.quantities} == set(old.counts)
         (line,) = [text for text in drift_lines(found) if text.startswith("Not compared: ")]
-        assert "How unlike the training films they are, How bright the films are (" in line
+        assert "how unlike the training films they are, how bright the films are (" in line
     both = sum_counts((old, new))
     assert (both.n, sum(both.counts["exposure"]), sum(both.counts["refused"])) == (200, 100, 200)
     assert counts_from_json(to_json(both)) == both

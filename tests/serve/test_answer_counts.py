@@ -72,6 +72,8 @@ def test_a_folder_that_fails_is_said_once_and_stops_nothing(
     assert counter.total.n == 2
     assert len(said) == 1
     assert said[0].startswith("Answers are not counted by day: ")
+    (tmp_path / "counts").unlink()
+    assert counter.recent().n == 2  # what could not be written is not lost
 
 
 def test_the_service_says_whether_recent_films_differ(

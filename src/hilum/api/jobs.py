@@ -209,7 +209,7 @@ def adapt(
     overwrite: bool = False,
     verbose: bool = False,
 ) -> AdaptResult:
-    """Return a model set right for one place with 20 to 500 films of it. It takes seconds and needs no extra.
+    """Return a model adapted to one hospital with 20 to 500 films of it. It takes seconds and needs no extra.
 
     Args:
         model: As for `evaluate`. It is not changed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -82,7 +83,22 @@ class DriftResult(Result):
         """The comparisons, the smallest p first; empty with too few films."""
         return self.drift.quantities
 
-    def _contents(self) -> dict[str, Any]:
+    @property
+    def found_difference(self) -> float | None:
+        """How large a difference of a share of films would be found 8 times out of 10; None with too few films."""
+        return self.drift.found_difference
+
+    @property
+    def not_in_reference(self) -> tuple[str, ...]:
+        """Quantities that the evaluation lacks."""
+        return self.drift.not_in_reference
+
+    @property
+    def not_in_today(self) -> tuple[str, ...]:
+        """Quantities that the answers lack."""
+        return self.drift.not_in_today
+
+    def _contents(self) -> Mapping[str, Any]:
         return {"is_different": self.is_different, **to_json(self.drift)}
 
     def to_dataframe(self) -> DataFrame:
@@ -118,13 +134,16 @@ class ExportResult(Result):
     n: int
     largest_difference: float
 
-    def _contents(self) -> dict[str, Any]:
+    def _contents(self) -> Mapping[str, Any]:
         return {
             "graph": str(self.graph),
             "golden": str(self.golden),
             "n": self.n,
             "largest_difference": self.largest_difference,
         }
+
+    def _repr_html_(self) -> str:
+        return result_html("", self.summary(), self.folder)
 
     def to_dataframe(self) -> DataFrame:
         """Return a table of one row: graph, golden, n and largest_difference.

@@ -177,7 +177,7 @@ class TrainResult(EvaluateResult):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AdaptResult(Result):
-    """A model set right for one place.
+    """A model adapted to one hospital.
 
     Attributes:
         adaptation: How it was done, and the figures before and after.

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,7 +148,7 @@ class DecoderProcess:
         self._too_slow = True
         self.kill()
 
-    def _film(self, reply: dict[str, Any], name: str) -> Radiograph:
+    def _film(self, reply: Mapping[str, Any], name: str) -> Radiograph:
         if error := reply.get("error"):
             kind = RefusedFilm if error.get("refused") else _FILM_ERRORS.get(error["type"], UndecodableFilm)
             raise kind(str(error["message"]), fix=str(error["fix"]))

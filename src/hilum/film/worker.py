@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -145,7 +146,7 @@ def serve_films(decoder: str, memory_bytes: int, cpu_seconds: float, shared: int
         return
 
 
-def _answer(channel: Channel, decode: Any, request: dict[str, Any], cpu_seconds: float) -> None:
+def _answer(channel: Channel, decode: Any, request: Mapping[str, Any], cpu_seconds: float) -> None:
     _limit_time(cpu_seconds)
     start = time.process_time()
     pixels: NDArray[Any] | None = None

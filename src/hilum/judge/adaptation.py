@@ -116,7 +116,7 @@ class _Origin:
 
 @dataclass(frozen=True)
 class Adaptation(_Origin):
-    """How a model was set right for one place: what metrics.json and the model file say of it.
+    """How a model was adapted to one hospital: what metrics.json and the model file say of it.
 
     Attributes:
         num_films: Finding to how many of them show it.
@@ -175,7 +175,7 @@ class ShareFigures:
 
 @dataclass(frozen=True)
 class MixAdaptation(_Origin):
-    """How a model was set right for the mix of findings of one place, from films without labels.
+    """How a model was adapted to the mix of findings of one hospital, from films without labels.
 
     Attributes:
         shares: Finding to how often it occurs.

@@ -241,6 +241,8 @@ def measure_drift(reference: AnswerCounts, today: AnswerCounts, *, seed: int = 0
     found_names = dict.fromkeys((*reference.counts, *today.counts))
     lacking = [_scarce(one, found_names) for one in (reference, today)]
     names = [name for name in found_names if not any(name in one for one in lacking)]
+    if not names:
+        return Drift(today.n, reference.n, (), None)
     level = LEVEL / len(names)
     quantities = []
     for name in names:

@@ -192,9 +192,7 @@ def performance(
     """
     names = list(findings)
     scores, labels = checked_scores(probabilities, truth, len(names))
-    thresholds = _thresholds_of(
-        names, dict.fromkeys(names, 0.5) if operating_thresholds is None else operating_thresholds
-    )
+    thresholds = _thresholds_of(names, operating_thresholds)
     group_of = _groups_of(len(labels), groups)
     tally = Tally.of(labels, scores, group_of, thresholds)
     measured = tally.measured(bootstrap)

@@ -29,7 +29,7 @@ PARTS: dict[str, tuple[str, str]] = {  # in the order in which they are believed
         "Cross-validation",
         "training films, each judged by a model that saw neither it nor its group",
     ),
-    "validation": ("Validation", "films that training was stopped and calibrated on: flattering"),
+    "validation": ("Validation", "films that chose the weights and the calibration: flattering"),
 }
 
 

@@ -60,9 +60,13 @@ def _not_compared(drift: Drift) -> list[str]:
     """Return what could not be compared, a sentence for each side that lacks it."""
     sides = (
         (drift.not_in_reference, "the evaluation holds too few such values, or none if an earlier hilum made it"),
-        (drift.not_in_today, "too few films were counted so, or none if an earlier hilum counted them"),
+        (drift.not_in_today, "it was counted of too few films, or of none if an earlier hilum counted them"),
     )
-    return [f"Not compared: {', '.join(map(_name, names))} ({why})." for names, why in sides if names]
+    return [
+        f"Not compared: {', '.join(name[:1].lower() + name[1:] for name in map(_name, names))} ({why})."
+        for names, why in sides
+        if names
+    ]
 
 
 def _name(quantity: str) -> str:

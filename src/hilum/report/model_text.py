@@ -23,7 +23,8 @@ def model_lines(metadata: Metadata, sha256: str) -> list[str]:
         )
     lines += [*_origin(metadata), _refusal(metadata)]
     lines.append(
-        f"The set of possible findings holds the true one for about {percent_text(metadata.coverage, 0)} of films."
+        f"The set of possible findings is made to hold the true one for {percent_text(metadata.coverage, 0)} of films "
+        "like those that the model learned from."
     )
     for name in metadata.findings:
         limit = metadata.conformal.get(name)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hilum.run.core import openvino
+import openvino
 
 __all__ = ["cache_folder", "compiled_network"]
 

@@ -1,21 +1,12 @@
-"""OpenVINO without its converters, and its one core.
-
-`import openvino` imports the converters too. hilum never uses them, and they take a tenth of a start.
-"""
+"""OpenVINO's one core of this process."""
 
 from __future__ import annotations
 
 import functools
-import sys
 
-_CONVERTERS = "openvino.tools.ovc"
-_left_out = sys.modules.setdefault(_CONVERTERS, None) is None  # type: ignore[arg-type]  # OpenVINO then does without
-import openvino  # noqa: E402
+import openvino
 
-if _left_out:
-    del sys.modules[_CONVERTERS]  # who wants them can import them
-
-__all__ = ["openvino", "openvino_core"]
+__all__ = ["openvino_core"]
 
 
 @functools.cache

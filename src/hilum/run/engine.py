@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import openvino
 
 from hilum.console import count_of
 from hilum.errors import ModelFileError
 from hilum.run.compiled import compiled_network
-from hilum.run.core import openvino, openvino_core
+from hilum.run.core import openvino_core
 from hilum.run.modelfile import ModelFile
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 

@@ -25,6 +25,7 @@ from hilum.results import is_in_folder
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask
+from hilum.timings import Part, in_part
 
 __all__ = ["Pictures", "check_pictures", "free_path", "heat", "is_own_picture", "overlay", "write_png"]
 
@@ -221,11 +222,16 @@ class Pictures:
         """
         film = Path(answer.file)
         if self._lungs is not None:
-            mask = lung_mask(read_film(film)).astype(np.uint8)  # (H, W) of the full film
+            with in_part(Part.decoding):
+                radiograph = read_film(film)
+            with in_part(Part.gate):
+                mask = lung_mask(radiograph).astype(np.uint8)  # (H, W) of the full film
             write_png(free_path(self._lungs, answer.file, self._taken_masks), mask * 255)
         if self._heatmaps is None:
             return answer
         path = free_path(self._heatmaps, answer.file, self._taken)
         evidence = answer.activation[self._classifier.findings.index(answer.likeliest)]
-        write_png(path, overlay(self._classifier.read_for_display(film), evidence))
+        with in_part(Part.decoding):
+            shown = self._classifier.read_for_display(film)
+        write_png(path, overlay(shown, evidence))
         return dataclasses.replace(answer, heatmap=str(path))

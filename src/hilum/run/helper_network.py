@@ -12,11 +12,12 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import openvino
 from numpy.typing import NDArray
 
 from hilum.errors import ModelFileError
 from hilum.run.compiled import compiled_network
-from hilum.run.core import openvino, openvino_core
+from hilum.run.core import openvino_core
 from hilum.run.models import helper_bytes
 
 __all__ = ["HelperNetwork", "load_helper"]

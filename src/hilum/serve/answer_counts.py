@@ -76,8 +76,9 @@ class AnswerCounter:
             self._total = sum_counts((self._total, one))
             if self._folder is None:
                 return
-            counts, codes = self._unsaved.get(date.today(), (AnswerCounts(0, {}), Counter[str]()))
-            self._unsaved[date.today()] = sum_counts((counts, one)), codes + reasons
+            day = date.today()
+            counts, codes = self._unsaved.get(day, (AnswerCounts(0, {}), Counter[str]()))
+            self._unsaved[day] = sum_counts((counts, one)), codes + reasons
             if self._writing is None:
                 self._writing = threading.Timer(_WRITE_SECONDS, self.write)
                 self._writing.daemon = True
@@ -96,6 +97,9 @@ class AnswerCounter:
                 add_to_day(self._folder or Path(), counted)
             except (OSError, InputError) as error:
                 self._say_once(error)
+                with self._lock:  # for the next time
+                    later, codes = self._unsaved.get(day, (AnswerCounts(0, {}), Counter[str]()))
+                    self._unsaved[day] = sum_counts((one, later)), reasons + codes
 
     def recent(self) -> AnswerCounts:
         """Return the answers of the last `DAYS` days; without a folder those since the start.

@@ -55,7 +55,7 @@ class Review:
         root: The folder that the films' paths are relative to.
         doubts: In the order in which they are shown.
         decisions: What is decided so far.
-        findings: What a film can be filed under.
+        findings: What a film can be labelled as.
         parts: Path to the part of a film, such as "test", where it is known.
         folder: Where the decisions are kept.
         who: The person.

@@ -1,6 +1,6 @@
 """Films whose label is contradicted by models that did not learn from them: confident learning.
 
-For each finding, the mean probability that films filed under it get for it is the threshold from which a model is
+For each finding, the mean probability that films labelled so get for it is the threshold from which a model is
 confident. A film is suspect where a finding that its label does not name reaches its own threshold, and none that the
 label names does. The thresholds come from the films themselves, so it does not matter that a model is surer of one
 finding than of another. Findings that the models do not know well on these films are neither doubted nor suggested.

@@ -124,7 +124,7 @@ async function fill(one, place, doubt) {
   const text = one.querySelector("p");
   const sheet = one.querySelector(".sheet-of-film");
   try {
-    const alt = `Chest film ${place + 1} of ${doubt.films.length}, filed under ${film.finding}`;
+    const alt = `Chest film ${place + 1} of ${doubt.films.length}, labelled ${film.finding}`;
     const image = make("img", { src: await picture(`v1/films/${doubt.number}/${place}`), alt, draggable: false });
     await image.decode();
     sheet.replaceChildren(image);
