@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from hilum.errors import UndecodableFilm
+from hilum.errors import HilumError, UndecodableFilm
 from hilum.film.decode import decode
 from hilum.film.deidentify import Deidentifier
 
@@ -116,17 +117,95 @@ def test_a_film_cleaned_once_can_be_cleaned_again() -> None:
     assert _clean(_clean(_film())[0])[1].PatientIdentityRemoved == "YES"
 
 
+def _named(name: str, **values: object) -> Callable[[Dataset], None]:
+    """A change of a film: the patient's name and other elements, by keyword."""
+
+    def change(made: Dataset) -> None:
+        for keyword, value in {"PatientName": name, **values}.items():
+            setattr(made, keyword, value)
+
+    return change
+
+
+def _nested(made: Dataset) -> None:
+    made.ViewCodeSequence[0].CodeMeaning = "view of Sorensen"
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (_named("SORENSEN^Kirsten", SoftwareVersions=["1.2", "of SORENSEN"]), "Software Versions"),
+        (_named("ZWYXFORD^QUENBY", SoftwareVersions="Zwyxford Quenby, room 3"), "Software Versions"),
+        (_named("ÅSTRÖM^Ida", SoftwareVersions="åström", SpecificCharacterSet="ISO_IR 192"), "Software Versions"),
+        (_named("KIM^LI", ManufacturerModelName="Kim Li 123"), "Manufacturer's Model Name"),
+        (_named("ANNA", Manufacturer="Anna"), "Manufacturer"),
+        (_named("A^B", PatientID="471147", SoftwareVersions="v471147"), "Software Versions"),
+        (_named("A^B", InstitutionName="ST MARYS", SoftwareVersions="of St Marys"), "Software Versions"),
+        (_nested, "Code Meaning"),
+        (lambda made: setattr(made, "PixelData", b"SORENSEN" + made.PixelData[8:]), "Pixel Data"),
+        (lambda made: setattr(made, "PixelData", b"Sorensen" + made.PixelData[8:]), "Pixel Data"),
+        (lambda made: setattr(made, "ICCProfile", b"by Sorensen."), "ICC Profile"),
+    ],
+)
+def test_a_film_with_a_name_left_is_refused_without_saying_the_name(
+    change: Callable[[Dataset], None], place: str
+) -> None:
+    with pytest.raises(UndecodableFilm, match=f"would still be in its {place}") as caught:
+        Deidentifier().clean(_film(change=change), name="a.dcm")
+    assert not re.search("sorensen|zwyxford|kim|471147|marys", str(caught.value), re.IGNORECASE)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda made: setattr(made, "SoftwareVersions", "of SORENSEN"),  # the profile keeps it
-        lambda made: setattr(made, "PixelData", b"SORENSEN" + made.PixelData[8:]),
+        _named("A^B", PatientID="4096", WindowWidth="4096"),
+        _named("A^B", PatientID="2026", SoftwareVersions="2026.1"),
+        _named("TEST^CHEST"),
+        _named("Basic^Joe"),
+        _named("hilum^DICOM"),
+        _named("A^B", InstitutionName="Corporation", Manufacturer="FUJIFILM Corporation"),
+        _named("Ge^Li", Manufacturer="GE Healthcare", SoftwareVersions="Linux"),
+        _named("ROE^Jane^^DR", ManufacturerModelName="DR 3500"),
+        _named("A^B", PatientID="0000000000", SoftwareVersions="0000000000"),
     ],
 )
-def test_a_film_with_a_name_left_is_refused_without_saying_the_name(change: Callable[[Dataset], None]) -> None:
-    with pytest.raises(UndecodableFilm, match="would still be in its") as caught:
-        Deidentifier().clean(_film(change=change), name="a.dcm")
-    assert "SORENSEN" not in str(caught.value)
+def test_a_word_that_is_there_by_chance_is_no_hindrance(change: Callable[[Dataset], None]) -> None:
+    assert _clean(_film(change=change))[1].PatientIdentityRemoved == "YES"
+
+
+def test_text_and_uids_that_the_profile_does_not_name_are_removed() -> None:
+    going: dict[str, object] = dict.fromkeys(
+        ("ReconstructionDescription", "WindowCenterWidthExplanation", "ImageID", "DeviceID", "DoseComment"), "room 3"
+    )
+    going |= {"TargetFrameOfReferenceUID": "1.2.999.5", "PotentialDiagnosticTasks": "room 3"}
+    staying: dict[str, object] = dict.fromkeys(("Manufacturer", "ManufacturerModelName", "SoftwareVersions"), "Acme")
+    staying |= {"RescaleType": "US", "RelatedGeneralSOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1"}
+
+    def change(made: Dataset) -> None:
+        for keyword, value in (going | staying).items():
+            setattr(made, keyword, value)
+        made.FrameOfReferenceUID = "1.2.999.3"
+        made.ViewCodeSequence[0].DeviceID = "room 3"
+        table = Dataset()
+        table.LUTExplanation, table.ModalityLUTType = "room 3", "OD"
+        table.LUTDescriptor, table.LUTData = [2, 0, 16], b"\0\0\1\0"
+        made.ModalityLUTSequence = [table]
+
+    film = _film(change=change)
+    made, dataset = _clean(film)
+    assert b"room 3" in film
+    assert not [word for word in (b"room 3", b"1.2.999") if word in made]
+    assert {keyword: dataset.get(keyword) for keyword in staying} == staying
+    assert not [keyword for keyword in going if keyword in dataset]
+    assert dataset.FrameOfReferenceUID == dataset.SeriesInstanceUID  # equal ones become equal
+    assert dataset.SOPClassUID == CR
+    assert dataset.ModalityLUTSequence[0].ModalityLUTType == "OD"
+
+
+def test_a_package_without_the_table_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilum.film.deidentify._TABLE", "dicomfields_1066")
+    with pytest.raises(HilumError, match="does not have the table `dicomfields_1066`"):
+        Deidentifier()
 
 
 def test_burnt_in_text_is_told() -> None:

@@ -30,7 +30,7 @@ def data_list() -> None:
 
 @data_app.command("get")
 def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `hilum data list`.")]) -> None:
-    """Download a public set with its own client and print its folder."""
+    """Download a public set and print its folder."""
     from hilum.data.fetch import fetch
 
     typer.echo(str(fetch(name)))
@@ -50,7 +50,9 @@ def data_deidentify(
         ),
     ] = None,
 ) -> None:
-    """Copy DICOM films without names, IDs, dates and other data of patients.
+    """Copy DICOM films without the patients' data.
+
+    Names, IDs, dates and free text are removed.
 
     Text that is burnt into a picture STAYS: look at every film before you give it away.
 
