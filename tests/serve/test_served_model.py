@@ -46,8 +46,8 @@ def test_a_request_chooses_its_model(
     assert expected[None].probabilities != pytest.approx(expected["other"].probabilities, abs=1e-3)
     with pytest.raises(HttpError, match="no model `another`"):
         hilum.Client(server.url, model="another").predict(film)
-    assert len(list((tmp_path / "counts").glob("*.json"))) == 2
     assert server.stop() == 0
+    assert len(list((tmp_path / "counts").glob("*.json"))) == 2
     assert f"hilum serves {tiny_classifier.metadata.name}, other on" in server.log
 
 

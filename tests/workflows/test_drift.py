@@ -106,7 +106,8 @@ def test_answers_of_a_real_ensemble_are_compared(
     assert "exposure" in {one.quantity for one in found.quantities}
     assert (found.is_different, found.not_in_reference, found.not_in_today) == (False, (), ())
     few = command("drift", "--model", tmp_path / "together", today)  # 15 test films are kept in the file
-    assert (few.code, few.out.startswith(f"Too few films to say: {len(films)} films of today, 15 to")) == (0, True)
+    said = f"There are too few films to say: {len(films)} films of today, 15 to"
+    assert (few.code, few.out.startswith(said)) == (0, True)
 
 
 def test_counts_of_another_model_are_refused(
