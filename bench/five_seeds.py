@@ -69,7 +69,7 @@ def main() -> None:
                 command = [sys.executable, "-m", "hilum", "train", str(data / data_set), "--out", str(run)]
                 subprocess.run([*command, "--seed", str(seed), *options], check=True)
                 print(f"{run.name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    print("| what | median | each of seeds 0-4 |\n|---|---|---|")
+    print("| what | median | each seed, from 0 on |\n|---|---|---|")
     for words, name, form, figure in FIGURES:
         values = [figure(json.loads((out / f"{name}-{seed}" / "metrics.json").read_text())) for seed in RUNS[name][2]]
         print(f"| {words} | {form.format(statistics.median(values))} | {', '.join(form.format(v) for v in values)} |")
