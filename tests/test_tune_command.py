@@ -29,7 +29,7 @@ def test_a_search_leaves_settings_trials_and_a_page(
     options = ["--config", start, "--folds", 2, "--seed", 3]
     done = command("tune", phantoms, "--out", tmp_path / "search", "--trials", 1, *options)
     assert done.code == 0, done.err
-    assert done.out.startswith("No trial scored better than the defaults; the defaults are kept.")
+    assert done.out.startswith("No trial scored better than the starting settings, so they are kept.")
     assert "Trial 0," in done.err
     assert "Research software, not a medical device." in done.err
     config = read_config(tmp_path / "search" / "run.toml")

@@ -9,7 +9,7 @@ from hilum.report.search_page import Confirmed, SearchResult, SettingsFigures, s
 from hilum.report.search_table import TrialRow
 
 START: dict[str, object] = {"dropout": 0.2, "augmentation_strength": 1.0, "optimiser": "adamw", "size_px": 64}
-DEFAULTS = SettingsFigures(0.9, 0.6, Interval(0.61, 0.5, 0.7), 120)
+START_FIGURES = SettingsFigures(0.9, 0.6, Interval(0.61, 0.5, 0.7), 120)
 
 
 def result(gain: float | None, num_trials: int = 4) -> SearchResult:
@@ -32,14 +32,15 @@ def result(gain: float | None, num_trials: int = 4) -> SearchResult:
     confirmed = None
     if gain is not None:
         best = SettingsFigures(0.9 - gain, 0.7, Interval(0.71, 0.6, 0.8), 120)
-        confirmed = Confirmed(3, DEFAULTS, best, gain, 0.1, gain > 0.2, Interval(0.1, -0.02, 0.22))
+        change = Interval(-gain, -gain - 0.2, -gain + 0.2)
+        confirmed = Confirmed(3, START_FIGURES, best, change, gain > 0.2, Interval(0.1, -0.02, 0.22))
     return SearchResult(
         data_name="films of <me>",
         backbone="plain-cnn",
         findings=("Normal", "Covid-19", "<i>"),
         rows=rows,
         chosen=rows[3] if confirmed is not None and confirmed.is_better else rows[0],
-        defaults=DEFAULTS,
+        start=START_FIGURES,
         confirmed=confirmed,
         importances={"dropout": 0.7, "learning_rate": 0.3} if num_trials > 3 else {},
         num_folds=5,
@@ -51,21 +52,26 @@ def result(gain: float | None, num_trials: int = 4) -> SearchResult:
 
 def test_a_gain_beyond_noise_is_called_one() -> None:
     words = verdict_text(result(0.4))
-    assert words.startswith("Trial 3 is better than the defaults. Both were judged again in full length, on other")
-    assert "The trial's loss is 0.5000, that of the defaults 0.9000: lower by 0.4000, standard error 0.1000." in words
+    assert words.startswith("Trial 3 is better than the starting settings. Both were judged again, trained with all")
+    assert "The trial's loss is 0.5000, that of the starting settings 0.9000 (-0.4000, 95 % interval -0.6000" in words
     assert "Macro-F1 is 0.700 against 0.600 (+10.0 points, 95 % interval -2.0 to +22.0)." in words
 
 
-def test_a_gain_that_may_be_noise_keeps_the_defaults_and_says_so() -> None:
+def test_a_gain_that_may_be_noise_keeps_the_start_and_says_so() -> None:
+    words = verdict_text(result(0.05))
+    assert words.startswith("Trial 3 scored best, but the difference is within noise. The starting settings are kept.")
+    assert "0.9000 (-0.0500, 95 % interval -0.2500 to +0.1500)." in words
+
+
+def test_a_best_trial_that_is_worse_when_judged_again_is_said_to_be() -> None:
     words = verdict_text(result(-0.05))
-    assert words.startswith("Trial 3 scored best, but the difference is within noise; the defaults are kept.")
-    assert "higher by 0.0500, standard error 0.1000; a trial must be better by two standard errors." in words
+    assert words.startswith("Trial 3 scored best, but not when it was judged again. The starting settings are kept.")
 
 
-def test_defaults_that_nothing_beats_are_kept_and_that_is_said() -> None:
+def test_a_start_that_nothing_beats_is_kept_and_that_is_said() -> None:
     words = verdict_text(result(None))
     assert words.startswith(
-        "No trial scored better than the defaults; the defaults are kept. 3 other trials were made."
+        "No trial scored better than the starting settings, so they are kept. 3 other trials were made."
     )
     assert "1 other trial was made." in verdict_text(result(None, 2))
 
@@ -88,4 +94,4 @@ def test_what_is_not_known_is_said() -> None:
     assert "judged again" in search_page(result(0.4))
     assert "Too few trials" in search_page(dataclasses.replace(few, importances={}))
     single = dataclasses.replace(few, rows=few.rows[:1], importances={})
-    assert "the defaults are kept" in search_page(single)
+    assert "so they are kept" in search_page(single)

@@ -40,7 +40,7 @@ def test_the_table_shows_the_trials_and_what_goes_on() -> None:
     best = next(line for line in text.splitlines() if "best" in line)
     assert best.split()[:3] == ["1", "0.4000", "0.900"]
     assert "dropout 0.35" in best
-    assert "the defaults" in next(line for line in text.splitlines() if line.strip().startswith("0 "))
+    assert "the starting settings" in next(line for line in text.splitlines() if line.strip().startswith("0 "))
 
 
 def test_where_there_is_little_room_the_running_the_first_and_the_best_stay() -> None:
@@ -88,7 +88,7 @@ def test_the_best_is_the_finished_one_with_the_lowest_loss() -> None:
 
 
 def test_changes_name_what_differs() -> None:
-    assert changes_text(ROWS[0], ROWS[0]) == "the defaults"
+    assert changes_text(ROWS[0], ROWS[0]) == "the starting settings"
     assert changes_text(row(3, dropout=0.35, optimiser="sgd"), ROWS[0]) == "dropout 0.35, optimiser sgd"
 
 

@@ -60,18 +60,22 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
 
     Each set of settings is judged by cross-validation. Test films are not used.
 
-    Trial 0 has the settings of --config, --backbone and --set. Files in DIR: run.toml (for `hilum train --config`),
-    trials.csv and report.html. If the best trial is not clearly better than trial 0, run.toml holds those settings.
+    Trial 0 has the settings that `hilum train` would use with the same options. Files in DIR: run.toml (for
+    `hilum train --config`), trials.csv and report.html. If the best trial is not clearly better than trial 0, run.toml
+    holds the settings of trial 0.
 
     Example: hilum tune films/ --out search --backbone plain-cnn --minutes 60
     """
     (data,) = with_columns([data], column)
     place = named_cluster(cluster, workers)
     check_training()
+    from hilum.data.folder import read_dataset
+    from hilum.data.scan import typical_side
     from hilum.train.config import read_config
     from hilum.train.tune.search_space import Search, TuneSettings, check_search
 
-    base = read_config(config, {"backbone": backbone, "weights": weights, "seed": seed}, settings or ())
+    overrides = {"backbone": backbone, "weights": weights, "seed": seed}
+    base = read_config(config, overrides, settings or (), film_px=lambda: typical_side(read_dataset(data)))
     search = Search(data, out, base, TuneSettings(trials, minutes, folds))
     check_search(search)
     load_training()

@@ -48,23 +48,21 @@ class SettingsFigures:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """The best trial against the defaults, on folds and with first weights that the search had not seen.
+    """The best trial against the starting settings, on folds and with first weights that the search had not seen.
 
     Attributes:
         number: The trial.
-        defaults: Figures of the defaults.
+        start: Figures of the starting settings.
         best: Figures of the trial.
-        gain: By how much the trial's loss is lower.
-        gain_error: The standard error of the gain.
-        is_better: Whether the gain is beyond noise.
+        loss_change: By how much the trial's loss is higher, with its 95 % interval.
+        is_better: Whether it is lower beyond noise.
         f1_difference: By how much the trial's macro-F1 is higher.
     """
 
     number: int
-    defaults: SettingsFigures
+    start: SettingsFigures
     best: SettingsFigures
-    gain: float
-    gain_error: float
+    loss_change: Interval
     is_better: bool
     f1_difference: Interval
 
@@ -79,8 +77,8 @@ class SearchResult:
         findings: The data set's findings.
         rows: The trials, by number.
         chosen: The trial whose settings run.toml has.
-        defaults: Figures of the defaults in the search, trial 0.
-        confirmed: The best trial judged again; None where the defaults are the best.
+        start: Figures of the starting settings in the search, trial 0.
+        confirmed: The best trial judged again; None where trial 0 is the best.
         importances: Setting to its share of what the losses differ by, largest first; empty where not known.
         num_folds: Folds of the cross-validation.
         seed: The seed of the search.
@@ -93,7 +91,7 @@ class SearchResult:
     findings: Sequence[str]
     rows: Sequence[TrialRow]
     chosen: TrialRow
-    defaults: SettingsFigures
+    start: SettingsFigures
     confirmed: Confirmed | None
     importances: Mapping[str, float]
     num_folds: int
@@ -113,25 +111,26 @@ def _verdict(result: SearchResult) -> tuple[str, str]:
     if confirmed is None:
         others = len(result.rows) - 1
         return (
-            "No trial scored better than the defaults; the defaults are kept.",
-            f"{count_of(others, 'other trial')} {'was' if others == 1 else 'were'} made. The loss of the defaults is "
-            f"{result.defaults.loss:.4f} and their macro-F1 {result.defaults.macro_f1:.3f}, trained for a quarter of "
+            "No trial scored better than the starting settings, so they are kept.",
+            f"{count_of(others, 'other trial')} {'was' if others == 1 else 'were'} made. The starting settings have a "
+            f"loss of {result.start.loss:.4f} and a macro-F1 of {result.start.macro_f1:.3f}, trained for a quarter of "
             "their steps, as all trials are.",
         )
-    lead = (
-        f"Trial {confirmed.number} is better than the defaults."
-        if confirmed.is_better
-        else f"Trial {confirmed.number} scored best, but the difference is within noise; the defaults are kept."
-    )
+    if confirmed.is_better:
+        lead = f"Trial {confirmed.number} is better than the starting settings."
+    else:
+        is_lower = confirmed.best.loss < confirmed.start.loss
+        doubt = "the difference is within noise" if is_lower else "not when it was judged again"
+        lead = f"Trial {confirmed.number} scored best, but {doubt}. The starting settings are kept."
+    change = confirmed.loss_change
     f1, low, high = _points(confirmed.f1_difference)
-    rule = "" if confirmed.is_better else "; a trial must be better by two standard errors"
     return (
         lead,
-        "Both were judged again in full length, on other folds and with other first weights. "
-        f"The trial's loss is {confirmed.best.loss:.4f}, that of the defaults {confirmed.defaults.loss:.4f}: "
-        f"{'lower' if confirmed.gain >= 0 else 'higher'} by {abs(confirmed.gain):.4f}, standard error "
-        f"{confirmed.gain_error:.4f}{rule}. Macro-F1 is {confirmed.best.macro_f1:.3f} against "
-        f"{confirmed.defaults.macro_f1:.3f} ({f1:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}).",
+        "Both were judged again, trained with all their steps, on new folds and from new first weights. "
+        f"The trial's loss is {confirmed.best.loss:.4f}, that of the starting settings {confirmed.start.loss:.4f} "
+        f"({change.value:+.4f}, 95 % interval {change.low:+.4f} to {change.high:+.4f}). Macro-F1 is "
+        f"{confirmed.best.macro_f1:.3f} against {confirmed.start.macro_f1:.3f} "
+        f"({f1:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}).",
     )
 
 
@@ -168,12 +167,12 @@ def search_page(result: SearchResult) -> str:
 def _facts(result: SearchResult) -> list[tuple[str, str]]:
     counts = Counter(row.state for row in result.rows)
     return [
-        ("Films", f"{result.defaults.num_films} in {result.num_groups} groups"),
+        ("Films", f"{result.start.num_films} in {result.num_groups} groups"),
         ("Findings", ", ".join(result.findings)),
         ("Test films, which took no part", str(result.num_test)),
         ("Folds", f"{result.num_folds}, by groups, stratified by finding"),
-        ("Training of a trial", "a quarter of its steps; the final comparison trains in full"),
-        ("Rule", "after each fold only the best quarter of the trials so far goes on"),
+        ("Training of a trial", "a quarter of its steps; in the final comparison all of them"),
+        ("Rule", "after each fold only the best quarter of the trials so far continues"),
         ("Trials", ", ".join(f"{count} {state}" for state, count in counts.items())),
         ("Time", f"{sum(row.seconds for row in result.rows) / 60:.1f} minutes of trials"),
         ("Seed", str(result.seed)),

@@ -59,7 +59,7 @@ def changes_text(row: TrialRow, first: TrialRow) -> str:
     changed = [
         f"{name} {shown_value(value)}" for name, value in row.settings.items() if value != first.settings.get(name)
     ]
-    return ", ".join(changed) or "the defaults"
+    return ", ".join(changed) or "the starting settings"
 
 
 def trials_csv(rows: Sequence[TrialRow]) -> str:
@@ -130,7 +130,7 @@ def trial_table(rows: Sequence[TrialRow], *, caption: str = "", most_rows: int =
     for head in ("trial", "loss", "macro-F1", "folds", "seconds"):
         table.add_column(head, justify="right")
     table.add_column("state")
-    table.add_column("settings that differ from the defaults", overflow="ellipsis", no_wrap=True)
+    table.add_column("changed settings", overflow="ellipsis", no_wrap=True)
     best = best_row(rows)
     ranked = sorted(rows, key=lambda row: (row.state != "running", row.number != 0, row is not best, -row.number))
     for row in sorted(ranked[:most_rows], key=lambda row: row.number):

@@ -1,7 +1,7 @@
-"""The job of `hilum tune`: search for settings, compare the best trial with the defaults, write down the winner.
+"""The job of `hilum tune`: search for settings, compare the best trial with the start, write down the winner.
 
-The defaults are trial 0. They stay the answer unless the best trial beats them, judged again in full length on other
-folds and with other first weights, by two standard errors of the films' paired losses.
+The starting settings are trial 0. They stay the answer unless the best trial beats them, judged again in full length
+on other folds and with other first weights, by two standard errors of the films' paired losses.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _concluded(worker: TuneWorker) -> Tuned:
     rows, base, out = worker.store.rows(), worker.search.base, worker.search.out
     if not rows or rows[0].loss is None:
         raise InputError(
-            f"The default settings could not be tested: {(rows[0].note or rows[0].state) if rows else 'not tried'}.",
+            f"The starting settings could not be tested: {(rows[0].note or rows[0].state) if rows else 'not tried'}.",
             fix="Use other settings or fewer films, and add --overwrite.",
         )
     confirmed = worker.confirmed()
@@ -177,7 +177,7 @@ def _concluded(worker: TuneWorker) -> Tuned:
         findings=worker.prepared.findings,
         rows=rows,
         chosen=rows[number],
-        defaults=figures_of(first, seed=base.seed),
+        start=figures_of(first, seed=base.seed),
         confirmed=confirmed,
         importances=_importances(worker),
         num_folds=worker.settings.num_folds,

@@ -92,16 +92,21 @@ def test_only_films_that_both_have_answered_count_and_they_must_be_the_same() ->
         gain_of(Crossed(whole.positions[::-1], whole.truth, whole.logits, whole.groups), whole)
 
 
-def test_figures_of_the_best_and_the_defaults_stand_side_by_side() -> None:
-    defaults, best = crossed(sure=0.5), crossed(sure=3.0, seed=1)
-    found = confirmed_of(4, defaults, best, np.arange(60) % 6, seed=0)
-    gain = gain_of(best, defaults, np.arange(60) % 6)
-    assert (found.number, found.gain, found.gain_error) == (4, gain.value, gain.error)
+def test_figures_of_the_best_and_the_start_stand_side_by_side() -> None:
+    start, best = crossed(sure=0.5), crossed(sure=3.0, seed=1)
+    found = confirmed_of(4, start, best, np.arange(60) % 6, seed=0)
+    gain = gain_of(best, start, np.arange(60) % 6)
+    change = found.loss_change
+    assert (found.number, change.value) == (4, -gain.value)
+    assert change.low is not None
+    assert change.high is not None
+    assert change.high - change.low == pytest.approx(4 * gain.error)
+    assert found.is_better == gain.is_beyond_noise == (change.high < 0)
     assert found.is_better
     assert found.best == figures_of(best, seed=0)
     assert found.best.num_films == 60
     assert found.best.accuracy.value == pytest.approx((best.logits.argmax(axis=1) == best.truth).mean())
     difference = found.f1_difference
-    assert difference.value == pytest.approx(macro_f1(best) - macro_f1(defaults))
+    assert difference.value == pytest.approx(macro_f1(best) - macro_f1(start))
     assert difference.low is not None
     assert 0 < difference.low < difference.value

@@ -68,6 +68,14 @@ def test_a_rate_that_is_far_off_is_searched_up_to_beyond_the_default() -> None:
     assert one.high > 5 * base.fit.learning_rate
 
 
+def test_an_input_that_is_far_too_small_is_searched_up_to_the_default() -> None:
+    base = default_config()
+    small = dataclasses.replace(base, preprocessing=dataclasses.replace(base.preprocessing, size_px=32))
+    sizes = search_space(small).distributions["size_px"]
+    assert isinstance(sizes, CategoricalDistribution)
+    assert set(sizes.choices) == {32, 96, base.preprocessing.size_px}
+
+
 def test_a_trial_trains_for_a_quarter_and_the_limit_of_epochs_goes_with_the_steps() -> None:
     base = default_config()
     short = shortened(base)

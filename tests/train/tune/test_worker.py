@@ -80,7 +80,7 @@ def test_the_best_trial_is_found_ends_others_early_and_is_judged_again(
     confirmed = one.confirmed()
     assert confirmed is not None
     assert confirmed.is_better
-    assert confirmed.best.num_films == confirmed.defaults.num_films == 40
+    assert confirmed.best.num_films == confirmed.start.num_films == 40
     one.store.close()
     search, again = networks.fitted[:-8], networks.fitted[-8:]
     assert not {seed for _, seed, _ in search} & {seed for _, seed, _ in again}

@@ -15,14 +15,14 @@ from scipy.stats import norm, t
 
 from hilum.judge import metrics
 from hilum.judge.compare.paired import macro_f1_difference
-from hilum.judge.intervals import grouped_mean
+from hilum.judge.intervals import Interval, grouped_mean
 from hilum.report.search_page import Confirmed, SettingsFigures
 from hilum.run.answer import softmax
 from hilum.train.trial import Crossed
 
 __all__ = ["Gain", "confirmed_of", "figures_of", "film_losses", "gain_of", "macro_f1", "mean_loss"]
 
-_NOISE = 2.0  # standard errors
+_NOISE = 2.0  # standard errors: half a 95 % interval
 _LEAST_PROBABILITY = 1e-12
 
 
@@ -71,24 +71,23 @@ def figures_of(crossed: Crossed, *, seed: int) -> SettingsFigures:
     )
 
 
-def confirmed_of(number: int, defaults: Crossed, best: Crossed, fits: np.ndarray, *, seed: int) -> Confirmed:
-    """Return the best trial against the defaults.
+def confirmed_of(number: int, start: Crossed, best: Crossed, fits: np.ndarray, *, seed: int) -> Confirmed:
+    """Return the best trial against the starting settings.
 
     Args:
         number: The trial's.
-        defaults: Answers with the defaults.
+        start: Answers with the starting settings.
         best: Answers with the trial's settings on the same films in the same order.
         fits: (m,) int, which network of the trial answered a film.
         seed: For the intervals' resamples.
     """
-    gain = gain_of(best, defaults, fits)
-    first, second = (one.logits.argmax(axis=1) for one in (defaults, best))
+    gain = gain_of(best, start, fits)
+    first, second = (one.logits.argmax(axis=1) for one in (start, best))
     return Confirmed(
         number=number,
-        defaults=figures_of(defaults, seed=seed),
+        start=figures_of(start, seed=seed),
         best=figures_of(best, seed=seed),
-        gain=gain.value,
-        gain_error=gain.error,
+        loss_change=Interval(-gain.value, -gain.value - _NOISE * gain.error, -gain.value + _NOISE * gain.error),
         is_better=gain.is_beyond_noise,
         f1_difference=macro_f1_difference(best.truth, first, second, best.groups),
     )

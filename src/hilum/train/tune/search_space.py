@@ -60,7 +60,7 @@ class TuneSettings:
 
     Attributes:
         num_trials: Trials of the search in all, those of earlier runs included.
-        minutes: No trial goes on after so many minutes; None for no limit. The defaults are always judged.
+        minutes: No trial goes on after so many minutes; None for no limit. The start is always judged.
         num_folds: Folds of the grouped cross-validation that judges a trial.
     """
 
@@ -149,22 +149,22 @@ class SearchSpace:
 def search_space(base: RunConfig) -> SearchSpace:
     """Return what is varied around some settings; every value of theirs lies inside.
 
-    The learning rate is that of Adam; other optimisers get it in their own measure. Its range holds the default of the
-    backbone too, so a base whose rate is far off is told. The limit of epochs goes along with the steps. One strength
-    multiplies all changes of the augmentation but the flip, which is there or not. A pretrained backbone also gets the
-    share of its layers that train.
+    The learning rate is that of Adam; other optimisers get it in their own measure. Rates and sizes also
+    reach the defaults of the backbone, so a base that is far off is told. The limit of epochs goes along with the
+    steps. One strength multiplies all changes of the augmentation but the flip, which is there or not. A pretrained
+    backbone also gets the share of its layers that train.
 
     Args:
         base: The settings to start from.
     """
     fit, size_px = base.fit, base.preprocessing.size_px
-    usual = default_config(base.backbone).fit
-    rate, usual_rate = (one.learning_rate / _RATE_OF[one.optimiser] for one in (fit, usual))
+    usual = default_config(base.backbone)
+    rate, usual_rate = (one.learning_rate / _RATE_OF[one.optimiser] for one in (fit, usual.fit))
     if base.backbone == "plain-cnn":
         sizes = {*_PLAIN_CNN_SIZES, size_px}
     else:
         near = (size_px - _SIZE_STEP_PX, size_px + _SIZE_STEP_PX)
-        sizes = {size_px, *(size for size in near if _LEAST_SIZE_PX <= size <= _MOST_SIZE_PX)}
+        sizes = {size_px, usual.preprocessing.size_px, *(one for one in near if _LEAST_SIZE_PX <= one <= _MOST_SIZE_PX)}
     distributions: dict[str, BaseDistribution] = {
         "learning_rate": FloatDistribution(
             min(rate, usual_rate) / _RATE_FACTOR, max(rate, usual_rate) * _RATE_FACTOR, log=True

@@ -1,11 +1,11 @@
-"""One process's part in a search: it judges trials until none is left, then compares the best with the defaults.
+"""One process's part in a search: it judges trials until none is left, then compares the best with the start.
 
 A trial trains for a quarter of its steps. The folds are the rungs of a successive halving (Li, Jamieson, Rostamizadeh,
 Gonina, Hardt, Recht, Talwalkar 2020, A system for massively parallel hyperparameter tuning): after each fold only the
 best quarter of the trials that came so far goes on, by the loss on the same films, so most end after one fold. Optuna's
 SuccessiveHalvingPruner does the same, but counts a trial that was stopped and continued twice.
 
-The best of many trials looks better than it is, as its luck was chosen too. So it and the defaults are judged again, in
+The best of many trials looks better than it is, as its luck was chosen too. So it and the start are judged again, in
 full length on all folds, on folds and with first weights that the search has not seen.
 """
 
@@ -119,13 +119,13 @@ class TuneWorker:
         return None if row is None else row.number
 
     def confirmed(self) -> Confirmed | None:
-        """Return the best trial against the defaults, judged again; None where the defaults are the best."""
+        """Return the best trial against the starting settings, judged again; None where trial 0 is the best."""
         number = self.best()
         if not number:
             return None
-        defaults, best = self._judge_again(0), self._judge_again(number)
+        start, best = self._judge_again(0), self._judge_again(number)
         fits = self._draw_folds(self._other_seed)[best.positions]
-        return confirmed_of(number, defaults, best, fits, seed=self.space.base.seed)
+        return confirmed_of(number, start, best, fits, seed=self.space.base.seed)
 
     def crossed(self, number: int) -> Crossed:
         """Return a finished trial's answers."""
@@ -210,7 +210,7 @@ class TuneWorker:
         work.mkdir(parents=True, exist_ok=True)
 
         def progress(stage: str, epoch: int, epochs: int, fraction: float, row: EpochRow | None) -> None:
-            name = f"trial {number}" if number else "the defaults"
+            name = f"trial {number}" if number else "the starting settings"
             self._watch(f"judging {name} again: {stage}, epoch {epoch + (row is None)} of {epochs}")
 
         folds = self._draw_folds(config.seed)
