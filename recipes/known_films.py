@@ -57,17 +57,20 @@ def write_index(films: Iterable[Mapping[str, str]], patients: Mapping[tuple[str,
     """
     rows = list(films)
     sets, findings = (sorted({row[name] for row in rows}) for name in ("set", "finding"))
-    np.savez_compressed(
-        out,
-        words=np.array([[int(row["dhash256"][at : at + 16], 16) for at in (0, 16, 32, 48)] for row in rows], np.uint64),
-        grey=np.array([int(row["gray_sha256_16"], 16) for row in rows], np.uint64),
-        set=np.array([sets.index(row["set"]) for row in rows], np.uint8),
-        finding=np.array([findings.index(row["finding"]) for row in rows], np.uint8),
-        sets=_packed(sets),
-        findings=_packed(findings),
-        files=_packed([row["file"] for row in rows]),
-        patients=_packed([row["patient"] or patients.get((row["set"], row["file"]), "") for row in rows]),
-    )
+    with out.open("wb") as stream:  # given a path, numpy would add .npz to it
+        np.savez_compressed(
+            stream,
+            words=np.array(
+                [[int(row["dhash256"][at : at + 16], 16) for at in (0, 16, 32, 48)] for row in rows], np.uint64
+            ),
+            grey=np.array([int(row["gray_sha256_16"], 16) for row in rows], np.uint64),
+            set=np.array([sets.index(row["set"]) for row in rows], np.uint8),
+            finding=np.array([findings.index(row["finding"]) for row in rows], np.uint8),
+            sets=_packed(sets),
+            findings=_packed(findings),
+            files=_packed([row["file"] for row in rows]),
+            patients=_packed([row["patient"] or patients.get((row["set"], row["file"]), "") for row in rows]),
+        )
     return len(rows)
 
 

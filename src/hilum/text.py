@@ -4,6 +4,9 @@ A terminal obeys control characters, bidirectional characters change the order o
 a cell that begins like a formula. Use `printable` for terminals and pages, `csv_path` and `csv_cell` for CSV files.
 Parquet and JSON keep the text unchanged.
 
+An interval is written in one way everywhere, in the terminal too: shares as "89.6–99.2" in per cent, differences as
+"+5.4 to +25.9" in points. Where an encoding lacks these signs, cli.py lets an escape stand for them.
+
 Source: https://owasp.org/www-community/attacks/CSV_Injection; Unicode Technical Report 36, 2.5.
 """
 
@@ -26,8 +29,10 @@ __all__ = [
     "escape",
     "figure_text",
     "folded",
+    "interval_words",
     "json_text",
     "percent",
+    "percent_figure",
     "percent_text",
     "plain_cell",
     "plain_path",
@@ -194,17 +199,28 @@ class Limits(Protocol):
     def high(self) -> float | None: ...
 
 
-def range_text(interval: Limits) -> str:
+def range_text(interval: Limits, decimals: int = 1) -> str:
     """Return the limits of an interval in per cent: "89.6–99.2"; empty if it has none."""
     if interval.low is None or interval.high is None:
         return ""
-    return f"{percent(interval.low)}–{percent(interval.high)}"
+    return f"{100 * interval.low:.{decimals}f}–{100 * interval.high:.{decimals}f}"
 
 
 def figure_text(interval: Limits) -> str:
     """Return a figure in per cent with its interval: "97.0 (89.6–99.2)"."""
     limits = range_text(interval)
     return f"{percent(interval.value)} ({limits})" if limits else percent(interval.value)
+
+
+def percent_figure(interval: Limits) -> str:
+    """Return a figure in per cent with its sign and its interval: "97.0 % (89.6–99.2)"."""
+    limits = range_text(interval)
+    return f"{percent_text(interval.value)} ({limits})" if limits else percent_text(interval.value)
+
+
+def interval_words(limits: str) -> str:
+    """Return what stands after a figure in a sentence: " (95 % interval 89.6–99.2)"; empty if there are no limits."""
+    return f" (95\N{NO-BREAK SPACE}% interval {limits})" if limits else ""
 
 
 def points(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The option --column: several after one another, and only with lists."""
+"""Options of several commands: --column, several after one another and only with lists; --cluster with an address."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hilum.commands.shared import spread_columns, with_columns
+from hilum.commands.shared import named_cluster, spread_columns, with_columns
 from hilum.data.columns import Listing
-from hilum.errors import InputError
+from hilum.errors import ConfigError, InputError
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_lists_remember_their_columns_and_other_paths_do_not() -> None:
     assert with_columns([Path("films")], None) == [Path("films")]
     with pytest.raises(InputError, match="`films` is not a CSV file"):
         with_columns([Path("films")], ["path=x"])
+
+
+@pytest.mark.parametrize("address", ["", " "])
+def test_a_cluster_has_an_address(address: str) -> None:
+    with pytest.raises(ConfigError, match="--cluster needs an address; received an empty text"):
+        named_cluster(address, None)
+    assert named_cluster(None, None) is None
+    with pytest.raises(ConfigError, match="--workers needs a cluster"):
+        named_cluster(None, 2)

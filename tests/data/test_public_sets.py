@@ -29,8 +29,8 @@ def index_of(folder: Path, *rows: tuple[str, str, str, str, int], patients: Mapp
         dict(zip(HEADER, (*row[:4], f"{number:016x}", f"{row[4]:064x}"), strict=True))
         for number, row in enumerate(rows)
     ]
-    assert write_index(films, patients, folder / "index.npz") == len(rows)
-    return folder / "index.npz"
+    assert write_index(films, patients, folder / "index.films") == len(rows)
+    return folder / "index.films"
 
 
 def test_a_film_is_recognised_up_to_the_threshold(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ def gain(value: float, low: float | None, high: float | None) -> Gain:
 
 def test_a_gain_is_told_with_its_interval_and_doubt() -> None:
     assert gain_text(gain(0.02, 0.01, 0.03), "This") == (
-        "This: 92 of 100 films right against 90, macro F1 +2.0 points (95 % interval +1.0 to +3.0)."
+        "This: 92 of 100 films right against 90, macro F1 +2.0 points (95\N{NO-BREAK SPACE}% interval +1.0 to +3.0)."
     )
-    assert "cannot tell the two apart" in gain_text(gain(0.02, -0.01, 0.03), "This")
+    assert "cannot say which is better" in gain_text(gain(0.02, -0.01, 0.03), "This")
     assert "cannot" not in gain_text(gain(-0.02, -0.03, -0.01), "This")
 
 

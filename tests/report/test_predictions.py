@@ -120,7 +120,7 @@ def test_coverage_and_sizes_of_sets(tiny_metadata: Metadata) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num", "words"), [(39, "39 validation films of Normal (few)"), (40, "40 validation films of Normal;")]
+    ("num", "words"), [(39, "39 validation films of Normal, which are few"), (40, "40 validation films of Normal;")]
 )
 def test_few_films_behind_a_threshold_are_said(tiny_metadata: Metadata, num: int, words: str) -> None:
     conformal = {
@@ -138,5 +138,6 @@ def test_findings_that_share_a_threshold_are_told_together(tiny_metadata: Metada
     conformal = {"Normal": few, "Covid-19": {**few, "n": 18}, "Viral Pneumonia": {"threshold": 0.5, "n": 60}}
     said = sets_fact(dataclasses.replace(tiny_metadata, conformal=conformal))
     assert said.endswith(
-        "from 30 validation films of Normal and Covid-19 together (few); 60 validation films of Viral Pneumonia"
+        "set on 30 validation films of Normal and Covid-19 together, which are few; "
+        "60 validation films of Viral Pneumonia"
     )

@@ -21,7 +21,7 @@ from hilum.judge.parts import Metrics, Reason, Verdict, distinct_parts, headline
 from hilum.report.page import NOTICE, Section
 from hilum.report.run_page import Mistake, ReportData, Scored, report_page
 from hilum.run.answer import softmax
-from hilum.text import percent, range_text
+from hilum.text import interval_words, percent, percent_figure, range_text
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
 NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))
@@ -312,7 +312,12 @@ def test_percent(value: float | None, words: str) -> None:
 
 def test_range_text() -> None:
     assert range_text(Interval(0.97, 0.8961, 0.9917)) == "89.6–99.2"
+    assert range_text(Interval(0.97, 0.8961, 0.9917), 0) == "90–99"
     assert range_text(Interval(0.97)) == ""
+    assert percent_figure(Interval(0.97, 0.8961, 0.9917)) == "97.0\N{NO-BREAK SPACE}% (89.6–99.2)"
+    assert percent_figure(Interval()) == "–"
+    assert interval_words("89.6–99.2") == " (95\N{NO-BREAK SPACE}% interval 89.6–99.2)"
+    assert interval_words("") == ""
 
 
 def test_parts_are_ordered_by_trust_and_empty_ones_left_out() -> None:

@@ -106,8 +106,8 @@ def test_ranking_and_right_answers_are_both_said(found: Shortcuts) -> None:
     figures["cues"]["border_only"]["auroc_macro"] = {"value": 0.862, "low": 0.8, "high": 0.99}
     line = summary_line(from_json(ShortcutFigures, figures))
     assert "AUROC: whole film 95.5 %" in line and "border only 86.2 %" in line
-    assert "whole film over border +9.3 points (95 % interval +2.0 to +16.6). Right answers:" in line
-    assert "whole film over border −2.5 points (95 % interval −10.0 to +5.0)." in line
+    assert "whole film over border +9.3 points (95\N{NO-BREAK SPACE}% interval +2.0 to +16.6). Right answers:" in line
+    assert "whole film over border −2.5 points (95\N{NO-BREAK SPACE}% interval −10.0 to +5.0)." in line
     said = text(shortcuts_sections(replace(found, figures=from_json(ShortcutFigures, figures)))[0].html)
     assert said.index("+9.3 points") < said.index("−2.5 points")
 

@@ -141,7 +141,7 @@ def test_every_page_opens_with_the_verdict_and_loads_nothing(make: Any, facts: d
     assert "http" not in html.replace("http-equiv", "")
     assert not re.search("<(it|fault|remark|b>|none|median|mixup|weights|1|2)>", html.replace("<b>", ""))
     assert "Per cent" in html or "Macro AUROC" in html
-    left = "left out: 4 of other findings and 2 that the study's films hold too"
+    left = "left out: 4 of other findings and 2 that are also among the study's films"
     assert (left in html.replace("&#x27;", "'").replace("&#39;", "'")) is (facts["external"] is not None)
 
 

@@ -54,7 +54,7 @@ def test_a_figure_that_may_be_believed() -> None:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        (Reason("few-films", Interval(0.8, 0.6, 0.95), 250), "too few (95 % interval 60 % to 95 %)"),
+        (Reason("few-films", Interval(0.8, 0.6, 0.95), 250), "too few (95 % interval 60–95)"),
         (Reason("few-films"), "they are too few"),
         (Reason("no-test"), "training had a part"),
         (Reason("not-measured"), "was not measured"),

@@ -53,6 +53,9 @@ def test_wrong_numbers_and_names_are_told(films: Path, tmp_path: Path) -> None:
         request(films, tmp_path, folds=1)
     with pytest.raises(ConfigError, match="takes one --backbone"):
         request(films, tmp_path, backbones=("plain-cnn", "MobileNetV2"))
+    for kind in KINDS:
+        with pytest.raises(ConfigError, match="does not take hilum-chest, which may have learned from your films"):
+            request(films, tmp_path, kind, backbones=("hilum-chest",))
     for kind in ("noise", "augmentation"):
         with pytest.raises(ConfigError, match="takes one --size-px"):
             request(films, tmp_path, kind, sizes_px=(32, 64))

@@ -15,7 +15,7 @@ from hilum.console import TerminalConsole
 from hilum.data.columns import ROLES, listing, parse_columns
 from hilum.data.manifest import is_manifest
 from hilum.errors import ConfigError, InputError, MissingExtra
-from hilum.text import percent_text
+from hilum.text import interval_words, percent_text, range_text
 
 __all__ = [
     "NOTICE",
@@ -61,11 +61,9 @@ def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> No
     for line in verdict_words(metrics).lines:
         typer.echo(line)
     for key, part in distinct_parts(judged_parts(metrics)).items():
-        accuracy = part.accuracy
         typer.echo(
-            f"{names[key]}: {part.confusion.num_right} of {part.n} right, {percent_text(accuracy.value)} "
-            f"(95 % interval {100 * (accuracy.low or 0):.1f}-{100 * (accuracy.high or 0):.1f}), "
-            f"macro-F1 {part.macro_f1.value or 0:.3f}"
+            f"{names[key]}: {part.confusion.num_right} of {part.n} right, {percent_text(part.accuracy.value)}"
+            f"{interval_words(range_text(part.accuracy))}, macro-F1 {part.macro_f1.value or 0:.3f}"
         )
     for line in patient_lines(metrics.subgroups):
         typer.echo(line)
@@ -170,12 +168,17 @@ def named_cluster(address: str | None, workers: int | None) -> Cluster | None:
     """Return the cluster of --cluster and --workers, if one is named.
 
     Raises:
-        ConfigError: Workers are given, but no cluster.
+        ConfigError: Workers are given, but no cluster; or the address is empty.
     """
     if address is None and workers is not None:
         raise ConfigError("--workers needs a cluster, and none is named.", fix="Add --cluster local.")
     if address is None:
         return None
+    if not address.strip():
+        raise ConfigError(
+            "--cluster needs an address; received an empty text.",
+            fix="Write --cluster local, or the address of a Ray cluster.",
+        )
     from hilum.run.cluster import Cluster
 
     return Cluster(address, workers)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hilum.judge.study import MARGIN, Change, MethodRow, NetworkRow, PolicyRow
-from hilum.text import percent, points, points_range, range_text
+from hilum.text import percent_figure, points, points_range
 
 __all__ = [
     "AGAIN",
@@ -83,7 +83,7 @@ class _Sentences:
 
 _SENTENCES = {
     "noise": _Sentences(
-        "{best.title} is recommended. It meets every demand, and gains {best.told}.",
+        "{best.title} is recommended: {best.told}. It meets every demand.",
         "No method meets every demand, so noise is left in the films. {near.title} comes nearest, but {unmet}.",
         "No method gains anything on noisy films, so noise is left in the films.",
         "Nothing is recommended: on clean films {reference.told} the classifier is no better than guessing, so this "
@@ -133,7 +133,7 @@ def choose(kind: str, reference: Candidate, others: Sequence[Candidate]) -> Choi
 
 DEMANDS: Mapping[str, tuple[str, str]] = {  # what is demanded; what is said of a method that does not meet it
     "clean": (
-        "As an option it does not make answers to clean films worse (one point of AUROC), here and on other sources.",
+        "In use it does not make answers to clean films worse by a point of AUROC, here and on other sources.",
         "it may make answers to clean films worse",
     ),
     "helps": (
@@ -225,7 +225,7 @@ def judge_methods(rows: Sequence[MethodRow], share_noisy: Mapping[str, float]) -
         shares = zip(("these films", "the films of other sources"), share_noisy.values(), strict=False)
         more = f"Noise is found in {' and '.join(f'{100 * share:.1f} % of {name}' for name, share in shares)}."
         setting = f'preprocessing.denoise = "{method}"'
-        then = f"Set {setting} and train again." if is_needed else f"{STAYS} Set {setting} where films are noisy."
+        then = f"Set {setting} and train again." if is_needed else f"{STAYS} Use {setting} only for noisier films."
     return judged, verdict_of(choice.words, more, then, method=method, default=method if is_needed else "none")
 
 
@@ -293,7 +293,7 @@ def network_candidate(row: NetworkRow, leading: NetworkRow) -> Candidate:
     score = _quickness(row)
     if row is not leading and score <= _quickness(leading):
         unmet.append("it is not quicker")
-    told = f"AUROC {percent(row.auroc.value)} % ({range_text(row.auroc)}), {row.milliseconds:.1f} ms a film"
+    told = f"AUROC {percent_figure(row.auroc)}, {row.milliseconds:.1f} ms a film"
     return Candidate(row.name, row.title, told, score, tuple(unmet), row.is_proven)
 
 

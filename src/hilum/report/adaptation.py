@@ -9,7 +9,7 @@ from hilum.console import count_of
 from hilum.judge.adaptation import Adaptation, AdaptationMetrics, MixAdaptation
 from hilum.judge.intervals import Interval
 from hilum.report.page import render
-from hilum.text import percent_text, points, points_range, range_text
+from hilum.text import percent_figure, percent_text, points, points_range
 
 __all__ = [
     "adaptation_card",
@@ -24,7 +24,12 @@ __all__ = [
     "verdict_words",
 ]
 
-_FIGURES = {"accuracy": "Right", "balanced_accuracy": "Mean recall", "macro_f1": "Macro F1", "auroc_macro": "AUROC"}
+_FIGURES = {
+    "accuracy": "Films right",
+    "balanced_accuracy": "Mean recall",
+    "macro_f1": "Macro F1",
+    "auroc_macro": "AUROC",
+}
 _LEVELS = {
     "as shipped": "As shipped",
     "constants": "Constants and temperature",
@@ -34,35 +39,42 @@ _LEVELS = {
 
 def verdict_words(made: Adaptation) -> str:
     """Return what came of it, in one or two sentences."""
-    before, after = made.before.figures.accuracy, made.after.figures.accuracy
-    right = (
-        f"{percent_text(before.value)} of {made.n} films right as shipped, {percent_text(after.value)} adapted, judged "
-        "on films that the correction had not seen"
-    )
+    return " ".join(_verdict(made))
+
+
+def _verdict(made: Adaptation) -> tuple[str, str]:
+    """Return what came of it in a sentence, and the figures behind it."""
+    before, after, change = made.before.figures.accuracy, made.after.figures.accuracy, made.accuracy_change
     there = [name for name, count in made.num_films.items() if count]
     if len(there) == 1:
         alarms = [1 - (one.value or 0.0) for one in (before, after)]
         return (
             f"Of your {there[0]} films, {percent_text(alarms[0])} were answered with another finding as shipped, and "
-            f"{percent_text(alarms[1])} are now. How many films of other findings are found is unknown: you gave none."
+            f"{percent_text(alarms[1])} are now.",
+            "How many films of other findings are found is unknown: you gave none.",
         )
     if made.level == "as shipped":
         return (
-            f"No correction is better than the model as shipped on your {made.n} films, so its answers stay. Its "
-            "thresholds are now set on your films."
+            f"No correction is better than the model as shipped on your {made.n} films, so its answers stay.",
+            "Its thresholds are now set on your films.",
         )
-    change = made.accuracy_change
-    evidence = f"{right} ({points(change.value)} points, 95 % interval {points_range(change)})."
     if (change.low or 0.0) > 0:
-        return f"The adapted model is better on films like yours: {evidence}"
-    if (change.high or 0.0) < 0:
-        return (
-            f"The adapted model gets fewer films right; keep the one that shipped. {evidence[0].upper()}{evidence[1:]}"
+        lead = "The adapted model is better on films like yours."
+    elif (change.high or 0.0) < 0:
+        lead = "The adapted model gets fewer films right: use the model as shipped."
+    elif made.after.loss < made.before.loss:
+        lead = (
+            "The probabilities of the adapted model fit your films better, but these films cannot say whether it gets "
+            "more of them right."
         )
-    return (
-        f"The probabilities of the adapted model fit your films better; whether more films are right is within noise: "
-        f"{evidence}"
+    else:
+        lead = "These films show no gain: use the model as shipped, or adapt it with more films."
+    evidence = (
+        f"{percent_text(before.value)} of {made.n} films are right as shipped, {percent_text(after.value)} adapted "
+        f"({points(change.value)} points, 95 % interval {points_range(change)}). The correction had not seen the "
+        "films that it was judged on."
     )
+    return lead, evidence
 
 
 def level_words(made: Adaptation) -> str:
@@ -80,7 +92,10 @@ def level_words(made: Adaptation) -> str:
 def adaptation_lines(made: Adaptation) -> list[str]:
     """Return what the terminal shows: the verdict, what was fitted, and the figures beside each other."""
     lines = [verdict_words(made), f"Fitted: {level_words(made)}."]
-    lines += [f"  {name}: {_plain(before)} as shipped, {_plain(after)} adapted" for name, before, after in _rows(made)]
+    lines += [
+        f"  {name}: {percent_figure(before)} as shipped, {percent_figure(after)} adapted"
+        for name, before, after in _rows(made)
+    ]
     return lines
 
 
@@ -98,7 +113,7 @@ def adaptation_page(metrics: AdaptationMetrics, notes: Sequence[str]) -> str:
         title=f"{made.parent.name} adapted to {made.data}",
         kicker="hilum adapt",
         made=made,
-        verdict=verdict_words(made),
+        verdict=_verdict(made),
         is_bad=(change.high or 0.0) < 0 and made.level != "as shipped",
         is_single=len(made.num_films) - len(made.lacking) == 1,
         fitted=level_words(made),
@@ -148,7 +163,8 @@ def mix_words(made: MixAdaptation) -> str:
 def mix_lines(made: MixAdaptation) -> list[str]:
     """Return what the terminal shows of films without labels."""
     shares = [
-        f"  {name}: {percent_text(one.before)} before, {_plain(one.after)} here" for name, one in made.shares.items()
+        f"  {name}: {percent_text(one.before)} before, {percent_figure(one.after)} here"
+        for name, one in made.shares.items()
     ]
     return [mix_words(made), *shares]
 
@@ -186,8 +202,3 @@ def _recalls(made: Adaptation) -> list[tuple[str, int, Interval, Interval]]:
 
 def _level_name(level: str, penalty: float | None) -> str:
     return _LEVELS[level] + (f", penalty {penalty:g}" if penalty is not None else "")
-
-
-def _plain(interval: Interval) -> str:
-    limits = range_text(interval)
-    return percent_text(interval.value) + (f" ({limits})" if limits else "")

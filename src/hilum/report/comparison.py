@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hilum.judge.compare.paired import Difference
 from hilum.judge.compare.runs import SIGNIFICANCE, Comparison, PartComparison
+from hilum.judge.intervals import Interval
 from hilum.judge.parts import PARTS
 from hilum.report.page import render
 from hilum.text import percent, points, points_range, printable
@@ -68,12 +69,10 @@ def verdict_words(part: PartComparison, names: tuple[str, str]) -> str:
         names: What the two models are called.
     """
     right, difference = part.right, part.accuracy.difference
-    value, low, high = (one or 0.0 for one in (difference.value, difference.low, difference.high))
-    sign = -1 if value < 0 else 1
-    low, high = sorted(sign * limit + 0.0 for limit in (low, high))  # -0.0 + 0.0 is 0.0
+    sign = -1 if (difference.value or 0.0) < 0 else 1
+    lead = _turned(difference, sign)
     evidence = (
-        f"{100 * sign * value:.1f} points, 95 % interval {100 * low:.1f} to {100 * high:.1f}; "
-        f"McNemar p {p_text(part.mcnemar.p_value)}"
+        f"{points(lead.value)} points, 95 % interval {points_range(lead)}; McNemar p {p_text(part.mcnemar.p_value)}"
     )
     counts = right.first, right.second
     if part.told_apart:
@@ -84,20 +83,28 @@ def verdict_words(part: PartComparison, names: tuple[str, str]) -> str:
         )
     else:
         words = (
-            f"{names[0]} and {names[1]} are not told apart by these {part.n} films: right on {counts[0]} and "
+            f"These {part.n} films cannot say whether {names[0]} or {names[1]} is better: right on {counts[0]} and "
             f"{counts[1]} ({evidence})."
         )
     auroc = part.auroc_macro
     if auroc and auroc.p_value is not None and auroc.p_value < SIGNIFICANCE:
-        value, low, high = (one or 0.0 for one in (auroc.difference.value, auroc.difference.low, auroc.difference.high))
-        low, high = sorted((abs(low), abs(high)))
+        sign = -1 if (auroc.difference.value or 0.0) < 0 else 1
+        lead = _turned(auroc.difference, sign)
         words += (
-            f" {names[1] if value > 0 else names[0]} has the higher AUROC, by {abs(value):.3f} "
-            f"({low:.3f} to {high:.3f}; DeLong p {p_text(auroc.p_value)})."
+            f" {names[sign > 0]} has the higher AUROC ({points(lead.value)} points, 95 % interval "
+            f"{points_range(lead)}; DeLong p {p_text(auroc.p_value)})."
         )
     if part.flattering:
-        words += " Both models were stopped and calibrated on validation films, so these flatter both."
+        words += (
+            " Both models were fitted with the help of validation films, so both look better on them than they are."
+        )
     return words
+
+
+def _turned(difference: Interval, sign: int) -> Interval:
+    """Return a difference, or where the sign is -1 that of the other model."""
+    value, low, high = (sign * (one or 0.0) for one in (difference.value, difference.low, difference.high))
+    return Interval(value, min(low, high), max(low, high))
 
 
 def p_text(p_value: float | None) -> str:

@@ -9,6 +9,7 @@ from hilum.judge.compare.paired import EnsembleMetrics, Gain, MemberFigures
 from hilum.judge.metrics import Performance
 from hilum.report.page import Section, render
 from hilum.run.modelfile import Metadata
+from hilum.text import interval_words, points, points_range
 from hilum.version import __version__
 
 __all__ = ["ensemble_facts", "ensemble_notes", "ensemble_section", "ensemble_toml", "gain_text"]
@@ -34,11 +35,10 @@ def gain_text(gain: Gain, what: str) -> str:
     difference = gain.macro_f1
     low, high = difference.low, difference.high
     is_clear = low is not None and high is not None and (low > 0 or high < 0)
-    interval = "" if low is None or high is None else f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
     return (
         f"{what}: {gain.right[1]} of {gain.n} films right against {gain.right[0]}, macro F1 "
-        f"{100 * (difference.value or 0):+.1f} points{interval}"
-        f"{'' if is_clear else '; these films cannot tell the two apart'}."
+        f"{points(difference.value)} points{interval_words(points_range(difference))}"
+        f"{'' if is_clear else '; these films cannot say which is better'}."
     )
 
 

@@ -13,7 +13,7 @@ from hilum.judge.prevalence import MARGIN, AtPrevalence
 from hilum.judge.subgroups import LEAST_FILMS, PatientGroups
 from hilum.judge.verdict import chance_of
 from hilum.report.page import Section, render
-from hilum.text import percent, percent_text, points_range, range_text
+from hilum.text import interval_words, percent, percent_figure, percent_text, points_range, range_text
 
 __all__ = [
     "external_lines",
@@ -43,7 +43,8 @@ def external_lines(metrics: EvaluationMetrics | SourceFacts) -> list[str]:
     if compared:
         lines.append(_sides(compared))
         lines += [
-            f"  {name}: {_plain(row.in_house)} in house, {_plain(row.here)} here, {_changed(row.change)}"
+            f"  {name}: {percent_figure(row.in_house)} in house, {percent_figure(row.here)} here, "
+            f"{_changed(row.change)}"
             for name, row in _rows(compared)
             if row.change.value is not None and not name.startswith(("Sensitivity", "Specificity"))
         ]
@@ -95,8 +96,8 @@ def _pneumonia(figures: PneumoniaFigures) -> str:
     return (
         f"Pneumonia of any kind ({count_of(figures.pneumonia, 'film')}) against normal "
         f"({count_of(figures.normal, 'film')}), by the sum "
-        f"of {' and '.join(figures.kinds)}: AUROC {_plain(figures.auroc)}, sensitivity "
-        f"{_plain(figures.sensitivity)}, specificity {_plain(figures.specificity)}."
+        f"of {' and '.join(figures.kinds)}: AUROC {percent_figure(figures.auroc)}, sensitivity "
+        f"{percent_figure(figures.sensitivity)}, specificity {percent_figure(figures.specificity)}."
     )
 
 
@@ -104,14 +105,8 @@ def _unknown(finding: str, figures: UnknownFinding) -> str:
     answers = ", ".join(f"{name} {count}" for name, count in figures.answers.items())
     return (
         f"{finding} ({figures.n} films, unknown to the model) is answered {answers}; "
-        f"{figures.accepted} are accepted, {_plain(figures.single_finding)} with a single finding."
+        f"{figures.accepted} are accepted, {percent_figure(figures.single_finding)} with a single finding."
     )
-
-
-def _plain(interval: Interval) -> str:
-    limits = range_text(interval)
-    text = percent(interval.value) + (" %" if interval.value is not None else "")
-    return f"{text} ({limits})" if limits else text
 
 
 def _changed(change: Interval) -> str:
@@ -201,7 +196,7 @@ def _worst_words(table: PatientGroups) -> str:
     noise = "It is worse there than on other films by more than chance" if is_sure else "This may be chance"
     return (
         f"the model is worst on {worst.value}: {percent_text(worst.accuracy.value, 0)} of "
-        f"{count_of(worst.n, 'film')} right (95 % interval {range_text(worst.accuracy)}). {noise}."
+        f"{count_of(worst.n, 'film')} right{interval_words(range_text(worst.accuracy))}. {noise}."
     )
 
 

@@ -6,7 +6,7 @@ from hilum.console import count_of
 from hilum.judge.parts import PARTS, distinct_parts, parts_from_json
 from hilum.report.verdict import saved_verdict_lines
 from hilum.run.modelfile import Metadata
-from hilum.text import percent_text, range_text
+from hilum.text import interval_words, percent_text, range_text
 
 __all__ = ["model_lines"]
 
@@ -18,8 +18,8 @@ def model_lines(metadata: Metadata, sha256: str) -> list[str]:
     for part, figures in distinct_parts(parts_from_json(metadata.figures)).items():
         accuracy = figures.accuracy
         lines.append(
-            f"{PARTS[part][0]}: {percent_text(accuracy.value)} of {count_of(figures.n, 'film')} right "
-            f"(95 % interval {range_text(accuracy)})"
+            f"{PARTS[part][0]}: {percent_text(accuracy.value)} of {count_of(figures.n, 'film')} right"
+            f"{interval_words(range_text(accuracy))}"
         )
     lines += [*_origin(metadata), _refusal(metadata)]
     lines.append(

@@ -16,7 +16,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hilum.console import count_of
-from hilum.text import escape, figure_text, percent, percent_text, points, points_range, printable, range_text
+from hilum.judge.verdict import judge_calibration
+from hilum.text import (
+    escape,
+    figure_text,
+    interval_words,
+    percent,
+    percent_text,
+    points,
+    points_range,
+    printable,
+    range_text,
+)
 
 __all__ = ["NOTICE", "Section", "html_page", "inline", "render"]
 
@@ -109,6 +120,7 @@ def _environment(*, is_markdown: bool = False) -> Environment:
         "figure": figure_text,
         "points": points,
         "points_range": points_range,
+        "interval_words": interval_words,
         "decimal": _decimal,
         "printable": printable,
     }
@@ -116,7 +128,7 @@ def _environment(*, is_markdown: bool = False) -> Environment:
     environment.filters["count_of"] = count_of
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     environment.filters["code"] = lambda text: Markup(inline(text, is_code=True))
-    environment.globals["NOTICE"] = NOTICE
+    environment.globals |= {"NOTICE": NOTICE, "judge_calibration": judge_calibration}
     return environment
 
 

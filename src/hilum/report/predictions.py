@@ -24,7 +24,7 @@ from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
 from hilum.run.modelfile import Metadata
-from hilum.text import percent, write_csv
+from hilum.text import percent_text, write_csv
 
 __all__ = ["answers_section", "held_out_csv", "predictions_csv", "scored_of", "sets_fact", "worst_mistakes"]
 
@@ -118,17 +118,23 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def sets_fact(metadata: Metadata) -> str:
     """Return what stands behind the conformal sets: the coverage asked for and the films behind each threshold."""
+    films = _set_films(metadata)
+    return f"coverage {percent_text(metadata.coverage)}, set on {films}" if films else "none"
+
+
+def _set_films(metadata: Metadata) -> str:
+    """Return the films that the conformal limits were set on; empty if there are no limits."""
     parts: list[str] = []
     for finding, limit in metadata.conformal.items():
         kind = "out-of-fold" if limit.get("method") == "cross" else "validation"
         if "shared" in limit:
-            few = "" if limit["shared_n"] >= LEAST_FINDING_FILMS else " (few)"
+            few = "" if limit["shared_n"] >= LEAST_FINDING_FILMS else ", which are few"
             words = f"{count_of(limit['shared_n'], f'{kind} film')} of {_listed(limit['shared'])} together{few}"
             parts += [words] if words not in parts else []
         else:
-            few = "" if limit.get("n", 0) >= LEAST_FINDING_FILMS else " (few)"
+            few = "" if limit.get("n", 0) >= LEAST_FINDING_FILMS else ", which are few"
             parts.append(f"{count_of(limit.get('n', 0), f'{kind} film')} of {finding}{few}")
-    return f"coverage {percent(metadata.coverage)} %, made from {'; '.join(parts)}" if parts else "none"
+    return "; ".join(parts)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -161,7 +167,7 @@ def answers_section(parts: Mapping[str, LabelledPredictions], metadata: Metadata
         "answers.html.j2",
         rows=[_row(name, verdicts, metadata) for name, verdicts in judged.items()],
         coverage=metadata.coverage,
-        sets=sets_fact(metadata),
+        sets=_set_films(metadata),
         refused=refused,
         codes=codes,
     )

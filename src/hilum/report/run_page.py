@@ -18,7 +18,6 @@ from hilum.judge.external.figures import EvaluationMetrics
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, distinct_parts, headline_parts, judged_parts
-from hilum.judge.verdict import judge_calibration
 from hilum.report import charts as plots
 from hilum.report.audit_table import summary_of
 from hilum.report.charts import Scored
@@ -157,7 +156,6 @@ def report_page(data: ReportData) -> str:
         per_finding=PER_FINDING,
         definitions=DEFINITIONS + _OTHER * (OTHER_ABNORMALITY in data.findings),
         plots=plots,
-        judge_calibration=judge_calibration,
         shown=shown,
         headline=headline,
         verdict=verdict_words(data.metrics),

@@ -11,6 +11,7 @@ from hilum.judge.intervals import Interval
 from hilum.report import charts
 from hilum.report.page import render
 from hilum.report.search_table import TrialRow, best_row, changes_text, shown_value
+from hilum.text import points, points_range
 from hilum.version import __version__
 
 __all__ = ["Confirmed", "SearchResult", "SettingsFigures", "search_page", "verdict_text"]
@@ -123,14 +124,14 @@ def _verdict(result: SearchResult) -> tuple[str, str]:
         doubt = "the difference is within noise" if is_lower else "not when it was judged again"
         lead = f"Trial {confirmed.number} scored best, but {doubt}. The starting settings are kept."
     change = confirmed.loss_change
-    f1, low, high = _points(confirmed.f1_difference)
+    f1 = confirmed.f1_difference
     return (
         lead,
         "Both were judged again, trained with all their steps, on new folds and from new first weights. "
         f"The trial's loss is {confirmed.best.loss:.4f}, that of the starting settings {confirmed.start.loss:.4f} "
-        f"({change.value:+.4f}, 95 % interval {change.low:+.4f} to {change.high:+.4f}). Macro-F1 is "
+        f"({_signed(change.value)}, 95 % interval {_signed(change.low)} to {_signed(change.high)}). Macro-F1 is "
         f"{confirmed.best.macro_f1:.3f} against {confirmed.start.macro_f1:.3f} "
-        f"({f1:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}).",
+        f"({points(f1.value)} points, 95 % interval {points_range(f1)}).",
     )
 
 
@@ -180,7 +181,5 @@ def _facts(result: SearchResult) -> list[tuple[str, str]]:
     ]
 
 
-def _points(figure: Interval) -> tuple[float, float, float]:
-    """Return value and limits in per cent."""
-    value, low, high = (100 * (limit or 0.0) for limit in (figure.value, figure.low, figure.high))
-    return value, low, high
+def _signed(loss: float | None) -> str:
+    return f"{loss or 0.0:+.4f}".replace("-", "−")

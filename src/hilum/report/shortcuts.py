@@ -15,7 +15,7 @@ from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.report import charts as plots
 from hilum.report.page import Section, render
-from hilum.text import percent, points, points_range
+from hilum.text import interval_words, percent, points, points_range
 
 __all__ = ["heatmaps_section", "shortcuts_sections", "summary_line"]
 
@@ -88,8 +88,7 @@ def heatmaps_section(figures: ShortcutFigures) -> Section:
 
 
 def _lead(difference: Interval) -> str:
-    limits = points_range(difference)
-    return f"{points(difference.value)} points" + (f" (95 % interval {limits})" if limits else "")
+    return f"{points(difference.value)} points{interval_words(points_range(difference))}"
 
 
 def _cues(figures: ShortcutFigures, examples: Sequence[Example]) -> str:

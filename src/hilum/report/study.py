@@ -149,12 +149,12 @@ def _noise_parts(result: NoiseResult, examples: Sequence[Picture]) -> list[Part]
     films = [(one.title, _jpeg(one.film)) for one in examples]
     quality: dict[str, object] = {"table": _quality_table(result)}
     return [
-        ("answers", "What the classifier makes of it", {"plots": curves, "table": _dose_table(result)}),
+        ("answers", "AUROC with each method", {"plots": curves, "table": _dose_table(result)}),
         ("elsewhere", "On films of other sources", {"table": _dose_table(result, elsewhere=True)}),
         ("forced", "Methods applied to clean films", {"plots": forced}),
-        ("demands", "The demands", {"rows": rows}),
-        ("quality", "What becomes of the films", quality),
-        ("pictures", "One film, every method", {"films": films, "removed": removed}),
+        ("demands", "Demands on a method", {"rows": rows}),
+        ("quality", "Image quality", quality),
+        ("pictures", "One film after every method", {"films": films, "removed": removed}),
     ]
 
 
@@ -164,7 +164,7 @@ def _dose_table(result: NoiseResult, *, elsewhere: bool = False) -> Table | None
     plain = getattr(result.methods[0].changes, place)
     if not plain:
         return None
-    heads = [f"option, {_DOSES[dose]}" if elsewhere else _DOSES[dose] for dose in plain]
+    heads = [f"in use, {_DOSES[dose]}" if elsewhere else _DOSES[dose] for dose in plain]
     last = "medium dose, fitted on denoised films too" if elsewhere else "Lead over border, points"
     rows = [
         TableRow(
@@ -180,7 +180,7 @@ def _dose_table(result: NoiseResult, *, elsewhere: bool = False) -> Table | None
     ]
     trained = result.noise_in_training[place]
     changes = [_change(trained[dose]) for dose in plain]
-    rows.append(TableRow("Nothing removed, but trained on noisy copies too", [*changes, Cell("–")]))
+    rows.append(TableRow("No method, trained on noisy copies as well", [*changes, Cell("–")]))
     return Table(["Change in AUROC, points", *heads, last], rows)
 
 
@@ -273,7 +273,7 @@ def _network_parts(result: BackbonesResult) -> list[Part]:
     where = "on films of other sources" if result.external else "in cross-validation"
     plot = cost_plot(dots, "Milliseconds of one core a film", "AUROC", f"AUROC {where} over milliseconds a film.")
     return [
-        ("cost", "What accuracy costs", {"plot": plot, "where": where}),
+        ("cost", "AUROC and time", {"plot": plot, "where": where}),
         ("networks", "The networks", {"table": _network_table(result)}),
     ]
 

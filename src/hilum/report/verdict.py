@@ -13,7 +13,7 @@ from hilum.figures import from_json
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import Metrics, Reason, Verdict, headline_parts, judged_parts, parts_from_json
 from hilum.judge.verdict import judge_figures
-from hilum.text import percent_text
+from hilum.text import interval_words, percent_text, range_text
 
 __all__ = ["VerdictWords", "saved_verdict_lines", "verdict_words"]
 
@@ -131,17 +131,16 @@ def _chance_words(judged: Mapping[str, Performance]) -> str:
     reached = [one for one in measured if one[1].low is None or one[1].low <= one[2]] or measured
     told = []
     for name, figure, level in reached:
-        low, high = (percent_text(limit, 0) for limit in (figure.low, figure.high))
-        guess = percent_text(level, 0)
-        told.append(f"{name} {percent_text(figure.value, 0)}, 95 % interval {low} to {high}; guessing gets {guess}")
+        limits = range_text(figure, 0) or "not known"
+        share, guess = percent_text(figure.value, 0), percent_text(level, 0)
+        told.append(f"{name} {share}, 95 % interval {limits}; guessing gets {guess}")
     return f"it is not surely better than guessing ({'; '.join(told)})"
 
 
 def _few_words(reason: Reason) -> str:
     if reason.figure is None:
         return "they are too few"
-    low, high = (percent_text(limit, 0) for limit in (reason.figure.low, reason.figure.high))
-    return f"they are too few (95 % interval {low} to {high})"
+    return f"they are too few{interval_words(range_text(reason.figure, 0))}"
 
 
 def _listed(parts: list[str]) -> str:

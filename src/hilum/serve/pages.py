@@ -11,11 +11,11 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from jinja2 import Environment, PackageLoader
 
-__all__ = ["PageFile", "describe_access", "page_files", "page_route", "reference_page"]
+__all__ = ["HTML", "PageFile", "describe_access", "page_files", "page_route", "reference_page"]
 
-_HTML = "text/html; charset=utf-8"
+HTML = "text/html; charset=utf-8"
 _FILES = {
-    "/": ("index.html", _HTML),
+    "/": ("index.html", HTML),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/docs.css": ("docs.css", "text/css; charset=utf-8"),
     "/shared.js": ("shared.js", "text/javascript; charset=utf-8"),
@@ -42,8 +42,17 @@ def page_files(named: Mapping[str, tuple[str, str]] = _FILES) -> dict[str, PageF
     """Return a page's files by their path on the server; ``named`` gives each one's name and media type."""
     folder = files("hilum.serve").joinpath("assets")
     return {
-        path: PageFile(folder.joinpath(name).read_bytes(), media_type) for path, (name, media_type) in named.items()
+        path: _page(name) if media_type == HTML else PageFile(folder.joinpath(name).read_bytes(), media_type)
+        for path, (name, media_type) in named.items()
     }
+
+
+def _page(template: str, **values: Any) -> PageFile:
+    """Return a page of the server, in the frame that all of them have."""
+    environment = Environment(
+        loader=PackageLoader("hilum.serve", "assets"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return PageFile(environment.get_template(template).render(values).encode(), HTML)
 
 
 def page_route(file: PageFile) -> Callable[[Request], Awaitable[Response]]:
@@ -89,14 +98,7 @@ def describe_access(
 
 def reference_page(document: Mapping[str, Any]) -> PageFile:
     """Return the page that shows an OpenAPI document to people: paths, parameters, answers and objects."""
-    environment = Environment(
-        loader=PackageLoader("hilum.serve", "assets"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("docs.html").render(document=document, type_of=_type_of)
-    return PageFile(page.encode(), _HTML)
+    return _page("docs.html", document=document, type_of=_type_of)
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:

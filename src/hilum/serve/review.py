@@ -27,7 +27,7 @@ from hilum.serve.guard import Access, App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
-from hilum.serve.pages import page_files
+from hilum.serve.pages import HTML, page_files
 from hilum.serve.pictures import film_png, heat_png
 from hilum.serve.server import Server, listen
 from hilum.text import printable
@@ -37,7 +37,7 @@ __all__ = ["DEFAULT_PORT", "Review", "ReviewService", "run_review"]
 DEFAULT_PORT = 8001
 _FILM_PX = 1024
 _FILES = {
-    "/": ("review.html", "text/html; charset=utf-8"),
+    "/": ("review.html", HTML),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/review.css": ("review.css", "text/css; charset=utf-8"),
     "/shared.js": ("shared.js", "text/javascript; charset=utf-8"),

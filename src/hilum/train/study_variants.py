@@ -155,6 +155,11 @@ class StudyRequest:
         ):
             if most is not None and len(given) > most:
                 raise ConfigError(f"`study {self.kind}` takes one {option}.", fix="Keep one of them.")
+        if "hilum-chest" in self.backbones:
+            raise ConfigError(
+                "`hilum study` does not take hilum-chest, which may have learned from your films.",
+                fix="Use `hilum train --backbone hilum-chest`: it leaves such films out of its figures.",
+            )
         for name in self.only:
             if name not in kind.only:
                 raise ConfigError(f"No {kind.sort} is called `{name}`.", fix=nearest_name(name, kind.only))

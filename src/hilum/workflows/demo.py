@@ -10,7 +10,7 @@ from hilum.console import Console
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
 from hilum.files import writing_into
-from hilum.text import percent_text
+from hilum.text import interval_words, percent_text, range_text
 from hilum.workflows.predict import PredictOptions, predict_films
 
 __all__ = ["make_folder", "run_demo"]
@@ -41,8 +41,7 @@ def run_demo(out: Path, console: Console) -> None:
     right, accuracy = test.confusion.num_right, test.accuracy
     sys.stdout.write(
         f"\nA CNN trained from scratch on {_TRAIN_FILMS} phantoms of each finding got {right} of {test.n} test "
-        f"phantoms right: {percent_text(accuracy.value)} "
-        f"(95 % interval {100 * (accuracy.low or 0):.1f}-{100 * (accuracy.high or 0):.1f}).\n"
+        f"phantoms right: {percent_text(accuracy.value)}{interval_words(range_text(accuracy))}.\n"
         "This is the answer to one of them, as `hilum predict` gives it:\n"
     )
     film = next(path for path in sorted((films / "test" / "Covid-19").iterdir()))

@@ -115,6 +115,6 @@ def few_notes(scan: Scan, known: Sequence[str]) -> list[str]:
         )
     if lacking := [name for name in known if not counts[name]]:
         notes.append(
-            f"No film shows {' or '.join(lacking)}. The model still considers this, with its constant as shipped."
+            f"No film shows {' or '.join(lacking)}. The model can still answer with that, but how well is unknown."
         )
     return notes

@@ -65,8 +65,8 @@ def test_a_planted_difference_is_found_and_named(tmp_path: Path) -> None:
     assert part.told_apart
     assert part.mcnemar == DiscordantFilms(0, 18, pytest.approx(2**-17), True)
     assert part.accuracy.difference.value == pytest.approx(18 / 60)
-    assert part.verdict.startswith("new is better than old on these 60 films: right on 58 against 40 (30.0 points, ")
-    assert "new has the higher AUROC, by" in part.verdict
+    assert part.verdict.startswith("new is better than old on these 60 films: right on 58 against 40 (+30.0 points, ")
+    assert "new has the higher AUROC (+" in part.verdict
     assert result.verdict == f"Test as given: {part.verdict}"
     turned = compare_runs(better, worse).parts["test"]
     assert turned.verdict.startswith("new is better than old")
@@ -79,7 +79,9 @@ def test_a_few_films_are_no_difference(tmp_path: Path) -> None:
     part = compare_runs(first, second).parts["test"]
     assert part.accuracy.difference.low > 0
     assert not part.told_apart
-    assert part.verdict.startswith("a and b are not told apart by these 66 films: right on 60 and 65")
+    assert part.verdict.startswith(
+        "These 66 films cannot say whether a or b is better: right on 60 and 65 (+7.6 points"
+    )
 
 
 def test_figures_are_those_of_the_runs(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_validation_is_flattering_and_said_so(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, films(12), part="validation") for name in "ab"]
     part = compare_runs(*runs).parts["validation"]
     assert part.flattering
-    assert "flatter both" in part.verdict
+    assert "both look better on them than they are" in part.verdict
     assert not part.told_apart
 
 

@@ -124,7 +124,7 @@ def association_faults(associations: Sequence[Association], films: Films) -> lis
         message = (
             f"{one.title}: {percent_text(telling.share, 0)} of the {telling.finding} films have the {said} "
             f"`{telling.category}`, and {others} have it (Cramér's V {one.cramers_v.value:.2f}, 95 % interval "
-            f"{one.cramers_v.low:.2f} to {one.cramers_v.high:.2f})."
+            f"{one.cramers_v.low:.2f}–{one.cramers_v.high:.2f})."
         )
         paths = tuple(
             records[row].path

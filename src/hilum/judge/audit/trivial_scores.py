@@ -26,7 +26,7 @@ from hilum.judge.audit.trivial import TRIVIAL_MODELS, TrivialModel
 from hilum.judge.intervals import Interval, grouped_interval, proportion
 from hilum.judge.metrics import f1_columns, macro_f1, occurring
 from hilum.judge.tally import mean_f1
-from hilum.text import percent_text
+from hilum.text import percent_text, range_text
 
 __all__ = ["CHECKS", "needs_trivial_models", "score_trivial_models", "severity_of", "trivial_faults"]
 
@@ -131,7 +131,7 @@ def _message(model: TrivialModel, crossed: Score, scores: Mapping[str, TrivialSc
     message = (
         f"A simple model that sees only {model.sees} gets {_whole(accuracy.value)} right; guessing would get "
         f"{_whole(crossed.chance)}. That is on {crossed.n} training films in cross-validation; the 95 % interval "
-        f"is {_whole(accuracy.low)} to {_whole(accuracy.high)}."
+        f"is {range_text(accuracy, 0)}."
     )
     if test:
         right = round((test.accuracy.value or 0.0) * test.n)
