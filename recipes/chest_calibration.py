@@ -96,7 +96,7 @@ def main() -> None:
         path = Path(folder) / shipped.file
         shutil.copyfile(shipped.path, path)
         parts = [prepared.films.subset(np.flatnonzero(part)) for part in (splits == "train", validated)]
-        metadata = dataclasses.replace(old, decoder_version=DECODER_VERSION)
+        metadata = dataclasses.replace(old, decoder_version=DECODER_VERSION, coverage=config.coverage)
         write_metadata(path, dataclasses.replace(metadata, gate={}))
         gate = gate_statistics(path, *parts, seed=config.seed)
         chosen = [[records[i] for i in np.flatnonzero(part)] for part in (tested, validated)]

@@ -1,14 +1,15 @@
 """Print what the recipe is worth at hospitals held out, from the answers that chest_held_out.py keeps.
 
-    python recipes/chest_held_figures.py DIR/held/*.npz [--head trained|shrunk] [--adapt]
+    python recipes/chest_held_figures.py DIR/held/*.npz [--head trained|shrunk] [--coverage SHARE] [--adapt]
 
 For each hospital: AUROC of Covid-19 against Normal by the difference of logits and by the probability, Covid-19 films
-found, Normal films called Covid-19, accuracy, films refused as unfamiliar, coverage of the conformal sets; and of films
-that show none of the named findings, how many are answered with one all the same. The first line is of the films of the
-hospitals that were learned from (those of the manifest's test part), for comparison. Temperature, conformal thresholds
-and the out-of-distribution detector are fitted on the validation films, as in `hilum train`. With --adapt, the accuracy
-on each source held out after its model was adapted with 20, 50 and 100 of its films (means of 20 draws, on the other
-films), as `hilum adapt` does it.
+found, Normal films called Covid-19, accuracy, films refused as unfamiliar, coverage of the conformal sets, films
+accepted with one finding and those of them that do not show it; and of films that show none of the named findings,
+how many are answered with one all the same. The first line is of the films of the hospitals that were learned from
+(those of the manifest's test part), for comparison. Temperature, conformal thresholds and the out-of-distribution
+detector are fitted on the validation films, as in `hilum train`. With --adapt, the accuracy on each source held out
+after its model was adapted with 20, 50 and 100 of its films (means of 20 draws, on the other films), as `hilum adapt`
+does it.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from hilum.judge.calibrate import conformal_thresholds, fit_temperature
 from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films, source_chances
+from hilum.train.config import read_config
 from hilum.train.correction import LocalFilms, choose_correction
 from hilum.train.head import fit_linear, prior_shift
 
+CONFIG = read_config(Path(__file__).parent / "chest.toml")
 COVID, NORMAL, OTHER = "Covid-19", "Normal", "Other abnormality"
 PENALTY = 10_000.0  # of the shrunk head
 SHIFT_SHARE = 0.5
-COVERAGE = 0.9
 LOCAL_FILMS, DRAWS = (20, 50, 100), 20
 MOST_LOCAL = max(LOCAL_FILMS)
 
@@ -79,14 +81,14 @@ def share(chosen: np.ndarray) -> str:
     return f"{chosen.mean():.1%} of {len(chosen)}" if len(chosen) else "-"
 
 
-def lines(held: Held) -> list[str]:
-    """Return the lines to print for one model."""
+def lines(held: Held, coverage: float) -> list[str]:
+    """Return the lines to print for one model, with sets of a promised coverage."""
     saved, names = held.saved, held.names
     covid, normal, other = names.index(COVID), names.index(NORMAL), names.index(OTHER)
     labels, validating = saved["labels"], saved["validating"]
     temperature = fit_temperature(held.logits[validating], labels[validating])
     known = softmax(held.logits[validating], temperature)
-    limits = conformal_limits(conformal_thresholds(known, labels[validating], names, COVERAGE), names)
+    limits = conformal_limits(conformal_thresholds(known, labels[validating], names, coverage), names)
     bank = np.flatnonzero(saved["learned"])
     bank = np.random.default_rng(0).permutation(bank)[:BANK_FILMS]
     features = saved["features"].astype(np.float32)
@@ -105,10 +107,12 @@ def lines(held: Held) -> list[str]:
         by_probability = area(truth[two] == covid, probabilities[two, covid])
         rest = area(truth == covid, probabilities[:, covid])
         sick = truth == other
-        alone = ~refused & (sets.sum(axis=1) == 1) & (likeliest != other)
+        single = ~refused & (sets.sum(axis=1) == 1)
+        alone = single & (likeliest != other)
         parts = [
             f"{name} (n = {len(truth)}): right {share(likeliest == truth)}, refused {refused.mean():.1%}",
-            f"covered {sets[np.arange(len(truth)), truth].mean():.1%}",
+            f"covered {sets[np.arange(len(truth)), truth].mean():.1%} by {sets.sum(axis=1).mean():.2f} findings",
+            f"one finding {single.mean():.1%}, one wrong finding {(single & (likeliest != truth)).mean():.1%}",
             f"Covid-19 against Normal {ranked} ({by_probability} by probability), against the rest {rest}",
             f"found {share(likeliest[truth == covid] == covid)}",
             f"Normal called Covid-19 {share(likeliest[truth == normal] == covid)}",
@@ -168,13 +172,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("answers", type=Path, nargs="+")
     parser.add_argument("--head", choices=("trained", "shrunk"), default="trained")
+    parser.add_argument("--coverage", type=float, default=CONFIG.coverage, help="of the sets (default: chest.toml)")
     parser.add_argument("--adapt", action="store_true", help="also what adapting gains: a minute for each file")
     options = parser.parse_args()
     for path in options.answers:
         with np.load(path, allow_pickle=False) as file:
             saved = {key: file[key] for key in file.files}
         held = shrunk(saved) if options.head == "shrunk" else Held(saved, saved["logits"], saved["open_logits"])
-        print(f"without {path.stem}, {options.head} head", *lines(held), sep="\n", flush=True)
+        print(f"without {path.stem}, {options.head} head", *lines(held, options.coverage), sep="\n", flush=True)
         if options.adapt:
             print(*adapted(held), sep="\n", flush=True)
 

@@ -183,6 +183,7 @@ def test_a_value_of_the_wrong_kind_is_refused(tmp_path: Path, text: str, words: 
     [
         ("seed = -1", "`seed` must lie between 0 and"),
         ("seed = 5000000000", "`seed` must lie between 0 and"),
+        ("coverage = 1.0", "`coverage` must lie between 0.5 and 0.99"),
         ("folds = 1", "`folds` must be 0 or between 2 and 20"),
         ("folds = 21", "`folds` must be 0 or between 2 and 20"),
         ("[data]\nvalidation_fraction = 0.0", "`data.validation_fraction` must lie"),

@@ -50,7 +50,9 @@ def test_a_file_knows_the_films_behind_its_starting_weights_too(
     metadata = networks._metadata(plan)
     assert metadata.training_data["dhash256"] == own
     monkeypatch.setattr(run_networks, "hashes_behind", lambda weights: earlier)
+    networks = dataclasses.replace(networks, config=dataclasses.replace(networks.config, coverage=0.8))
     metadata = networks._metadata(plan)
+    assert metadata.coverage == 0.8
     assert metadata.training_data["dhash256"] == joined_hashes(own, earlier) != own
 
 

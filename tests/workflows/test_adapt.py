@@ -124,6 +124,19 @@ def test_films_of_one_finding_set_its_constant_alone(
     assert metadata.operating_thresholds["Covid-19"] >= shipped.operating_thresholds["Covid-19"]
 
 
+def test_sets_promise_ninety_per_cent_or_what_is_asked_for(
+    write_model: Callable[..., Path], tmp_path: Path, listed: Callable[..., Path]
+) -> None:
+    model = write_model(tmp_path / "model.onnx", coverage=0.95)
+    data = listed("films.csv", {"Normal": 12, "Covid-19": 12})
+    sizes = []
+    for share, options in ((0.9, AdaptOptions()), (0.6, AdaptOptions(coverage=0.6))):
+        made = adapt_model(model, data, tmp_path / str(share), options=options)
+        assert read_model_file(made.folder).metadata.coverage == share
+        sizes.append(made.metrics.adaptation.after.mean_set_size)
+    assert sizes[0] > sizes[1]
+
+
 @pytest.mark.slow
 def test_results_of_others_are_not_replaced(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"

@@ -206,6 +206,7 @@ def adapt(
     ignore: Collection[str] = (),
     unlabelled: bool = False,
     column: Mapping[str, str] | None = None,
+    coverage: float | None = None,
     overwrite: bool = False,
     verbose: bool = False,
 ) -> AdaptResult:
@@ -220,6 +221,7 @@ def adapt(
             places.
         unlabelled: The films have no findings. Only their mix is estimated, and used where checks say that it helps.
         column: As for `audit`.
+        coverage: Share of local films whose set of possible findings is made to hold the true one; 0.9 by default.
         overwrite: Whether an earlier adapted model in the folder is replaced.
         verbose: Whether messages and progress go to standard error.
 
@@ -235,17 +237,19 @@ def adapt(
     path, films = model_path(model), data_path(local, column)
     folder, console = out_folder(out, "adapt"), console_of(verbose=verbose)
     if unlabelled:
-        if map or ignore:
-            raise InputError("`map` and `ignore` need findings; unlabelled films have none.", fix="Leave them out.")
+        if map or ignore or coverage:
+            raise InputError(
+                "`map`, `ignore` and `coverage` need findings; unlabelled films have none.", fix="Leave them out."
+            )
         from hilum.report.adaptation import mix_words
         from hilum.workflows.adapt_unlabelled import adapt_unlabelled
 
         mix = adapt_unlabelled(path, films, folder, overwrite=overwrite, console=console)
         return AdaptResult(folder, mix.adaptation, mix_words(mix.adaptation), is_written=mix.is_written)
     from hilum.report.adaptation import verdict_words
-    from hilum.workflows.adapt import AdaptOptions, adapt_model
+    from hilum.workflows.adapt import COVERAGE, AdaptOptions, adapt_model
 
-    options = AdaptOptions(mapping=_pairs(map), ignore=tuple(ignore), overwrite=overwrite)
+    options = AdaptOptions(_pairs(map), tuple(ignore), overwrite=overwrite, coverage=coverage or COVERAGE)
     made = adapt_model(path, films, folder, options=options, console=console)
     adaptation = made.metrics.adaptation
     return AdaptResult(folder, adaptation, verdict_words(adaptation), made.metrics, made.notes)

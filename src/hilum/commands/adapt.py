@@ -36,6 +36,15 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
         ),
     ] = False,
     column: ColumnOption = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=0.99,
+            help="Share of your films whose set of possible findings should hold the true one (default: 0.9). A higher "
+            "share makes larger sets.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier adapted model in RUN.")] = False,
 ) -> None:
     """Adapt a model to one hospital with 20 to 500 of its films.
@@ -51,15 +60,17 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     """
     (local,) = with_columns([local], column)
     if unlabelled:
-        if mapping or ignore:
-            raise InputError("--map and --ignore need findings; --unlabelled films have none.", fix="Leave them out.")
+        if mapping or ignore or coverage:
+            raise InputError(
+                "--map, --ignore and --coverage need findings; --unlabelled films have none.", fix="Leave them out."
+            )
         _adapt_unlabelled(model, local, out, overwrite=overwrite)
         return
     from hilum.report.adaptation import adaptation_lines
-    from hilum.workflows.adapt import AdaptOptions, adapt_model
+    from hilum.workflows.adapt import COVERAGE, AdaptOptions, adapt_model
 
     console = TerminalConsole()
-    options = AdaptOptions(mapping=mapping or (), ignore=ignore or (), overwrite=overwrite)
+    options = AdaptOptions(mapping or (), ignore or (), overwrite=overwrite, coverage=coverage or COVERAGE)
     made = adapt_model(model, local, out, options=options, console=console)
     for line in adaptation_lines(made.metrics.adaptation):
         typer.echo(printable(line))

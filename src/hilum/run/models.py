@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "65fe0b301ef4a159b3fe7ef8997c9d15f4b30e01292e8efa76fe1c59a11ac5d7",
+            "65ca81a7862a32968242c4bd88508043bd5597ca5a9a3d28440883aed90d7b8d",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )

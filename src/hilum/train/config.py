@@ -122,6 +122,7 @@ class _Settings:
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     folds: int = 0
     by_source: bool = False
+    coverage: Annotated[float, Field(ge=0.5, le=0.99)] = 0.9
     data: DataSettings = field(default_factory=DataSettings)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     fit: FitSettings = field(default_factory=FitSettings)
@@ -139,6 +140,8 @@ class RunConfig(_Settings):
         seed: Decides the split, the first weights, the order of films and every augmentation.
         folds: Number of grouped cross-validation folds of the training films beside the final model; 0 for none.
         by_source: Whether each source of the training films is also judged by a model trained without it.
+        coverage: Share of films whose set of possible findings is made to hold the true one. A higher share makes
+            larger sets: fewer films get a single finding, and of these more are right.
     """
 
     def __post_init__(self) -> None:

@@ -258,6 +258,7 @@ class RunNetworks:
             name=f"{scan.dataset.name}-{self.config.backbone}",
             findings=plan.findings,
             preprocessing=self.config.preprocessing,
+            coverage=self.config.coverage,
             snomed_ct={name: finding.snomed_ct for name in plan.findings if (finding := finding_named(name))},
             training_data={
                 "name": scan.dataset.name,

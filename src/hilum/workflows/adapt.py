@@ -56,8 +56,9 @@ from hilum.train.graph_file import seal_corrected, write_metadata
 from hilum.version import __version__
 from hilum.workflows.local_films import LocalSet, few_notes, read_local, source_notes
 
-__all__ = ["ADAPTED_FOLDER", "AdaptOptions", "Adapted", "adapt_model", "sample_films"]
+__all__ = ["ADAPTED_FOLDER", "COVERAGE", "AdaptOptions", "Adapted", "adapt_model", "sample_films"]
 
+COVERAGE = 0.9  # that local films' sets promise
 _CHECKED_FILMS = 32
 ADAPTED_FOLDER = ResultFolder(
     of="adapted model",
@@ -77,11 +78,14 @@ class AdaptOptions:
         mapping: Texts "Their name=Our finding", for findings that have another name in the data set.
         ignore: Kinds of faults that do not count; ``class-by-source`` for films whose finding goes with their source.
         overwrite: Whether an earlier adapted model in the folder is replaced.
+        coverage: Share of local films whose set of possible findings is made to hold the true one. It is not taken over
+            from the model: a shipped model leaves a margin for hospitals that it does not know.
     """
 
     mapping: Sequence[str] = ()
     ignore: Sequence[str] = ()
     overwrite: bool = False
+    coverage: float = COVERAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,8 @@ def adapt_model(
     console, options = console or Console(), options or AdaptOptions()
     ignored = check_ignored(options.ignore)
     ADAPTED_FOLDER.check(out, overwrite=options.overwrite, data=data if data.is_dir() else None, reads=(model, data))
-    parent, classifier = read_model_file(model), Classifier(model)
+    classifier, parent = Classifier(model), read_model_file(model)
+    parent = dataclasses.replace(parent, metadata=dataclasses.replace(parent.metadata, coverage=options.coverage))
     local = read_local(classifier, data, options.mapping, console)
     notes = [*local.notes, *source_notes(local.scan, ignored), *few_notes(local.scan, classifier.findings)]
     for note in notes:
