@@ -15,7 +15,7 @@ from pynetdicom.transport import AssociationSocket
 from hilum.console import Console
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import Node, NodeSettings
-from hilum.serve.sending import parse_archive
+from hilum.serve.peers import parse_archive
 from hilum.serve.spool import Spool
 
 

@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
 from hilum.serve.limits import NodeLimits
-from hilum.serve.sending import parse_peer
+from hilum.serve.peers import parse_peer
 
 from .nodes import Running, closed_sockets, send
 

@@ -123,7 +123,7 @@ def node(  # noqa: PLR0917 - typer hands them over by name
             "A DICOM node needs --ae-title and --port.", fix="Give both, or the URL of an archive: --dicomweb URL"
         )
     from hilum.serve.dicom_node import NodeSettings, run_node
-    from hilum.serve.sending import parse_archive, parse_peer
+    from hilum.serve.peers import parse_archive, parse_peer
 
     settings = NodeSettings(
         ae_title,

@@ -248,7 +248,7 @@ def _policy_parts(result: AugmentationResult, examples: Sequence[Picture]) -> li
     films: dict[str, list[str]] = {}
     for one in examples:
         films.setdefault(one.title, []).append(_jpeg(one.film))
-    parts.append(("policies-shown", "What the policies do", {"films": films}))
+    parts.append(("policies-shown", "Films after each policy", {"films": films}))
     return parts
 
 
@@ -274,7 +274,7 @@ def _network_parts(result: BackbonesResult) -> list[Part]:
     plot = cost_plot(dots, "Milliseconds of one core a film", "AUROC", f"AUROC {where} over milliseconds a film.")
     return [
         ("cost", "AUROC and time", {"plot": plot, "where": where}),
-        ("networks", "The networks", {"table": _network_table(result)}),
+        ("networks", "Networks", {"table": _network_table(result)}),
     ]
 
 

@@ -24,7 +24,7 @@ from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingEx
 from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file, writing_into
 from hilum.judge.audit.check import Fault
-from hilum.judge.compare.paired import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
+from hilum.judge.compare.gains import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
 from hilum.judge.drift import count_answers, evaluation_of
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
