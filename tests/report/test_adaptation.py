@@ -85,6 +85,16 @@ def test_the_verdict_comes_first(changes: dict[str, object], words: str) -> None
     assert page.index(lead) < page.index("A note.") < page.index("Each film was judged by a correction")
 
 
+def test_a_model_that_shows_no_gain_is_not_recommended() -> None:
+    same = dataclasses.replace(MADE, accuracy_change=Interval(0.1, -0.1, 0.3))
+    for made, is_useful in ((MADE, True), (same, False), (dataclasses.replace(same, level="as shipped"), True)):
+        page = adaptation_page(AdaptationMetrics(made.after.figures, made), [])
+        assert ("Every command takes the model.onnx" in page, "Add films, best ten or more" in page) == (
+            is_useful,
+            not is_useful,
+        )
+
+
 def test_names_are_escaped_and_levels_told() -> None:
     page = adaptation_page(AdaptationMetrics(MADE.after.figures, MADE), [])
     assert "<films>" not in page

@@ -28,7 +28,7 @@ class StudyKind(StrEnum):
 
 
 def study(  # noqa: PLR0917 - typer hands them over by name
-    kind: Annotated[StudyKind, typer.Argument(metavar="noise|augmentation|backbones", help="What to compare.")],
+    kind: Annotated[StudyKind, typer.Argument(metavar="KIND", help="What to compare.")],
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="Data set, as for `hilum train`. Its test films are not used.")
     ],

@@ -58,11 +58,11 @@ def _verdict(made: Adaptation) -> tuple[str, str]:
             f"No correction is better than the model as shipped on your {made.n} films, so its answers stay.",
             "Its thresholds are now set on your films.",
         )
-    if (change.low or 0.0) > 0:
+    if _has_gain(made):
         lead = "The adapted model is better on films like yours."
     elif (change.high or 0.0) < 0:
         lead = "The adapted model gets fewer films right: use the model as shipped."
-    elif made.after.loss < made.before.loss:
+    elif _is_useful(made):
         lead = (
             "The probabilities of the adapted model fit your films better, but these films cannot say whether it gets "
             "more of them right."
@@ -75,6 +75,16 @@ def _verdict(made: Adaptation) -> tuple[str, str]:
         "films that it was judged on."
     )
     return lead, evidence
+
+
+def _has_gain(made: Adaptation) -> bool:
+    return (made.accuracy_change.low or 0.0) > 0
+
+
+def _is_useful(made: Adaptation) -> bool:
+    """Return whether the new model is better than the shipped one in any way that these films show."""
+    is_worse = (made.accuracy_change.high or 0.0) < 0
+    return made.level == "as shipped" or _has_gain(made) or (made.after.loss < made.before.loss and not is_worse)
 
 
 def level_words(made: Adaptation) -> str:
@@ -115,6 +125,7 @@ def adaptation_page(metrics: AdaptationMetrics, notes: Sequence[str]) -> str:
         made=made,
         verdict=_verdict(made),
         is_bad=(change.high or 0.0) < 0 and made.level != "as shipped",
+        is_useful=_is_useful(made),
         is_single=len(made.num_films) - len(made.lacking) == 1,
         fitted=level_words(made),
         notes=notes,

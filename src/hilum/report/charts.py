@@ -23,6 +23,7 @@ from hilum.judge.intervals import Interval, wilson_interval
 from hilum.text import escape
 
 __all__ = [
+    "Panel",
     "Scored",
     "damage_plot",
     "learning_plot",
@@ -34,6 +35,7 @@ __all__ = [
     "roc_plot",
     "share_plot",
     "strip",
+    "tidy_step",
     "trials_plot",
 ]
 
@@ -100,7 +102,7 @@ def _falling_counts(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Flo
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
     """A plotting area with its axes; lengths in SVG user units, about a pixel each."""
 
     x_range: Point
@@ -177,8 +179,8 @@ def _same_direction(first: Point, second: Point, third: Point) -> bool:
 _PERCENT = tuple((step / 4, f"{step * 25}") for step in range(5))
 
 
-def _unit_panel(x_label: str, y_label: str) -> _Panel:
-    return _Panel((0, 1), (0, 1), f"{x_label}, %", f"{y_label}, %", _PERCENT, _PERCENT)
+def _unit_panel(x_label: str, y_label: str) -> Panel:
+    return Panel((0, 1), (0, 1), f"{x_label}, %", f"{y_label}, %", _PERCENT, _PERCENT)
 
 
 def roc_plot(parts: Sequence[Scored], index: int, description: str, threshold: float | None = None) -> str:
@@ -229,7 +231,7 @@ def reliability_plot(part: Scored, description: str, num_bins: int = 10) -> str:
     """
     bins = reliability_bins(part.probabilities, part.truth, num_bins)
     floor = -0.22  # the counts stand in a strip of their own beneath the plot
-    panel = _Panel((0, 1), (floor, 1), "Confidence of the answer, %", "Right, %", _PERCENT, _PERCENT, 360, 360)
+    panel = Panel((0, 1), (floor, 1), "Confidence of the answer, %", "Right, %", _PERCENT, _PERCENT, 360, 360)
     elements = [panel.line([(0, 0), (1, 1)], "guide")]
     if part.uncalibrated is not None:
         before = reliability_bins(part.uncalibrated, part.truth, num_bins)
@@ -281,13 +283,13 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
         y_range, label = (1 - num_steps * step, 1.0), "Accuracy, %"
         y_ticks = [(1 - step * index, f"{100 - 100 * step * index:.0f}") for index in range(num_steps + 1)]
     else:
-        step = _tidy_step(max(values, default=1.0) / 4)
+        step = tidy_step(max(values, default=1.0) / 4)
         top = step * max(1, math.ceil(max(values, default=1.0) / step))
         y_range, label = (0.0, top), "Loss"
         y_ticks = [(step * index, f"{step * index:g}") for index in range(round(top / step) + 1)]
-    spacing = max(1, round(_tidy_step(last / 8)))
+    spacing = max(1, round(tidy_step(last / 8)))
     x_ticks = [(float(epoch), f"{epoch}") for epoch in range(first, last + 1) if epoch % spacing == 0]
-    panel = _Panel((first, last), y_range, "Epoch", label, x_ticks, y_ticks, 390, 250)
+    panel = Panel((first, last), y_range, "Epoch", label, x_ticks, y_ticks, 390, 250)
     elements = []
     for epoch, (before, row) in zip(epochs, itertools.pairwise(history), strict=False):
         stages = str(before.get("stage")), str(row.get("stage"))
@@ -319,7 +321,7 @@ def damage_plot(
     """
     last = max(len(ticks) - 1, 1)
     x_ticks = [(float(at), words) for at, words in enumerate(ticks)]
-    panel = _Panel((0, last), (0, 1), "", "Per cent", x_ticks, _PERCENT, 260, 190, bottom=24, right=12)
+    panel = Panel((0, last), (0, 1), "", "Per cent", x_ticks, _PERCENT, 260, 190, bottom=24, right=12)
     band = [(at, _number(one.high)) for at, one in enumerate(accuracy)]
     band += [(at, _number(one.low)) for at, one in reversed(list(enumerate(accuracy)))]
     outline = " ".join(f"{panel.x(x):g},{panel.y(y):g}" for x, y in band)
@@ -343,7 +345,7 @@ def order_plot(fractions: Sequence[float], curves: Mapping[str, Sequence[float]]
         curves: "heatmap", "centre" and "random", a probability for each fraction.
         description: What the plot shows, in words.
     """
-    panel = _Panel((0, 1), (0, 1), "Pixels changed, %", "Probability of the answer, %", _PERCENT, _PERCENT, 360, 270)
+    panel = Panel((0, 1), (0, 1), "Pixels changed, %", "Probability of the answer, %", _PERCENT, _PERCENT, 360, 270)
     kinds = {"random": "muted", "centre": "dotted", "heatmap": "accent"}
     drawn = [panel.line(zip(fractions, curves[order], strict=True), kind) for order, kind in kinds.items()]
     return panel.svg(drawn, description)
@@ -365,14 +367,14 @@ def trials_plot(
     losses = [loss for _, loss in finished]
     lowest, middle = min(losses), float(np.median(losses))
     reach = max(2 * (max(losses[0], middle) - lowest), 0.1 * lowest, 1e-6)
-    step = _tidy_step(reach / 3)
+    step = tidy_step(reach / 3)
     floor = max(0.0, step * math.floor((lowest - 0.1 * reach) / step))
     top = step * math.ceil((lowest + reach) / step)
     y_ticks = [(floor + step * index, f"{floor + step * index:g}") for index in range(round((top - floor) / step) + 1)]
     last = max(num_trials - 1, 1)
-    spacing = max(1, round(_tidy_step(last / 8)))
+    spacing = max(1, round(tidy_step(last / 8)))
     x_ticks = [(float(number), f"{number}") for number in range(0, last + 1, spacing)]
-    panel = _Panel((0, last), (floor, top), "Trial", "Loss", x_ticks, y_ticks, 620, 260)
+    panel = Panel((0, last), (floor, top), "Trial", "Loss", x_ticks, y_ticks, 620, 260)
     best: list[Point] = []
     for number, loss in finished:
         if best:
@@ -394,7 +396,7 @@ def share_plot(shares: Mapping[str, float], description: str) -> str:
     """
     ticks = [(step, f"{step * 100:.0f}") for step in (0.0, 0.25, 0.5, 0.75, 1.0)]
     height = 24.0 * max(len(shares), 1)
-    panel = _Panel((0, 1), (0, 1), "Share, %", "", ticks, (), 520, height + 50, left=150)
+    panel = Panel((0, 1), (0, 1), "Share, %", "", ticks, (), 520, height + 50, left=150)
     elements = []
     for place, (name, share) in enumerate(shares.items()):
         y = panel.top + 24.0 * place
@@ -425,7 +427,7 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _tidy_step(rough: float) -> float:
+def tidy_step(rough: float) -> float:
     """Return the smallest of 1, 2 and 5 times a power of ten that is not below ``rough``."""
     power = 10.0 ** math.floor(math.log10(max(rough, 1e-9)))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))

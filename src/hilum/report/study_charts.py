@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hilum.judge.intervals import Interval
-from hilum.report.charts import _Panel, _tidy_step  # one manner for all plots
+from hilum.report.charts import Panel, tidy_step
 
 __all__ = ["CostPoint", "change_plot", "cost_plot", "sweep_plot"]
 
@@ -43,11 +43,11 @@ def change_plot(rows: Sequence[tuple[str, Interval]], margin: float, description
     """
     limits = [abs(100 * (value or 0.0)) for _, one in rows for value in (one.low, one.high)]
     most = min(max([*limits, 300 * margin, 1.0]) * 1.05, _MOST_POINTS)
-    step = _tidy_step(most / 3)
+    step = tidy_step(most / 3)
     ticks = [(at * step, f"{at * step:+g}".replace("-", "−").replace("+0", "0")) for at in range(-3, 4)]
     ticks = [tick for tick in ticks if abs(tick[0]) <= most]
     height = 46 + _ROW_PX * max(len(rows), 1)
-    panel = _Panel(
+    panel = Panel(
         (-most, most), (0, max(len(rows), 1)), "Change in AUROC, points", "", ticks, (), 470, height, 150, 14, 4, 40
     )
     top = len(rows)
@@ -83,7 +83,7 @@ def sweep_plot(
     step = 0.1 if floor < 0.75 else 0.05
     y_ticks = [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]
     last = max(len(ticks) - 1, 1)
-    panel = _Panel(
+    panel = Panel(
         (0, last), (floor, 1), "", f"{label}, %", list(zip(map(float, range(len(ticks))), ticks, strict=True)), y_ticks,
         260, 190, bottom=24, right=14,
     )  # fmt: skip
@@ -117,7 +117,7 @@ def cost_plot(points: Sequence[CostPoint], cost: str, figure: str, description: 
     floor = max(0.0, math.floor(lowest * 10) / 10)
     step = 0.1 if floor < 0.75 else 0.05
     y_ticks = [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]
-    panel = _Panel((floor_decade, top_decade), (floor, 1), cost, f"{figure}, %", x_ticks, y_ticks, 620, 330, right=24)
+    panel = Panel((floor_decade, top_decade), (floor, 1), cost, f"{figure}, %", x_ticks, y_ticks, 620, 330, right=24)
     frontier = sorted((math.log10(one.cost), float(one.figure.value or 0.0)) for one in shown if one.best)
     elements = [panel.line(frontier, "muted")]
     taken: list[tuple[float, float]] = []  # where names begin, so that none is written over another
