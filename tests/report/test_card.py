@@ -141,8 +141,8 @@ def test_card_tells_what_calibration_rests_on_and_what_is_refused() -> None:
     }
     text = card(metadata=metadata)
     assert "temperature 1.250, set on 20 validation films" in text
-    assert "coverage 90% within each finding, from validation films: Normal 31, Covid-19 19." in text
-    assert "with little evidence or much doubt; of films like its 586 validation films 1.0%." in text
+    assert "coverage 90 % within each finding, from validation films: Normal 31, Covid-19 19." in text
+    assert "with little evidence or much doubt; of films like its 586 validation films 1.0 %." in text
     shared = {"shared": ["Normal", "Covid-19"], "shared_n": 50, "method": "cross"}
     facts = {"method": "out-of-fold", "n": 50, "temperature": {"fitted": 1.3, "kept": True}}
     other = card(
@@ -151,6 +151,8 @@ def test_card_tells_what_calibration_rests_on_and_what_is_refused() -> None:
     )
     assert "temperature 1.250, fitted on 50 out-of-fold films." in other
     assert "from out-of-fold films: Normal 31, Covid-19 19; findings with fewer than 40 share one limit" in other
+    assert "With fewer than 9 films nothing is promised." in text
+    assert "With fewer than 19 films nothing is promised." in card(metadata=metadata | {"coverage": 0.95})
     assert "int8" not in text
     assert "far from the training films" not in card()
 

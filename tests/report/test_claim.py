@@ -130,7 +130,7 @@ def test_what_was_not_done_is_not_claimed() -> None:
     found = items(claim_text(facts()), "CLAIM 2024")
     assert found["33"] == "Test on other data.** *For a person to fill in*: tests on films of other hospitals."
     drawn = items(claim_text(facts(has_test=False)), "CLAIM 2024")["19"]
-    assert "The test part was drawn: 20% of the films" in drawn
+    assert "The test part was drawn: 20 % of the films" in drawn
     settings = facts().settings
     frozen = facts(settings={**settings, "fit": {**settings["fit"], "epochs": 0}, "augmentation": {"gamma": 0.0}})
     assert "no fine-tuning" in items(claim_text(frozen), "CLAIM 2024")["25"]

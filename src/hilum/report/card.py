@@ -8,6 +8,7 @@ Source: Mitchell et al. 2019, Model cards for model reporting.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def model_card_text(
     plain = [(key.replace("_", " "), value) for key, value in metadata.items() if _is_plain(key, value)]
     known += [(key, _plain(value)) for key, value in plain if key not in told]
     judged = distinct_parts(judged_parts(metrics))
-    conformal = metadata.get("conformal") or {}
+    conformal, coverage = metadata.get("conformal") or {}, metadata.get("coverage", 0.9)
     sources_head, sources = sources_table(metrics)
     text = render(
         "card.md.j2",
@@ -72,7 +73,8 @@ def model_card_text(
         calibration=_calibration(metadata, metrics),
         conformal={name: values["n"] for name, values in conformal.items()},
         conformal_kinds=" and ".join(sorted({_kind(values) for values in conformal.values()})),
-        coverage=metadata.get("coverage", 0.9),
+        coverage=coverage,
+        least_promising=math.ceil(coverage / (1 - coverage) - 1e-9),  # below it no threshold leaves a film out
         is_shared=any("shared" in values for values in conformal.values()),
         least_films=LEAST_FINDING_FILMS,
         gate=metadata.get("gate"),

@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "65ca81a7862a32968242c4bd88508043bd5597ca5a9a3d28440883aed90d7b8d",
+            "0afc940375644d43612574a9f73275868eb4f8aa72b4ff849d5ca612ce082c10",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
