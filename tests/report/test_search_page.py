@@ -53,7 +53,7 @@ def result(gain: float | None, num_trials: int = 4) -> SearchResult:
 def test_a_gain_beyond_noise_is_called_one() -> None:
     words = verdict_text(result(0.4))
     assert words.startswith("Trial 3 is better than the starting settings. Both were judged again, trained with all")
-    assert "The trial's loss is 0.5000, that of the starting settings 0.9000 (−0.4000, 95 % interval −0.6000" in words
+    assert "(lower is better) is 0.5000, that of the starting settings 0.9000 (−0.4000, 95 % interval −0.6000" in words
     assert "Macro-F1 is 0.700 against 0.600 (+10.0 points, 95 % interval −2.0 to +22.0)." in words
 
 

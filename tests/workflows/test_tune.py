@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,31 @@ def test_better_settings_are_written_down_with_the_trials_and_a_page(
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"Trial {best['trial']} is better than the starting settings" in page
     assert f"Trial {best['trial']} is better than the starting settings" in found.verdict
+
+
+@pytest.mark.slow
+def test_a_learning_rate_that_is_far_off_is_found_out(
+    phantoms: Path, tmp_path: Path, networks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers are the better the nearer the rate is to the backbone's default; the search starts far below it."""
+    real = networks.answer
+
+    def answer(network: Any, films: Any) -> Any:
+        config = networks._config
+        decades = abs(math.log10(config.fit.learning_rate / BASE.fit.learning_rate))
+        networks._config = dataclasses.replace(
+            config, fit=dataclasses.replace(config.fit, dropout=max(0.5 - 0.15 * decades, 0.0))
+        )
+        logits = real(network, films)
+        networks._config = config
+        return logits
+
+    monkeypatch.setattr("hilum.train.trial.compute_logits", answer)
+    wrong = dataclasses.replace(BASE, fit=dataclasses.replace(BASE.fit, learning_rate=1e-6))
+    found = tuned(phantoms, tmp_path, num_trials=4, base=wrong)
+    assert "is better than the starting settings" in found.verdict
+    assert read_config(tmp_path / "run.toml") == found.config
+    assert found.config.fit.learning_rate > 100 * wrong.fit.learning_rate
 
 
 @pytest.mark.slow

@@ -128,7 +128,8 @@ def _verdict(result: SearchResult) -> tuple[str, str]:
     return (
         lead,
         "Both were judged again, trained with all their steps, on new folds and from new first weights. "
-        f"The trial's loss is {confirmed.best.loss:.4f}, that of the starting settings {confirmed.start.loss:.4f} "
+        f"The trial's loss (lower is better) is {confirmed.best.loss:.4f}, "
+        f"that of the starting settings {confirmed.start.loss:.4f} "
         f"({_signed(change.value)}, 95 % interval {_signed(change.low)} to {_signed(change.high)}). Macro-F1 is "
         f"{confirmed.best.macro_f1:.3f} against {confirmed.start.macro_f1:.3f} "
         f"({points(f1.value)} points, 95 % interval {points_range(f1)}).",
