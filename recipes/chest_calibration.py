@@ -56,6 +56,9 @@ def card_anew(card: str, fresh: str, printed: str) -> str:
             raise SystemExit(f"The card has no section {title!r}.")
         card = section.sub(found.group().replace("\\", r"\\"), card, count=1)
     card = re.sub(r"\| decoder version \| \d+ \|", f"| decoder version | {DECODER_VERSION} |", card, count=1)
+    told = re.compile(r"\| (Conformal sets|coverage) \|.*")
+    rows = {row[1]: row[0] for row in told.finditer(fresh)}
+    card = told.sub(lambda row: rows.get(row[1], row[0]), card)
     written, _, _ = card.partition("\n## Sources\n")
     said = (HERE / "chest_card.md").read_text(encoding="utf-8")
     return f"{written}{said}\n## Figures by source\n\n```\n{printed}```\n"

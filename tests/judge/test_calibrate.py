@@ -142,6 +142,14 @@ def test_findings_of_few_films_share_a_threshold(counts: tuple[int, ...], sharin
         assert found.get("shared_n", 0) == (len(pool) if name in sharing else 0)
 
 
+def test_a_high_coverage_needs_more_films_before_a_finding_stands_alone() -> None:
+    assert [calibrate.films_needed(share) for share in (0.5, 0.9, 0.95, 0.98, 0.99)] == [1, 9, 19, 49, 99]
+    truth = np.repeat(np.arange(3), (45, 60, 70))
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(truth))
+    thresholds = calibrate.conformal_thresholds(probabilities, truth, ["a", "b", "c"], 0.98)
+    assert [thresholds[name].get("shared", []) for name in "abc"] == [["a", "b"], ["a", "b"], []]
+
+
 def test_conformal_sets_cover_each_finding_as_promised() -> None:
     logits, truth = drawn(1_500, shift=1.2)
     probabilities = softmax(logits)

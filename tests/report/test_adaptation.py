@@ -41,6 +41,7 @@ MADE = Adaptation(
     level="linear",
     penalty=30.0,
     temperature=(1.0, 1.2),
+    coverage=(0.95, 0.9),
     constants={"Normal": 0.5, "Covid-19": -0.5},
     levels=(
         LevelFigures("as shipped", None, 0.7, 0.1, False),

@@ -134,7 +134,13 @@ def test_sets_promise_ninety_per_cent_or_what_is_asked_for(
         made = adapt_model(model, data, tmp_path / str(share), options=options)
         assert read_model_file(made.folder).metadata.coverage == share
         sizes.append(made.metrics.adaptation.after.mean_set_size)
+        assert made.metrics.adaptation.coverage == (0.95, share)
+        assert f"coverage = {share}" in (made.folder / "config.toml").read_text()
     assert sizes[0] > sizes[1]
+    with pytest.raises(InputError, match=r"0\.99 needs at least 99 films; received 24"):
+        adapt_model(model, data, tmp_path / "more", options=AdaptOptions(coverage=0.99))
+    with pytest.raises(InputError, match=r"between 0\.5 and 0\.99; received 95"):
+        AdaptOptions(coverage=95)
 
 
 @pytest.mark.slow

@@ -237,7 +237,7 @@ def adapt(
     path, films = model_path(model), data_path(local, column)
     folder, console = out_folder(out, "adapt"), console_of(verbose=verbose)
     if unlabelled:
-        if map or ignore or coverage:
+        if map or ignore or coverage is not None:
             raise InputError(
                 "`map`, `ignore` and `coverage` need findings; unlabelled films have none.", fix="Leave them out."
             )
@@ -249,7 +249,8 @@ def adapt(
     from hilum.report.adaptation import verdict_words
     from hilum.workflows.adapt import COVERAGE, AdaptOptions, adapt_model
 
-    options = AdaptOptions(_pairs(map), tuple(ignore), overwrite=overwrite, coverage=coverage or COVERAGE)
+    promised = COVERAGE if coverage is None else coverage
+    options = AdaptOptions(_pairs(map), tuple(ignore), overwrite=overwrite, coverage=promised)
     made = adapt_model(path, films, folder, options=options, console=console)
     adaptation = made.metrics.adaptation
     return AdaptResult(folder, adaptation, verdict_words(adaptation), made.metrics, made.notes)

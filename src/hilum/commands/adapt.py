@@ -39,8 +39,7 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     coverage: Annotated[
         float | None,
         typer.Option(
-            min=0.5,
-            max=0.99,
+            metavar="SHARE",
             help="Share of your films whose set of possible findings should hold the true one (default: 0.9). A higher "
             "share makes larger sets.",
         ),
@@ -60,7 +59,7 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     """
     (local,) = with_columns([local], column)
     if unlabelled:
-        if mapping or ignore or coverage:
+        if mapping or ignore or coverage is not None:
             raise InputError(
                 "--map, --ignore and --coverage need findings; --unlabelled films have none.", fix="Leave them out."
             )
@@ -70,7 +69,8 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
     from hilum.workflows.adapt import COVERAGE, AdaptOptions, adapt_model
 
     console = TerminalConsole()
-    options = AdaptOptions(mapping or (), ignore or (), overwrite=overwrite, coverage=coverage or COVERAGE)
+    promised = COVERAGE if coverage is None else coverage
+    options = AdaptOptions(mapping or (), ignore or (), overwrite=overwrite, coverage=promised)
     made = adapt_model(model, local, out, options=options, console=console)
     for line in adaptation_lines(made.metrics.adaptation):
         typer.echo(printable(line))

@@ -126,6 +126,7 @@ class Adaptation(_Origin):
         level: The level of correction that was chosen.
         penalty: Of the linear correction, if there is one.
         temperature: Before and after.
+        coverage: Share of films whose set is made to hold the true finding, before and after.
         constants: Finding to what was added to its logit; of a linear correction, on the mean of the local films.
         levels: All that were tried.
         before: The model as shipped.
@@ -141,6 +142,7 @@ class Adaptation(_Origin):
     level: str
     penalty: float | None
     temperature: tuple[float, float]
+    coverage: tuple[float, float]
     constants: Mapping[str, float]
     levels: tuple[LevelFigures, ...]
     before: Side

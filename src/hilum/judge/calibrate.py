@@ -32,6 +32,7 @@ __all__ = [
     "conformal_thresholds",
     "cross_conformal_thresholds",
     "expected_calibration_error",
+    "films_needed",
     "fit_temperature",
     "operating_thresholds",
     "reliability_bins",
@@ -155,9 +156,10 @@ def conformal_thresholds(
     Class-conditional split conformal: the promise holds within every finding, for films drawn like the validation
     films. The score is 1 - p(true finding); the threshold is its ceil((n + 1) * coverage)-th smallest value.
 
-    A threshold from few films is a draw of luck. So findings with fewer than `LEAST_FINDING_FILMS` share one, made from
-    their films together; where these are still too few, the next smallest findings join until they are enough or all
-    have joined. The promise then holds within the findings that share, taken together.
+    A threshold from few films is a draw of luck. So findings with fewer than `LEAST_FINDING_FILMS` (or
+    `films_needed`, if that is more) share one, made from their films together; where these are still too few, the
+    next smallest findings join until they are enough or all have joined. The promise then holds within the findings
+    that share, taken together.
 
     Args:
         probabilities: (n, K) of validation films, calibrated.
@@ -177,7 +179,7 @@ def conformal_thresholds(
     if not 0 < coverage < 1:
         raise InputError(f"A coverage must lie between 0 and 1, received {coverage!r}.")
     counts = np.bincount(labels, minlength=len(findings))
-    sharing = _sharing(counts)
+    sharing = _sharing(counts, max(LEAST_FINDING_FILMS, films_needed(coverage)))
     misfit = 1.0 - scores[np.arange(labels.size), labels]
     thresholds: dict[str, dict[str, Any]] = {}
     for index, finding in enumerate(findings):
@@ -191,14 +193,19 @@ def conformal_thresholds(
     return thresholds
 
 
-def _sharing(counts: npt.NDArray[np.int64]) -> list[int]:
-    """Return the findings, by index, that share a threshold: those of few films, and who joins to make enough.
+def films_needed(coverage: float) -> int:
+    """Return from how many films on a threshold of a coverage can leave one out; with fewer it is 1.0."""
+    return math.ceil(coverage / (1 - coverage) - 1e-9)
+
+
+def _sharing(counts: npt.NDArray[np.int64], least: int) -> list[int]:
+    """Return the findings, by index, that share a threshold: those of fewer than ``least`` films, and who joins them.
 
     A finding without any film has no part in it: nothing is known of it, so it stays in every set.
     """
     order = [int(index) for index in np.argsort(counts, kind="stable") if counts[index]]
-    num_sharing = sum(int(counts[index]) < LEAST_FINDING_FILMS for index in order)
-    while 0 < num_sharing < len(order) and counts[order[:num_sharing]].sum() < LEAST_FINDING_FILMS:
+    num_sharing = sum(int(counts[index]) < least for index in order)
+    while 0 < num_sharing < len(order) and counts[order[:num_sharing]].sum() < least:
         num_sharing += 1
     return sorted(order[:num_sharing])
 

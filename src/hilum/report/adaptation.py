@@ -153,6 +153,7 @@ def adaptation_toml(made: Adaptation, ignored: Sequence[str]) -> str:
         "data": made.data,
         "num_films": made.n,
         "level": made.level,
+        "coverage": made.coverage[1],
         "ignore": list(ignored),
     }
     return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())

@@ -8,7 +8,6 @@ Source: Mitchell et al. 2019, Model cards for model reporting.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from markupsafe import Markup
 
 from hilum.findings import said_as
 from hilum.judge.audit.check import Fault
-from hilum.judge.calibrate import LEAST_FINDING_FILMS
+from hilum.judge.calibrate import LEAST_FINDING_FILMS, films_needed
 from hilum.judge.calibration import calibration_words
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, distinct_parts, judged_parts
@@ -74,9 +73,9 @@ def model_card_text(
         conformal={name: values["n"] for name, values in conformal.items()},
         conformal_kinds=" and ".join(sorted({_kind(values) for values in conformal.values()})),
         coverage=coverage,
-        least_promising=math.ceil(coverage / (1 - coverage) - 1e-9),  # below it no threshold leaves a film out
+        least_promising=films_needed(coverage),
         is_shared=any("shared" in values for values in conformal.values()),
-        least_films=LEAST_FINDING_FILMS,
+        least_films=max(LEAST_FINDING_FILMS, films_needed(coverage)),
         gate=metadata.get("gate"),
         sources_head=sources_head,
         sources=sources,

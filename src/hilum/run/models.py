@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "0afc940375644d43612574a9f73275868eb4f8aa72b4ff849d5ca612ce082c10",
+            "1ca9c38a066bea21da97e30935e6e7543fc50a2261f49dfc4b5ee90688ec8f0c",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )

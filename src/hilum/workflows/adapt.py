@@ -15,7 +15,7 @@ from hilum.console import Console, count_of
 from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.data.folder import FilmRecord
 from hilum.data.scan import Scan
-from hilum.errors import InconsistentDataset
+from hilum.errors import InconsistentDataset, InputError
 from hilum.figures import json_file_text, to_json
 from hilum.files import make_folder, replace_files
 from hilum.film.decode import DECODER_VERSION
@@ -29,7 +29,7 @@ from hilum.judge.adaptation import (
     local_calibration,
 )
 from hilum.judge.audit.audit import check_ignored
-from hilum.judge.calibrate import set_figures
+from hilum.judge.calibrate import films_needed, set_figures
 from hilum.judge.compare.paired import accuracy_difference
 from hilum.judge.drift import evaluation_of
 from hilum.judge.intervals import Interval, proportion
@@ -59,6 +59,7 @@ from hilum.workflows.local_films import LocalSet, few_notes, read_local, source_
 __all__ = ["ADAPTED_FOLDER", "COVERAGE", "AdaptOptions", "Adapted", "adapt_model", "sample_films"]
 
 COVERAGE = 0.9  # that local films' sets promise
+_LOWEST_COVERAGE, _HIGHEST_COVERAGE = 0.5, 0.99
 _CHECKED_FILMS = 32
 ADAPTED_FOLDER = ResultFolder(
     of="adapted model",
@@ -86,6 +87,13 @@ class AdaptOptions:
     ignore: Sequence[str] = ()
     overwrite: bool = False
     coverage: float = COVERAGE
+
+    def __post_init__(self) -> None:
+        if not _LOWEST_COVERAGE <= self.coverage <= _HIGHEST_COVERAGE:
+            raise InputError(
+                f"The coverage must lie between {_LOWEST_COVERAGE} and {_HIGHEST_COVERAGE}; received {self.coverage}.",
+                fix="Write 0.95 for 95 % of the films.",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +134,7 @@ def adapt_model(
     classifier, parent = Classifier(model), read_model_file(model)
     parent = dataclasses.replace(parent, metadata=dataclasses.replace(parent.metadata, coverage=options.coverage))
     local = read_local(classifier, data, options.mapping, console)
+    _check_promise(len(local.scan.dataset.records), options.coverage)
     notes = [*local.notes, *source_notes(local.scan, ignored), *few_notes(local.scan, classifier.findings)]
     for note in notes:
         console.say(note)
@@ -156,6 +165,15 @@ def adapt_model(
         }
     )
     return made
+
+
+def _check_promise(num_films: int, coverage: float) -> None:
+    """Refuse a coverage that so few films cannot carry: every set would hold every finding."""
+    if num_films < films_needed(coverage):
+        raise InputError(
+            f"A coverage of {coverage:g} needs at least {films_needed(coverage)} films; received {num_films}.",
+            fix="Add films, or ask for a smaller share.",
+        )
 
 
 # --- fitting --------------------------------------------------------------------------------------------------------
@@ -288,6 +306,7 @@ def _measure(
         level=correction.level,
         penalty=correction.penalty,
         temperature=(shipped.temperature, correction.temperature),
+        coverage=(before[0].metadata.coverage, shipped.coverage),
         constants=dict(zip(shipped.findings, moved.tolist(), strict=True)),
         levels=tuple(
             LevelFigures(

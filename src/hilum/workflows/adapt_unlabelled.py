@@ -160,7 +160,7 @@ def _figures(parent: Parent, films: Path, judged: LabelledPredictions, shift: La
 def _metadata(shipped: Metadata, made: MixAdaptation, after: np.ndarray, shift: LabelShift) -> Metadata:
     """Return the metadata of the new file: limits and thresholds by what the probabilities (n, K) say of these films.
 
-    The limit of a finding leaves out the films that make up a tenth of its expected number. Sensitivity plus
+    The limit of a finding takes in the films that make up the model's coverage of its expected number. Sensitivity plus
     specificity is then largest where a finding is as probable as it is frequent.
     """
     conformal = {}

@@ -166,7 +166,7 @@ class _Ensembling:
         inside = np.stack([self._inside(source, own) for source, own in zip(self.sources, alone, strict=True)])
         held = gather_held_out(self.films, self.sources, inside, self.method, seed=self.seed)
         gains = Gains(tuple(self._member_figures(held, alone)), self._gain(held, alone))
-        calibration = held.calibrate(self.sources[0].members[0].metadata.coverage)
+        calibration = held.calibrate(max(one.metadata.coverage for source in self.sources for one in source.members))
         path = self.work / "model.onnx"
         metadata = seal_ensemble(path, held, calibration, root=self.root)
         return self._write(out, path, metadata, self._judge(Classifier(path), held), gains)

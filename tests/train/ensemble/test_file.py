@@ -35,6 +35,12 @@ def test_a_graph_that_disagrees_with_its_members_is_not_sealed(
     assert (ensemble_runs(runs, tmp_path / "ensemble").folder / "model.onnx").exists()
 
 
+def test_it_promises_the_highest_coverage_of_its_members(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [write_run(tmp_path / str(seed), seed=seed, coverage=share) for seed, share in enumerate((0.9, 0.95))]
+    made = ensemble_runs(runs, tmp_path / "ensemble")
+    assert read_model_file(made.folder / "model.onnx").metadata.coverage == 0.95
+
+
 def test_it_knows_the_films_of_all_its_members(tmp_path: Path, write_run: WriteRun) -> None:
     films = [base64.b64encode(bytes([number] * 32)).decode() for number in range(3)]
     told = {"name": "phantoms", "num_films": {}, "fingerprint": "as one"}

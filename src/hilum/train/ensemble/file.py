@@ -60,7 +60,7 @@ def seal_ensemble(path: Path, held: HeldOut, calibration: Calibration, *, root: 
         temperature=calibration.temperature,
         operating_thresholds=calibration.operating_thresholds,
         conformal=calibration.conformal,
-        coverage=first.coverage,
+        coverage=max(member.metadata.coverage for member in members),
         snomed_ct=first.snomed_ct,
         training_data=_training_data(held),
         ensemble=to_json(_facts(held, calibration)),

@@ -216,7 +216,8 @@ class SearchStore:
                 return False
             if not is_same and not overwrite:
                 raise InputError(
-                    f"`{self.folder}` holds a search with other settings, films or folds. Nothing in it was changed.",
+                    f"`{self.folder}` holds a search with other settings, films or folds, or of an earlier hilum. "
+                    "Nothing in it was changed.",
                     fix="Repeat the command of that search to continue it, choose another folder, or add --overwrite.",
                 )
         database.unlink(missing_ok=True)
