@@ -35,6 +35,7 @@ from hilum.judge.drift import evaluation_of
 from hilum.judge.external.sources import RunMetrics
 from hilum.judge.predictions import figures_of, judge_records
 from hilum.report.card import model_card_text
+from hilum.report.predictions import sets_fact
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.run.models import SHIPPED
@@ -56,9 +57,6 @@ def card_anew(card: str, fresh: str, printed: str) -> str:
             raise SystemExit(f"The card has no section {title!r}.")
         card = section.sub(found.group().replace("\\", r"\\"), card, count=1)
     card = re.sub(r"\| decoder version \| \d+ \|", f"| decoder version | {DECODER_VERSION} |", card, count=1)
-    told = re.compile(r"\| (Conformal sets|coverage) \|.*")
-    rows = {row[1]: row[0] for row in told.finditer(fresh)}
-    card = told.sub(lambda row: rows.get(row[1], row[0]), card)
     written, _, _ = card.partition("\n## Sources\n")
     said = (HERE / "chest_card.md").read_text(encoding="utf-8")
     return f"{written}{said}\n## Figures by source\n\n```\n{printed}```\n"
@@ -117,6 +115,8 @@ def main() -> None:
         printed = by_source(options.out, path)
         card = card_anew(old.model_card, fresh, printed)
         card = re.sub(r"\| Temperature \| [\d.]+ \|", f"| Temperature | {metadata.temperature:.3f} |", card, count=1)
+        card = re.sub(r"\| coverage \|.*", f"| coverage | {metadata.coverage} |", card, count=1)
+        card = re.sub(r"\| Conformal sets \|.*", f"| Conformal sets | {sets_fact(metadata)} |", card, count=1)
         card = re.sub(r"temperature [\d.]+, set on", f"temperature {metadata.temperature:.3f}, set on", card)
         metadata = dataclasses.replace(
             metadata, figures=figures, model_card=card, evaluation=evaluation_of(test=judged, validation=validation)

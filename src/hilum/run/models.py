@@ -48,7 +48,7 @@ SHIPPED: Mapping[str, ShippedModel] = {
         ShippedModel(
             "chest",
             "chest.onnx",
-            "1ca9c38a066bea21da97e30935e6e7543fc50a2261f49dfc4b5ee90688ec8f0c",
+            "2b0edf6417d029ca1e0d273e6cd74732ada4fb977641a0f40a3563289bcaf5e6",
             "Normal, Covid-19, viral and bacterial pneumonia on frontal films; learned from several sources",
         ),
     )
