@@ -185,7 +185,7 @@ def test_few_validation_films_leave_the_sets_to_the_folds(trained_run: Run) -> N
         assert (found[name]["method"], found[name]["folds"], found[name]["n"]) == ("cross", 2, 12)
         assert (found[name]["shared"], found[name]["shared_n"]) == (FINDINGS, 36)  # twelve films alone are too few
         assert found[name]["threshold"] == pytest.approx(misfits[33], abs=1e-5)  # ceil(37 * 0.9) = 34
-    told = "36 out-of-fold films of Normal, Covid-19 and Viral Pneumonia together (few)"
+    told = "36 out-of-fold films of Normal, Covid-19 and Viral Pneumonia together, which are few"
     page = (trained_run.folder / "report.html").read_text(encoding="utf-8")
     assert told in (trained_run.folder / "model-card.md").read_text(encoding="utf-8")
     assert told in page
