@@ -17,12 +17,18 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.film.preprocess import Preprocessing
 from hilum.run.cluster import Cluster
-from hilum.train.config import FitSettings, default_config, read_config, to_toml
+from hilum.train.config import FitSettings, RunConfig, default_config, read_config, to_toml
 from hilum.train.tune.search_space import Search, TuneSettings
 from hilum.workflows.tune import Tuned, _raise_its_error, tune_settings, work_on_cluster
 
+
+def with_dropout(config: RunConfig, dropout: float) -> RunConfig:
+    """Return the settings with another dropout; the stood-in networks answer the better the nearer it is to 0.5."""
+    return dataclasses.replace(config, fit=dataclasses.replace(config.fit, dropout=dropout))
+
+
 BASE = default_config("plain-cnn")
-BEST = dataclasses.replace(BASE, fit=dataclasses.replace(BASE.fit, dropout=0.5))  # for the stood-in networks
+BEST = with_dropout(BASE, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +77,7 @@ def test_a_learning_rate_that_is_far_off_is_found_out(
     def answer(network: Any, films: Any) -> Any:
         config = networks._config
         decades = abs(math.log10(config.fit.learning_rate / BASE.fit.learning_rate))
-        networks._config = dataclasses.replace(
-            config, fit=dataclasses.replace(config.fit, dropout=max(0.5 - 0.15 * decades, 0.0))
-        )
+        networks._config = with_dropout(config, max(0.5 - 0.15 * decades, 0.0))
         logits = real(network, films)
         networks._config = config
         return logits
@@ -103,7 +107,7 @@ def test_a_best_trial_that_luck_made_is_not_taken(
 
     def answer(network: Any, films: Any) -> Any:
         config = networks._config
-        networks._config = dataclasses.replace(config, fit=dataclasses.replace(config.fit, dropout=0.3))
+        networks._config = with_dropout(config, 0.3)
         networks._seed += round(config.fit.dropout * 1e6)
         return real(network, films)
 

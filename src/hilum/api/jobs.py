@@ -247,10 +247,9 @@ def adapt(
         mix = adapt_unlabelled(path, films, folder, overwrite=overwrite, console=console)
         return AdaptResult(folder, mix.adaptation, mix_words(mix.adaptation), is_written=mix.is_written)
     from hilum.report.adaptation import verdict_words
-    from hilum.workflows.adapt import COVERAGE, AdaptOptions, adapt_model
+    from hilum.workflows.adapt import AdaptOptions, adapt_model
 
-    promised = COVERAGE if coverage is None else coverage
-    options = AdaptOptions(_pairs(map), tuple(ignore), overwrite=overwrite, coverage=promised)
+    options = AdaptOptions(_pairs(map), tuple(ignore), overwrite=overwrite, coverage=coverage)
     made = adapt_model(path, films, folder, options=options, console=console)
     adaptation = made.metrics.adaptation
     return AdaptResult(folder, adaptation, verdict_words(adaptation), made.metrics, made.notes)

@@ -66,11 +66,10 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
         _adapt_unlabelled(model, local, out, overwrite=overwrite)
         return
     from hilum.report.adaptation import adaptation_lines
-    from hilum.workflows.adapt import COVERAGE, AdaptOptions, adapt_model
+    from hilum.workflows.adapt import AdaptOptions, adapt_model
 
     console = TerminalConsole()
-    promised = COVERAGE if coverage is None else coverage
-    options = AdaptOptions(mapping or (), ignore or (), overwrite=overwrite, coverage=promised)
+    options = AdaptOptions(mapping or (), ignore or (), overwrite=overwrite, coverage=coverage)
     made = adapt_model(model, local, out, options=options, console=console)
     for line in adaptation_lines(made.metrics.adaptation):
         typer.echo(printable(line))

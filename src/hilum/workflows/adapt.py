@@ -56,9 +56,9 @@ from hilum.train.graph_file import seal_corrected, write_metadata
 from hilum.version import __version__
 from hilum.workflows.local_films import LocalSet, few_notes, read_local, source_notes
 
-__all__ = ["ADAPTED_FOLDER", "COVERAGE", "AdaptOptions", "Adapted", "adapt_model", "sample_films"]
+__all__ = ["ADAPTED_FOLDER", "AdaptOptions", "Adapted", "adapt_model", "sample_films"]
 
-COVERAGE = 0.9  # that local films' sets promise
+_COVERAGE = 0.9  # that sets promise where nothing else is asked for
 _LOWEST_COVERAGE, _HIGHEST_COVERAGE = 0.5, 0.99
 _CHECKED_FILMS = 32
 ADAPTED_FOLDER = ResultFolder(
@@ -79,17 +79,22 @@ class AdaptOptions:
         mapping: Texts "Their name=Our finding", for findings that have another name in the data set.
         ignore: Kinds of faults that do not count; ``class-by-source`` for films whose finding goes with their source.
         overwrite: Whether an earlier adapted model in the folder is replaced.
-        coverage: Share of local films whose set of possible findings is made to hold the true one. It is not taken over
-            from the model: a shipped model leaves a margin for hospitals that it does not know.
+        coverage: Share of local films whose set of possible findings is made to hold the true one; None for 0.9. It is
+            not taken over from the model: a shipped model leaves a margin for hospitals that it does not know.
     """
 
     mapping: Sequence[str] = ()
     ignore: Sequence[str] = ()
     overwrite: bool = False
-    coverage: float = COVERAGE
+    coverage: float | None = None
+
+    @property
+    def promised(self) -> float:
+        """Return the coverage that holds."""
+        return _COVERAGE if self.coverage is None else self.coverage
 
     def __post_init__(self) -> None:
-        if not _LOWEST_COVERAGE <= self.coverage <= _HIGHEST_COVERAGE:
+        if not _LOWEST_COVERAGE <= self.promised <= _HIGHEST_COVERAGE:
             raise InputError(
                 f"The coverage must lie between {_LOWEST_COVERAGE} and {_HIGHEST_COVERAGE}; received {self.coverage}.",
                 fix="Write 0.95 for 95 % of the films.",
@@ -132,9 +137,9 @@ def adapt_model(
     ignored = check_ignored(options.ignore)
     ADAPTED_FOLDER.check(out, overwrite=options.overwrite, data=data if data.is_dir() else None, reads=(model, data))
     classifier, parent = Classifier(model), read_model_file(model)
-    parent = dataclasses.replace(parent, metadata=dataclasses.replace(parent.metadata, coverage=options.coverage))
+    parent = dataclasses.replace(parent, metadata=dataclasses.replace(parent.metadata, coverage=options.promised))
     local = read_local(classifier, data, options.mapping, console)
-    _check_promise(len(local.scan.dataset.records), options.coverage)
+    _check_promise(len(local.scan.dataset.records), options.promised)
     notes = [*local.notes, *source_notes(local.scan, ignored), *few_notes(local.scan, classifier.findings)]
     for note in notes:
         console.say(note)
