@@ -9,7 +9,6 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.train.config import RunConfig, read_config
 from hilum.train.fit import Extensions
 from hilum.train.networks import build_network
-from hilum.workflows.train import Run, audit_run, history_csv, open_run, read_films, split_films, train_model
+from hilum.workflows.train import Run, audit_run, open_run, read_films, split_films, train_model
 
 from .shared import FIGURES, Listening, rows
 
@@ -99,26 +98,6 @@ def test_every_film_is_in_one_part(trained_run: Run, tiny_data: Path) -> None:
     assert counts["test"] == trained_run.metrics.test.n == 15
     assert counts["validation"] == trained_run.metrics.validation.n > 0
     assert counts["train"] + counts["validation"] == trained_run.metrics.cross_validation.n == 36
-
-
-def test_predictions_are_those_the_metrics_were_counted_from(trained_run: Run) -> None:
-    found = rows(trained_run.folder / "predictions.csv")
-    assert list(found[0]) == [
-        *("path", "part", "finding", "predicted", "accepted", "reasons"),
-        *(f"probability_{name}" for name in FINDINGS),
-    ]
-    for part in ("test", "validation", "cross_validation"):
-        mine = [row for row in found if row["part"] == part]
-        right = sum(row["finding"] == row["predicted"] for row in mine)
-        figures = getattr(trained_run.metrics, part)
-        assert (len(mine), right) == (figures.n, figures.confusion.num_right)
-        for row in mine:
-            probabilities = [float(row[f"probability_{name}"]) for name in FINDINGS]
-            assert sum(probabilities) == pytest.approx(1, abs=1e-5)
-            assert FINDINGS[int(np.argmax(probabilities))] == row["predicted"]
-    crossed = [row["path"] for row in found if row["part"] == "cross_validation"]
-    assert len(set(crossed)) == len(crossed)
-    assert not any(path.startswith("test/") for path in crossed)
 
 
 def test_predictions_come_from_the_file_that_is_served(trained_run: Run, tiny_data: Path) -> None:
@@ -251,36 +230,10 @@ def test_the_keras_model_can_be_gone_on_with(trained_run: Run, tiny_data: Path) 
     np.testing.assert_allclose(logits, classifier.predict(film).logits, atol=1e-3)
 
 
-def test_report_and_card_stand_alone(trained_run: Run) -> None:
-    class Sources(HTMLParser):
-        found: list[str] = []  # noqa: RUF012
-
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            assert tag not in {"script", "link", "iframe"}
-            self.found += [value or "" for name, value in attrs if name in {"src", "href"}]
-
-    text = (trained_run.folder / "report.html").read_text(encoding="utf-8")
-    page = Sources()
-    page.feed(text)
-    assert all(source.startswith(("data:image/png", "#")) for source in page.found)
-    assert "plain-cnn on phantoms" in text
-    assert "Cross-validation" in text
-    assert "Research software, not a medical device." in text
-    card = (trained_run.folder / "model-card.md").read_text(encoding="utf-8")
-    assert card.startswith("# Model card: phantoms-plain-cnn\n")
-
-
 def test_folds_do_not_see_the_test_films_nor_the_films_they_are_judged_on(trained_run: Run) -> None:
     for number in (1, 2):
         metadata = Classifier(trained_run.folder / "folds" / f"fold-{number}.onnx").metadata
         assert sum(metadata.training_data["num_films"].values()) == 18
-
-
-def test_the_history_has_a_line_an_epoch_and_only_its_own_columns() -> None:
-    history = [{"stage": "head", "epoch": 0, "loss": 0.5, "secret": 1, "kept": True}, {"stage": "backbone", "epoch": 1}]
-    lines = history_csv(history).splitlines()
-    assert lines[0] == "stage,epoch,loss,validation_loss,validation_accuracy,learning_rate,kept"
-    assert lines[1:] == ["head,0,0.5,,,,true", "backbone,1,,,,,false"]
 
 
 # --- the steps of a run, each alone ----------------------------------------------------------------------------------
@@ -466,7 +419,7 @@ def test_a_run_stopped_behind_its_fit_does_not_fit_again(
         with pytest.raises(KeyboardInterrupt):
             train_model(tiny_data, out, config)
     with monkeypatch.context() as patch:
-        patch.setattr("hilum.workflows.train.worst_mistakes", stop)
+        patch.setattr("hilum.workflows.run_results.worst_mistakes", stop)
         with pytest.raises(KeyboardInterrupt):
             train_model(tiny_data, out, config, console=console)
     run = train_model(tiny_data, out, config, console=console)
