@@ -30,8 +30,9 @@ from hilum.errors import HilumError
 from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
-from hilum.judge.calibrate import conformal_thresholds, expected_calibration_error, set_figures
+from hilum.judge.conformal import conformal_thresholds, set_figures
 from hilum.judge.intervals import wilson_interval
+from hilum.judge.reliability import expected_calibration_error
 from hilum.run.answer import Answer, softmax
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.gate import refusals

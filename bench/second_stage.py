@@ -20,9 +20,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 from hilum.console import Console
 from hilum.data.folder import read_dataset
 from hilum.data.scan import typical_side
-from hilum.judge.calibrate import softmax
 from hilum.judge.compare.paired import accuracy_difference
 from hilum.judge.intervals import Interval, grouped_mean
+from hilum.run.answer import softmax
 from hilum.train.batches import Films
 from hilum.train.config import read_config
 from hilum.train.feed import FilmWeights

@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from hilum.console import TerminalConsole
 from hilum.judge.audit.suspects import suspect_labels
-from hilum.judge.calibrate import softmax
+from hilum.run.answer import softmax
 from hilum.train.config import RunConfig
 from hilum.train.features import pooled_features
 from hilum.train.head import finding_weights, fit_linear

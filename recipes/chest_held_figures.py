@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from hilum.judge.calibrate import conformal_thresholds, fit_temperature
+from hilum.judge.calibration import fit_temperature
+from hilum.judge.conformal import conformal_thresholds
 from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films, source_chances

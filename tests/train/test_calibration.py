@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import FilmRecord
-from hilum.judge.calibrate import conformal_thresholds
 from hilum.judge.calibration import fit_calibration
+from hilum.judge.conformal import conformal_thresholds
 from hilum.judge.predictions import LabelledPredictions
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier

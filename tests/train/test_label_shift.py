@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.judge.calibrate import score_counts
+from hilum.judge.calibration import score_counts
 from hilum.run.answer import softmax
 from hilum.train.label_shift import LabelShift, estimate_shift
 

@@ -12,7 +12,7 @@ import pytest
 
 from hilum.data.folder import FilmRecord
 from hilum.errors import InputError
-from hilum.judge.calibrate import score_counts
+from hilum.judge.calibration import score_counts
 from hilum.judge.predictions import judge_records
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier

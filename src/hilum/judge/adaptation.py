@@ -8,14 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.judge.calibrate import (
-    LEAST_FINDING_FILMS,
-    cross_conformal_thresholds,
-    operating_thresholds,
-    score_counts,
-    set_figures,
-)
-from hilum.judge.calibration import Calibration, sparing_thresholds
+from hilum.judge.calibration import Calibration, operating_thresholds, score_counts
+from hilum.judge.conformal import LEAST_FINDING_FILMS, cross_conformal_thresholds, set_figures, sparing_thresholds
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.metrics import Performance
 from hilum.run.modelfile import Metadata

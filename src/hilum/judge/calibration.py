@@ -1,12 +1,19 @@
-"""The calibration of one model from films that it had not learned from: temperature, thresholds and limits, as one.
+"""From logits to probabilities that mean what they say: a model's temperature, thresholds and limits, as one.
 
-Films are either out-of-fold films (each scored by a model of the same kind that saw neither it nor its group) or
+Everything here is fitted on films that the model had not learned from, and written into the model file. numpy only.
+They are either out-of-fold films (each scored by a model of the same kind that saw neither it nor its group) or
 validation films. A temperature is one number, but fifty films can set it wrong by half: so it is kept only where it
 lowers the loss of films that it was not fitted on, by grouped cross-validation. Else the logits stay as they are.
+
+Sources:
+    Guo et al. 2017, On calibration of modern neural networks (temperature).
+    Platt 1999, Probabilistic outputs for support vector machines (targets that do not reach 0 and 1).
+    Youden 1950, Index for rating diagnostic tests.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,61 +22,27 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.data.split import grouped_folds
-from hilum.judge.calibrate import (
-    checked_scores,
-    conformal_thresholds,
-    cross_conformal_thresholds,
-    fit_temperature,
-    operating_thresholds,
-    score_counts,
-)
+from hilum.judge.conformal import conformal_thresholds, cross_conformal_thresholds, sparing_thresholds
+from hilum.judge.reliability import checked_scores
 from hilum.run.answer import softmax
 
 __all__ = [
-    "REFUSED_FRACTION",
+    "SCORE_EDGES",
     "Calibration",
     "ChosenTemperature",
     "calibration_words",
     "choose_temperature",
     "fit_calibration",
-    "sparing_thresholds",
+    "fit_temperature",
+    "operating_thresholds",
+    "score_counts",
 ]
 
-# Conformal thresholds that refuse few films: as few films as possible should fit no finding at all.
-#
-# A threshold for a coverage of 90 % leaves out a tenth of a finding's films. If the findings are easy to tell apart,
-# these films fit no finding: they would be refused, though nothing is odd about them. A threshold below one half can be
-# raised without taking a second finding into any set: a finding within it is more probable than all others together, so
-# it is the most probable one, which every set holds. So thresholds are raised, up to one half, until they leave out few
-# films.
+SCORE_EDGES = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # of the bins in which probabilities are counted
+_LEAST_TEMPERATURE, _MOST_TEMPERATURE = 0.05, 20.0
+_FALLBACK_THRESHOLD = 0.5
 
-REFUSED_FRACTION = 0.025  # of a finding's films that may fit no finding
-_HIGHEST = 0.5
-
-
-def sparing_thresholds(
-    limits: Mapping[str, Mapping[str, Any]],
-    probabilities: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    findings: Sequence[str],
-) -> dict[str, dict[str, Any]]:
-    """Return conformal thresholds of the same sets, by which fewer films fit no finding.
-
-    Args:
-        limits: As `conformal_thresholds` or `cross_conformal_thresholds` returns them for these films.
-        probabilities: (n, K) calibrated.
-        truth: (n,) int, index of the true finding.
-        findings: The K names, in the order of the columns.
-
-    Returns:
-        The limits, each threshold raised to one half at most, where it leaves out more than `REFUSED_FRACTION` of the
-        films that it was made from; all else in them stays.
-    """
-    wide = conformal_thresholds(probabilities, truth, findings, 1 - REFUSED_FRACTION)
-    return {
-        name: {**limit, "threshold": max(limit["threshold"], min(wide[name]["threshold"], _HIGHEST))}
-        for name, limit in limits.items()
-    }
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -115,6 +88,46 @@ class Calibration:
     operating_thresholds: dict[str, float]
     conformal: dict[str, dict[str, Any]]
     facts: dict[str, Any]
+
+
+def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Return the temperature under which validation films are least surprising (smallest negative log-likelihood).
+
+    The targets are Platt's: each film counts (n + 1) / (n + 2) for its finding, and the others share the rest. A
+    network that gets all of forty films right is so not declared infallible (plain likelihood would run to the lower
+    bound); with thousands of films the targets are 0 and 1. The loss is convex in 1 / temperature, so bisecting its
+    slope finds the one minimum.
+
+    Args:
+        logits: (n, K) of validation films.
+        truth: (n,) int, index of the true finding.
+
+    Returns:
+        A temperature between 0.05 and 20; 1.0 where there is no film.
+
+    Raises:
+        InputError: Shapes disagree, an index is out of range or a logit is not finite.
+    """
+    scores, labels = checked_scores(logits, truth)
+    num_films, num_findings = scores.shape
+    if num_films == 0 or num_findings < 2:
+        return 1.0
+    targets = np.full(scores.shape, 1.0 / ((num_films + 2) * (num_findings - 1)))  # (n, K)
+    targets[np.arange(num_films), labels] = (num_films + 1) / (num_films + 2)
+    wanted = float((targets * scores).sum(axis=1).mean())
+
+    def slope(inverse: float) -> float:
+        return float((softmax(scores * inverse) * scores).sum(axis=1).mean()) - wanted
+
+    low, high = 1.0 / _MOST_TEMPERATURE, 1.0 / _LEAST_TEMPERATURE
+    if slope(low) >= 0:  # the scores tell nothing, or the wrong thing
+        return _MOST_TEMPERATURE
+    if slope(high) <= 0:
+        return _LEAST_TEMPERATURE
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return 1.0 / math.sqrt(low * high)
 
 
 def choose_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike, groups: npt.ArrayLike) -> ChosenTemperature:
@@ -176,6 +189,66 @@ def fit_calibration(
             "scores": score_counts(probabilities, truth).tolist(),
         },
     )
+
+
+def score_counts(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return how the probability of each finding is distributed among films of each finding.
+
+    Films without labels can later be compared with it: do their probabilities come from these films in another mix?
+
+    Args:
+        probabilities: (n, K) in [0, 1].
+        truth: (n,) int, index of the true finding.
+
+    Returns:
+        (K, K, B) numbers of films: by what they show, by the finding whose probability it is, and by its bin
+        (`SCORE_EDGES`).
+    """
+    scores, labels = checked_scores(probabilities, truth)
+    num_findings = scores.shape[1]
+    counts = np.zeros((num_findings, num_findings, len(SCORE_EDGES) + 1), np.int64)
+    bins = np.searchsorted(SCORE_EDGES, scores, side="right")  # (n, K)
+    np.add.at(counts, (labels[:, np.newaxis], np.arange(num_findings), bins), 1)
+    return counts
+
+
+def operating_thresholds(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, findings: Sequence[str]
+) -> dict[str, float]:
+    """Return for each finding the probability from which on it is called present (largest Youden index).
+
+    Candidates lie midway between adjacent probabilities, so that no validation film sits on the threshold. Of several
+    equally good ones the one nearest 0.5 is taken.
+
+    Args:
+        probabilities: (n, K) of validation films, calibrated.
+        truth: (n,) int, index of the true finding.
+        findings: The K names, in the order of the columns.
+
+    Returns:
+        {finding: threshold in [0, 1]}; 0.5 where the films cannot tell (all or none have the finding, or no threshold
+        beats chance).
+    """
+    scores, labels = checked_scores(probabilities, truth, len(findings))
+    return {name: _youden_threshold(scores[:, index], labels == index) for index, name in enumerate(findings)}
+
+
+def _youden_threshold(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> float:
+    num_positive = int(positive.sum())
+    num_negative = positive.size - num_positive
+    if num_positive == 0 or num_negative == 0:
+        return _FALLBACK_THRESHOLD
+    values, inverse = np.unique(scores, return_inverse=True)  # ascending
+    positives_below = np.cumsum(np.bincount(inverse, weights=positive))[:-1]
+    negatives_below = np.cumsum(np.bincount(inverse, weights=~positive))[:-1]
+    # Sensitivity + specificity - 1, over a common denominator: whole numbers, so equals are equal.
+    youden = negatives_below * num_positive - positives_below * num_negative
+    if youden.size == 0 or youden.max() <= 0:
+        return _FALLBACK_THRESHOLD
+    cuts = values[:-1] + (values[1:] - values[:-1]) / 2
+    cuts = np.where(cuts > values[:-1], cuts, values[1:])  # neighbours with no float between them
+    best = cuts[youden == youden.max()]
+    return float(best[np.abs(best - _FALLBACK_THRESHOLD).argmin()])
 
 
 def calibration_words(temperature: float, facts: Mapping[str, Any]) -> str:

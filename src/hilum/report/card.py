@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from hilum.findings import said_as
 from hilum.judge.audit.check import Fault
-from hilum.judge.calibrate import LEAST_FINDING_FILMS, films_needed
 from hilum.judge.calibration import calibration_words
+from hilum.judge.conformal import LEAST_FINDING_FILMS, films_needed
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, distinct_parts, judged_parts
 from hilum.judge.verdict import headline_chance

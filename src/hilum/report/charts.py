@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.judge.calibrate import reliability_bins
 from hilum.judge.intervals import Interval, wilson_interval
+from hilum.judge.reliability import reliability_bins
 from hilum.text import escape
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from hilum.console import count_of
 from hilum.data.split import SplitRow
-from hilum.judge.calibrate import LEAST_FINDING_FILMS, set_figures
+from hilum.judge.conformal import LEAST_FINDING_FILMS, set_figures
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.parts import PARTS
 from hilum.judge.predictions import LabelledPredictions

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from hilum.data.split import grouped_folds
-from hilum.judge.calibrate import cross_conformal_thresholds, surer_thresholds
-from hilum.judge.calibration import fit_calibration, sparing_thresholds
+from hilum.judge.calibration import fit_calibration
+from hilum.judge.conformal import cross_conformal_thresholds, sparing_thresholds, surer_thresholds
 from hilum.judge.predictions import LabelledPredictions
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Engine

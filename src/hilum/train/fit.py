@@ -35,7 +35,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hilum.judge.calibrate import fit_temperature
+from hilum.judge.calibration import fit_temperature
 from hilum.judge.history import EpochRow
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig

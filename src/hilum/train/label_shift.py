@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.judge.audit.associations import chi_squared_tail
-from hilum.judge.calibrate import SCORE_EDGES
+from hilum.judge.calibration import SCORE_EDGES
 from hilum.judge.intervals import Interval, wilson_interval
 
 __all__ = ["LabelShift", "estimate_shift"]

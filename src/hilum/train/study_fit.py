@@ -20,7 +20,7 @@ from hilum.data.fingerprint import find_twins
 from hilum.errors import InconsistentDataset
 from hilum.files import replace_array, replace_file
 from hilum.film.preprocess import Preprocessing
-from hilum.judge.calibrate import fit_temperature
+from hilum.judge.calibration import fit_temperature
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file

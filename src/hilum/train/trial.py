@@ -12,7 +12,7 @@ import numpy as np
 
 from hilum.data.split import assign_folds
 from hilum.files import replace_array, replace_file
-from hilum.judge.calibrate import fit_temperature
+from hilum.judge.calibration import fit_temperature
 from hilum.judge.history import EpochRow, kept_random
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig

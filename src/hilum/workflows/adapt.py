@@ -29,8 +29,8 @@ from hilum.judge.adaptation import (
     local_calibration,
 )
 from hilum.judge.audit.audit import check_ignored
-from hilum.judge.calibrate import films_needed, set_figures
 from hilum.judge.compare.paired import accuracy_difference
+from hilum.judge.conformal import films_needed, set_figures
 from hilum.judge.drift import evaluation_of
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records

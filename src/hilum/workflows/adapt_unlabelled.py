@@ -18,7 +18,8 @@ from hilum.errors import InconsistentDataset
 from hilum.figures import json_file_text, to_json
 from hilum.files import make_folder, replace_files
 from hilum.judge.adaptation import MixAdaptation, Parent, ShareFigures
-from hilum.judge.calibrate import LEAST_FINDING_FILMS, SCORE_EDGES
+from hilum.judge.calibration import SCORE_EDGES
+from hilum.judge.conformal import LEAST_FINDING_FILMS
 from hilum.judge.predictions import LabelledPredictions, judge_records
 from hilum.report.adaptation import mix_card, mix_page
 from hilum.run.answer import softmax

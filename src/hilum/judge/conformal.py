@@ -1,14 +1,9 @@
-"""From logits to probabilities that mean what they say, and to sets and thresholds that keep a promise.
-
-Everything here is fitted on validation films and written into the model file. numpy only.
+"""Sets of findings that hold the true one with a promised coverage: their thresholds, and how often they hold it.
 
 Sources:
-    Guo et al. 2017, On calibration of modern neural networks (temperature, expected calibration error).
-    Platt 1999, Probabilistic outputs for support vector machines (targets that do not reach 0 and 1).
     Sadinle, Lei, Wasserman 2019, Least ambiguous set-valued classifiers (class-conditional conformal sets).
     Vovk 2015, Cross-conformal predictors; Barber, Candes, Ramdas, Tibshirani 2021, Predictive inference with the
         jackknife+ (what out-of-fold scores can promise).
-    Youden 1950, Index for rating diagnostic tests.
 """
 
 from __future__ import annotations
@@ -22,130 +17,24 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
-from hilum.run.answer import conformal_limits, conformal_sets, reached, softmax
+from hilum.judge.reliability import checked_scores
+from hilum.run.answer import conformal_limits, conformal_sets, reached
 
 __all__ = [
     "LEAST_FINDING_FILMS",
-    "SCORE_EDGES",
+    "REFUSED_FRACTION",
     "FindingSets",
     "SetFigures",
     "conformal_thresholds",
     "cross_conformal_thresholds",
-    "expected_calibration_error",
     "films_needed",
-    "fit_temperature",
-    "operating_thresholds",
-    "reliability_bins",
-    "score_counts",
     "set_figures",
+    "sparing_thresholds",
     "surer_thresholds",
 ]
 
 LEAST_FINDING_FILMS = 40  # films of a finding for a limit of its own; fewer, and a limit is shared
-SCORE_EDGES = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # of the bins in which probabilities are counted
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-FALLBACK_THRESHOLD = 0.5
-
-FloatArray = npt.NDArray[np.float64]
-
-
-def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Return the temperature under which validation films are least surprising (smallest negative log-likelihood).
-
-    The targets are Platt's: each film counts (n + 1) / (n + 2) for its finding, and the others share the rest. A
-    network that gets all of forty films right is so not declared infallible (plain likelihood would run to the lower
-    bound); with thousands of films the targets are 0 and 1. The loss is convex in 1 / temperature, so bisecting its
-    slope finds the one minimum.
-
-    Args:
-        logits: (n, K) of validation films.
-        truth: (n,) int, index of the true finding.
-
-    Returns:
-        A temperature between 0.05 and 20; 1.0 where there is no film.
-
-    Raises:
-        InputError: Shapes disagree, an index is out of range or a logit is not finite.
-    """
-    scores, labels = checked_scores(logits, truth)
-    num_films, num_findings = scores.shape
-    if num_films == 0 or num_findings < 2:
-        return 1.0
-    targets = np.full(scores.shape, 1.0 / ((num_films + 2) * (num_findings - 1)))  # (n, K)
-    targets[np.arange(num_films), labels] = (num_films + 1) / (num_films + 2)
-    wanted = float((targets * scores).sum(axis=1).mean())
-
-    def slope(inverse: float) -> float:
-        return float((softmax(scores * inverse) * scores).sum(axis=1).mean()) - wanted
-
-    low, high = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
-    if slope(low) >= 0:  # the scores tell nothing, or the wrong thing
-        return MAX_TEMPERATURE
-    if slope(high) <= 0:
-        return MIN_TEMPERATURE
-    for _ in range(60):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return 1.0 / math.sqrt(low * high)
-
-
-def reliability_bins(probabilities: npt.ArrayLike, truth: npt.ArrayLike, num_bins: int = 15) -> dict[str, FloatArray]:
-    """Return how sure the answers were and how often they were right, in bins of equal width of the top probability.
-
-    Args:
-        probabilities: (n, K) in [0, 1].
-        truth: (n,) int, index of the true finding.
-        num_bins: Bins over [0, 1]; a bin holds its upper edge, not its lower one.
-
-    Returns:
-        Arrays (num_bins,) float64: "count", "confidence" (mean top probability) and "accuracy"; the last two are
-        NaN in an empty bin.
-    """
-    scores, labels = checked_scores(probabilities, truth)
-    top = scores.max(axis=1, initial=0.0)  # (n,); scores of no film have no maximum
-    bins = np.clip(np.ceil(top * num_bins).astype(np.int64) - 1, 0, num_bins - 1)  # (n,)
-    right = (scores.argmax(axis=1) == labels).astype(np.float64) if labels.size else np.empty(0)
-    count, confidence, correct = (
-        np.bincount(bins, weights=weights, minlength=num_bins).astype(np.float64)
-        for weights in (np.ones(len(top)), top, right)
-    )
-    filled = np.where(count > 0, count, np.nan)
-    return {"count": count, "confidence": confidence / filled, "accuracy": correct / filled}
-
-
-def score_counts(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Return how the probability of each finding is distributed among films of each finding.
-
-    Films without labels can later be compared with it: do their probabilities come from these films in another mix?
-
-    Args:
-        probabilities: (n, K) in [0, 1].
-        truth: (n,) int, index of the true finding.
-
-    Returns:
-        (K, K, B) numbers of films: by what they show, by the finding whose probability it is, and by its bin
-        (`SCORE_EDGES`).
-    """
-    scores, labels = checked_scores(probabilities, truth)
-    num_findings = scores.shape[1]
-    counts = np.zeros((num_findings, num_findings, len(SCORE_EDGES) + 1), np.int64)
-    bins = np.searchsorted(SCORE_EDGES, scores, side="right")  # (n, K)
-    np.add.at(counts, (labels[:, np.newaxis], np.arange(num_findings), bins), 1)
-    return counts
-
-
-def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Return the mean gap between how sure the answers were and how often they were right, in [0, 1]; NaN of no film.
-
-    Args:
-        probabilities: (n, K) in [0, 1].
-        truth: (n,) int, index of the true finding.
-    """
-    bins = reliability_bins(probabilities, truth)
-    total = bins["count"].sum()
-    if total == 0:
-        return math.nan
-    return float(np.nansum(bins["count"] * np.abs(bins["accuracy"] - bins["confidence"])) / total)
+REFUSED_FRACTION = 0.025  # of a finding's films that may fit no finding
 
 
 def conformal_thresholds(
@@ -267,6 +156,36 @@ def surer_thresholds(
     return chosen
 
 
+def sparing_thresholds(
+    limits: Mapping[str, Mapping[str, Any]],
+    probabilities: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    findings: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """Return thresholds of the same sets, by which as few films as possible fit no finding.
+
+    A threshold for a coverage of 90 % leaves out a tenth of a finding's films. If the findings are easy to tell apart,
+    these films fit no finding: they would be refused, though nothing is odd about them. A threshold below one half can
+    be raised without taking a second finding into any set: a finding within it is more probable than all others
+    together, so it is the most probable one, which every set holds.
+
+    Args:
+        limits: As `conformal_thresholds` or `cross_conformal_thresholds` returns them for these films.
+        probabilities: (n, K) calibrated.
+        truth: (n,) int, index of the true finding.
+        findings: The K names, in the order of the columns.
+
+    Returns:
+        The limits, each threshold raised to one half at most, where it leaves out more than `REFUSED_FRACTION` of the
+        films that it was made from; all else in them stays.
+    """
+    wide = conformal_thresholds(probabilities, truth, findings, 1 - REFUSED_FRACTION)
+    return {
+        name: {**limit, "threshold": max(limit["threshold"], min(wide[name]["threshold"], 0.5))}
+        for name, limit in limits.items()
+    }
+
+
 @dataclass(frozen=True)
 class FindingSets:
     """How often conformal sets held one finding.
@@ -325,67 +244,3 @@ def set_figures(
             for index, name in enumerate(findings)
         },
     )
-
-
-def operating_thresholds(
-    probabilities: npt.ArrayLike, truth: npt.ArrayLike, findings: Sequence[str]
-) -> dict[str, float]:
-    """Return for each finding the probability from which on it is called present (largest Youden index).
-
-    Candidates lie midway between adjacent probabilities, so that no validation film sits on the threshold. Of several
-    equally good ones the one nearest 0.5 is taken.
-
-    Args:
-        probabilities: (n, K) of validation films, calibrated.
-        truth: (n,) int, index of the true finding.
-        findings: The K names, in the order of the columns.
-
-    Returns:
-        {finding: threshold in [0, 1]}; 0.5 where the films cannot tell (all or none have the finding, or no threshold
-        beats chance).
-    """
-    scores, labels = checked_scores(probabilities, truth, len(findings))
-    return {name: _youden_threshold(scores[:, index], labels == index) for index, name in enumerate(findings)}
-
-
-def _youden_threshold(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> float:
-    num_positive = int(positive.sum())
-    num_negative = positive.size - num_positive
-    if num_positive == 0 or num_negative == 0:
-        return FALLBACK_THRESHOLD
-    values, inverse = np.unique(scores, return_inverse=True)  # ascending
-    positives_below = np.cumsum(np.bincount(inverse, weights=positive))[:-1]
-    negatives_below = np.cumsum(np.bincount(inverse, weights=~positive))[:-1]
-    # Sensitivity + specificity - 1, over a common denominator: whole numbers, so equals are equal.
-    youden = negatives_below * num_positive - positives_below * num_negative
-    if youden.size == 0 or youden.max() <= 0:
-        return FALLBACK_THRESHOLD
-    cuts = values[:-1] + (values[1:] - values[:-1]) / 2
-    cuts = np.where(cuts > values[:-1], cuts, values[1:])  # neighbours with no float between them
-    best = cuts[youden == youden.max()]
-    return float(best[np.abs(best - FALLBACK_THRESHOLD).argmin()])
-
-
-def checked_scores(
-    scores: npt.ArrayLike, truth: npt.ArrayLike, num_findings: int | None = None
-) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Return scores (n, K) float64 and truth (n,) int64 once their shapes, range and finiteness hold.
-
-    Raises:
-        InputError: Something does not hold; the message says what.
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    labels = np.asarray(truth)
-    if values.ndim != 2 or labels.ndim != 1 or len(values) != len(labels):
-        raise InputError(
-            f"Expected scores of shape (n, K) and truth of shape (n,), received {values.shape} and {labels.shape}."
-        )
-    if num_findings is not None and values.shape[1] != num_findings:
-        raise InputError(f"Expected one column a finding ({num_findings}), received {values.shape[1]} columns.")
-    if labels.size and not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"Expected whole numbers as truth, received {labels.dtype}.")
-    if labels.size and not (labels.min() >= 0 and labels.max() < values.shape[1]):
-        raise InputError(f"Expected truth from 0 to {values.shape[1] - 1}, received {labels.min()} to {labels.max()}.")
-    if not np.isfinite(values).all():
-        raise InputError("Expected finite scores, received NaN or infinity.", fix="Look for what produced them.")
-    return values, labels.astype(np.int64)
