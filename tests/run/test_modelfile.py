@@ -8,34 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 import hilum.run.modelfile
 from hilum.errors import ModelFileError
 from hilum.film.decode import DECODER_VERSION
-from hilum.run.modelfile import FORMAT_VERSION, Metadata, check_names, check_texts, read_model_file
+from hilum.run.modelfile import FORMAT_VERSION, Metadata, check_texts, read_model_file
+
+from .shared import refused
 
 WriteModel = Callable[..., Path]
 BuildGraph = Callable[[], onnx.ModelProto]
-
-
-def outside_tensor(name: str = "outside") -> TensorProto:
-    """Return a tensor whose numbers lie in another file."""
-    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1])
-    tensor.data_location = TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "/etc/passwd"
-    return tensor
-
-
-def refused(path: Path) -> ModelFileError:
-    with pytest.raises(ModelFileError) as caught:
-        read_model_file(path)
-    assert caught.value.exit_code == 3
-    return caught.value
 
 
 def test_a_sound_file_gives_its_metadata_and_hash(tiny_model: Path, tiny_metadata: Metadata) -> None:
@@ -104,38 +89,6 @@ def test_every_cut_is_noticed(tmp_path: Path, tiny_model: Path) -> None:
         refused(path)
 
 
-def with_node(build: BuildGraph, node: onnx.NodeProto) -> onnx.ModelProto:
-    model = build()
-    model.graph.node.append(node)
-    return model
-
-
-def branch() -> onnx.GraphProto:
-    value = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [1])
-    constant = helper.make_node("Constant", [], ["out"], value_float=1.0)
-    return helper.make_graph([constant], "body", [], [value])
-
-
-@pytest.mark.parametrize("operator", ["Loop", "If", "Scan", "SequenceMap", "Something"])
-def test_graphs_that_repeat_or_branch_are_refused(
-    tmp_path: Path, tiny_graph: BuildGraph, write_model: WriteModel, operator: str
-) -> None:
-    node = helper.make_node(operator, ["film"], ["more"], body=branch())
-    error = refused(write_model(tmp_path / "model.onnx", graph=with_node(tiny_graph, node)))
-    assert "a loop, a branch or a function" in error.message
-    if operator != "Something":  # without its graph it is of no use, and no better
-        bare = helper.make_node(operator, ["film"], ["more"])
-        assert "loop" in refused(write_model(tmp_path / "bare.onnx", graph=with_node(tiny_graph, bare))).message
-
-
-def test_graphs_with_functions_are_refused(tmp_path: Path, tiny_graph: BuildGraph, write_model: WriteModel) -> None:
-    model = tiny_graph()
-    body = [helper.make_node("Relu", ["x"], ["y"])]
-    made = helper.make_function("of.mine", "Twice", ["x"], ["y"], body, [helper.make_opsetid("", 15)])
-    model.functions.append(made)
-    assert "function" in refused(write_model(tmp_path / "model.onnx", graph=model)).message
-
-
 def test_metadata_are_measured_before_they_are_read(
     tmp_path: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,13 +130,6 @@ def test_a_model_card_may_have_lines_and_what_hilum_writes_is_read(tiny_metadata
 def test_findings_have_names_that_can_be_shown(tmp_path: Path, write_model: WriteModel, name: str) -> None:
     error = refused(write_model(tmp_path / "model.onnx", findings=["Normal", name, "Viral Pneumonia"]))
     assert "expected 1 to 64" in error.message
-
-
-def test_a_graph_with_too_many_nodes_is_refused(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hilum.run.modelfile, "MAX_NODES", 5)
-    assert "more than 5 nodes" in refused(tiny_model).message
 
 
 # --- what belongs to somebody else, or to another time --------------------------------------------------------------
@@ -300,103 +246,6 @@ def test_metadata_that_are_no_text_are_refused(tmp_path: Path, write_model: Writ
     assert "not text" in refused(path).message
 
 
-# --- data outside the file ------------------------------------------------------------------------------------------
-
-
-def in_an_initializer(model: onnx.ModelProto) -> None:
-    model.graph.initializer.append(outside_tensor())
-
-
-def in_a_sparse_initializer(model: onnx.ModelProto) -> None:
-    sparse = model.graph.sparse_initializer.add()
-    sparse.values.CopyFrom(outside_tensor())
-
-
-def in_a_node(model: onnx.ModelProto) -> None:
-    node = helper.make_node("Constant", [], ["constant"])
-    node.attribute.append(helper.make_attribute("value", outside_tensor()))
-    model.graph.node.append(node)
-
-
-def in_a_list_of_tensors(model: onnx.ModelProto) -> None:
-    node = helper.make_node("Constant", [], ["constant"])
-    attribute = node.attribute.add(name="values", type=onnx.AttributeProto.TENSORS)
-    attribute.tensors.append(outside_tensor())
-    model.graph.node.append(node)
-
-
-def in_nested_subgraphs(model: onnx.ModelProto) -> None:
-    inner = helper.make_graph([], "inner", [], [], [outside_tensor()])
-    for depth in range(30):
-        inner = helper.make_graph([helper.make_node("If", ["film"], ["x"], then_branch=inner)], f"g{depth}", [], [])
-    model.graph.node.extend(inner.node)
-
-
-def in_a_list_of_subgraphs(model: onnx.ModelProto) -> None:
-    node = helper.make_node("Scan", ["film"], ["x"])
-    attribute = node.attribute.add(name="bodies", type=onnx.AttributeProto.GRAPHS)
-    attribute.graphs.append(helper.make_graph([], "inner", [], [], [outside_tensor()]))
-    model.graph.node.append(node)
-
-
-def in_a_function(model: onnx.ModelProto) -> None:
-    node = helper.make_node("Constant", [], ["y"], value=outside_tensor())
-    model.functions.append(helper.make_function("own", "f", [], ["y"], [node], [helper.make_opsetid("", 15)]))
-
-
-def in_a_functions_default(model: onnx.ModelProto) -> None:
-    function = helper.make_function("own", "f", [], [], [], [helper.make_opsetid("", 15)])
-    function.attribute_proto.append(helper.make_attribute("value", outside_tensor()))
-    model.functions.append(function)
-
-
-def in_training_info(model: onnx.ModelProto) -> None:
-    model.training_info.add().initialization.initializer.append(outside_tensor())
-
-
-@pytest.mark.parametrize(
-    "hide",
-    [
-        in_an_initializer,
-        in_a_sparse_initializer,
-        in_a_node,
-        in_a_list_of_tensors,
-        in_nested_subgraphs,
-        in_a_list_of_subgraphs,
-        in_a_function,
-        in_a_functions_default,
-        in_training_info,
-    ],
-    ids=lambda hide: hide.__name__,
-)
-def test_data_outside_the_file_are_refused(
-    tmp_path: Path, write_model: WriteModel, tiny_graph: BuildGraph, hide: Callable[[onnx.ModelProto], None]
-) -> None:
-    model = tiny_graph()
-    hide(model)
-    assert "refers to data outside itself" in refused(write_model(tmp_path / "model.onnx", graph=model)).message
-
-
-def test_a_location_alone_is_refused_even_where_it_is_not_said_to_be_used(
-    tmp_path: Path, write_model: WriteModel, tiny_graph: BuildGraph
-) -> None:
-    model = tiny_graph()
-    tensor = numpy_helper.from_array(np.ones(1, np.float32), "inside")
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "weights.bin"
-    model.graph.initializer.append(tensor)
-    refused(write_model(tmp_path / "model.onnx", graph=model))
-
-
-def test_tensors_inside_are_let_through(tmp_path: Path, write_model: WriteModel, tiny_graph: BuildGraph) -> None:
-    model = tiny_graph()
-    tensor = numpy_helper.from_array(np.ones(1, np.float32), "inside")
-    tensor.data_location = TensorProto.DEFAULT
-    model.graph.initializer.append(tensor)
-    model.graph.node.append(helper.make_node("Constant", [], ["constant"], value=tensor))
-    read_model_file(write_model(tmp_path / "model.onnx", graph=model))
-
-
 # --- texts of a stranger's model file ---------------------------------------------------------------------------------
 
 
@@ -412,10 +261,3 @@ def test_a_control_character_is_found_wherever_it_stands(values: Any) -> None:
 
 def test_other_texts_and_the_lines_of_a_card_pass() -> None:
     check_texts({"name": "Entzündung 肺炎", "model_card": "# Card\n\n- a\n", "n": 3, "list": [None, 1.5, True]})
-
-
-@pytest.mark.parametrize("name", ["", " ", "x" * 65, "a\u200f"])
-def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="a finding's name"):
-        check_names(["Normal", name])
-    check_names(["x" * 64])

@@ -2,8 +2,6 @@
 
 The bytes of the file are checked before the engine reads them. A file that is cut short, not made by hilum, of a newer
 format, or with data outside the file is refused with the reason.
-
-Source: onnx.proto (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto field numbers).
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,27 +21,27 @@ from hilum.film.decode import DECODER_VERSION
 from hilum.film.preprocess import Preprocessing
 from hilum.findings import name_fault
 from hilum.run.models import file_of, shipped_model
+from hilum.run.onnx_bytes import BrokenMessageError, metadata_text, refuse_unsafe_graph
 from hilum.run.out_of_distribution import OutOfDistributionDetector
 from hilum.text import printable
 
-__all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "check_names", "check_texts", "read_model_file"]
+__all__ = ["FORMAT_VERSION", "METADATA_KEY", "Metadata", "ModelFile", "check_texts", "read_model_file"]
 
 # --- texts in a model file of unknown origin: terminals, pages and DICOM objects show them ----------------------------
 
 _OF_LINES = ("model_card",)  # may have several lines
 
 
-def check_texts(values: Any, key: str = "") -> None:
+def check_texts(values: Any) -> None:
     """Refuse texts with control or bidirectional characters, which could make a terminal or page show something else.
 
     Args:
         values: JSON values; their keys are checked too.
-        key: The key of the values, for the message.
 
     Raises:
         ValueError: A text holds such a character. The message names its key, not the text.
     """
-    pending: list[tuple[str, Any]] = [(key, values)]
+    pending: list[tuple[str, Any]] = [("", values)]
     while pending:
         place, value = pending.pop()
         if isinstance(value, str):
@@ -55,37 +53,10 @@ def check_texts(values: Any, key: str = "") -> None:
             pending += [(place, one) for one in value]
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError for a finding's name that is empty, too long, or holds a control character."""
-    for name in names:
-        if fault := name_fault(name):
-            raise ValueError(f"a finding's name {fault}")
-
-
 FORMAT_VERSION = 2
 METADATA_KEY = "hilum"
 _ZIP, _KERAS_PART = b"PK\x03\x04", b"config.json"  # signs of a .keras file
 MAX_FILE_BYTES = 512 * 1024 * 1024
-MAX_METADATA_BYTES = 16 * 1024 * 1024
-MAX_NODES = 100_000
-
-_LENGTH_DELIMITED = 2
-# Message type -> field number -> message type of that field; only fields that can hold a tensor are read.
-_PATHS_TO_TENSORS: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
-_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
-_MODEL_FUNCTIONS = 25
-_NODE_OPERATOR = 4
-_ATTRIBUTE_GRAPHS = (6, 11)
-_REPEATING = (b"Loop", b"If", b"Scan", b"SequenceMap")  # operators that hold graphs and may run without an end
-_MODEL_METADATA = 14
 
 
 @dataclass(frozen=True)
@@ -223,7 +194,9 @@ def _check_values(metadata: Metadata) -> None:
     names, conformal = metadata.findings, metadata.conformal
     if not all(isinstance(name, str) for name in (*names, metadata.name, metadata.precision, metadata.model_card)):
         raise ValueError("a name is not a text")
-    check_names(names)
+    for name in names:
+        if fault := name_fault(name):
+            raise ValueError(f"a finding's name {fault}")
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"expected two findings or more, each once, received {list(names)}")
     if not (_is_number(metadata.temperature) and metadata.temperature > 0):
@@ -296,9 +269,9 @@ def read_model_file(path: Path, *, without_gate: bool = False) -> ModelFile:
             fix=f"Give `{beside}`." if beside.is_file() else "Give the model.onnx that was made with it.",
         )
     try:
-        _refuse_unsafe_graph(memoryview(data))
-        text = _metadata_text(memoryview(data))
-    except _BrokenMessage as error:
+        refuse_unsafe_graph(memoryview(data))
+        text = metadata_text(memoryview(data), METADATA_KEY)
+    except BrokenMessageError as error:
         raise ModelFileError(
             f"`{path}` is not an ONNX file, or it is cut short ({error}).", fix="Copy it again, or give another file."
         ) from error
@@ -308,101 +281,3 @@ def read_model_file(path: Path, *, without_gate: bool = False) -> ModelFile:
             fix="Give a model.onnx made by `hilum train`. Graphs of `hilum model export` are for other programs.",
         )
     return ModelFile(path, data, sha256, Metadata.from_json(text, without_gate=without_gate))
-
-
-class _BrokenMessage(ValueError):
-    """The bytes are not a well-formed protocol-buffer message."""
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the fields of a message: number and value (int, or a view of the bytes)."""
-    position, end = 0, len(message)
-    while position < end:
-        key, position = _varint(message, position)
-        number, wire_type = key >> 3, key & 7
-        if number == 0:
-            raise _BrokenMessage("a field has the number 0")
-        if wire_type == 0:
-            value, position = _varint(message, position)
-            yield number, value
-            continue
-        if wire_type == _LENGTH_DELIMITED:
-            length, position = _varint(message, position)
-        elif wire_type in (1, 5):
-            length = 8 if wire_type == 1 else 4
-        else:
-            raise _BrokenMessage(f"unknown wire type {wire_type}")
-        if position + length > end:
-            raise _BrokenMessage(f"a field reaches {position + length - end} bytes past the end")
-        yield number, message[position : position + length]
-        position += length
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(message):
-            raise _BrokenMessage("it ends inside a number")
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise _BrokenMessage("a number is too long")
-
-
-def _refuse_unsafe_graph(data: memoryview) -> None:
-    """Check every message that can hold a tensor, in a loop: a hostile file could nest too deep for recursion."""
-    pending: list[tuple[str, memoryview]] = [("model", data)]
-    num_nodes, has_graph, repeats = 0, False, False
-    while pending:
-        kind, message = pending.pop()
-        num_nodes += kind == "node"
-        has_graph |= kind == "graph"
-        if num_nodes > MAX_NODES:
-            raise ModelFileError(f"The model file's graph has more than {MAX_NODES} nodes.")
-        children = _PATHS_TO_TENSORS.get(kind, {})
-        for number, value in _fields(message):
-            if kind == "tensor" and (
-                number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
-            ):
-                raise ModelFileError(
-                    "The model file refers to data outside itself. A hilum model is one file.",
-                    fix="Use it only if you made it; then export it with its weights inside.",
-                )
-            repeats |= _repeats(kind, number, value)
-            if number in children and isinstance(value, memoryview):
-                pending.append((children[number], value))
-    if not has_graph:
-        raise _BrokenMessage("it holds no graph")
-    if repeats:
-        raise ModelFileError(
-            "The model file's graph holds a loop, a branch or a function. A model made by hilum has none.",
-            fix="Give a model.onnx made by `hilum train`.",
-        )
-
-
-def _repeats(kind: str, number: int, value: int | memoryview) -> bool:
-    """Return whether a field makes a graph repeat or branch."""
-    return (
-        (kind == "model" and number == _MODEL_FUNCTIONS)
-        or (kind == "attribute" and number in _ATTRIBUTE_GRAPHS)
-        or (kind == "node" and number == _NODE_OPERATOR and not isinstance(value, int) and bytes(value) in _REPEATING)
-    )
-
-
-def _metadata_text(data: memoryview) -> str | None:
-    for number, value in _fields(data):
-        if number == _MODEL_METADATA and isinstance(value, memoryview):
-            if len(value) > MAX_METADATA_BYTES:
-                raise ModelFileError(
-                    f"The model file's metadata are larger than {MAX_METADATA_BYTES // 2**20} MB.",
-                    fix="Give a model.onnx made by `hilum train`.",
-                )
-            entry = {key: bytes(part) for key, part in _fields(value) if isinstance(part, memoryview)}
-            if entry.get(1) == METADATA_KEY.encode():
-                try:
-                    return entry.get(2, b"").decode()
-                except UnicodeDecodeError as error:
-                    raise _BrokenMessage("its metadata are not text") from error
-    return None
