@@ -8,40 +8,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from hilum.judge.intervals import Interval
 from hilum.report import charts as plots
 
+from .shared import polyline
+
 
 def films(num_films: int, seed: int) -> plots.Scored:
     rng = np.random.default_rng(seed)
     return plots.Scored(rng.integers(0, 2, num_films), rng.dirichlet(np.ones(2), num_films).round(2))
-
-
-def polyline(svg: str, kind: str) -> list[tuple[float, float]]:
-    points = next(re.finditer(rf'<polyline class="{kind}" points="([^"]*)"', svg))[1]
-    return [(float(x), float(y)) for x, y in (point.split(",") for point in points.split())]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 60), st.integers(0, 10**6))
-def test_curves_agree_with_scikit_learn(num_films: int, seed: int) -> None:
-    part = films(num_films, seed)
-    positive, scores = part.truth == 1, part.probabilities[:, 1]
-    if not 0 < positive.sum() < num_films:
-        assert plots.roc_curve(positive, scores)[0].size == 0
-        return
-    alarms, hits = plots.roc_curve(positive, scores)
-    expected = reference.roc_curve(positive, scores, drop_intermediate=False)
-    np.testing.assert_allclose(alarms, expected[0])
-    np.testing.assert_allclose(hits, expected[1])
-    recall, precision = plots.precision_recall_curve(positive, scores)
-    expected_precision, expected_recall, _ = reference.precision_recall_curve(positive, scores)
-    np.testing.assert_allclose(recall, expected_recall[-2::-1])
-    np.testing.assert_allclose(precision, expected_precision[-2::-1])
 
 
 def test_roc_plot_runs_from_corner_to_corner_with_its_area() -> None:
@@ -165,56 +142,8 @@ def interval(value: float | None) -> Interval:
     return Interval() if value is None else Interval(value, value - 0.1, value + 0.1)
 
 
-def test_damage_plot_draws_a_point_a_strength_between_its_limits() -> None:
-    accuracy = [interval(value) for value in (0.9, 0.8, 0.2)]
-    svg = plots.damage_plot(["0", "2", "5"], accuracy, [interval(0.9), interval(None), interval(0.4)], 0.4, "damage")
-    root = ElementTree.fromstring(svg)
-    curve, guide = polyline(svg, "accent"), polyline(svg, "guide")
-    assert svg.count('class="point"') == len(curve) == 3
-    assert [y for _, y in curve] == sorted(y for _, y in curve)  # worse is lower
-    assert curve[1][1] < guide[0][1] < curve[2][1]
-    outline = next(part.attrib["points"] for part in root if part.tag.endswith("polygon")).split()
-    assert len(outline) == 6
-    high, low = (float(outline[at].split(",")[1]) for at in (0, -1))
-    assert high < curve[0][1] < low
-    assert len(polyline(svg, "muted")) == 2  # what is not known is left out
-    assert re.findall(r">(2|5)<", svg) == ["2", "5"]
-
-
-def test_order_plot_draws_three_curves_from_the_same_film() -> None:
-    fractions = [0, 0.5, 1]
-    curves = {"heatmap": [0.9, 0.1, 0.2], "centre": [0.9, 0.6, 0.2], "random": [0.9, 0.7, 0.2]}
-    svg = plots.order_plot(fractions, curves, "deletion")
-    ElementTree.fromstring(svg)
-    drawn = [polyline(svg, kind) for kind in ("accent", "dotted", "muted")]
-    assert drawn[0][0] == drawn[1][0] == drawn[2][0]
-    assert drawn[0][1][1] > drawn[1][1][1] > drawn[2][1][1]
-
-
 def test_strip_marks_chance() -> None:
     root = ElementTree.fromstring(plots.strip(0.9, 0.8, 0.95, 0.5, 0.6))
     tick = next(part for part in root if part.attrib["class"] == "tick-mark")
     assert float(tick.attrib["x1"]) == pytest.approx(5 + 0.2 * 150)
     assert "tick-mark" not in plots.strip(0.9, 0.8, 0.95, 0.5)
-
-
-def test_a_search_is_drawn_with_its_lowest_loss_so_far() -> None:
-    svg = plots.trials_plot([(0, 0.5), (2, 0.6), (3, 0.3), (5, 0.4)], [(1, 0.9), (4, 5.0)], 6, "six trials")
-    ElementTree.fromstring(svg)
-    heights = [y for _, y in polyline(svg, "accent")]
-    assert heights == sorted(heights)  # down the page the loss is lower
-    assert svg.count('class="point"') == 4
-    assert svg.count('class="muted-end"') == 2
-    dots = [(float(x), float(y)) for x, y in re.findall(r'class="muted-end" cx="([\d.]+)" cy="([\d.]+)"', svg)]
-    assert all(y >= 10 for _, y in dots)  # a loss far above the others stands at the upper edge
-    ElementTree.fromstring(plots.trials_plot([(0, 0.5)], [], 1, "one trial"))
-    ElementTree.fromstring(plots.trials_plot([(0, 0.5), (1, 0.5)], [], 2, "two alike"))
-
-
-def test_shares_are_bars_as_long_as_they_are_large() -> None:
-    svg = plots.share_plot({"dropout": 0.6, "<rate>": 0.3, "size": 0.0}, "what mattered")
-    ElementTree.fromstring(svg)
-    widths = [float(width) for width in re.findall(r'class="share"[^>]* width="([\d.]+)"', svg)]
-    assert widths[0] == pytest.approx(2 * widths[1], abs=0.2)
-    assert widths[2] < 1
-    assert "&lt;rate&gt;" in svg

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from xml.etree import ElementTree
+
+import pytest
 
 from hilum.judge.intervals import Interval
-from hilum.report.search_page import Confirmed, SearchResult, SettingsFigures, search_page, verdict_text
+from hilum.report.search_page import (
+    Confirmed,
+    SearchResult,
+    SettingsFigures,
+    search_page,
+    share_plot,
+    trials_plot,
+    verdict_text,
+)
 from hilum.report.search_table import TrialRow
+
+from .shared import polyline
 
 START: dict[str, object] = {"dropout": 0.2, "augmentation_strength": 1.0, "optimiser": "adamw", "size_px": 64}
 START_FIGURES = SettingsFigures(0.9, 0.6, Interval(0.61, 0.5, 0.7), 120)
@@ -95,3 +109,25 @@ def test_what_is_not_known_is_said() -> None:
     assert "Too few trials" in search_page(dataclasses.replace(few, importances={}))
     single = dataclasses.replace(few, rows=few.rows[:1], importances={})
     assert "so they are kept" in search_page(single)
+
+
+def test_a_search_is_drawn_with_its_lowest_loss_so_far() -> None:
+    svg = trials_plot([(0, 0.5), (2, 0.6), (3, 0.3), (5, 0.4)], [(1, 0.9), (4, 5.0)], 6, "six trials")
+    ElementTree.fromstring(svg)
+    heights = [y for _, y in polyline(svg, "accent")]
+    assert heights == sorted(heights)  # down the page the loss is lower
+    assert svg.count('class="point"') == 4
+    assert svg.count('class="muted-end"') == 2
+    dots = [(float(x), float(y)) for x, y in re.findall(r'class="muted-end" cx="([\d.]+)" cy="([\d.]+)"', svg)]
+    assert all(y >= 10 for _, y in dots)  # a loss far above the others stands at the upper edge
+    ElementTree.fromstring(trials_plot([(0, 0.5)], [], 1, "one trial"))
+    ElementTree.fromstring(trials_plot([(0, 0.5), (1, 0.5)], [], 2, "two alike"))
+
+
+def test_shares_are_bars_as_long_as_they_are_large() -> None:
+    svg = share_plot({"dropout": 0.6, "<rate>": 0.3, "size": 0.0}, "what mattered")
+    ElementTree.fromstring(svg)
+    widths = [float(width) for width in re.findall(r'class="share"[^>]* width="([\d.]+)"', svg)]
+    assert widths[0] == pytest.approx(2 * widths[1], abs=0.2)
+    assert widths[2] < 1
+    assert "&lt;rate&gt;" in svg

@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from hilum.judge.predictions import judge_records
 from hilum.judge.shortcuts.measure import FilmCounts, ProbedFilms, ShortcutFigures, Shortcuts, find_shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
-from hilum.report.shortcuts import heatmaps_section, shortcuts_sections, summary_line
+from hilum.report.shortcuts import heatmaps_section, order_plot, shortcuts_sections, summary_line
 from hilum.run.classifier import Classifier
+
+from .shared import polyline
 
 VOID = {"img", "br", "line", "circle", "polyline", "polygon", "rect"}
 
@@ -184,3 +187,13 @@ def test_maps_that_do_not_change_are_not_to_be_read(figures: dict[str, Any]) -> 
     ):
         figures["heatmap"]["all"]["excess"] = {"value": 0.0, "low": low, "high": high}
         assert words in text(heatmaps_section(from_json(ShortcutFigures, figures)).html)
+
+
+def test_order_plot_draws_three_curves_from_the_same_film() -> None:
+    fractions = [0, 0.5, 1]
+    curves = {"heatmap": [0.9, 0.1, 0.2], "centre": [0.9, 0.6, 0.2], "random": [0.9, 0.7, 0.2]}
+    svg = order_plot(fractions, curves, "deletion")
+    ElementTree.fromstring(svg)
+    drawn = [polyline(svg, kind) for kind in ("accent", "dotted", "muted")]
+    assert drawn[0][0] == drawn[1][0] == drawn[2][0]
+    assert drawn[0][1][1] > drawn[1][1][1] > drawn[2][1][1]

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 from hilum.judge.intervals import Interval
 from hilum.report.study_charts import CostPoint, change_plot, cost_plot, sweep_plot
 
+from .shared import polyline
+
 
 def interval(value: float | None, reach: float = 0.02) -> Interval:
     return Interval() if value is None else Interval(value, value - reach, value + reach)
@@ -33,7 +35,7 @@ def test_a_large_change_stays_in_the_plot() -> None:
 
 
 def test_a_sweep_shows_both_curves_and_the_interval() -> None:
-    svg = sweep_plot(["a", "b"], [interval(0.9), interval(None)], [interval(0.8), interval(0.7)], "AUROC", "Both")
+    svg = sweep_plot(["a", "b"], [interval(0.9), interval(None)], [interval(0.8), interval(0.7)], "Both")
     ElementTree.fromstring(svg)
     assert svg.count("<circle") == 1
     assert "band" in svg
@@ -69,3 +71,19 @@ def test_an_interval_that_begins_at_nothing_stays_in_the_plot() -> None:
     svg = cost_plot([CostPoint("one", 4.7, Interval(0.4, 0.0, 0.8))], "ms", "AUROC", "Costs.")
     (whisker,) = re.findall(r'class="whisker" points="([^"]+)"', svg)
     assert all(float(pair.split(",")[1]) <= 290 for pair in whisker.split())  # the floor of the plot
+
+
+def test_a_sweep_over_damage_draws_a_point_a_strength_between_its_limits() -> None:
+    accuracy = [interval(value) for value in (0.9, 0.8, 0.2)]
+    svg = sweep_plot(["0", "2", "5"], accuracy, [interval(0.9), interval(None), interval(0.4)], "damage", chance=0.4)
+    root = ElementTree.fromstring(svg)
+    curve, guide = polyline(svg, "accent"), polyline(svg, "guide")
+    assert svg.count('class="point"') == len(curve) == 3
+    assert [y for _, y in curve] == sorted(y for _, y in curve)  # worse is lower
+    assert curve[1][1] < guide[0][1] < curve[2][1]
+    outline = next(part.attrib["points"] for part in root if part.tag.endswith("polygon")).split()
+    assert len(outline) == 6
+    high, low = (float(outline[at].split(",")[1]) for at in (0, -1))
+    assert high < curve[0][1] < low
+    assert len(polyline(svg, "muted")) == 2  # what is not known is left out
+    assert re.findall(r">(2|5)<", svg) == ["2", "5"]

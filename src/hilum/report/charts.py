@@ -18,28 +18,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.judge.intervals import Interval, wilson_interval
+from hilum.judge.curves import precision_recall_curve, roc_curve
+from hilum.judge.intervals import wilson_interval
 from hilum.judge.reliability import reliability_bins
 from hilum.text import escape
 
 __all__ = [
+    "PERCENT_TICKS",
     "Panel",
     "Scored",
-    "damage_plot",
     "learning_plot",
-    "order_plot",
-    "precision_recall_curve",
     "precision_recall_plot",
     "reliability_plot",
-    "roc_curve",
     "roc_plot",
-    "share_plot",
     "strip",
     "tidy_step",
-    "trials_plot",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 Point = tuple[float, float]
 
 _SECOND_STAGES = {("head", "backbone"): "fine-tuning", ("start", "backbone"): "training"}
@@ -58,47 +53,6 @@ class Scored:
     truth: npt.NDArray[Any]
     probabilities: npt.NDArray[Any]
     uncalibrated: npt.NDArray[Any] | None = None
-
-
-def roc_curve(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return false-positive and true-positive fractions as the threshold falls, from (0, 0) to (1, 1).
-
-    Args:
-        positive: (n,) bool, the film has the finding.
-        scores: (n,) float.
-
-    Returns:
-        Two arrays (m,) float64, one step a distinct score; empty where all or none of the films have the finding.
-    """
-    hits, alarms = _falling_counts(positive, scores)
-    if hits[-1] == 0 or alarms[-1] == 0:
-        return np.empty(0), np.empty(0)
-    return alarms / alarms[-1], hits / hits[-1]
-
-
-def precision_recall_curve(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return recall and precision as the threshold falls, one point a distinct score.
-
-    Args:
-        positive: (n,) bool, the film has the finding.
-        scores: (n,) float.
-
-    Returns:
-        Two arrays (m,) float64; empty where no film has the finding.
-    """
-    hits, alarms = _falling_counts(positive, scores)
-    if hits[-1] == 0:
-        return np.empty(0), np.empty(0)
-    return hits[1:] / hits[-1], hits[1:] / (hits[1:] + alarms[1:])
-
-
-def _falling_counts(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return true and false positives at each distinct score, highest first, after a leading 0."""
-    has_finding = np.asarray(positive, dtype=bool)
-    values, inverse = np.unique(-np.asarray(scores, dtype=np.float64), return_inverse=True)
-    hits = np.bincount(inverse, weights=has_finding, minlength=values.size).cumsum()
-    alarms = np.bincount(inverse, weights=~has_finding, minlength=values.size).cumsum()
-    return np.concatenate(([0.0], hits)), np.concatenate(([0.0], alarms))
 
 
 @dataclass(frozen=True)
@@ -176,11 +130,11 @@ def _same_direction(first: Point, second: Point, third: Point) -> bool:
     return abs(across) < 1e-9 and along >= 0
 
 
-_PERCENT = tuple((step / 4, f"{step * 25}") for step in range(5))
+PERCENT_TICKS = tuple((step / 4, f"{step * 25}") for step in range(5))
 
 
 def _unit_panel(x_label: str, y_label: str) -> Panel:
-    return Panel((0, 1), (0, 1), f"{x_label}, %", f"{y_label}, %", _PERCENT, _PERCENT)
+    return Panel((0, 1), (0, 1), f"{x_label}, %", f"{y_label}, %", PERCENT_TICKS, PERCENT_TICKS)
 
 
 def roc_plot(parts: Sequence[Scored], index: int, description: str, threshold: float | None = None) -> str:
@@ -231,7 +185,7 @@ def reliability_plot(part: Scored, description: str, num_bins: int = 10) -> str:
     """
     bins = reliability_bins(part.probabilities, part.truth, num_bins)
     floor = -0.22  # the counts stand in a strip of their own beneath the plot
-    panel = Panel((0, 1), (floor, 1), "Confidence of the answer, %", "Right, %", _PERCENT, _PERCENT, 360, 360)
+    panel = Panel((0, 1), (floor, 1), "Confidence of the answer, %", "Right, %", PERCENT_TICKS, PERCENT_TICKS, 360, 360)
     elements = [panel.line([(0, 0), (1, 1)], "guide")]
     if part.uncalibrated is not None:
         before = reliability_bins(part.uncalibrated, part.truth, num_bins)
@@ -300,110 +254,6 @@ def learning_plot(history: Sequence[Mapping[str, Any]], figure: str, description
     elements.extend(panel.line(points, kind) for kind, points in curves.items() if points)
     elements.extend(panel.dot(*points[-1], f"{kind}-end", 3) for kind, points in curves.items() if points)
     elements.extend(panel.dot(x, y, "ring", 4.5) for x, y in kept if math.isfinite(y))
-    return panel.svg(elements, description)
-
-
-def damage_plot(
-    ticks: Sequence[str],
-    accuracy: Sequence[Interval],
-    auroc: Sequence[Interval],
-    chance: float,
-    description: str,
-) -> str:
-    """Return accuracy with its interval, and AUROC muted, over strengths at equal distances; chance is the guide.
-
-    Args:
-        ticks: What each strength is called.
-        accuracy: That of each, with its interval.
-        auroc: The same; an undefined one leaves a gap out.
-        chance: The accuracy of an answer that does not look.
-        description: What the plot shows, in words.
-    """
-    last = max(len(ticks) - 1, 1)
-    x_ticks = [(float(at), words) for at, words in enumerate(ticks)]
-    panel = Panel((0, last), (0, 1), "", "Per cent", x_ticks, _PERCENT, 260, 190, bottom=24, right=12)
-    band = [(at, _number(one.high)) for at, one in enumerate(accuracy)]
-    band += [(at, _number(one.low)) for at, one in reversed(list(enumerate(accuracy)))]
-    outline = " ".join(f"{panel.x(x):g},{panel.y(y):g}" for x, y in band)
-    values = [(at, _number(one.value)) for at, one in enumerate(accuracy)]
-    muted = [(at, _number(one.value)) for at, one in enumerate(auroc)]
-    elements = [
-        panel.line([(0, chance), (last, chance)], "guide"),
-        f'<polygon class="band" points="{outline}"/>',
-        panel.line([(x, y) for x, y in muted if math.isfinite(y)], "muted"),
-        panel.line(values, "accent"),
-        *(panel.dot(x, y, "point", 2.5) for x, y in values),
-    ]
-    return panel.svg(elements, description)
-
-
-def order_plot(fractions: Sequence[float], curves: Mapping[str, Sequence[float]], description: str) -> str:
-    """Return mean probabilities over the share of pixels changed: the heat map's order, the centre's, a random one.
-
-    Args:
-        fractions: Of the pixels, rising from 0 to 1.
-        curves: "heatmap", "centre" and "random", a probability for each fraction.
-        description: What the plot shows, in words.
-    """
-    panel = Panel((0, 1), (0, 1), "Pixels changed, %", "Probability of the answer, %", _PERCENT, _PERCENT, 360, 270)
-    kinds = {"random": "muted", "centre": "dotted", "heatmap": "accent"}
-    drawn = [panel.line(zip(fractions, curves[order], strict=True), kind) for order, kind in kinds.items()]
-    return panel.svg(drawn, description)
-
-
-def trials_plot(
-    finished: Sequence[tuple[int, float]], ended: Sequence[tuple[int, float]], num_trials: int, description: str
-) -> str:
-    """Return the losses of a search's trials: dots, those ended early muted, the lowest so far as a line.
-
-    Losses more than twice as far above the lowest as the first is, or as the middle one is, stand at the upper edge.
-
-    Args:
-        finished: Number and loss of each finished trial, by number.
-        ended: Number of each trial ended early, and its loss until then.
-        num_trials: How many trials there are.
-        description: What the plot shows, in words.
-    """
-    losses = [loss for _, loss in finished]
-    lowest, middle = min(losses), float(np.median(losses))
-    reach = max(2 * (max(losses[0], middle) - lowest), 0.1 * lowest, 1e-6)
-    step = tidy_step(reach / 3)
-    floor = max(0.0, step * math.floor((lowest - 0.1 * reach) / step))
-    top = step * math.ceil((lowest + reach) / step)
-    y_ticks = [(floor + step * index, f"{floor + step * index:g}") for index in range(round((top - floor) / step) + 1)]
-    last = max(num_trials - 1, 1)
-    spacing = max(1, round(tidy_step(last / 8)))
-    x_ticks = [(float(number), f"{number}") for number in range(0, last + 1, spacing)]
-    panel = Panel((0, last), (floor, top), "Trial", "Loss", x_ticks, y_ticks, 620, 260)
-    best: list[Point] = []
-    for number, loss in finished:
-        if best:
-            best.append((number, best[-1][1]))
-        best.append((number, min(loss, best[-1][1]) if best else loss))
-    best.append((last, best[-1][1]))
-    elements = [panel.line([(number, min(loss, top)) for number, loss in best], "accent")]
-    elements += [panel.dot(number, min(loss, top), "muted-end", 3) for number, loss in ended]
-    elements += [panel.dot(number, min(loss, top), "point", 3.5) for number, loss in finished]
-    return panel.svg(elements, description)
-
-
-def share_plot(shares: Mapping[str, float], description: str) -> str:
-    """Return shares of a whole as bars, one beneath the other, as given.
-
-    Args:
-        shares: Name to share, in [0, 1].
-        description: What the plot shows, in words.
-    """
-    ticks = [(step, f"{step * 100:.0f}") for step in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    height = 24.0 * max(len(shares), 1)
-    panel = Panel((0, 1), (0, 1), "Share, %", "", ticks, (), 520, height + 50, left=150)
-    elements = []
-    for place, (name, share) in enumerate(shares.items()):
-        y = panel.top + 24.0 * place
-        width = max(panel.x(min(max(share, 0.0), 1.0)) - panel.x(0), 0.5)
-        elements.append(f'<rect class="share" x="{panel.x(0):g}" y="{y + 5:g}" width="{width:.1f}" height="14"/>')
-        elements.append(panel.text(panel.left - 8, y + 16, name, anchor="end"))
-        elements.append(panel.text(panel.x(0) + width + 6, y + 16, f"{100 * share:.0f}", anchor="start"))
     return panel.svg(elements, description)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hilum.console import count_of
 from hilum.judge.intervals import Interval
-from hilum.report import charts
+from hilum.report.charts import PERCENT_TICKS, Panel, tidy_step
 from hilum.report.page import render
 from hilum.report.search_table import TrialRow, best_row, changes_text, shown_value
 from hilum.text import points, points_range
 from hilum.version import __version__
 
-__all__ = ["Confirmed", "SearchResult", "SettingsFigures", "search_page", "verdict_text"]
+__all__ = ["Confirmed", "SearchResult", "SettingsFigures", "search_page", "share_plot", "trials_plot", "verdict_text"]
 
 _NAMES = {
     "learning_rate": "learning rate",
@@ -152,11 +155,9 @@ def search_page(result: SearchResult) -> str:
         verdict=_verdict(result),
         trials=[(row, changes_text(row, rows[0])) for row in rows],
         best=best,
-        trials_plot=charts.trials_plot(
-            finished, ended, len(rows), f"Loss of {len(rows)} trials, and the lowest so far."
-        ),
+        trials_plot=trials_plot(finished, ended, len(rows), f"Loss of {len(rows)} trials, and the lowest so far."),
         importance_plot=shares
-        and charts.share_plot(shares, "How much of the differences between trials each setting explains."),
+        and share_plot(shares, "How much of the differences between trials each setting explains."),
         settings=[
             (_NAMES.get(name, name), *(shown_value(row.settings.get(name)) for row in (rows[0], result.chosen, best)))
             for name in rows[0].settings
@@ -184,3 +185,58 @@ def _facts(result: SearchResult) -> list[tuple[str, str]]:
 
 def _signed(loss: float | None) -> str:
     return f"{loss or 0.0:+.4f}".replace("-", "−")
+
+
+def trials_plot(
+    finished: Sequence[tuple[int, float]], ended: Sequence[tuple[int, float]], num_trials: int, description: str
+) -> str:
+    """Return the losses of a search's trials: dots, those ended early muted, the lowest so far as a line.
+
+    Losses more than twice as far above the lowest as the first is, or as the middle one is, stand at the upper edge.
+
+    Args:
+        finished: Number and loss of each finished trial, by number.
+        ended: Number of each trial ended early, and its loss until then.
+        num_trials: How many trials there are.
+        description: What the plot shows, in words.
+    """
+    losses = [loss for _, loss in finished]
+    lowest, middle = min(losses), float(np.median(losses))
+    reach = max(2 * (max(losses[0], middle) - lowest), 0.1 * lowest, 1e-6)
+    step = tidy_step(reach / 3)
+    floor = max(0.0, step * math.floor((lowest - 0.1 * reach) / step))
+    top = step * math.ceil((lowest + reach) / step)
+    y_ticks = [(floor + step * index, f"{floor + step * index:g}") for index in range(round((top - floor) / step) + 1)]
+    last = max(num_trials - 1, 1)
+    spacing = max(1, round(tidy_step(last / 8)))
+    x_ticks = [(float(number), f"{number}") for number in range(0, last + 1, spacing)]
+    panel = Panel((0, last), (floor, top), "Trial", "Loss", x_ticks, y_ticks, 620, 260)
+    best: list[tuple[float, float]] = []
+    for number, loss in finished:
+        if best:
+            best.append((number, best[-1][1]))
+        best.append((number, min(loss, best[-1][1]) if best else loss))
+    best.append((last, best[-1][1]))
+    elements = [panel.line([(number, min(loss, top)) for number, loss in best], "accent")]
+    elements += [panel.dot(number, min(loss, top), "muted-end", 3) for number, loss in ended]
+    elements += [panel.dot(number, min(loss, top), "point", 3.5) for number, loss in finished]
+    return panel.svg(elements, description)
+
+
+def share_plot(shares: Mapping[str, float], description: str) -> str:
+    """Return shares of a whole as bars, one beneath the other, as given.
+
+    Args:
+        shares: Name to share, in [0, 1].
+        description: What the plot shows, in words.
+    """
+    height = 24.0 * max(len(shares), 1)
+    panel = Panel((0, 1), (0, 1), "Share, %", "", PERCENT_TICKS, (), 520, height + 50, left=150)
+    elements = []
+    for place, (name, share) in enumerate(shares.items()):
+        y = panel.top + 24.0 * place
+        width = max(panel.x(min(max(share, 0.0), 1.0)) - panel.x(0), 0.5)
+        elements.append(f'<rect class="share" x="{panel.x(0):g}" y="{y + 5:g}" width="{width:.1f}" height="14"/>')
+        elements.append(panel.text(panel.left - 8, y + 16, name, anchor="end"))
+        elements.append(panel.text(panel.x(0) + width + 6, y + 16, f"{100 * share:.0f}", anchor="start"))
+    return panel.svg(elements, description)

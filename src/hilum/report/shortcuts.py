@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,10 +14,12 @@ from hilum.judge.shortcuts.measure import Example, ShortcutFigures, Shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.report import charts as plots
+from hilum.report.charts import PERCENT_TICKS, Panel
 from hilum.report.page import Section, render
+from hilum.report.study_charts import sweep_plot
 from hilum.text import interval_words, percent, points, points_range
 
-__all__ = ["heatmaps_section", "shortcuts_sections", "summary_line"]
+__all__ = ["heatmaps_section", "order_plot", "shortcuts_sections", "summary_line"]
 
 _EXAMPLE_PX = 144
 _SHOWN_CUES = 7  # the blackened films look like the hidden ones
@@ -82,7 +84,7 @@ def heatmaps_section(figures: ShortcutFigures) -> Section:
     for heading, better in (("Deletion", "lower is better"), ("Insertion", "higher is better")):
         part = order.deletion if heading == "Deletion" else order.insertion
         words = f"{heading}: area under the heat map's curve {percent(part.area['heatmap'].value)} %."
-        orders.append((heading, better, part, plots.order_plot(order.fractions, part.curves, words)))
+        orders.append((heading, better, part, order_plot(order.fractions, part.curves, words)))
     html = render("heatmaps.html.j2", figures=figures, masses=masses, orders=orders, alike_below=_ALIKE)
     return Section("heatmaps", "Where the heat maps look", html)
 
@@ -127,7 +129,7 @@ def _robustness(figures: ShortcutFigures) -> str:
             f"Accuracy under {damage.name.lower()}: {percent(undamaged.accuracy.value)} % undamaged, "
             f"{percent(min(one.value or 0.0 for one in row.accuracy))} % at worst."
         )
-        plot = plots.damage_plot(ticks, accuracy, auroc, chance, words)
+        plot = sweep_plot(ticks, accuracy, auroc, words, chance=chance)
         damages.append(_Damage(damage.name, damage.unit, plot, list(zip(ticks, accuracy, auroc, strict=True))))
     return render("robustness.html.j2", figures=figures, damages=damages)
 
@@ -142,3 +144,18 @@ def _png(film: NDArray[np.float32]) -> bytes:
     side = min(_EXAMPLE_PX, film.shape[0])
     small = cv2.resize(film, (side, side), interpolation=cv2.INTER_AREA)
     return cv2.imencode(".png", np.rint(small * 255).astype(np.uint8))[1].tobytes()
+
+
+def order_plot(fractions: Sequence[float], curves: Mapping[str, Sequence[float]], description: str) -> str:
+    """Return mean probabilities over the share of pixels changed: the heat map's order, the centre's, a random one.
+
+    Args:
+        fractions: Of the pixels, rising from 0 to 1.
+        curves: "heatmap", "centre" and "random", a probability for each fraction.
+        description: What the plot shows, in words.
+    """
+    ticks = PERCENT_TICKS
+    panel = Panel((0, 1), (0, 1), "Pixels changed, %", "Probability of the answer, %", ticks, ticks, 360, 270)
+    kinds = {"random": "muted", "centre": "dotted", "heatmap": "accent"}
+    drawn = [panel.line(zip(fractions, curves[order], strict=True), kind) for order, kind in kinds.items()]
+    return panel.svg(drawn, description)

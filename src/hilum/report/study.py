@@ -124,8 +124,8 @@ def _noise_parts(result: NoiseResult, examples: Sequence[Picture]) -> list[Part]
                 [_DOSES[dose].removesuffix(" dose").replace("as they are", "clean") for dose in doses],
                 [row.changes.in_house[dose].figures.auroc for dose in doses],
                 [none.changes.in_house[dose].figures.auroc for dose in doses],
-                "AUROC",
                 f"AUROC with {row.title} over doses, beside that without.",
+                label="AUROC, %",
             ),
         )
         for row in rows

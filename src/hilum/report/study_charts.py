@@ -1,4 +1,4 @@
-"""The plots of studies: changes with their intervals against a margin, curves over doses, what accuracy costs."""
+"""Plots of comparisons: changes with their intervals against a margin, curves over conditions, what accuracy costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hilum.judge.intervals import Interval
-from hilum.report.charts import Panel, tidy_step
+from hilum.report.charts import PERCENT_TICKS, Panel, tidy_step
 
 __all__ = ["CostPoint", "change_plot", "cost_plot", "sweep_plot"]
 
@@ -67,32 +67,40 @@ def change_plot(rows: Sequence[tuple[str, Interval]], margin: float, description
 
 
 def sweep_plot(
-    ticks: Sequence[str], figure: Sequence[Interval], compared: Sequence[Interval], label: str, description: str
+    ticks: Sequence[str],
+    figure: Sequence[Interval],
+    compared: Sequence[Interval],
+    description: str,
+    *,
+    label: str = "Per cent",
+    chance: float | None = None,
 ) -> str:
     """Return a figure with its interval over conditions at equal distances; what it is compared with is muted.
+
+    The axis starts near the lowest value; with a guide at chance it starts at 0.
 
     Args:
         ticks: What each condition is called.
         figure: A share for each.
         compared: The same of what it is compared with.
-        label: Of the figure's axis.
         description: What the plot shows, in words.
+        label: Of the figure's axis.
+        chance: The figure of an answer that does not look.
     """
-    values = [one.low for one in (*figure, *compared)] + [one.value for one in (*figure, *compared)]
-    floor = math.floor(min([value for value in values if value is not None] + [0.9]) * 10) / 10
-    step = 0.1 if floor < 0.75 else 0.05
-    y_ticks = [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]
+    values = [value for one in (*figure, *compared) for value in (one.low, one.value) if value is not None]
+    floor = 0.0 if chance is not None else math.floor(min([*values, 0.9]) * 10) / 10
+    y_ticks = PERCENT_TICKS if chance is not None else _share_ticks(floor)
     last = max(len(ticks) - 1, 1)
-    panel = Panel(
-        (0, last), (floor, 1), "", f"{label}, %", list(zip(map(float, range(len(ticks))), ticks, strict=True)), y_ticks,
-        260, 190, bottom=24, right=14,
-    )  # fmt: skip
+    x_ticks = [(float(at), words) for at, words in enumerate(ticks)]
+    panel = Panel((0, last), (floor, 1), "", label, x_ticks, y_ticks, 260, 190, bottom=24, right=14)
     known = [(at, one) for at, one in enumerate(figure) if one.value is not None]
     band = [(at, one.high or 0.0) for at, one in known] + [(at, one.low or 0.0) for at, one in reversed(known)]
     outline = " ".join(f"{panel.x(x):g},{panel.y(y):g}" for x, y in band)
     points = [(float(at), float(one.value or 0.0)) for at, one in known]
     muted = [(float(at), float(one.value)) for at, one in enumerate(compared) if one.value is not None]
-    elements = [f'<polygon class="band" points="{outline}"/>', panel.line(muted, "muted"), panel.line(points, "accent")]
+    elements = [] if chance is None else [panel.line([(0, chance), (last, chance)], "guide")]
+    elements.append(f'<polygon class="band" points="{outline}"/>')
+    elements += [panel.line(muted, "muted"), panel.line(points, "accent")]
     elements += [panel.dot(x, y, "point", 2.5) for x, y in points]
     return panel.svg(elements, description)
 
@@ -115,9 +123,8 @@ def cost_plot(points: Sequence[CostPoint], cost: str, figure: str, description: 
     x_ticks = [(math.log10(mark), f"{mark:g}") for mark in marks if floor_decade <= math.log10(mark) <= top_decade]
     lowest = min(value for one in shown for value in (one.figure.low, one.figure.value) if value is not None)
     floor = max(0.0, math.floor(lowest * 10) / 10)
-    step = 0.1 if floor < 0.75 else 0.05
-    y_ticks = [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]
-    panel = Panel((floor_decade, top_decade), (floor, 1), cost, f"{figure}, %", x_ticks, y_ticks, 620, 330, right=24)
+    span = (floor_decade, top_decade)
+    panel = Panel(span, (floor, 1), cost, f"{figure}, %", x_ticks, _share_ticks(floor), 620, 330, right=24)
     frontier = sorted((math.log10(one.cost), float(one.figure.value or 0.0)) for one in shown if one.best)
     elements = [panel.line(frontier, "muted")]
     taken: list[tuple[float, float]] = []  # where names begin, so that none is written over another
@@ -133,3 +140,9 @@ def cost_plot(points: Sequence[CostPoint], cost: str, figure: str, description: 
         taken.append((across, down))
         elements.append(panel.text(across, down, one.name, anchor="end" if end else "start"))
     return panel.svg(elements, description)
+
+
+def _share_ticks(floor: float) -> list[tuple[float, str]]:
+    """Return the ticks of an axis of shares from a floor to 1."""
+    step = 0.1 if floor < 0.75 else 0.05
+    return [(floor + at * step, f"{100 * (floor + at * step):.0f}") for at in range(round((1 - floor) / step) + 1)]
