@@ -24,7 +24,7 @@ import numpy as np
 
 from hilum.data.folder import read_dataset
 from hilum.data.phantom import PHANTOM_FINDINGS, draw_phantom
-from hilum.data.split import read_splits
+from hilum.data.run_tables import read_splits
 from hilum.data.walk import film_paths
 from hilum.errors import HilumError
 from hilum.film.decode import read_film

@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from hilum.data.fingerprint import seen_films
+from hilum.data.run_tables import read_splits
 from hilum.data.scan import Scan
-from hilum.data.split import read_splits
 from hilum.figures import to_json
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.drift import evaluation_of

@@ -24,7 +24,7 @@ from chest_films import FINDING_AT_SOURCE, four_class_films
 from sklearn.metrics import roc_auc_score
 
 from hilum.data.folder import FilmRecord, read_dataset
-from hilum.data.split import read_splits
+from hilum.data.run_tables import read_splits
 from hilum.findings import standard_name
 from hilum.judge.intervals import wilson_interval
 from hilum.judge.predictions import LabelledPredictions, judge_records

@@ -464,7 +464,7 @@ def write_run(
     from onnx import numpy_helper
 
     from hilum.data.folder import read_dataset
-    from hilum.data.split import write_splits
+    from hilum.data.run_tables import write_splits
     from hilum.judge.predictions import judge_records
     from hilum.report.predictions import predictions_csv
     from hilum.run.classifier import Classifier

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hilum.data.fingerprint import Twin
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.phantom import write_phantoms
-from hilum.data.scan import drop_placeholders, scan_films, typical_side
+from hilum.data.scan import drop_placeholders, group_films, scan_films, typical_side
 
 
 def test_the_typical_side_is_that_of_the_films_that_can_be_read(tmp_path: Path) -> None:
@@ -79,3 +82,39 @@ def test_dicom_files_with_one_id_are_not_grouped(cases: Path) -> None:
     scan = scan_films(read_dataset(cases / "12-placeholder-patient-id" / "flat"))
     assert len(np.unique(scan.groups)) == 28
     assert [remark.kind for remark in scan.dataset.remarks] == ["placeholder-patient"]
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+def test_groups_join_twins_and_patients_of_one_source() -> None:
+    keys = [("p", "A"), ("p", "A"), ("p", "B"), (None, None), (None, None), ("q", None), ("q", None), (None, "A")]
+    records = [FilmRecord(f"{i}.png", "x", None, patient, source) for i, (patient, source) in enumerate(keys)]
+    twins = [Twin(3, 4, True, 0, 1.0), Twin(1, 4, False, 3, 0.98)]
+    assert list(group_films(records, twins)) == [0, 0, 1, 0, 0, 2, 2, 3]
+    assert list(group_films(records, [])) == [0, 0, 1, 2, 3, 4, 4, 5]
+
+
+def test_groups_of_a_manifest_hold_across_sources_and_join_twins() -> None:
+    keys = [("A", "1"), ("B", "1"), ("A", None), ("A", "2"), ("A", None)]
+    records = [FilmRecord(f"{i}.png", "x", None, None, source, group) for i, (source, group) in enumerate(keys)]
+    assert list(group_films(records, [Twin(2, 3, True, 0, 1.0)])) == [0, 0, 1, 1, 2]
+
+
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))))
+    )
+)
+def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, int]]]) -> None:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    num, pairs = case
+    records = [FilmRecord(f"{i}.png", "x", None) for i in range(num)]
+    groups = group_films(records, [Twin(min(pair), max(pair), True, 0, 1.0) for pair in pairs])
+    ends = np.array(pairs, dtype=int).reshape(-1, 2)
+    expected = connected_components(
+        coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(num, num)), directed=False
+    )[1]
+    assert np.array_equal(groups[:, None] == groups[None], expected[:, None] == expected[None])

@@ -10,19 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hilum.data.fingerprint import Twin
 from hilum.data.folder import Dataset, FilmRecord, read_dataset
-from hilum.data.split import (
-    SplitRow,
-    assign_folds,
-    assign_splits,
-    clean_test,
-    group_films,
-    grouped_folds,
-    read_splits,
-    write_splits,
-)
-from hilum.errors import ConfigError, InconsistentDataset, InputError
+from hilum.data.scan import group_films
+from hilum.data.split import assign_folds, assign_splits, clean_test, grouped_folds
+from hilum.errors import ConfigError, InconsistentDataset
 
 
 def make_dataset(counts: dict[str, int], split: str | None = None) -> Dataset:
@@ -54,7 +45,7 @@ def test_splits_keep_groups_whole_and_findings_everywhere(data: tuple[Dataset, n
         assert len(set(splits[groups == group])) == 1
     for split in ("train", "validation", "test"):
         assert {dataset.records[film].finding for film in np.flatnonzero(splits == split)} == set(dataset.findings)
-    assert clean_test(dataset.records, splits, groups).sum() == (splits == "test").sum()
+    assert clean_test(splits, groups).sum() == (splits == "test").sum()
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -103,7 +94,7 @@ def test_a_given_test_part_is_kept_even_where_it_leaks() -> None:
     splits = assign_splits(dataset, groups, seed=0)
     assert splits[20:] == ("test",) * 6
     assert set(splits[:20]) == {"train", "validation"}
-    assert list(np.flatnonzero(clean_test(dataset.records, splits, groups))) == [21, 22, 23, 24, 25]
+    assert list(np.flatnonzero(clean_test(splits, groups))) == [21, 22, 23, 24, 25]
 
 
 def test_a_given_validation_part_is_kept_and_test_avoids_its_groups() -> None:
@@ -168,80 +159,6 @@ def test_folds_out_of_range_are_refused() -> None:
         assign_splits(dataset, np.arange(7))
 
 
-def test_groups_join_twins_and_patients_of_one_source() -> None:
-    keys = [("p", "A"), ("p", "A"), ("p", "B"), (None, None), (None, None), ("q", None), ("q", None), (None, "A")]
-    records = [FilmRecord(f"{i}.png", "x", None, patient, source) for i, (patient, source) in enumerate(keys)]
-    twins = [Twin(3, 4, True, 0, 1.0), Twin(1, 4, False, 3, 0.98)]
-    assert list(group_films(records, twins)) == [0, 0, 1, 0, 0, 2, 2, 3]
-    assert list(group_films(records, [])) == [0, 0, 1, 2, 3, 4, 4, 5]
-
-
-def test_groups_of_a_manifest_hold_across_sources_and_join_twins() -> None:
-    keys = [("A", "1"), ("B", "1"), ("A", None), ("A", "2"), ("A", None)]
-    records = [FilmRecord(f"{i}.png", "x", None, None, source, group) for i, (source, group) in enumerate(keys)]
-    assert list(group_films(records, [Twin(2, 3, True, 0, 1.0)])) == [0, 0, 1, 1, 2]
-
-
-@given(
-    st.integers(1, 40).flatmap(
-        lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))))
-    )
-)
-def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, int]]]) -> None:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    num, pairs = case
-    records = [FilmRecord(f"{i}.png", "x", None) for i in range(num)]
-    groups = group_films(records, [Twin(min(pair), max(pair), True, 0, 1.0) for pair in pairs])
-    ends = np.array(pairs, dtype=int).reshape(-1, 2)
-    expected = connected_components(
-        coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(num, num)), directed=False
-    )[1]
-    assert np.array_equal(groups[:, None] == groups[None], expected[:, None] == expected[None])
-
-
-def test_splits_are_written_and_read_back(tmp_path: Path) -> None:
-    records = [FilmRecord('ä, "b"/c\n.png', "Covid-19", None), FilmRecord(os_name := "bad\udce4.png", "Normal", None)]
-    path = tmp_path / "splits.csv"
-    write_splits(path, records, ("train", "test"), np.array([0, 1]))
-    assert read_splits(path) == (
-        SplitRow('ä, "b"/c\n.png', "Covid-19", "train", 0),
-        SplitRow(os_name, "Normal", "test", 1),
-    )
-
-
-def test_splits_that_a_spreadsheet_would_run_come_back_as_they_were(tmp_path: Path) -> None:
-    records = [FilmRecord("=a.png", "+Normal", None), FilmRecord("-b/c.png", "Covid-19", None)]
-    write_splits(tmp_path / "splits.csv", records, ("train", "test"), np.array([0, 1]))
-    assert (tmp_path / "splits.csv").read_text().splitlines()[1:] == [
-        "./=a.png,'+Normal,train,0",
-        "./-b/c.png,Covid-19,test,1",
-    ]
-    assert [(row.path, row.finding) for row in read_splits(tmp_path / "splits.csv")] == [
-        (record.path, record.finding) for record in records
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("path,finding\na,b\n", "has the columns path, finding; expected path, finding, split, group"),
-        ("", "has the columns none"),
-        ("path,finding,split,group\n", "name no films"),
-        ("path,finding,split,group\na,b,train\n", "cut short"),
-        ("path,finding,split,group\na,b,trian,0\n", "split is not one of"),
-        ("path,finding,split,group\na,b,train,x\n", "invalid literal"),
-    ],
-)
-def test_a_broken_splits_file_is_told_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "splits.csv").write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_splits(tmp_path / "splits.csv")
-    with pytest.raises(InputError, match="No such file"):
-        read_splits(tmp_path / "gone.csv")
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_folds_are_those_of_scikit_learn(seed: int) -> None:
     from sklearn.model_selection import StratifiedGroupKFold
@@ -264,3 +181,19 @@ def test_patients_of_a_real_pool_never_cross(hilum_data: Path) -> None:
             sides.setdefault((record.source, record.patient), set()).add(split)
     assert len(sides) > 1000
     assert all(len(side) == 1 for side in sides.values())
+
+
+def test_folds_never_part_a_group() -> None:
+    rng = np.random.default_rng(0)
+    truth, groups = rng.integers(3, size=90), rng.integers(20, size=90)
+    folds = list(grouped_folds(truth, groups))
+    assert len(folds) == 5
+    np.testing.assert_array_equal(np.sum(folds, axis=0), 1)
+    for held in folds:
+        assert set(groups[held]).isdisjoint(groups[~held])
+
+
+def test_few_groups_make_fewer_folds_and_one_makes_none() -> None:
+    truth = np.arange(12) % 3
+    assert len(list(grouped_folds(truth, np.arange(12) % 4))) == 4
+    assert list(grouped_folds(truth, np.zeros(12, int))) == []

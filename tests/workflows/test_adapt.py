@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hilum.data.fingerprint import fingerprint, training_hashes
-from hilum.data.saved_predictions import read_predictions
+from hilum.data.run_tables import read_predictions
 from hilum.errors import InconsistentDataset, InputError
 from hilum.film.decode import decode
 from hilum.run.answer import softmax

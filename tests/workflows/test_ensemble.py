@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hilum.data.split import read_splits
+from hilum.data.run_tables import read_splits
 from hilum.errors import ConfigError, InconsistentDataset, InputError
 from hilum.figures import to_json
 from hilum.run.answer import softmax

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hilum.data.fingerprint import fingerprint, training_hashes
-from hilum.data.saved_predictions import read_predictions
+from hilum.data.run_tables import read_predictions
 from hilum.errors import HilumError, InputError
 from hilum.figures import to_json
 from hilum.film.decode import decode

@@ -13,7 +13,7 @@ import pytest
 
 from hilum.console import Console
 from hilum.data.folder import FilmRecord
-from hilum.data.split import read_splits
+from hilum.data.run_tables import read_splits
 from hilum.errors import InconsistentDataset
 from hilum.figures import to_json
 from hilum.judge.predictions import LabelledPredictions

@@ -22,7 +22,7 @@ import hilum
 from hilum.console import Console
 from hilum.data.fingerprint import find_twins
 from hilum.data.phantom import draw_phantom, write_phantoms
-from hilum.data.split import read_splits
+from hilum.data.run_tables import read_splits
 from hilum.errors import ConfigError, InputError
 from hilum.figures import to_json
 from hilum.run.classifier import Classifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,12 +15,11 @@ from hilum.data.fingerprint import Fingerprint, Twin, find_twins, fingerprint
 from hilum.data.folder import Dataset, FilmRecord
 from hilum.data.labels import Remark
 from hilum.data.public_sets import PublicFilm, recognise
-from hilum.data.split import group_films
 from hilum.errors import HilumError, RefusedFilm
 from hilum.film.decode import decode, read_bytes
 from hilum.film.radiograph import Radiograph
 
-__all__ = ["FINGERPRINT_SIDE_PX", "Scan", "drop_placeholders", "scan_films", "typical_side"]
+__all__ = ["FINGERPRINT_SIDE_PX", "Scan", "drop_placeholders", "group_films", "scan_films", "typical_side", "united"]
 
 # Placeholder patient IDs, which anonymisers and scanners write on all films. They would put a whole data set into one
 # group. An ID is a placeholder if it is on at least 8 films and 20 % of all films, and on films of every finding or on
@@ -200,6 +199,50 @@ def scan_films(
     readable = dataclasses.replace(dataset, records=tuple(records), remarks=(*dataset.remarks, *remarks))
     twins = tuple(find_twins(fingerprints))
     return Scan(readable, tuple(fingerprints), twins, group_films(readable.records, twins), tuple(unread), known)
+
+
+def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndarray:
+    """Return the group of each film: films of one group must never be on two sides of a split.
+
+    A group holds twins, films of one patient of one source, and films that a manifest puts into one group, combined
+    transitively.
+
+    Args:
+        records: The films.
+        twins: Pairs of positions in records.
+
+    Returns:
+        (n,) int64, numbered 0, 1, ... in order of first appearance.
+    """
+    first_of: dict[tuple[str | None, str], int] = {}
+    named_first: dict[str, int] = {}
+    pairs = [(twin.first, twin.second) for twin in twins]
+    for film, record in enumerate(records):
+        if record.patient is not None:
+            pairs.append((first_of.setdefault((record.source, record.patient), film), film))
+        if record.group is not None:
+            pairs.append((named_first.setdefault(record.group, film), film))
+    return united(len(records), pairs)
+
+
+def united(num_films: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Return the group of each film, (n,) int64, where the films of each pair are in one group, transitively.
+
+    Groups are numbered 0, 1, ... in order of first appearance.
+    """
+    parents = list(range(num_films))
+
+    def root_of(film: int) -> int:
+        while parents[film] != film:
+            parents[film] = parents[parents[film]]  # path halving
+            film = parents[film]
+        return film
+
+    for first, second in pairs:
+        low, high = sorted((root_of(first), root_of(second)))
+        parents[high] = low
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(root_of(film), len(numbers)) for film in range(num_films)], dtype=np.int64)
 
 
 def _completed(record: FilmRecord, radiograph: Radiograph) -> FilmRecord:

@@ -5,101 +5,26 @@ A test part that the data set states is kept, even if it leaks; clean_test then 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from hilum.data.fingerprint import Twin
-from hilum.data.folder import Dataset, FilmRecord
-from hilum.errors import ConfigError, InconsistentDataset, InputError
-from hilum.files import replace_file
+from hilum.data.folder import Dataset
+from hilum.errors import ConfigError, InconsistentDataset
 from hilum.findings import open_kinds, sorted_findings
-from hilum.text import plain_cell, plain_path, write_csv
 
 __all__ = [
-    "SplitRow",
     "assign_folds",
     "assign_splits",
     "check_counts",
     "clean_test",
-    "group_films",
     "grouped_folds",
-    "read_splits",
-    "united",
-    "write_splits",
 ]
 
-SPLITS = ("train", "validation", "test")
-COLUMNS = ("path", "finding", "split", "group")
 _NUM_ATTEMPTS = 10  # draws for each number of folds
-
-
-@dataclass(frozen=True)
-class SplitRow:
-    """One line of splits.csv.
-
-    Attributes:
-        path: The film's path relative to the data set's root, with "/" as separator.
-        finding: Its reference standard.
-        split: "train", "validation" or "test".
-        group: The number of its group.
-    """
-
-    path: str
-    finding: str
-    split: str
-    group: int
-
-
-def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndarray:
-    """Return the group of each film: films of one group must never be on two sides of a split.
-
-    A group holds twins, films of one patient of one source, and films that a manifest puts into one group, combined
-    transitively.
-
-    Args:
-        records: The films.
-        twins: Pairs of positions in records, from fingerprint.find_twins.
-
-    Returns:
-        (n,) int64, numbered 0, 1, ... in order of first appearance.
-    """
-    first_of: dict[tuple[str | None, str], int] = {}
-    named_first: dict[str, int] = {}
-    pairs = [(twin.first, twin.second) for twin in twins]
-    for film, record in enumerate(records):
-        if record.patient is not None:
-            pairs.append((first_of.setdefault((record.source, record.patient), film), film))
-        if record.group is not None:
-            pairs.append((named_first.setdefault(record.group, film), film))
-    return united(len(records), pairs)
-
-
-def united(num_films: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """Return the group of each film, (n,) int64, where the films of each pair are in one group, transitively.
-
-    Groups are numbered 0, 1, ... in order of first appearance.
-    """
-    parents = list(range(num_films))
-
-    def root_of(film: int) -> int:
-        while parents[film] != film:
-            parents[film] = parents[parents[film]]  # path halving
-            film = parents[film]
-        return film
-
-    for first, second in pairs:
-        low, high = sorted((root_of(first), root_of(second)))
-        parents[high] = low
-    numbers: dict[int, int] = {}
-    return np.array([numbers.setdefault(root_of(film), len(numbers)) for film in range(num_films)], dtype=np.int64)
 
 
 def assign_splits(
@@ -205,7 +130,7 @@ def assign_folds(
     rng = np.random.default_rng([seed, num_folds])
     folds = np.full(len(dataset.records), -1, dtype=np.int64)
     for _ in range(_NUM_ATTEMPTS):
-        drawn = _draw_folds(labels, groups[pool], num_folds, rng)
+        drawn = _stratified_folds(labels, groups[pool], num_folds, seed=int(rng.integers(2**31)))
         if all(_holds_all(labels[drawn != fold], labels) and np.any(drawn == fold) for fold in range(num_folds)):
             folds[pool] = drawn
             return folds
@@ -216,64 +141,23 @@ def assign_folds(
     )
 
 
-def clean_test(records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> np.ndarray:
+def grouped_folds(truth: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> Iterator[npt.NDArray[np.bool_]]:
+    """Yield the held-out films, (n,) bool, of each of 5 grouped and stratified folds; fewer if groups are few."""
+    most = min(5, len(np.unique(groups)), int(np.bincount(truth).max(initial=0)))
+    if most < 2:
+        return
+    folds = _stratified_folds(truth, groups, most, seed=seed)
+    for fold in range(most):
+        yield folds == fold
+
+
+def clean_test(splits: Sequence[str], groups: np.ndarray) -> np.ndarray:
     """Return which films are clean test films, (n,) bool: no film of their group is in train or validation."""
-    if not len(records) == len(splits) == len(groups):
-        raise ValueError(f"Expected one split and one group a film; got {len(records)}, {len(splits)}, {len(groups)}.")
     is_test = np.asarray(splits, dtype=object) == "test"
     return is_test & ~np.isin(groups, groups[~is_test])
 
 
-def write_splits(path: Path, records: Sequence[FilmRecord], splits: Sequence[str], groups: np.ndarray) -> None:
-    """Write splits.csv with path, finding, split and group; it can be used as a manifest of the same split."""
-    text = io.StringIO()
-    rows = zip(records, splits, groups, strict=True)
-    write_csv(text, COLUMNS, [(record.path, record.finding, split, int(group)) for record, split, group in rows])
-    replace_file(path, text.getvalue().encode("utf-8", "surrogateescape"))  # names that are not UTF-8 keep their bytes
-
-
-def read_splits(path: Path) -> tuple[SplitRow, ...]:
-    """Return the lines of a splits.csv, in its order.
-
-    Raises:
-        InputError: The file is missing or is not a file of write_splits.
-    """
-    fix = "Give the splits.csv of a finished `hilum train` run."
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                received = ", ".join(reader.fieldnames or ()) or "none"
-                raise InputError(f"`{path}` has the columns {received}; expected {', '.join(COLUMNS)}.", fix=fix)
-            rows = tuple(
-                SplitRow(plain_path(row["path"]), plain_cell(row["finding"]), row["split"], int(row["group"]))
-                for row in reader
-                if _is_whole(row)
-            )
-            num_lines = reader.line_num
-    except OSError as error:
-        raise InputError(f"Cannot read the splits `{path}`: {error.strerror}.", fix="Check the path.") from error
-    except (csv.Error, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"Cannot read the splits `{path}`: {error}.", fix=fix) from error
-    if not rows:
-        raise InputError(f"The splits `{path}` name no films in {num_lines} lines.", fix=fix)
-    return rows
-
-
-def _is_whole(row: dict[str, str]) -> bool:
-    if None in row or None in row.values() or row["split"] not in SPLITS:
-        raise ValueError(f"a line is cut short, or its split is not one of {', '.join(SPLITS)}")
-    return True
-
-
 # --- drawing --------------------------------------------------------------------------------------------------------
-
-
-def _draw_folds(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a fold for each film, (n,) int64, grouped and stratified."""
-    return _stratified_folds(labels, groups, num_folds, seed=int(rng.integers(2**31)))
 
 
 def _stratified_folds(labels: np.ndarray, groups: np.ndarray, num_folds: int, *, seed: int) -> np.ndarray:
@@ -316,7 +200,7 @@ def _hold_out(
         num_held = max(1, round(fraction * num_folds))
         best, best_distance = None, np.inf
         for _ in range(_NUM_ATTEMPTS):
-            folds = _draw_folds(labels, groups, num_folds, rng)
+            folds = _stratified_folds(labels, groups, num_folds, seed=int(rng.integers(2**31)))
             for first in range(num_folds):
                 held = (folds - first) % num_folds < num_held
                 if not _holds_all(labels[held], labels) or not _leaves(labels, groups, held, num_parts - 1):
@@ -386,16 +270,3 @@ def _check_parts(dataset: Dataset, splits: np.ndarray) -> None:
             f"The {part} part of `{dataset.root}` has no film with the finding `{lacking}`.",
             fix="Add such films, or remove the validation part, so that hilum draws one from train.",
         )
-
-
-_NUM_FOLDS = 5
-
-
-def grouped_folds(truth: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> Iterator[npt.NDArray[np.bool_]]:
-    """Yield the held-out films, (n,) bool, of each of 5 grouped and stratified folds; fewer if groups are few."""
-    most = min(_NUM_FOLDS, len(np.unique(groups)), int(np.bincount(truth).max(initial=0)))
-    if most < 2:
-        return
-    folds = _stratified_folds(truth, groups, most, seed=seed)
-    for fold in range(most):
-        yield folds == fold

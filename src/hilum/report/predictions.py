@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from hilum.console import count_of
-from hilum.data.split import SplitRow
+from hilum.data.run_tables import SplitRow
 from hilum.judge.conformal import LEAST_FINDING_FILMS, set_figures
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.parts import PARTS

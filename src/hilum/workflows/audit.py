@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from hilum.console import Console
-from hilum.data.saved_predictions import read_predictions
+from hilum.data.run_tables import read_predictions
 from hilum.errors import InputError, MissingExtra, nearest_name
 from hilum.extras import is_installed
 from hilum.figures import json_file_text

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hilum.console import Console
-from hilum.data.saved_predictions import read_predictions
+from hilum.data.run_tables import read_predictions
 from hilum.figures import json_file_text
 from hilum.files import make_folder, replace_files
 from hilum.judge.compare.runs import Comparison, compare_judged

@@ -19,7 +19,8 @@ import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord, read_dataset
-from hilum.data.split import clean_test, write_splits
+from hilum.data.run_tables import write_splits
+from hilum.data.split import clean_test
 from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra, nearest_name
 from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file, writing_into
@@ -254,7 +255,7 @@ class _Ensembling:
     def _judge(self, classifier: Classifier, held: HeldOut) -> _Judged:
         films, metadata = self.films, classifier.metadata
         splits = [row.split for row in films.rows]
-        clean = clean_test(films.rows, splits, films.groups)  # type: ignore[arg-type]
+        clean = clean_test(splits, films.groups)
         masks = {"test": films.mask("test"), "test_clean": clean, "validation": films.mask("validation")}
         judged = _Judged()
         for name, chosen in masks.items():
@@ -310,7 +311,7 @@ class _Ensembling:
         metadata = replace(metadata, figures=to_json(metrics), evaluation=judged.evaluation, model_card=card)
         write_model(out / "model.onnx", graph, metadata)
         replace_file(out / "config.toml", ensemble_toml(metadata))
-        write_splits(out / "splits.csv", films.rows, splits, films.groups)  # type: ignore[arg-type]
+        write_splits(out / "splits.csv", films.rows, splits, films.groups)
         if audit_path.exists():
             replace_file(out / "audit.json", audit_path.read_bytes())
         replace_file(out / "model-card.md", card)

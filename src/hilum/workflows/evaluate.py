@@ -13,8 +13,9 @@ from hilum.console import Console, count_of
 from hilum.data.fingerprint import seen_films
 from hilum.data.folder import Dataset, read_dataset
 from hilum.data.manifest import film_key, group_columns
+from hilum.data.run_tables import write_splits
 from hilum.data.scan import Scan, scan_films
-from hilum.data.split import clean_test, write_splits
+from hilum.data.split import clean_test
 from hilum.errors import InconsistentDataset, InputError
 from hilum.figures import json_file_text
 from hilum.files import make_folder, replace_file
@@ -235,7 +236,7 @@ def _judge(classifier: Classifier, scan: Scan, chosen: _Chosen, console: Console
         label = f"Judging {count_of(len(others), 'film')} of findings that the model does not know"
         with console.bar(label, 1.0) as done:
             unknown = judge_records(classifier, root, others, known_only=False, done=done)
-    clean, notes, trained_on = clean_test(records, chosen.splits, groups), chosen.notes, None
+    clean, notes, trained_on = clean_test(chosen.splits, groups), chosen.notes, None
     seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
     if seen is not None:
         paths = tuple(records[position].path for position in np.flatnonzero(seen & chosen.known))

@@ -27,8 +27,7 @@ from hilum.console import count_of
 from hilum.data.folder import FilmRecord
 from hilum.data.manifest import FILM_COLUMNS, can_be_listed, film_cells, path_writer
 from hilum.data.public_sets import COLLECTIONS, compare_findings
-from hilum.data.scan import Scan
-from hilum.data.split import group_films
+from hilum.data.scan import Scan, group_films
 from hilum.data.walk import is_inside
 from hilum.errors import InconsistentDataset, InputError
 from hilum.files import replace_files

@@ -88,7 +88,7 @@ def judge_run(
     prepared, seed = networks.prepared, networks.config.seed
     classifier, groups = Classifier(networks.out / "model.onnx"), prepared.scan.groups
     tested, validated = (splits == "test") & ~seen, splits == "validation"
-    clean = clean_test(prepared.records, splits.tolist(), groups) & ~seen
+    clean = clean_test(splits.tolist(), groups) & ~seen
     test = networks.judge(classifier, tested, label=f"Judging {count_of(int(tested.sum()), 'test film')}")
     predictions = {
         "test": test,

@@ -17,7 +17,8 @@ import keras
 import numpy as np
 
 from hilum.console import Console
-from hilum.data.split import assign_folds, assign_splits, write_splits
+from hilum.data.run_tables import write_splits
+from hilum.data.split import assign_folds, assign_splits
 from hilum.figures import json_file_text
 from hilum.files import replace_file, writing_into
 from hilum.film.decode import DECODER_VERSION

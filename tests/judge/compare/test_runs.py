@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hilum.data.saved_predictions import read_predictions
+from hilum.data.run_tables import read_predictions
 from hilum.errors import InputError
 from hilum.judge.compare.paired import DiscordantFilms
 from hilum.judge.compare.runs import Counts

@@ -18,7 +18,7 @@ import numpy as np
 from hilum.console import Console, count_of
 from hilum.data.fingerprint import seen_films
 from hilum.data.folder import FilmRecord
-from hilum.data.saved_predictions import PROBABILITY
+from hilum.data.run_tables import PROBABILITY
 from hilum.data.scan import Scan
 from hilum.findings import open_kinds
 from hilum.judge.audit.check import AuditData, Check, Fault, JudgedFilms, Suggestion

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hilum.data.saved_predictions import PROBABILITY, SavedPredictions
-from hilum.data.split import united
+from hilum.data.run_tables import PROBABILITY, SavedPredictions
+from hilum.data.scan import united
 from hilum.errors import InputError
 from hilum.judge.compare.paired import (
     Difference,

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from hilum.data.saved_predictions import SavedPredictions, read_predictions
-from hilum.data.split import SplitRow, read_splits
+from hilum.data.run_tables import SavedPredictions, SplitRow, read_predictions, read_splits
 from hilum.errors import InconsistentDataset, InputError
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.ensemble.merge import GraphPart

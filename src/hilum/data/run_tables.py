@@ -1,21 +1,90 @@
-"""Reads the predictions of one model from a folder of `hilum train` or `hilum evaluate`."""
+"""Reads and writes the tables in a folder of `hilum train` or `hilum evaluate`: splits.csv and predictions.csv."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilum.data.split import read_splits
+import numpy as np
+
+from hilum.data.labels import FilmRecord
 from hilum.errors import InputError
-from hilum.text import plain_cell, plain_path
+from hilum.files import replace_file
+from hilum.text import plain_cell, plain_path, write_csv
 
-__all__ = ["PROBABILITY", "SavedPredictions", "read_predictions"]
+__all__ = ["PROBABILITY", "SavedPredictions", "SplitRow", "read_predictions", "read_splits", "write_splits"]
 
+_SPLITS = ("train", "validation", "test")
+_COLUMNS = ("path", "finding", "split", "group")  # of splits.csv
 PROBABILITY = "probability_"  # prefix of the columns of predictions.csv that hold the probability of a finding
 _WHOLE_PARTS = ("test", "validation", "cross_validation")  # in these, every film has a probability of every finding
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One line of splits.csv.
+
+    Attributes:
+        path: The film's path relative to the data set's root, with "/" as separator.
+        finding: Its reference standard.
+        split: "train", "validation" or "test".
+        group: The number of its group.
+    """
+
+    path: str
+    finding: str
+    split: str
+    group: int
+
+
+def write_splits(
+    path: Path, records: Sequence[FilmRecord | SplitRow], splits: Sequence[str], groups: np.ndarray
+) -> None:
+    """Write splits.csv with path, finding, split and group; it can be used as a manifest of the same split."""
+    text = io.StringIO()
+    rows = zip(records, splits, groups, strict=True)
+    write_csv(text, _COLUMNS, [(record.path, record.finding, split, int(group)) for record, split, group in rows])
+    replace_file(path, text.getvalue().encode("utf-8", "surrogateescape"))  # names that are not UTF-8 keep their bytes
+
+
+def read_splits(path: Path) -> tuple[SplitRow, ...]:
+    """Return the lines of a splits.csv, in its order.
+
+    Raises:
+        InputError: The file is missing or is not a file of write_splits.
+    """
+    fix = "Give the splits.csv of a finished `hilum train` run."
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            if tuple(reader.fieldnames or ()) != _COLUMNS:
+                received = ", ".join(reader.fieldnames or ()) or "none"
+                raise InputError(f"`{path}` has the columns {received}; expected {', '.join(_COLUMNS)}.", fix=fix)
+            rows = tuple(
+                SplitRow(plain_path(row["path"]), plain_cell(row["finding"]), row["split"], int(row["group"]))
+                for row in reader
+                if _is_whole(row)
+            )
+            num_lines = reader.line_num
+    except OSError as error:
+        raise InputError(f"Cannot read the splits `{path}`: {error.strerror}.", fix="Check the path.") from error
+    except (csv.Error, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Cannot read the splits `{path}`: {error}.", fix=fix) from error
+    if not rows:
+        raise InputError(f"The splits `{path}` name no films in {num_lines} lines.", fix=fix)
+    return rows
+
+
+def _is_whole(row: dict[str, str]) -> bool:
+    if None in row or None in row.values() or row["split"] not in _SPLITS:
+        raise ValueError(f"a line is cut short, or its split is not one of {', '.join(_SPLITS)}")
+    return True
 
 
 @dataclass(frozen=True, eq=False)
