@@ -198,6 +198,17 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
     np.testing.assert_allclose(film.pixels, np.asarray(upright) / 255, atol=2.5 / 255)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("orientation", "applied"), [(6, 6), (9, 1), (2**16 + 6, 1)])
+def test_exif_orientation_may_be_a_long_number(order: str, orientation: int, applied: int) -> None:
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IHHHIII", 8, 1, 0x0112, 4, 1, orientation, 0)
+    plain = saved(SOFT, "JPEG")
+    body = b"Exif\0\0" + exif
+    film = decode(plain[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + plain[2:])
+    upright = decode(plain).pixels
+    np.testing.assert_array_equal(film.pixels, np.rot90(upright, -1) if applied == 6 else upright)
+
+
 def test_content_counts_not_the_name(tmp_path: Path) -> None:
     path = tmp_path / "Röntgen Thorax 胸部.png"
     path.write_bytes(JPEG_KINDS["grey"])

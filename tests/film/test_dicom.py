@@ -528,6 +528,29 @@ def test_truncated_files_are_refused(kind: str, kept_fraction: float) -> None:
         decode(data[: int(len(data) * kept_fraction)])
 
 
+def test_what_is_wrong_with_a_picture_is_said_in_words() -> None:
+    deflated = dataset()
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    whole = written(deflated)
+    rle = dataset()
+    rle.compress(RLELossless, generate_instance_uid=False)
+    rle.PixelData = encapsulate([next(generate_frames(rle.PixelData, number_of_frames=1))[:200]])
+    for data, said in (
+        (written(dataset(PixelData=FILM.tobytes()[:-2])), "its picture is truncated. It has 6,142 bytes; expected"),
+        (written(rle), r"its picture is damaged or cannot be unpacked \(transfer syntax: RLE Lossless\)"),
+        (whole[: len(whole) - 500], "it is a deflated file, and truncated or damaged"),
+        (whole[:-500] + bytes(500), "it is a deflated file, and truncated or damaged"),
+        (written(dataset(PhotometricInterpretation="PALETTE COLOR")), "its palette is missing or damaged"),
+    ):
+        with pytest.raises(UndecodableFilm, match=said):
+            decode(data)
+
+
+def test_an_empty_transfer_syntax_counts_as_none() -> None:
+    data = written(dataset()).replace(ExplicitVRLittleEndian.encode() + b"\0", bytes(20))
+    np.testing.assert_array_equal(decode(data).pixels, shown())
+
+
 def test_a_file_without_a_picture_is_refused() -> None:
     with pytest.raises(UndecodableFilm, match="no picture"):
         decode(written(dataset(PixelData=None)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
@@ -65,8 +67,44 @@ def test_a_codestream_of_another_size_is_refused(dicom_bytes: Callable[..., byte
 
 
 def test_a_picture_that_is_too_short_is_an_error() -> None:
-    with pytest.raises(ValueError, match="less than expected"):
+    with pytest.raises(UndecodableFilm, match=r"truncated\. It has 3,070 bytes; expected 3,072"):
         unpack_samples(GREY.tobytes()[:-2], ExplicitVRLittleEndian, layout(), "film")
+
+
+def test_two_bytes_a_pixel_are_enough_for_colours_of_half_the_width() -> None:
+    found, _ = unpack_samples(
+        np.stack([GREY, np.full_like(GREY, 128)], axis=2).tobytes(),
+        ExplicitVRLittleEndian,
+        layout(samples=3, interpretation="YBR_FULL_422"),
+        "film",
+    )
+    assert found.shape == (*GREY.shape, 3)
+
+
+HIGH_THROUGHPUT = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
+
+
+def jpeg_2000(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG2000", no_jp2=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("syntax", HIGH_THROUGHPUT)
+def test_high_throughput_jpeg_2000_is_checked_like_all_others(syntax: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = unpack_samples(encapsulate([jpeg_2000(GREY)]), UID(syntax), layout(), "film")
+    np.testing.assert_array_equal(found, GREY)
+    monkeypatch.setattr("hilum.film.unpack.get_decoder", lambda _: pytest.fail("a decoder was called"))
+    with pytest.raises(UndecodableFilm, match="its picture has 3 channels"):
+        unpack_samples(encapsulate([jpeg_2000(np.dstack([GREY] * 3))]), UID(syntax), layout(), "film")
+    with pytest.raises(UndecodableFilm, match="not have the stated size"):
+        unpack_samples(encapsulate([jpeg_2000(np.vstack([GREY] * 3))]), UID(syntax), layout(), "film")
+
+
+def test_a_syntax_that_hilum_does_not_read_reaches_no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilum.film.unpack.get_decoder", lambda _: pytest.fail("a decoder was called"))
+    with pytest.raises(NotImplementedError):  # JPIP
+        unpack_samples(encapsulate([jpeg_2000(GREY)]), UID("1.2.840.10008.1.2.4.94"), layout(), "film")
 
 
 RETIRED = (UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55"))

@@ -150,13 +150,20 @@ def _check_amount(data: bytes, name: str) -> None:
     if syntax == DeflatedExplicitVRLittleEndian:
         inflater, pieces, size, piece = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, data[start:]
         while piece and not inflater.eof and size <= MAX_BYTES:  # a byte of padding may follow the end (A.5)
-            pieces.append(inflater.decompress(piece, 1 << 20))
+            try:
+                pieces.append(inflater.decompress(piece, 1 << 20))
+            except zlib.error:
+                break
             size += len(pieces[-1])
             piece = inflater.unconsumed_tail
         if size > MAX_BYTES:
             raise UndecodableFilm(
                 f"Cannot read the film `{name}`: it is a deflated file of more than {MAX_BYTES // 2**20} MB.",
                 fix=_CONVERT,
+            )
+        if not inflater.eof:
+            raise UndecodableFilm(
+                f"Cannot read the film `{name}`: it is a deflated file, and truncated or damaged.", fix=_SEND_AGAIN
             )
         data, start = b"".join(pieces), 0
     implicit = not data[start + 4 : start + 6].isalpha()  # as in pydicom, the first element decides
@@ -182,14 +189,21 @@ def _stored_values(dataset: Dataset, layout: SampleLayout, name: str) -> NDArray
     syntax, (picture, representation) = _stated_syntax(dataset), _picture(dataset, name)
     try:
         stored, interpretation = unpack_samples(picture, syntax, layout, name, representation=representation)
-    except (RuntimeError, NotImplementedError) as error:
+    except HilumError:
+        raise
+    except (RuntimeError, NotImplementedError, ValueError, struct.error) as error:
         said = "a private one" if syntax.is_private else syntax.name
         raise UndecodableFilm(
             f"Cannot read the film `{name}`: its picture is damaged or cannot be unpacked (transfer syntax: {said}).",
             fix=f"{_SEND_AGAIN} {_CONVERT}",
         ) from error
     if interpretation == "PALETTE COLOR":
-        stored = apply_color_lut(stored, dataset)
+        try:
+            stored = apply_color_lut(stored, dataset)
+        except Exception as error:  # pydicom raises any kind of error for a missing or damaged palette
+            raise UndecodableFilm(
+                f"Cannot read the film `{name}`: its palette is missing or damaged.", fix=_SEND_AGAIN
+            ) from error
     if stored.ndim not in (2, 3) or (stored.ndim == 3 and stored.shape[2] != 3):
         raise RefusedFilm(f"The film `{name}` is not a single still picture.", fix="Give one still film.")
     if stored.ndim == 3 and interpretation in ("YBR_FULL", "YBR_FULL_422"):
@@ -200,10 +214,10 @@ def _stored_values(dataset: Dataset, layout: SampleLayout, name: str) -> NDArray
 
 
 def _stated_syntax(dataset: Dataset) -> UID:
-    """Return the transfer syntax; for a file without meta information the one that pydicom found."""
+    """Return the transfer syntax; for a file that states none the one that pydicom found."""
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = FileMetaDataset()
-    if dataset.file_meta.get("TransferSyntaxUID") is None:
+    if not dataset.file_meta.get("TransferSyntaxUID"):
         implicit, little = dataset.original_encoding
         found = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = found

@@ -237,7 +237,9 @@ def _orientation(exif: bytes) -> int:
         return 1
     num_entries = struct.unpack_from(order + "H", exif, start)[0]
     for entry in range(start + 2, min(start + 2 + 12 * num_entries, len(exif) - 11), 12):
-        tag, kind, _, value = struct.unpack_from(order + "HHIH", exif, entry)
+        tag, kind = struct.unpack_from(order + "HH", exif, entry)
         if tag == 0x0112:
-            return value if kind == 3 and 1 <= value <= 8 else 1
+            size = {3: "H", 4: "I"}.get(kind, "x")  # SHORT; some programs write LONG
+            value = next(iter(struct.unpack_from(order + size, exif, entry + 8)), 1)
+            return value if 1 <= value <= 8 else 1
     return 1

@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -176,12 +179,14 @@ _PLUGINS = {
     JPEG2000Lossless: "pylibjpeg",
     JPEG2000: "pylibjpeg",
 }
-_MAY_BE_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, *_PROGRESSIVE_JPEG)
+_HIGH_THROUGHPUT = (HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)  # read, but not requested from archives
+_MAY_BE_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K, *_PROGRESSIVE_JPEG)
 _CORRECTIONS = ("correct_unused_bits", "apply_jls_sign_correction", "apply_j2k_sign_correction")
 TRANSFER_SYNTAXES: tuple[UID, ...] = (  # those that hilum reads and requests from archives, uncompressed first
     *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian),
     *dict.fromkeys((*_PLUGINS, *_FOR_GDCM, RLELossless)),
 )
+_COMPRESSED = (*TRANSFER_SYNTAXES, *_PROGRESSIVE_JPEG, *_HIGH_THROUGHPUT)  # a frame of any other is not touched
 
 
 def unpack_samples(
@@ -201,18 +206,20 @@ def unpack_samples(
 
     Raises:
         UndecodableFilm: The picture is truncated or contradicts the file.
-        RuntimeError, NotImplementedError: The picture cannot be unpacked.
+        RuntimeError, NotImplementedError, ValueError: The picture cannot be unpacked.
     """
     if not syntax.is_encapsulated:
+        _refuse_truncated(picture, layout, name)
         words, interpretation = _words(picture, syntax, layout, pixel_vr=representation or "OW")
         return samples_of(words, layout), interpretation
+    if syntax not in _COMPRESSED:
+        raise NotImplementedError("the transfer syntax is not one that hilum reads")
     frame = next(generate_frames(picture, number_of_frames=1))
     interpretation = layout.interpretation
     if syntax == RLELossless:
         words = unpack_rle(frame, (layout.rows, layout.columns), layout.samples, layout.bits_allocated)
         return samples_of(words, layout), interpretation
-    is_known = syntax in TRANSFER_SYNTAXES or syntax in _PROGRESSIVE_JPEG
-    bits = _checked_bits(frame, layout, name) if is_known else None
+    bits = _checked_bits(frame, layout, name)
     if syntax in _EIGHT_BIT_JPEG and bits == 8:
         words = _grey_of_jpeg(frame, name)
         if layout.samples == 3:  # the file is complete; pydicom finds the colours
@@ -220,10 +227,22 @@ def unpack_samples(
     else:
         _refuse_without_end(frame, name)
         if syntax in _FOR_GDCM:
-            words = _words_by_gdcm(frame, syntax, layout, bits or layout.bits_stored)
+            words = _words_by_gdcm(frame, syntax, layout, bits)
         else:
             words, interpretation = _words(picture, syntax, layout)
     return samples_of(words, layout, word_bits=bits, lossy=syntax in _MAY_BE_LOSSY), interpretation
+
+
+def _refuse_truncated(picture: bytes, layout: SampleLayout, name: str) -> None:
+    """Raise UndecodableFilm for an uncompressed picture of fewer bytes than the file states."""
+    samples = 2 if layout.interpretation == "YBR_FULL_422" else layout.samples
+    needed = layout.rows * layout.columns * samples * layout.bits_allocated // 8
+    if len(picture) < needed:
+        raise UndecodableFilm(
+            f"Cannot read the film `{name}`: its picture is truncated. It has {len(picture):,} bytes; expected"
+            f" {needed:,}.",
+            fix=_SEND_AGAIN,
+        )
 
 
 def _grey_of_jpeg(frame: bytes, name: str) -> NDArray[np.uint8]:
