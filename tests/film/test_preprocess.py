@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -67,12 +68,19 @@ def test_shape_range_and_window() -> None:
     assert np.mean(network_input == 1) == pytest.approx(0.01, abs=0.002)
 
 
-def test_percentiles_are_numpys() -> None:
-    picture = np.random.default_rng(3).random((32, 32)).astype(np.float32)
-    low, high = np.percentile(picture, [2.0, 97.0])
+def striped(picture: np.ndarray) -> np.ndarray:
+    """Return a picture whose every 16th column is white: a sample of the values would be misled."""
+    return np.where(np.arange(picture.shape[1]) % 16 == 0, 1.0, 0.5 * picture)
+
+
+@pytest.mark.parametrize("percentiles", [(2, 97), (0, 100), (0.5, 99.5), (40, 50), (60, 98)])
+@pytest.mark.parametrize("change", [np.copy, striped, np.sort, lambda one: np.rint(9 * one) / 9])
+def test_percentiles_are_numpys(percentiles: tuple[float, float], change: Callable[[np.ndarray], np.ndarray]) -> None:
+    picture = change(np.random.default_rng(3).random((64, 64))).astype(np.float32)
+    low, high = np.percentile(picture, percentiles)
     expected = np.clip((picture - low) / (high - low), 0, 1)
-    network_input = preprocess(film(picture), Preprocessing(size_px=32, window_percentiles=(2, 97), equalize=False))
-    np.testing.assert_allclose(network_input[0], expected, atol=1e-5)
+    preprocessing = Preprocessing(size_px=64, window_percentiles=percentiles, equalize=False)
+    np.testing.assert_allclose(preprocess(film(picture), preprocessing)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

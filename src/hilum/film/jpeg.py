@@ -242,7 +242,7 @@ def _plain_jpeg_grey(
         if factor > 1 or header.process in _PROGRESSIVE:
             bgr = simplejpeg.decode_jpeg(data, "BGR", **scale)
             if is_neutral(bgr):
-                return np.ascontiguousarray(bgr[..., 0])
+                return np.asarray(cv2.extractChannel(bgr, 0), np.uint8)
         if factor == 1:
             bgr = simplejpeg.decode_jpeg(data, "BGR", strict=strict, min_height=1, min_width=1, min_factor=8)
         refuse_colour(bgr, name)

@@ -92,7 +92,7 @@ def grey_from_bgr(bgr: NDArray[Any], name: str, *, full_scale: float | None = No
         RefusedFilm: The picture is in colour.
     """
     if is_neutral(bgr):
-        return np.ascontiguousarray(bgr[..., 0])
+        return cv2.extractChannel(bgr, 0)
     refuse_colour(bgr, name, full_scale=full_scale)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
 
