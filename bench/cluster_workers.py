@@ -22,6 +22,7 @@ from hilum.data.filmlist import FilmList
 from hilum.data.walk import film_paths
 from hilum.run import cluster
 from hilum.run.modelfile import read_model_file
+from hilum.run.ray_cluster import LOCAL, Cluster, connect, load_ray
 
 
 def main() -> None:
@@ -35,9 +36,9 @@ def main() -> None:
     arguments = parser.parse_args()
     found = [path.resolve() for path in film_paths([arguments.folder])]
     films = FilmList(islice(cycle(found), arguments.films))
-    place = cluster.Cluster(cluster.LOCAL, 2)
-    ray = cluster._ray(place)
-    cluster._connect(ray, place)
+    place = Cluster(LOCAL, 2)
+    ray = load_ray(place)
+    connect(ray, place)
     speeds: dict[int, list[float]] = {1: [], 2: []}
     try:
         for repeat in range(arguments.repeats):
@@ -67,7 +68,8 @@ def run(ray: Any, films: FilmList, arguments: argparse.Namespace, num_workers: i
         }
         done: list[tuple[float, int]] = []
         for judged in cluster._results(ray, shards, task, num_workers):
-            cluster._check(judged)
+            if judged.error:
+                raise SystemExit(judged.error)
             done.append((time.perf_counter(), judged.num_films))
     return sum(number for _, number in done[1:]) / (done[-1][0] - done[0][0])
 

@@ -119,8 +119,8 @@ def test_a_cluster_takes_it(
         judge.ready()
         yield from map(judge.judge, shards)
 
-    monkeypatch.setattr(hilum.run.cluster, "_ray", lambda _: Ray)
-    monkeypatch.setattr(hilum.run.cluster, "_connect", lambda *_: 1)
+    monkeypatch.setattr(hilum.run.cluster, "load_ray", lambda _: Ray)
+    monkeypatch.setattr(hilum.run.cluster, "connect", lambda *_: 1)
     monkeypatch.setattr(hilum.run.cluster, "_results", results)
     more = ["--cluster", "local", "--format", "parquet", "--out", tmp_path / "many"]
     for option in ([], [], ["--overwrite"]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -14,11 +13,12 @@ from typing import Any
 import pytest
 
 import hilum.run.cluster
-from hilum.console import Console
+import hilum.run.ray_cluster
 from hilum.data.filmlist import FilmList, list_films
 from hilum.errors import InputError, MissingExtra
 from hilum.extras import install_line
-from hilum.run.cluster import LOCAL, Cluster, predict_on_cluster
+from hilum.run.cluster import predict_on_cluster
+from hilum.run.ray_cluster import LOCAL, Cluster
 from hilum.workflows.predict import PredictOptions
 from hilum.workflows.predict import predict_films as run_predict
 
@@ -28,7 +28,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from hilum.data.filmlist import list_films
-from hilum.run.cluster import Cluster, predict_on_cluster
+from hilum.run.cluster import predict_on_cluster
+from hilum.run.ray_cluster import Cluster
 
 films, model, out = map(Path, sys.argv[1:])
 places = (Cluster("local", 2, 4), Cluster("127.0.0.1:1", None, 4))
@@ -72,8 +73,8 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
         def shutdown() -> None:
             pass
 
-    monkeypatch.setattr(hilum.run.cluster, "_ray", lambda _: Ray)
-    monkeypatch.setattr(hilum.run.cluster, "_connect", lambda *_: 1)
+    monkeypatch.setattr(hilum.run.cluster, "load_ray", lambda _: Ray)
+    monkeypatch.setattr(hilum.run.cluster, "connect", lambda *_: 1)
     monkeypatch.setattr(hilum.run.cluster, "_results", in_this_process())
 
 
@@ -131,7 +132,7 @@ def test_only_missing_shards_are_computed(
     assert predict_on_cluster(list_films([folder]), **words) == 1
     assert [part.stat().st_mtime_ns == time for part, time in zip(parts, times, strict=True)] == [True, False, True]
     assert same(rows(alone), rows(out))
-    monkeypatch.setattr(hilum.run.cluster, "_ray", None)  # all are there: no Ray is started
+    monkeypatch.setattr(hilum.run.cluster, "load_ray", None)  # all are there: no Ray is started
     assert predict_on_cluster(list_films([folder]), **words) == 1
 
 
@@ -199,32 +200,3 @@ def test_what_a_cluster_does_not_do(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=re.escape(install_line("cluster"))):
         predict_films([folder], **words)
-
-
-def test_it_reports_to_nobody(tiny_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Ray is started with: no usage statistics, no dashboard, and of a local one the loopback address."""
-    asked: dict[str, Any] = {}
-
-    class Ray:
-        @staticmethod
-        def init(**words: Any) -> None:
-            asked.update(words, **{key: value for key, value in os.environ.items() if key.startswith("RAY_")})
-            raise ConnectionError("nobody there")
-
-        @staticmethod
-        def shutdown() -> None:
-            pass
-
-    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_worker_niceness"):
-        monkeypatch.setenv(name, "1")  # and is taken back afterwards
-    monkeypatch.delenv("RAY_worker_niceness")
-    monkeypatch.setattr(hilum.run.cluster, "_STARTS", 1)
-    monkeypatch.setattr(hilum.run.cluster, "_import_ray", lambda: Ray)
-    with pytest.raises(InputError, match="Cannot reach a Ray cluster at `local`: ConnectionError"):
-        predict_on_cluster(
-            list_films([folder]), model=tiny_model, out=tmp_path / "out", cluster=Cluster(LOCAL), console=Console()
-        )
-    assert (asked["RAY_USAGE_STATS_ENABLED"], asked["include_dashboard"]) == ("0", False)
-    assert asked["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"  # what makes it listen on the loopback address alone
-    assert asked["RAY_worker_niceness"] == "0"  # other programs do not come before it
-    assert json.loads((tmp_path / "out" / "_plan.json").read_text())["num_films"] == 10

@@ -152,7 +152,7 @@ def test_the_table_says_it_in_words() -> None:
 
 
 def test_a_long_table_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilum.run.writing._MOST_ROWS", 2)
+    monkeypatch.setattr("hilum.run.answer_table._MOST_ROWS", 2)
     films: list[Answer | UnreadFilm] = [answer(f"{number}.png") for number in range(5)]
     text = text_of("table", films)
     assert text.count("may be  ") == 3

@@ -19,8 +19,8 @@ import hilum.workflows.predict
 from hilum.console import Console
 from hilum.errors import InputError, MissingExtra
 from hilum.run.answer import Answer, UnreadFilm
-from hilum.run.cluster import Cluster
 from hilum.run.journal import journal_path
+from hilum.run.ray_cluster import Cluster
 from hilum.timings import Part
 from hilum.workflows.predict import PredictOptions
 from hilum.workflows.predict import predict_films as run_predict

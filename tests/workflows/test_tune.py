@@ -16,7 +16,7 @@ import pytest
 from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.film.preprocess import Preprocessing
-from hilum.run.cluster import Cluster
+from hilum.run.ray_cluster import Cluster
 from hilum.train.config import FitSettings, RunConfig, default_config, read_config, to_toml
 from hilum.train.tune.search_space import Search, TuneSettings
 from hilum.workflows.tune import Tuned, _raise_its_error, tune_settings, work_on_cluster

@@ -40,7 +40,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from hilum.judge.parts import Metrics
-    from hilum.run.cluster import Cluster
+    from hilum.run.ray_cluster import Cluster
 
 
 NOTICE = "Research software, not a medical device."
@@ -179,7 +179,7 @@ def named_cluster(address: str | None, workers: int | None) -> Cluster | None:
             "--cluster needs an address; received an empty text.",
             fix="Write --cluster local, or the address of a Ray cluster.",
         )
-    from hilum.run.cluster import Cluster
+    from hilum.run.ray_cluster import Cluster
 
     return Cluster(address, workers)
 

@@ -13,7 +13,6 @@ import io
 import json
 import os
 import re
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -22,9 +21,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hilum.console import Console, hushed
+from hilum.console import Console
 from hilum.data.filmlist import FilmList
-from hilum.errors import HilumError, InputError, MissingExtra, ModelFileError
+from hilum.errors import HilumError, InputError, ModelFileError
 from hilum.files import replace_file, replacing
 from hilum.results import json_with
 from hilum.run.classifier import Classifier, judge_films
@@ -32,34 +31,16 @@ from hilum.run.finished import is_own_output
 from hilum.run.memory import keep_memory_flat
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import shipped_model
+from hilum.run.ray_cluster import STARTS, Cluster, connect, load_ray
 from hilum.run.writing import check_format, open_writer
 from hilum.version import __version__
 
-__all__ = ["LOCAL", "SHARD_FILMS", "Cluster", "connect", "predict_on_cluster"]
+__all__ = ["SHARD_FILMS", "predict_on_cluster"]
 
-LOCAL = "local"
 SHARD_FILMS = 256  # one core needs about a minute, so a kill costs little and workers finish at about the same time
 _LEAST_SHARD_FILMS, _USUAL_SHARDS = 16, 64
 _PLAN = "_plan.json"
-_STARTS = 3
 _WORKER_THREADS = 2  # one decodes while the other waits for the engine
-_LOCAL_STORE_BYTES = 128 * 2**20  # Ray carries only paths and counts
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where shards are judged.
-
-    Attributes:
-        address: ``local`` for processes on this computer, or the address of a Ray cluster.
-        num_workers: Number of workers; one for each core of the cluster by default.
-        shard_films: Films in a file; must stay the same between runs. By default the films are cut into 64 files, of
-            16 to `SHARD_FILMS` films each.
-    """
-
-    address: str
-    num_workers: int | None = None
-    shard_films: int | None = None
 
 
 @dataclass(frozen=True)
@@ -145,14 +126,18 @@ def _judge_shards(
     console: Console | None,
 ) -> None:
     """Let the workers judge the missing shards; ``done_of`` is how many films are done, and how many there are."""
-    ray, console = _ray(cluster), console or Console()
+    ray, console = load_ray(cluster), console or Console()
     num_done, num_films = done_of
     console.say(f"Starting Ray ({cluster.address}).")
-    num_workers = _connect(ray, cluster)
+    num_workers = connect(ray, cluster)
     try:
         with console.films(f"Judging {num_films:,} films", num_films, num_done) as done:
             for judged in _results(ray, shards, task, num_workers):
-                _check(judged)
+                if judged.error:
+                    raise InputError(
+                        f"A worker of the cluster failed: {judged.error}",
+                        fix="All computers need hilum and must see films, model and --out under the same paths.",
+                    )
                 done(judged.num_films)
     finally:
         ray.shutdown()
@@ -274,81 +259,12 @@ class _ShardJudge:
             writer.close()
 
 
-# --- Ray ------------------------------------------------------------------------------------------------------------
-
-
-def connect(cluster: Cluster, environment: Mapping[str, str]) -> tuple[Any, int]:
-    """Start or join a cluster; return the module `ray` and the number of workers.
-
-    Args:
-        cluster: Where to connect.
-        environment: Environment variables of the workers.
-
-    Raises:
-        InputError: The cluster cannot be reached.
-        MissingExtra: Ray is not installed.
-    """
-    ray = _ray(cluster)
-    return ray, _connect(ray, cluster, runtime_env={"env_vars": dict(environment)})
-
-
-def _check(judged: _Judged) -> None:
-    """Raise the error of a worker."""
-    if judged.error:
-        raise InputError(
-            f"A worker of the cluster failed: {judged.error}",
-            fix="All computers need hilum and must see films, model and --out under the same paths.",
-        )
-
-
-def _ray(cluster: Cluster) -> Any:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray sends no usage report
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # avoids a warning at each start
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
-    if cluster.address == LOCAL:  # Ray reads this when it is imported
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # makes Ray listen on 127.0.0.1 only
-        os.environ.setdefault("RAY_worker_niceness", "0")
-    return _import_ray()
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtra("Working on a cluster", "cluster") from error
-    return ray
-
-
-def _connect(ray: Any, cluster: Cluster, **words: Any) -> int:
-    """Start or join a cluster; return the number of workers."""
-    words |= {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
-    if cluster.address == LOCAL:
-        words |= {
-            "num_cpus": cluster.num_workers or os.cpu_count() or 1,
-            "object_store_memory": _LOCAL_STORE_BYTES,
-        }
-    for attempt in range(_STARTS if cluster.address == LOCAL else 1):  # Ray gives up after 30 s on a busy computer
-        try:
-            with hushed():
-                ray.init(address=cluster.address, **words)
-            return cluster.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        except Exception as error:  # noqa: BLE001 - Ray raises plain exceptions too
-            ray.shutdown()
-            failure = error
-        time.sleep(attempt)
-    raise InputError(
-        f"Cannot reach a Ray cluster at `{cluster.address}`: {type(failure).__name__}.",
-        fix="Give the address that `ray start --head` has shown, or `local`.",
-    ) from failure
-
-
 def _results(ray: Any, shards: list[_Shard], task: Mapping[str, str], num_workers: int) -> Iterator[_Judged]:
     """Yield the result of each shard when it is ready. A worker that finishes a shard gets the next one.
 
     Ray restarts a worker that dies and repeats its shard. Ray Data is not used: its planning keeps a core busy.
     """
-    options = {"num_cpus": 1, "max_restarts": _STARTS, "max_task_retries": _STARTS}
+    options = {"num_cpus": 1, "max_restarts": STARTS, "max_task_retries": STARTS}
     worker = ray.remote(**options)(_ShardJudge)
     judges = [worker.remote(**task) for _ in range(min(num_workers, len(shards)))]
     running = {judge.ready.remote(): judge for judge in judges}  # a worker gets a shard only when it has a core
@@ -365,6 +281,6 @@ def _results(ray: Any, shards: list[_Shard], task: Mapping[str, str], num_worker
                 yield result
     except ray.exceptions.RayError as error:
         raise InputError(
-            f"A worker of the cluster died {_STARTS + 1} times: {type(error).__name__}.",
+            f"A worker of the cluster died {STARTS + 1} times: {type(error).__name__}.",
             fix="Repeat the command; finished files are kept. Give the workers more memory, or use fewer workers.",
         ) from error

@@ -24,7 +24,7 @@ from hilum.errors import ConfigError, HilumError, InputError
 from hilum.files import replace_file, writing_into
 from hilum.report.search_page import SearchResult, search_page, verdict_text
 from hilum.report.search_table import TrialRow, TrialTable, trials_csv
-from hilum.run.cluster import LOCAL, Cluster, connect
+from hilum.run.ray_cluster import LOCAL, Cluster, connect, load_ray
 from hilum.train.config import RunConfig, to_toml
 from hilum.train.tune.gain import figures_of
 from hilum.train.tune.search_space import Search, check_search
@@ -63,7 +63,8 @@ def work_on_cluster(work: Callable[[], None], cluster: Cluster, doing: Callable[
         raise ConfigError(f"The number of workers must be 1 or more; received {cluster.num_workers}.")
     if cluster.address == LOCAL and cluster.num_workers is None and hasattr(os, "sched_getaffinity"):
         cluster = Cluster(LOCAL, len(os.sched_getaffinity(0)))
-    ray, num_workers = connect(cluster, _ONE_THREAD)
+    ray = load_ray(cluster)
+    num_workers = connect(ray, cluster, _ONE_THREAD)
     try:
         task = ray.remote(num_cpus=1, max_retries=_MOST_STARTS)(_call)
         left = [task.remote(work) for _ in range(num_workers)]

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from hilum.findings import OTHER_ABNORMALITY
 from hilum.run.answer import in_words
-from hilum.run.writing import TableWriter
+from hilum.run.answer_table import TableWriter
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
 LONG = "export/2024/hospital of the long name/series 00017/film with a name of its own 000123456789.dcm"
