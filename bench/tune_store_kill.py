@@ -29,9 +29,9 @@ import time
 from pathlib import Path
 import optuna
 from hilum.train.config import default_config
-from hilum.train.tune import search_store
+from hilum.train.tune import search_database, search_store
 from hilum.train.tune.search_space import search_space
-search_store._HEARTBEAT_SECONDS, search_store._DEAD_AFTER_SECONDS = 1, 1
+search_database._HEARTBEAT_SECONDS, search_database._DEAD_AFTER_SECONDS = 1, 1
 store = search_store.SearchStore(Path(folder), search_space(default_config("plain-cnn")), {})
 def judge(claim):
     time.sleep(0.05)

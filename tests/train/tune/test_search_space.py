@@ -146,3 +146,9 @@ def test_folders_and_films_are_looked_at(tmp_path: Path) -> None:
 def test_senseless_settings_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         TuneSettings(**settings)
+
+
+def test_settings_are_shown_with_the_digits_that_were_tried() -> None:
+    space = search_space(default_config("plain-cnn"))
+    assert set(space.settings(space.start)) == set(space.start)
+    assert space.settings({**space.start, "dropout": 0.123456})["dropout"] == 0.123

@@ -20,9 +20,9 @@ from optuna.trial import TrialState
 
 from hilum.errors import InputError
 from hilum.train.config import default_config
-from hilum.train.tune import search_store
+from hilum.train.tune import search_database
 from hilum.train.tune.search_space import search_space
-from hilum.train.tune.search_store import Claim, SearchStore, setting_values
+from hilum.train.tune.search_store import Claim, SearchStore
 
 SPACE = search_space(default_config("plain-cnn"))
 IDENTITY = {"films": "abc"}
@@ -76,8 +76,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
 @pytest.fixture
 def soon_dead(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return what waits until a process without heartbeats counts as dead."""
-    monkeypatch.setattr(search_store, "_HEARTBEAT_SECONDS", 1)
-    monkeypatch.setattr(search_store, "_DEAD_AFTER_SECONDS", 1)
+    monkeypatch.setattr(search_database, "_HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(search_database, "_DEAD_AFTER_SECONDS", 1)
     return lambda: time.sleep(3)
 
 
@@ -285,26 +285,14 @@ def test_a_folder_with_odd_characters_will_do(tmp_path: Path) -> None:
     assert len(searched(tmp_path / "a?b=1 #c %20 'd'", 2)) == 2
 
 
-def test_a_lock_is_held_by_one_and_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_store, "_PATIENCE_SECONDS", 0.05)
-    with opened(tmp_path) as store:
-        with store._locked(), pytest.raises(InputError, match="Another process uses"), store._locked():
-            pass
-        with store._locked():
-            pass
-        store.folder = tmp_path / "missing"
-        with pytest.raises(InputError, match="Cannot lock"), store._locked():
-            pass
-
-
 WORKER = """
 import sys, time
 from pathlib import Path
 import optuna
 from hilum.train.config import default_config
-from hilum.train.tune import search_store
+from hilum.train.tune import search_database, search_store
 from hilum.train.tune.search_space import search_space
-search_store._HEARTBEAT_SECONDS, search_store._DEAD_AFTER_SECONDS = 1, 1
+search_database._HEARTBEAT_SECONDS, search_database._DEAD_AFTER_SECONDS = 1, 1
 folder, num_trials = Path(sys.argv[1]), int(sys.argv[2])
 store = search_store.SearchStore(folder, search_space(default_config("plain-cnn")), {"films": "abc"})
 def judge(claim):
@@ -373,6 +361,5 @@ def test_rows_say_what_became_of_each_trial(tmp_path: Path) -> None:
     assert [row.loss for row in rows] == [0.5, 0.3, None]
     assert [row.macro_f1 for row in rows] == [0.9, 0.9, None]
     assert [(row.loss_so_far, row.num_folds_done, row.seconds) for row in rows] == [(0.6000000000000001, 2, 12.25)] * 3
-    assert rows[0].settings == setting_values(SPACE, SPACE.start)
+    assert rows[0].settings == SPACE.settings(SPACE.start)
     assert rows[0].settings["augmentation_strength"] == 1
-    assert setting_values(SPACE, {**SPACE.start, "dropout": 0.123456})["dropout"] == 0.123

@@ -21,11 +21,14 @@ from hilum.train.backbones import check_weights
 from hilum.train.config import MOST_AUGMENTATION, FitSettings, RunConfig, default_config
 
 try:
-    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+    from optuna.trial import Trial
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("A search for settings", "train") from error
 
 __all__ = ["SHORT", "Search", "SearchSpace", "TuneSettings", "check_search", "search_space", "shortened"]
+
+Distribution = FloatDistribution | CategoricalDistribution
 
 SHORT = 0.25  # of the steps of some settings: the training of a trial
 
@@ -123,7 +126,7 @@ class SearchSpace:
     """
 
     base: RunConfig
-    distributions: Mapping[str, BaseDistribution]
+    distributions: Mapping[str, Distribution]
     start: Mapping[str, Any]
 
     def config(self, values: Mapping[str, Any]) -> RunConfig:
@@ -145,6 +148,24 @@ class SearchSpace:
             augmentation=_scaled(self.base.augmentation, values["augmentation_strength"]),
         )
 
+    def settings(self, values: Mapping[str, Any]) -> dict[str, object]:
+        """Return the settings that are varied, at a point of the space, as run.toml would have them."""
+        config = self.config(values)
+        special = {
+            "size_px": config.preprocessing.size_px,
+            "augmentation_strength": _rounded(values["augmentation_strength"]),
+        }
+        return {name: special[name] if name in special else getattr(config.fit, name) for name in self.distributions}
+
+    def drawn(self, trial: Trial) -> dict[str, Any]:
+        """Return the point that Optuna proposes for a trial."""
+        return {
+            name: trial.suggest_categorical(name, one.choices)
+            if isinstance(one, CategoricalDistribution)
+            else trial.suggest_float(name, one.low, one.high, log=one.log)
+            for name, one in self.distributions.items()
+        }
+
 
 def search_space(base: RunConfig) -> SearchSpace:
     """Return what is varied around some settings; every value of theirs lies inside.
@@ -165,7 +186,7 @@ def search_space(base: RunConfig) -> SearchSpace:
     else:
         near = (size_px - _SIZE_STEP_PX, size_px + _SIZE_STEP_PX)
         sizes = {size_px, usual.preprocessing.size_px, *(one for one in near if _LEAST_SIZE_PX <= one <= _MOST_SIZE_PX)}
-    distributions: dict[str, BaseDistribution] = {
+    distributions: dict[str, Distribution] = {
         "learning_rate": FloatDistribution(
             min(rate, usual_rate) / _RATE_FACTOR, max(rate, usual_rate) * _RATE_FACTOR, log=True
         ),

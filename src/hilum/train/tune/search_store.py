@@ -1,14 +1,10 @@
-"""The trials of a search in Optuna's own storage, shared by processes and machines.
+"""The trials of a search in Optuna's own storage (search_database.py), shared by processes and machines.
 
     DIR/search.json     what the search is about; another search is refused
     DIR/search.db       Optuna's studies `hilum` (the trials) and `confirmation`, in SQLite
     DIR/claims          locked while a process takes a trial
     DIR/trials/NUMBER/  what cross_fit leaves
     DIR/confirmation/NUMBER/    the same of trials that are judged again
-
-The storage is RDBStorage on SQLite. It is the only storage of Optuna that needs no server and has heartbeats:
-JournalStorage has none (Optuna 5.0), and a process that is killed while it writes leaves half a line, after which no
-process can read the journal. SQLite needs a file system with locks, and machines that share it need clocks that agree.
 
 A process at work on a trial writes a heartbeat to the database. When no heartbeat has come for a minute, Optuna fails
 the trial. RetryHeartbeatStaleTrialCallback then queues it again with its values and results. Ctrl-C fails a trial at
@@ -26,10 +22,8 @@ import copy
 import json
 import platform
 import shutil
-import sqlite3
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,25 +34,22 @@ from hilum.errors import InputError, MissingExtra
 from hilum.figures import json_file_text
 from hilum.files import replace_file
 from hilum.report.search_table import TrialRow
+from hilum.train.tune.search_database import close_storage, locked, open_storage, without_experimental_warnings
 from hilum.train.tune.search_space import SearchSpace
 
 try:
     import optuna
-    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-    from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.samplers import TPESampler
-    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+    from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
     from optuna.trial import FrozenTrial, Trial, TrialState
-    from sqlalchemy.pool import NullPool
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("A search for settings", "train") from error
 
-__all__ = ["Claim", "SearchStore", "setting_values"]
+__all__ = ["Claim", "SearchStore"]
 
 _SEARCH, _CONFIRMATION = "hilum", "confirmation"  # the names of Optuna's studies
 _NUM_RANDOM = 8  # trials before the sampler learns from the others
-_PATIENCE_SECONDS = 120.0  # for a lock that is held for moments
-_HEARTBEAT_SECONDS, _DEAD_AFTER_SECONDS = 10, 60
 _MOST_TRIES = 5  # of a trial that makes no progress: it ends the process that works on it
 _STATES = {
     TrialState.COMPLETE: "finished",
@@ -105,16 +96,16 @@ class SearchStore:
         self.folder, self._space = folder, space
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with locked(self.folder):
             self.is_new = self._begin(dict(identity), overwrite=overwrite)
-        self._storage = _storage(folder / "search.db")
+        self._storage = open_storage(folder / "search.db")
         self.study, self.confirmations = (
             optuna.load_study(study_name=name, storage=self._storage) for name in (_SEARCH, _CONFIRMATION)
         )
 
     def close(self) -> None:
         """Close the database."""
-        _close(self._storage)
+        close_storage(self._storage)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by number, each as its latest try left it."""
@@ -126,7 +117,7 @@ class SearchStore:
 
     def queue_confirmations(self, numbers: Iterable[int]) -> None:
         """Queue trials for `confirmations`, those that are not there yet."""
-        with self._locked():
+        with locked(self.folder):
             there = {one.user_attrs["trial"] for one in self.confirmations.get_trials(deepcopy=False)}
             for number in numbers:
                 if number not in there:
@@ -147,7 +138,7 @@ class SearchStore:
         claims: list[Claim] = []
         is_lost = False
         with ExitStack() as lock:
-            lock.enter_context(self._locked())
+            lock.enter_context(locked(self.folder))
             number = self._next(study, num_trials)
             if number is None:
                 return False
@@ -179,8 +170,7 @@ class SearchStore:
         name = f"trials/{number:04d}" if is_search else f"confirmation/{trial.user_attrs['trial']:04d}"
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
-        distributions = self._space.distributions if is_search else {}
-        values = {name: _suggested(trial, name, one) for name, one in distributions.items()}
+        values = self._space.drawn(trial) if is_search else {}
         found = [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(folder.glob("fold-*.np[yz]"))]
         trial.set_user_attr("found", found)
         trial.set_user_attr("host", platform.node())
@@ -196,7 +186,7 @@ class SearchStore:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.user_attrs.get("begun") != trial.number:
                 study.tell(trial.number, state=TrialState.FAIL)
-        with _experimental():
+        with without_experimental_warnings():
             fail_stale_trials(study)
             retry = RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
         for tries in _tries(study):
@@ -226,10 +216,10 @@ class SearchStore:
         replace_file(marker, json_file_text(identity))
         partial = self.folder / "search.partial"
         partial.unlink(missing_ok=True)
-        storage = _storage(partial)
+        storage = open_storage(partial)
         optuna.create_study(study_name=_CONFIRMATION, storage=storage)
         optuna.create_study(study_name=_SEARCH, storage=storage).enqueue_trial(dict(self._space.start))
-        _close(storage)
+        close_storage(storage)
         partial.replace(database)
         return True
 
@@ -246,40 +236,9 @@ class SearchStore:
             macro_f1=notes.get("macro_f1"),
             num_folds_done=max(reported, default=0),
             seconds=float(notes.get("seconds", 0.0)),
-            settings=setting_values(self._space, trial.params) if is_drawn else {},
+            settings=self._space.settings(trial.params) if is_drawn else {},
             note=str(note),
         )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock `claims`; SQLite's own locks hold wherever the database does."""
-        path = self.folder / "claims"
-        try:
-            connection = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise InputError(
-                    f"Another process uses `{path}`.", fix="Wait until it has finished. If it hangs, end it."
-                ) from error
-            raise InputError(
-                f"Cannot lock `{path}`: {error}.",
-                fix="Choose a folder on a local disk with free space.",
-            ) from error
-        try:
-            yield
-        finally:
-            connection.close()
-
-
-def setting_values(space: SearchSpace, point: Mapping[str, Any]) -> dict[str, object]:
-    """Return the settings that a search varies, at a point of its space, as run.toml would have them."""
-    config = space.config(point)
-    special = {
-        "size_px": config.preprocessing.size_px,
-        "augmentation_strength": float(f"{point['augmentation_strength']:.3g}"),
-    }
-    return {name: special[name] if name in special else getattr(config.fit, name) for name in space.distributions}
 
 
 def _tries(study: optuna.Study) -> list[list[FrozenTrial]]:
@@ -303,37 +262,3 @@ def _undrawn(trial: FrozenTrial) -> FrozenTrial:
     without = copy.deepcopy(trial)
     without.params, without.distributions = {}, {}
     return without
-
-
-def _suggested(trial: Trial, name: str, one: BaseDistribution) -> Any:
-    if isinstance(one, CategoricalDistribution):
-        return trial.suggest_categorical(name, one.choices)
-    if isinstance(one, FloatDistribution):
-        return trial.suggest_float(name, one.low, one.high, log=one.log)
-    raise TypeError(f"No search has values of the kind {type(one).__name__}.")
-
-
-def _storage(path: Path) -> RDBStorage:
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(path, timeout=_PATIENCE_SECONDS, check_same_thread=False)
-
-    with _experimental():
-        return RDBStorage(
-            "sqlite://",  # the path cannot stand in the URL: it may have a question mark
-            engine_kwargs={"creator": connect, "poolclass": NullPool},
-            heartbeat_interval=_HEARTBEAT_SECONDS,
-            grace_period=_DEAD_AFTER_SECONDS,
-        )
-
-
-def _close(storage: RDBStorage) -> None:
-    storage.remove_session()
-    storage.engine.dispose()
-
-
-@contextmanager
-def _experimental() -> Iterator[None]:
-    """Ignore that Optuna calls its heartbeats experimental; it has had them since 2.9."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        yield
