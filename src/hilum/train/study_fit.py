@@ -1,4 +1,4 @@
-"""How a study gets its answers: films of other sources, networks cross-fitted on its folds, heads on frozen features.
+"""How a study gets its answers: films of other sources, and networks cross-fitted on its folds.
 
 Every variant is judged on the same folds. Films of other sources are answered by the mean of the folds' networks, and
 judged on the findings in common. What is computed is kept in the study's folder, so that a killed study continues.
@@ -27,25 +27,21 @@ from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
 from hilum.train.fit import compute_logits
-from hilum.train.head import LinearHead, finding_weights, fit_head, levelled_losses
 from hilum.train.networks import Network, build_network
-from hilum.train.prepared import PreparedFilms, draw_validation, prepare_films
+from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.seal import seal
 from hilum.train.trial import Crossed, FoldedFilms, cross_fit
 
 __all__ = [
-    "FrozenHeads",
     "OutsideFilms",
     "StudyFilms",
     "VariantAnswers",
     "cross_variant",
-    "fit_heads",
     "frozen_engine",
     "measure_cost",
     "prepare_outside",
 ]
 
-_VALIDATION_FRACTION = 0.2
 _TIMED_FILMS = 24
 _CHECKED_FILMS = 4
 
@@ -155,9 +151,6 @@ def prepare_outside(
     )
 
 
-# --- networks -------------------------------------------------------------------------------------------------------
-
-
 class _Answering:
     """Answers the films of a fold, and with them those of other sources, at the fold's temperature."""
 
@@ -250,9 +243,6 @@ def _seal_untrained(config: RunConfig, weights: str, findings: tuple[str, ...], 
     seal(network, films, metadata, path)
 
 
-# --- heads on frozen features ---------------------------------------------------------------------------------------
-
-
 def frozen_engine(config: RunConfig, findings: tuple[str, ...], films: np.ndarray, path: Path) -> Engine:
     """Return the engine of a pretrained backbone, sealed to a file that is kept for a resume.
 
@@ -271,63 +261,3 @@ def frozen_engine(config: RunConfig, findings: tuple[str, ...], films: np.ndarra
         _seal_untrained(config, "imagenet", findings, films, partial)
         partial.replace(path)
     return Engine(read_model_file(path))
-
-
-@dataclass(frozen=True, eq=False)
-class _FoldHead:
-    held: np.ndarray  # (m,) positions
-    head: LinearHead
-    temperature: float
-
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        return self.head.logits(features) / self.temperature
-
-
-@dataclass(frozen=True, eq=False)
-class FrozenHeads:
-    """A head on frozen features for every fold."""
-
-    folds: tuple[_FoldHead, ...]
-
-    def held_out(self, features: np.ndarray) -> np.ndarray:
-        """Return (n, K) logits, each from the head that saw nothing of the film.
-
-        Args:
-            features: (n, D) of all films of the data set; those in no fold get zeros.
-        """
-        logits = np.zeros((len(features), self.folds[0].head.kernel.shape[1]))
-        for one in self.folds:
-            logits[one.held] = one.logits(features[one.held])
-        return logits
-
-    def outside(self, features: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return (m, C) the mean probabilities of all heads on films of none of the folds, among some findings."""
-        return np.mean([softmax(one.logits(features)[:, columns]) for one in self.folds], axis=0)
-
-
-def fit_heads(films: StudyFilms, features: np.ndarray, *, more: np.ndarray | None = None) -> FrozenHeads:
-    """Return a head for every fold; films, folds and validation films are the same for any features.
-
-    Args:
-        films: The study's films.
-        features: (n, D) of all films of the data set.
-        more: (n, D) other features of the same films to learn from as well, such as those of noisy copies.
-    """
-    labels, num_findings = films.prepared.films.labels, len(films.prepared.findings)
-    heads = []
-    for fold in range(int(films.folds.max()) + 1):
-        rest = np.flatnonzero((films.folds >= 0) & (films.folds != fold))
-        validating = draw_validation(films.prepared, rest, fraction=_VALIDATION_FRACTION, seed=fold + 1)
-        train, validation = rest[~validating[rest]], np.flatnonzero(validating)
-        weights = finding_weights(labels[train], num_findings, "balanced")
-        x, y, copies = features[train], labels[train], 1
-        if more is not None:
-            x, y, copies = np.concatenate([x, more[train]]), np.tile(y, 2), 2
-
-        def loss(logits: np.ndarray, y: np.ndarray = labels[validation], w: np.ndarray = weights) -> float:
-            return float(np.average(levelled_losses(logits, y, w[y]), weights=w[y]))
-
-        head = fit_head(x, y, weights[y] / copies, features[validation], loss)
-        temperature = fit_temperature(head.logits(features[validation]), labels[validation])
-        heads.append(_FoldHead(np.flatnonzero(films.folds == fold), head, temperature))
-    return FrozenHeads(tuple(heads))

@@ -22,14 +22,17 @@ from hilum.film.preprocess import equalized
 from hilum.judge.image_quality import DOSES, Quality, add_noise, measure_quality
 from hilum.judge.intervals import grouped_mean
 from hilum.judge.shortcuts.occlusion import FILL, centre_of, without_shift
-from hilum.judge.study import Change, Condition, Conditions, MethodRow, change_of, figures_of_answers
+from hilum.judge.study import Change, Condition, Conditions, MethodRow, NoiseResult, change_of, figures_of_answers
+from hilum.judge.study_verdict import judge_methods
 from hilum.report.study import Picture
 from hilum.run.answer import softmax
 from hilum.train.calibration import features_of
-from hilum.train.study_fit import FrozenHeads, StudyFilms, fit_heads, frozen_engine
+from hilum.train.study_fit import StudyFilms, frozen_engine
+from hilum.train.study_heads import FrozenHeads, fit_heads
 from hilum.train.study_variants import Variant
+from hilum.workflows.study_run import Study
 
-__all__ = ["NoiseStudy"]
+__all__ = ["NoiseStudy", "study_noise"]
 
 _JUDGED_FILMS = 24  # for image quality
 _NOISY_COPIES = "medium"  # the dose of the copies that a head may learn from
@@ -252,3 +255,41 @@ class NoiseStudy:
         shown = [self._logits(heads, self._features(method, "in_house", part)) for part in ("clean", "border")]
         right = without_shift(np.stack(shown, axis=1)).argmax(axis=2) == self._truth("in_house")[0][:, np.newaxis]
         return right[:, 0].astype(float) - right[:, 1]
+
+
+def study_noise(study: Study, done: Callable[[float], None]) -> tuple[NoiseResult, list[Picture]]:
+    """Return what study.json of a study of noise holds, and one film after every method.
+
+    Args:
+        study: The study.
+        done: Called after each variant.
+    """
+    config = study.variants[0].config
+    noise = NoiseStudy(study.films(config.preprocessing), study.variants, study.work)
+    rows = []
+    for variant in study.variants:
+        rows.append(noise.row(variant))
+        done(1)
+    judged, verdict = judge_methods(rows, noise.share_noisy)
+    result = NoiseResult(
+        **study.facts(),  # type: ignore[arg-type]
+        verdict=verdict,
+        remarks=[
+            f"The classifier is a logistic regression on the frozen features of {config.backbone} at "
+            f"{config.preprocessing.size_px} px, the first stage of training.",
+            "Noise is added at the network's size: counted quanta and electronics, more in dense parts. The noise of a "
+            "real detector is also blurred when the film is reduced.",
+            "Only methods that need no more than OpenCV and NumPy can become the setting preprocessing.denoise, as a "
+            "model file is served wherever hilum runs. Wavelets and total variation are here for comparison.",
+            "CLAHE changes contrast. It is shown beside the others and cannot be chosen.",
+        ],
+        backbone=config.backbone,
+        size_px=config.preprocessing.size_px,
+        doses=dict(DOSES),
+        noise=noise.noise_figures(),
+        share_noisy=noise.share_noisy,
+        least_noise=LEAST_NOISE,
+        methods=judged,
+        noise_in_training=noise.trained_on_noise(),
+    )
+    return result, noise.pictures()
