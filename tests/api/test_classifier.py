@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -44,6 +45,27 @@ def test_one_film_in_any_form_has_one_answer(model: FilmClassifier, films: list[
         answer = model.predict(film)
         assert isinstance(answer, FilmAnswer)
         assert list(answer.probabilities.values()) == pytest.approx(list(alone.probabilities.values()), abs=1e-5)
+
+
+def test_an_open_file_is_one_film(model: FilmClassifier, films: list[Path]) -> None:
+    expected = model.predict(films[0])
+    assert isinstance(expected, FilmAnswer)
+    with films[0].open("rb") as file:
+        answer = model.predict(file)
+    assert isinstance(answer, FilmAnswer)
+    assert answer.probabilities == expected.probabilities
+    several = model.predict([io.BytesIO(film.read_bytes()) for film in films])
+    assert of(several) == of(model.predict(films))
+    with pytest.raises(InputError, match="opened for text"):
+        model.predict(io.StringIO("a film"))
+
+
+def test_an_empty_path_is_not_the_working_folder(model: FilmClassifier, films: list[Path]) -> None:
+    with pytest.raises(UndecodableFilm, match="its path is empty"):
+        model.predict("")
+    first, second = model.predict(["", films[0]])
+    assert isinstance(first, UnreadFilm)
+    assert isinstance(second, FilmAnswer)
 
 
 @pytest.mark.parametrize(

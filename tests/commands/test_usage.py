@@ -119,6 +119,13 @@ def test_what_to_write_for_an_option_that_does_not_exist_or_takes_another_value(
     assert result.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["predict", ""], ["audit", ""], ["predict", "films", ""], [""]])
+def test_an_empty_argument_is_not_the_working_folder(command: Command, words: list[str]) -> None:
+    result = command(*words)
+    assert (result.code, result.out) == (2, "")
+    assert "An argument of the command is empty" in result.err
+
+
 def test_mistakes_in_settings_and_names_are_said_at_once(classes: Path, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("[fit]\nepocs = 3\n")
     out = ["--out", tmp_path / "new"]

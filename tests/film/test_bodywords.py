@@ -73,9 +73,29 @@ def test_words_that_say_nothing(word: str) -> None:
     assert other_part([word], free_text=False) is None
 
 
-@pytest.mark.parametrize("text", ["head injury", "ANCA vasculitis", "Main campus", "Dr Crane", "Ospedale Sacro Cuore"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "head injury",
+            "ANCA vasculitis",
+            "Main campus",
+            "Dr Crane",
+            "Ospedale Sacro Cuore",
+            "Метастазы?",
+            "Гемостаз",
+        ),
+        *("Rx au pied du lit", "portable, hand-held"),
+    ],
+)
 def test_free_text_names_no_part_by_the_way(text: str) -> None:
     assert other_part([text], free_text=True) is None
+
+
+def test_a_russian_word_is_known_by_its_beginning() -> None:
+    assert other_part(["Кости таза"], free_text=True) == "PELVIS"
+    assert other_part(["тазобедренный сустав"], free_text=True) == "HIP"
+    assert other_part(["стопы"], free_text=True) == "FOOT"
 
 
 def test_one_spelling_of_several_is_enough() -> None:

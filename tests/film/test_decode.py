@@ -112,6 +112,15 @@ def test_png_of_16_bits_is_as_bright_as_the_bits_in_use_say(bits: int) -> None:
     np.testing.assert_allclose(film.pixels * (2**bits - 1), deep, atol=0.01)
 
 
+def test_marks_of_16_bits_on_a_film_of_12_are_white_and_leave_the_film_as_it_is() -> None:
+    film = np.linspace(300, 4000, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
+    marked = film.copy()
+    marked[: HEIGHT // 4] = 65535
+    found = decode(saved(Image.fromarray(marked))).pixels
+    np.testing.assert_allclose(found[HEIGHT // 4 :], film[HEIGHT // 4 :] / 4095, atol=1e-6)
+    assert (found[: HEIGHT // 4] == 1).all()
+
+
 def test_next_to_no_light_in_16_bits_stays_so() -> None:
     film = decode(saved(Image.fromarray((3 + COLUMNS % 2).astype(np.uint16))))
     assert film.pixels.max() <= 4 / 255

@@ -162,6 +162,24 @@ def test_a_window_that_shows_nothing_is_left_out(center: int, width: int) -> Non
     np.testing.assert_allclose(shown(WindowCenter=center, WindowWidth=width), stretched(FILM), atol=1e-6)
 
 
+def test_a_window_that_shows_next_to_nothing_is_left_out() -> None:
+    found = shown(WindowCenter=2048, WindowWidth=4096, RescaleSlope="0.0005")
+    np.testing.assert_allclose(found, stretched(FILM), atol=1e-6)
+
+
+@pytest.mark.parametrize("mark", [65535, 0])
+@pytest.mark.parametrize("photometric_interpretation", ["MONOCHROME1", "MONOCHROME2"])
+def test_marks_far_from_the_film_leave_it_as_it_is(mark: int, photometric_interpretation: str) -> None:
+    film = 30000 + FILM
+    marked = film.copy()
+    marked[:12] = mark
+    found = shown(marked, bits_stored=16, PhotometricInterpretation=photometric_interpretation)
+    expected = (film[12:] - film[12:].min()) / np.ptp(film[12:])
+    is_inverted = photometric_interpretation == "MONOCHROME1"
+    np.testing.assert_allclose(found[12:], 1 - expected if is_inverted else expected, atol=1e-6)
+    assert (found[:12] == float((mark > 0) != is_inverted)).all()
+
+
 def lut(first: int, entries: list[int], bits: int, *, packed: bool) -> Dataset:
     item = Dataset()
     item.add_new("LUTDescriptor", "US" if first >= 0 else "SS", [len(entries), first, bits])
@@ -408,6 +426,17 @@ def test_other_than_one_chest_film_is_refused(elements: dict[str, Any], said: st
         decode(written(dataset(**elements)), name="film.dcm")
     assert "film.dcm" in caught.value.message
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(("sop_class", "is_read"), [(DX, True), (CT, False)])
+def test_the_class_in_the_meta_information_stands_in_for_a_missing_one(sop_class: str, is_read: bool) -> None:
+    made = dataset(SOPClassUID=None, Modality=None)
+    made.file_meta.MediaStorageSOPClassUID = sop_class
+    if is_read:
+        assert decode(written(made)).pixels.shape == FILM.shape
+    else:
+        with pytest.raises(UnsupportedFilm, match="no known modality"):
+            decode(written(made))
 
 
 def test_anatomic_region_stands_in_for_the_body_part() -> None:

@@ -48,6 +48,24 @@ def test_an_array_that_is_given_stays_as_it_is() -> None:
     assert not np.shares_memory(found, film)
 
 
+def test_what_rounding_leaves_outside_of_0_to_1_is_cut_off() -> None:
+    film = np.linspace(0, 1, 6400, dtype=np.float32).reshape(80, 80)
+    film[0, 0], film[-1, -1] = -1e-7, np.nextafter(np.float32(1), np.float32(2))
+    found = given_film(film).pixels
+    assert (found.min(), found.max()) == (0, 1)
+    with pytest.raises(InputError, match=r"values from -0\.01 to 1"):
+        given_film(np.where(film <= 0, np.float32(-0.01), film))
+    with pytest.raises(InputError, match="not numbers"):
+        given_film(np.where(film <= 0, np.float32("nan"), film))
+
+
+def test_a_closed_image_is_an_error_of_the_film() -> None:
+    image = Image.open(io.BytesIO(PNG))
+    image.close()
+    with pytest.raises(UndecodableFilm, match="closed image"):
+        given_film(image)
+
+
 def test_an_image_is_seen_as_its_file_is() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -18,7 +18,7 @@ from hilum.run.answer import UnreadFilm
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.models import DEFAULT_MODEL
 
-__all__ = ["ONE_FILM", "FilmClassifier", "each_film", "is_several", "load"]
+__all__ = ["ONE_FILM", "FilmClassifier", "each_film", "is_several", "load", "without_file"]
 
 
 def load(model: AnyPath = DEFAULT_MODEL, *, num_threads: int | None = None) -> FilmClassifier:
@@ -55,11 +55,11 @@ class FilmClassifier(Classifier):
         """Judge one film or several.
 
         Args:
-            films: One film: a path (str or Path); the bytes of a PNG, JPEG or DICOM file; an array (H, W), bone bright,
-                of uint8, uint16 or float from 0 to 1; a PIL image; or a film that is already decoded. Several films: a
-                folder, which is read recursively; a CSV file with a column of paths or a .txt file with a path a line;
-                or a list or iterator of any of these. Several films are judged at a time, and memory does not grow
-                with the films of an iterator beyond their answers.
+            films: One film: a path (str or Path); the bytes of a PNG, JPEG or DICOM file, or such a file opened in
+                binary mode; an array (H, W), bone bright, of uint8, uint16 or float from 0 to 1; a PIL image; or a film
+                that is already decoded. Several films: a folder, which is read recursively; a CSV file with a column of
+                paths or a .txt file with a path a line; or a list or iterator of any of these. Several films are judged
+                at a time, and memory does not grow with the films of an iterator beyond their answers.
             value_range: The values of black and of white, for arrays with other values: ``(0, 4095)`` for 12 bits in
                 uint16, ``(-1024, 1024)`` for films normalised so. ``(1, 0)`` says that bone is dark.
 
@@ -71,7 +71,8 @@ class FilmClassifier(Classifier):
             UndecodableFilm, UnsupportedFilm: The one film cannot be read. Of several, it has an `UnreadFilm` instead.
             InputError: The argument has another type, shape or range.
         """
-        if isinstance(films, str | os.PathLike) and is_several(Path(films)):
+        films = without_file(films)
+        if isinstance(films, str | os.PathLike) and is_several(films):
             check_paths([Path(films)])
             return self._answers(list_films([Path(films)]), value_range, is_kept=True)
         if isinstance(films, Iterable) and not isinstance(films, ONE_FILM):
@@ -121,17 +122,33 @@ class FilmClassifier(Classifier):
 ONE_FILM = (bytes, bytearray, memoryview, np.ndarray, str, os.PathLike)
 
 
-def is_several(path: Path) -> bool:
+def is_several(path: AnyPath) -> bool:
     """Return whether a path stands for several films: a folder or a list."""
-    return path.is_dir() or (path.suffix.lower() in TABLE_SUFFIXES and path.is_file())
+    place = Path(path)
+    return bool(os.fspath(path)) and (place.is_dir() or (place.suffix.lower() in TABLE_SUFFIXES and place.is_file()))
+
+
+def without_file(film: Film | Iterable[Film]) -> Film | Iterable[Film]:
+    """Return the bytes of an open file; anything else unchanged.
+
+    Raises:
+        InputError: The file was opened for text.
+    """
+    read = getattr(film, "read", None)
+    if not callable(read):
+        return film
+    data = read()
+    if not isinstance(data, bytes):
+        raise InputError("Cannot read a film from a file opened for text.", fix='Open it with mode "rb".')
+    return data
 
 
 def each_film(films: Iterable[Film]) -> Iterator[Film]:
     """Yield each film, those of a folder or a list one by one."""
     for film in films:
         if not isinstance(film, str | os.PathLike):
-            yield film
-        elif is_several(Path(film)):
+            yield without_file(film)
+        elif is_several(film):
             yield from list_films([Path(film)])
         else:
-            yield Path(film)
+            yield Path(film) if os.fspath(film) else film  # Path("") would be the working folder

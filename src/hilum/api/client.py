@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from hilum.api.answers import Answers, FilmAnswer
-from hilum.api.classifier import ONE_FILM, each_film, is_several
+from hilum.api.classifier import ONE_FILM, each_film, is_several, without_file
 from hilum.errors import ConfigError, HilumError, InputError, RefusedFilm, UndecodableFilm, UnsupportedFilm
 from hilum.film.decode import read_bytes
 from hilum.film.given import Film, film_name
@@ -85,8 +85,9 @@ class Client:
             HttpError: The server refuses the request: the token is wrong, or it stayed busy. ``kind`` says which.
             InputError: The server cannot be reached, or the argument has another type or shape.
         """
+        films = without_file(films)
         is_path = isinstance(films, str | os.PathLike)
-        if (is_path and is_several(Path(films))) or (isinstance(films, Iterable) and not isinstance(films, ONE_FILM)):  # type: ignore[arg-type]
+        if (is_path and is_several(films)) or (isinstance(films, Iterable) and not isinstance(films, ONE_FILM)):  # type: ignore[arg-type]
             return Answers(self._answers(each_film([films] if is_path else films)))  # type: ignore[arg-type]
         (answer,) = self._answers([films])
         if isinstance(answer, UnreadFilm):

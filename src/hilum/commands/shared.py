@@ -204,6 +204,9 @@ def with_columns(paths: Iterable[Path], columns: Sequence[str] | None) -> list[P
 def spread_columns(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of a command line with --column before each of the ROLE=NAME that follow one.
 
+    Raises:
+        InputError: An argument is empty, as a shell leaves "$UNSET"; as a path it would be the working folder.
+
     Example:
         >>> spread_columns(["audit", "a.csv", "--column", "path=file", "finding=dx"])
         ['audit', 'a.csv', '--column', 'path=file', '--column', 'finding=dx']
@@ -211,6 +214,10 @@ def spread_columns(arguments: Sequence[str]) -> list[str]:
     spread: list[str] = []
     after_column = False
     for argument in arguments:
+        if not argument and not (spread and spread[-1].startswith("-")):
+            raise InputError(
+                "An argument of the command is empty; expected a path.", fix="Is a variable in it not set?"
+            )
         is_told = after_column and bool(_TOLD.fullmatch(argument))
         if is_told and spread[-1] != "--column":
             spread.append("--column")

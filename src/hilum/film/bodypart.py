@@ -78,12 +78,13 @@ def refuse_other_than_chest(dataset: Dataset, name: str) -> None:
 
 def _refuse_other_modality(dataset: Dataset, name: str) -> None:
     meta = getattr(dataset, "file_meta", None) or Dataset()
-    if "DirectoryRecordSequence" in dataset or _text(meta, "MediaStorageSOPClassUID") == _DICOMDIR:
+    stored_class = _text(meta, "MediaStorageSOPClassUID")
+    if "DirectoryRecordSequence" in dataset or stored_class == _DICOMDIR:
         raise UnsupportedFilm(
             f"Cannot read the film `{name}`: it is a DICOMDIR, the list of the films on a disc; expected a film.",
             fix="Give the films that it lists, from the folders next to it.",
         )
-    sop_class, modality = _text(dataset, "SOPClassUID"), _text(dataset, "Modality")
+    sop_class, modality = _text(dataset, "SOPClassUID") or stored_class, _text(dataset, "Modality")
     secondary = sop_class == _SECONDARY_CAPTURE or sop_class.startswith(f"{_SECONDARY_CAPTURE}.")
     film_class = sop_class in _FILM_CLASSES
     if (modality in _FILM_MODALITIES and (film_class or secondary or not sop_class)) or (

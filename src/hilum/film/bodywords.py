@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = ["folded", "is_lateral", "names_chest", "other_part"]
 
@@ -116,6 +116,7 @@ _OTHER_PARTS_ALONE = {  # words with other meanings, or as in "head injury": not
     "STERNUM": "STERNUM ESTERNON BRUSTBEIN MOSTEK",
     "TEETH": "TEETH TOOTH DIENTES DENTES DENTS DENTI ZAHN ZAHNE TANDEN ZEBY ЗУБ ЗУБЫ 牙齿 치아",
 }
+_NO_PART = re.compile(r"\bPIED DU LIT\b|\bHAND HELD\b")  # a film taken at the bedside
 _LATERAL = (
     "LAT LATERAL LATERALE LATERALES LATERALIS LATERAAL LATERALT LLAT RLAT PROFIL PERFIL SEITLICH BOCZNE"
     " BOCZNY BOCZNA BOCNI БОКОВАЯ БОКОВОИ 侧位 側面 側位 측면"
@@ -153,7 +154,7 @@ def other_part(spellings: Iterable[str], *, free_text: bool) -> str | None:
         free_text: Whether the text is free text, in which fewer words are reliable.
     """
     for text in spellings:
-        plain = folded(text)
+        plain = _NO_PART.sub(" ", folded(text))
         for pattern in (_OTHER,) if free_text else (_OTHER, _OTHER_ALONE):
             if found := pattern.search(plain):
                 return _NAMES[found[0]]
@@ -167,10 +168,10 @@ def is_lateral(spellings: Iterable[str]) -> bool:
     return any(_LATERAL_WORD.search(folded(text)) and not _FRONTAL_WORD.search(folded(text)) for text in spellings)
 
 
-def _words(words: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern of whole words; words that are not ASCII are found anywhere."""
+def _words(words: Sequence[str]) -> re.Pattern[str]:
+    """Return a pattern of whole Latin words, beginnings of Cyrillic words, and words of other scripts anywhere."""
     latin = "|".join(word for word in words if word.isascii())
-    other = "|".join(word for word in words if not word.isascii())
+    other = "|".join(rf"\b{word}" if "\u0400" <= word[0] <= "\u04ff" else word for word in words if not word.isascii())
     return re.compile(rf"\b(?:{latin})\b" + (f"|{other}" if other else ""))
 
 

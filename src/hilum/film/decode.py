@@ -32,7 +32,7 @@ from hilum.film.headers import (
 )
 from hilum.film.jpeg import jpeg_grey
 from hilum.film.pool import decode_apart
-from hilum.film.radiograph import Radiograph, grey_from_bgr, reduced
+from hilum.film.radiograph import Radiograph, grey_from_bgr, range_of_film, reduced
 from hilum.text import printable
 from hilum.timings import Part, in_part
 
@@ -283,13 +283,18 @@ def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:
 
 
 def to_unit(grey: NDArray[Any]) -> NDArray[np.float32]:
-    """Return uint8 or uint16 as float32 in [0, 1]; 16-bit values are divided by the range of the bits in use."""
+    """Return uint8 or uint16 as float32 in [0, 1]; 16-bit values are divided by the range of the bits in use.
+
+    Marks of 16 bits on a film of fewer bits are white.
+    """
     if grey.dtype == np.uint8:
         return np.asarray(cv2.LUT(grey, _UNIT_FROM_BYTE), np.float32)  # five times as fast as dividing
-    bits_used = max(8, int(grey.max()).bit_length())
+    occurring = np.zeros(2**16, bool)
+    occurring[grey] = True
+    bits_used = max(8, int(range_of_film(np.flatnonzero(occurring))[1]).bit_length())
     unit = grey.astype(np.float32)
     unit /= np.float32(2**bits_used - 1)
-    return unit
+    return np.minimum(unit, np.float32(1), out=unit)
 
 
 def _upright(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.errors import InputError, UndecodableFilm
+from hilum.errors import HilumError, InputError, UndecodableFilm
 from hilum.film.decode import decode, read_film, to_unit
 from hilum.film.headers import check_size
 from hilum.film.radiograph import Radiograph
@@ -55,6 +55,8 @@ def given_film(film: Film, *, min_side_px: int | None = None, value_range: Value
     if isinstance(film, Radiograph):
         return film
     if isinstance(film, str | os.PathLike):
+        if not os.fspath(film):
+            raise UndecodableFilm("Cannot read a film: its path is empty.", fix="Give a path.")
         return read_film(Path(os.fsdecode(film)), min_side_px=min_side_px)
     if isinstance(film, bytes | bytearray | memoryview):
         return decode(bytes(film), name=_UNNAMED, min_side_px=min_side_px, apart=True)
@@ -79,12 +81,17 @@ def _from_array(film: NDArray[Any]) -> Radiograph:
         native = np.ascontiguousarray(film, film.dtype.newbyteorder("="))
         return Radiograph(to_unit(native), "array", (height, width), 8 * film.dtype.itemsize)
     least, largest = float(film.min()), float(film.max())  # NaN where any value is
-    if not 0 <= least <= largest <= 1:
+    if np.isnan(least):
+        raise InputError(
+            "Cannot read a film from an array with values that are not numbers (NaN); expected float from 0 to 1.",
+            fix="Give these pixels a value.",
+        )
+    if not -_ROUNDING <= least <= largest <= 1 + _ROUNDING:
         raise InputError(
             f"Cannot read a film from an array with values from {least:g} to {largest:g}; expected float from 0 to 1.",
             fix="Say what black and white are: value_range=(0, 4095). Or give uint8 or uint16.",
         )
-    return Radiograph(np.array(film, np.float32, order="C"), "array", (height, width), 16)
+    return Radiograph(np.clip(np.array(film, np.float32, order="C"), 0, 1), "array", (height, width), 16)
 
 
 def _from_range(film: Film, value_range: ValueRange) -> Radiograph:
@@ -123,7 +130,9 @@ def _from_image(film: Any) -> Radiograph:
             upright = upright.convert("RGB")
         stream = io.BytesIO()
         upright.save(stream, "PNG", compress_level=1)
-    except OSError as error:
+    except HilumError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: the image was closed
         raise UndecodableFilm(
             f"Cannot read a film from a PIL image of mode {film.mode}: {error}.", fix="Open the file again."
         ) from error

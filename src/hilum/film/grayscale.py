@@ -7,7 +7,8 @@
 
 Lookup tables and numbers that cannot be read are ignored. Without a VOI transformation that leaves contrast, the values
 are stretched from the smallest to the largest, as viewers do. Padding (Pixel Padding Value, PS3.3 C.7.5.1.1.2) is left
-out of this range and becomes black. The steps are applied to a table of the stored values, not to each pixel.
+out of this range and becomes black. Marks whose values are far from all others are left out, too; they become black or
+white. The steps are applied to a table of the stored values, not to each pixel.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from hilum.film.elements import first_number, spellings, whole_number, words_of
+from hilum.film.radiograph import LEAST_CONTRAST, range_of_film
 
 __all__ = ["shown_values"]
 
@@ -57,18 +59,18 @@ def shown_values(stored: NDArray[Any], dataset: Dataset, *, inverted: bool = Fal
     padding = _is_padding(values, dataset)  # (V,)
     if padding.all():
         padding[:] = False
-    shown = slice(None)  # the range of values without padding
-    if padding.any():
-        occurring = np.zeros(values.size, bool)
-        for rows in _bands(stored):
-            occurring[rows.astype(np.int64) - least] = True
-        seen = np.flatnonzero(occurring & ~padding)
-        shown = slice(seen[0], seen[-1] + 1) if seen.size else shown
+    occurring = np.zeros(values.size, bool)  # (V,)
+    for rows in _bands(stored):
+        occurring[rows.astype(np.int64) - least] = True
+    seen = np.flatnonzero(occurring & ~padding)  # the values without padding
+    if not seen.size:
+        seen = np.flatnonzero(occurring)
     with np.errstate(all="ignore"):  # a file may have numbers of any size
         modality = _modality_values(values, dataset)  # (V,)
-        table = next((table for table in _voi_values(modality, dataset) if np.ptp(table[shown]) > 0), None)
+        tables = _voi_values(modality, dataset)
+        table = next((table for table in tables if np.ptp(table[seen]) >= LEAST_CONTRAST), None)
         if table is None:
-            low, high = modality[shown].min(), modality[shown].max()
+            low, high = range_of_film(np.unique(modality[seen]))
             table = np.clip((modality - low) / ((high - low) or 1.0), 0.0, 1.0)
     if inverted:
         table = 1.0 - table

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from hilum.errors import ConfigError, nearest_name
 from hilum.film.denoise import DENOISERS, denoise
-from hilum.film.radiograph import Radiograph, reduced
+from hilum.film.radiograph import LEAST_CONTRAST, Radiograph, reduced
 
-__all__ = ["LEAST_CONTRAST", "Preprocessing", "equalized", "preprocess", "without_lung_crop"]
+__all__ = ["Preprocessing", "equalized", "preprocess", "without_lung_crop"]
 
 _MAX_SIZE_PX = 4096
 _SAMPLE_STEP = 16  # of the values in a sample
-LEAST_CONTRAST = 1e-3  # share of the range from black to white; a narrower window would show only noise
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from hilum.errors import RefusedFilm
 
-__all__ = ["Radiograph", "grey_from_bgr", "is_neutral", "reduced", "reduction_factor", "refuse_colour"]
+__all__ = [
+    "LEAST_CONTRAST",
+    "Radiograph",
+    "grey_from_bgr",
+    "is_neutral",
+    "range_of_film",
+    "reduced",
+    "reduction_factor",
+    "refuse_colour",
+]
+
+LEAST_CONTRAST = 1e-3  # share of the range from black to white; a narrower window would show only noise
 
 
 _EXPOSURE_PX = 128  # pixels of the shorter side that the mean grey value is taken from
@@ -47,6 +58,33 @@ class Radiograph:
         """How bright the film is: the mean of its grey values in [0, 1], over every nth pixel."""
         step = max(1, min(self.pixels.shape) // _EXPOSURE_PX)
         return float(self.pixels[::step, ::step].mean())
+
+
+# --- marks: letters, borders and dead pixels of a film of more than 8 bits may have values far from all others
+
+_MOST_MARKS = 1 / 16  # of the distinct values
+
+
+def range_of_film(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the smallest and the largest value of a film, without the values of marks.
+
+    A few values are those of marks if the gap between them and all others is wider than half of the whole range.
+
+    Args:
+        values: (V,) the distinct values, rising, at least one.
+
+    Example:
+        >>> range_of_film(np.append(np.arange(300, 4096), 65535))
+        (300.0, 4095.0)
+    """
+    for _ in range(2):  # marks may be at both ends
+        gaps = np.diff(values)
+        below = int(gaps.argmax()) + 1 if gaps.size else 0
+        fewer = min(below, values.size - below)
+        if not gaps.size or 2 * gaps.max() <= values[-1] - values[0] or fewer > _MOST_MARKS * values.size:
+            break
+        values = values[below:] if fewer == below else values[:below]
+    return float(values[0]), float(values[-1])
 
 
 # --- colour: a radiograph with three channels is grey but for a tint or an arrow; photos and heat maps are refused

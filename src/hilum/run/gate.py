@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.film.preprocess import LEAST_CONTRAST
-from hilum.film.radiograph import Radiograph, reduced
+from hilum.film.radiograph import LEAST_CONTRAST, Radiograph, reduced
 from hilum.run.answer import Reason, softmax
 from hilum.run.helper_network import HelperNetwork, load_helper
 from hilum.run.lungs import both_lungs, lung_scores

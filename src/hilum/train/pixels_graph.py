@@ -17,7 +17,8 @@ import onnx
 from onnx import TensorProto, compose, helper
 
 from hilum.errors import ModelFileError
-from hilum.film.preprocess import LEAST_CONTRAST, Preprocessing
+from hilum.film.preprocess import Preprocessing
+from hilum.film.radiograph import LEAST_CONTRAST
 from hilum.run.modelfile import Metadata
 from hilum.train.graph_file import GraphDraft
 
