@@ -147,6 +147,8 @@ def name_fault(name: str) -> str | None:
     """
     if not name.strip() or len(name) > LONGEST_NAME:
         return f"has {len(name)} characters; expected 1 to {LONGEST_NAME}"
+    if any("\ud800" <= sign <= "\udfff" for sign in name):
+        return "is not written in UTF-8"
     return "holds control or bidirectional characters" if printable(name) != name else None
 
 

@@ -38,6 +38,45 @@ def test_class_folders_get_standard_names_and_unknown_ones_keep_theirs(tmp_path:
     assert (dataset.root, dataset.name, dataset.has_test) == (tmp_path, tmp_path.name, False)
 
 
+@pytest.mark.parametrize("name", ["unlabelled", "Unknown", "not_stated", "todo"])
+def test_a_class_folder_that_states_no_finding_is_an_error(tmp_path: Path, name: str) -> None:
+    make_films(tmp_path, "Covid/a.png", "Normal/b.png", f"{name}/c.png")
+    with pytest.raises(InconsistentDataset, match=f"`.*{name}` states no finding"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["patient", "sub-", "Case_", "P00"])
+def test_folders_of_patients_keep_their_films_together(tmp_path: Path, name: str) -> None:
+    numbers = range(1, 9)
+    make_films(tmp_path, *(f"Normal/{name}{number}/study1/{film}.png" for number in numbers for film in "ab"))
+    make_films(tmp_path, *(f"Covid/{number}.png" for number in numbers))
+    dataset = read_dataset(tmp_path)
+    groups = Counter(record.group for record in dataset.records)
+    assert groups == {None: 8} | {f"Normal/{name}{number}": 2 for number in numbers}
+    assert [remark.kind for remark in dataset.remarks] == ["inner-folders"]
+    assert f"Folders such as `Normal/{name}1` are read as patients" in dataset.remarks[0].message
+
+
+@pytest.mark.parametrize("name", ["patients", "p1", "2020", "study1", "patient_normal"])
+def test_other_folders_are_no_patients(tmp_path: Path, name: str) -> None:
+    make_films(tmp_path, *(f"Normal/{name}/{film}.png" for film in "ab"), *(f"Covid/{film}.png" for film in range(20)))
+    dataset = read_dataset(tmp_path)
+    assert {record.group for record in dataset.records} == {None}
+
+
+def test_a_folder_of_a_fifth_of_all_films_is_not_one_patient(tmp_path: Path) -> None:
+    make_films(tmp_path, *(f"Normal/patient1/{film}.png" for film in "abc"), *(f"Covid/{film}.png" for film in "ab"))
+    assert {record.group for record in read_dataset(tmp_path).records} == {None}
+
+
+def test_a_folder_name_that_is_not_utf_8_is_told_so(tmp_path: Path) -> None:
+    make_films(tmp_path, "Normal/a.png")
+    os.makedirs(os.fsencode(tmp_path) + b"/\xc9panchement")  # noqa: PTH103 - the name is no text
+    make_films(tmp_path, os.fsdecode(b"\xc9panchement/a.png"))
+    with pytest.raises(InconsistentDataset, match="is not written in UTF-8"):
+        read_dataset(tmp_path)
+
+
 def test_folders_of_one_finding_merge(tmp_path: Path) -> None:
     make_films(tmp_path, "Covid/a.png", "COVID-19/b.png", "Normal/c.png")
     assert Counter(finding for _, finding, _ in summary(tmp_path)) == {"Covid-19": 2, "Normal": 1}

@@ -61,6 +61,11 @@ def test_a_folder_beside_the_parts_is_named(tmp_path: Path) -> None:
     assert "The folder `unlabelled` (2 films) was not read" in told(dataset)
 
 
+def test_a_folder_beside_a_test_part_alone_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InconsistentDataset, match=r"`apprentissage` .* no folder is the train part"):
+        read_dataset(data_set(tmp_path, *grid(("apprentissage", "test"), CLASSES)))
+
+
 @pytest.mark.parametrize(
     ("sources", "classes"),
     [

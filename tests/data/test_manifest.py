@@ -164,6 +164,42 @@ def test_words_for_an_empty_cell_are_no_finding(folder: Path) -> None:
         read_dataset(write(folder, "path,finding\nNormal/00.png,nan\nSick/00.png,Effusion\n"))
 
 
+@pytest.mark.parametrize("word", ["?", "-", "Unknown", "unlabeled", "Not stated", "todo"])
+def test_words_for_an_unknown_finding_are_none(folder: Path, word: str) -> None:
+    with pytest.raises(InconsistentDataset, match=r"Line 5 .* gives no finding for `Sick/02\.png`"):
+        read_dataset(write(folder, lines().replace("Mass", word)))
+
+
+def test_an_encoding_that_is_guessed_is_told(folder: Path) -> None:
+    dataset = read_dataset(write(folder, lines().replace("Mass", "Б"), encoding="cp1251"))
+    assert [remark.message for remark in dataset.remarks] == [
+        "The list is not in UTF-8. It is read as Windows-1252; line 5 holds `Á`. "
+        "If that is wrong, save the list in UTF-8."
+    ]
+    with pytest.raises(InconsistentDataset, match="Rename it, and save the list in UTF-8"):
+        read_dataset(write(folder, lines().replace("Mass", "胸水"), encoding="shift_jis"))
+
+
+@pytest.mark.parametrize("name", ["is_test", "Train", "validation set"])
+def test_a_column_that_looks_like_parts_and_is_not_read_is_told(folder: Path, name: str) -> None:
+    text = lines().replace("\n", ",0\n").replace("finding,0", f"finding,{name}")
+    dataset = read_dataset(write(folder, text))
+    assert f"`{name}` is not read. To say which films are the test part" in dataset.remarks[0].message
+    assert {record.split for record in dataset.records} == {None}
+
+
+@pytest.mark.parametrize("name", ["MRN", "case_id", "Person ID", "patient name"])
+def test_patients_by_other_names_of_their_column(folder: Path, name: str) -> None:
+    text = lines().replace("\n", ",P1\n").replace("finding,P1", f"finding,{name}")
+    assert {record.patient for record in read_dataset(write(folder, text)).records} == {"P1"}
+
+
+@pytest.mark.parametrize("cell", ['"Normal/00.png', '"a ""b" c"'])
+def test_a_quotation_mark_that_is_not_closed_is_named_with_its_line(folder: Path, cell: str) -> None:
+    with pytest.raises(InconsistentDataset, match=r"Cannot read line 6 of .*films\.csv"):
+        read_dataset(write(folder, f"{lines()}{cell},Normal\n"))
+
+
 def test_one_column_of_0_and_1_is_refused_with_both_ways_out(folder: Path) -> None:
     table = write(folder, "path,Effusion\nNormal/00.png,0\nSick/00.png,1\n")
     with pytest.raises(InconsistentDataset) as refused:

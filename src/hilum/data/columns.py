@@ -52,7 +52,11 @@ _NAMES: dict[str, tuple[str, ...]] = {  # the first name that a list has counts
         *("split", "subset", "partition", "datasettype", "datasetsplit", "datasplit", "phase", "usage", "set"),
         *("traintest", "trainvaltest", "dataset", "part", "mode", "fold"),
     ),
-    "patient": ("patient", "patientid", "patientidentifier", "patientkey", "patientno", "subject", "subjectid", "pid"),
+    "patient": (
+        *("patient", "patientid", "patientidentifier", "patientkey", "patientno", "patientnumber", "patientname"),
+        *("subject", "subjectid", "pid", "ptid", "mrn", "medicalrecordnumber", "personid", "participant"),
+        *("participantid", "caseid"),
+    ),
     "source": ("source", "hospital", "site", "center", "centre", "institution", "institute", "clinic"),
     "group": ("group", "groupid"),
     "age": ("age", "patientage", "ageyears"),

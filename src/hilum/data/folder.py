@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import functools
 import os
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hilum.data.columns import Listing
 from hilum.data.known_sets import find_known_set, read_known_set, split_pneumonias
-from hilum.data.labels import FilmRecord, Remark, settle_labels
-from hilum.data.layout import find_class_folders
+from hilum.data.labels import FilmRecord, Remark, settle_labels, states_nothing
+from hilum.data.layout import Layout, find_class_folders
 from hilum.data.manifest import is_manifest, read_manifest
 from hilum.data.names import folders_in
 from hilum.data.walk import PassedOver, film_paths, identity, walk
@@ -136,7 +137,8 @@ def _check(data: Path, dataset: Dataset, min_findings: int) -> None:
     for name in (part for finding in dataset.findings for part in finding.split("|")):
         if fault := name_fault(name):
             raise InconsistentDataset(
-                f"The name of a finding in `{data}` {fault}: `{printable(name[:LONGEST_NAME])}`.", fix="Rename it."
+                f"The name of a finding in `{data}` {fault}: `{printable(name[:LONGEST_NAME])}`.",
+                fix="Rename it." if data.is_dir() else "Rename it, and save the list in UTF-8.",
             )
     findings = tuple(name for name in dataset.findings if not open_kinds(name, ()))
     if len(findings) < min_findings:
@@ -174,6 +176,10 @@ def _read_folders(root: Path) -> tuple[list[FilmRecord], list[Remark]]:
     seen: set[tuple[str, str, str | None]] = set()
     for one in layout.classes:
         folder, num_found, passed = str(root / one.folder), 0, PassedOver()
+        if states_nothing(one.label):
+            raise InconsistentDataset(
+                f"The name of the class folder `{folder}` states no finding.", fix="Rename it, or move it away."
+            )
         for path, real in walk(folder, inside, visited, skip_masks=True, passed=passed):
             num_found += 1
             if (real, one.label, one.split) not in seen:  # two links to one file count once
@@ -194,5 +200,34 @@ def _read_folders(root: Path) -> tuple[list[FilmRecord], list[Remark]]:
             f"The films in `{root}` are not in class folders. {_LAYOUT}",
             fix="Move each film into the folder of its finding.",
         )
-    records, remarks = split_pneumonias(records)
+    records, remarks = split_pneumonias(_with_patient_folders(records, layout))
     return records, layout.remarks + remarks
+
+
+_PATIENT_FOLDER = re.compile(
+    r"(?:patient|pat|pt|subject|subj|sub|case|participant|person|pid)[\W_]*(?:id|no|nr)?[\W_]*\d+|p\d{3,}",
+    re.IGNORECASE,
+)
+_MOST_OF_PATIENT = 0.2  # of all films; a folder of more is not one patient's
+
+
+def _with_patient_folders(records: list[FilmRecord], layout: Layout) -> list[FilmRecord]:
+    """Return the records; films in one folder such as patient003 of a class folder become a group."""
+    groups = [_patient_folder(record.path) for record in records]
+    sizes = Counter(groups)
+    known = [group if group and sizes[group] <= _MOST_OF_PATIENT * len(records) else None for group in groups]
+    if not any(group and sizes[group] > 1 for group in known):
+        return records
+    example = next(group for group in known if group and sizes[group] > 1)
+    text = f"Folders such as `{example}` are read as patients: the films of one stay on one side of a split."
+    layout.remarks.append(Remark("inner-folders", text))
+    return [replace(record, group=group) for record, group in zip(records, known, strict=True)]
+
+
+def _patient_folder(path: str) -> str | None:
+    """Return the path of the innermost folder of a film that is named like a patient, or None."""
+    folders = path.split("/")[:-1]
+    for number in range(len(folders), 1, -1):
+        if _PATIENT_FOLDER.fullmatch(folders[number - 1]):
+            return "/".join(folders[:number])
+    return None

@@ -15,7 +15,16 @@ from dataclasses import dataclass, field
 from hilum.findings import finding_named, open_kinds, standard_name
 from hilum.text import folded
 
-__all__ = ["FilmRecord", "Remark", "age_in_years", "and_list", "settle_labels", "sex_named", "spelling_key"]
+__all__ = [
+    "FilmRecord",
+    "Remark",
+    "age_in_years",
+    "and_list",
+    "settle_labels",
+    "sex_named",
+    "spelling_key",
+    "states_nothing",
+]
 
 _ALWAYS = re.compile(r"[|;\n\\\uff5c\uff1b\u3001]")  # these never occur in the name of a finding
 _WHERE_ONE_PART_IS_KNOWN = re.compile(r"\s*[,+&\uff0c\uff0b\uff06]\s*")
@@ -61,6 +70,22 @@ def spelling_key(name: str) -> str:
     first = plain[0] if plain[:1] in ("+", "-") and plain[1:2].isdigit() else ""
     plain = re.sub(r"(?<=\d)[\s_-]+(?=\d)", "~", plain)  # grades 1-5 are not grade 15
     return first + re.sub(r"[\s_-]+", "", plain).rstrip("+").lstrip("+") + sign
+
+
+_STATES_NOTHING = re.compile(
+    r"nan|na|n/a|<na>|null|#n/a|[-?.]+|unknown|undefined|missing|todo|tbd|no[ _-]?labels?"
+    r"|(?:un|not[ _-]?)(?:stated|specified|labell?ed|annotated|classified|diagnosed|assigned|sorted)"
+)
+
+
+def states_nothing(label: str) -> bool:
+    """Return whether a label says that the finding is not known, such as NaN, "?" or "unlabelled".
+
+    Example:
+        >>> [states_nothing(label) for label in ("Unknown", "N/A", "No finding", "None")]
+        [True, True, False, False]
+    """
+    return _STATES_NOTHING.fullmatch(label.strip().lower()) is not None
 
 
 def settle_labels(labels: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], list[Remark]]:

@@ -134,6 +134,13 @@ class _Finder:
                 "folders with the same names. It is not clear to which part their films belong.",
                 fix=f"Move the folders into a folder `train`, or {MANIFEST_WAY} path,finding,split",
             )
+        unread = [name for name in others if inner & set(map(spelling_key, self._look(folder, name).classes))]
+        if unread and "train" not in parts.values():
+            raise InconsistentDataset(
+                f"The folders {and_list(unread)} in `{where}` contain the same class folders as "
+                f"{and_list(sorted(parts))}, but their names are not those of parts, and no folder is the train part.",
+                fix="Rename the folders to train, validation or test, or move them away.",
+            )
         for name in others:
             number = sum(1 for _ in walk(str(where / name), os.path.realpath(self.root), set()))
             if number:

@@ -20,7 +20,7 @@ from hilum.data.columns import (
     quoted,
 )
 from hilum.data.known_sets import find_known_set, read_known_set
-from hilum.data.labels import FilmRecord, Remark, age_in_years, sex_named
+from hilum.data.labels import FilmRecord, Remark, age_in_years, and_list, sex_named, states_nothing
 from hilum.data.names import PARTS, part_named
 from hilum.data.places import place_films
 from hilum.data.table import TABLE_SUFFIXES, cell_text, open_table
@@ -101,10 +101,10 @@ def marked_finding(columns: Columns, row: Sequence[str]) -> str:
     return "|".join(name for name, cell in cells if cell in _ONES or cell in _OPEN)
 
 
+_PART_COLUMN = re.compile(r"(?:is)?(?:train|training|test|testing|val|valid|validation|holdout)(?:set)?")
 _NO_PATIENT = frozenset(
     ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "-", "?")
 )
-_NO_FINDING = frozenset(("NAN", "NA", "N/A", "<NA>", "NULL", "#N/A"))
 _NEEDED = ("path", "finding")
 
 
@@ -249,7 +249,23 @@ def _read(manifest: Path) -> _Rows:
     root, places, remarks = place_films(manifest, [columns.cell(row, "path") for row in rows], lines)
     if summary := columns.summary():
         remarks.insert(0, Remark("columns", summary))
+    remarks += _column_remarks(columns, lines, rows)
     return _Rows(columns, lines, [[plain_cell(cell_text(cell)) for cell in row] for row in rows], root, places, remarks)
+
+
+def _column_remarks(columns: Columns, lines: Sequence[int], rows: Sequence[Sequence[str]]) -> list[Remark]:
+    """Return remarks on an encoding that had to be guessed, and on columns that look like parts and are not read."""
+    remarks = []
+    guessed = ((line, cell) for line, row in zip(lines, rows, strict=True) for cell in row if cell_text(cell) != cell)
+    if found := next(guessed, None):
+        text = f"The list is not in UTF-8. It is read as Windows-1252; line {found[0]} holds `{cell_text(found[1])}`."
+        remarks.append(Remark("columns", f"{text} If that is wrong, save the list in UTF-8."))
+    parts = [name for name in columns.header if _PART_COLUMN.fullmatch(column_key(name))]
+    if parts and "split" not in columns.places:
+        are = "is" if len(parts) == 1 else "are"
+        text = f"{and_list(parts)} {are} not read. To say which films are the test part, add a column `split`."
+        remarks.append(Remark("columns", text))
+    return remarks
 
 
 def _without_other_split(columns: Columns, rows: Sequence[Sequence[str]]) -> Columns:
@@ -272,12 +288,10 @@ def _refuse_bare_list(manifest: Path, header: Sequence[str]) -> None:
 
 
 def _label(columns: Columns, row: Sequence[str]) -> str:
-    return marked_finding(columns, row) if columns.marks else _stated(columns.cell(row, "finding"))
-
-
-def _stated(cell: str) -> str:
-    """Return a finding, or an empty text for a word that means an empty cell, such as NaN."""
-    return "" if cell.upper() in _NO_FINDING else cell
+    if columns.marks:
+        return marked_finding(columns, row)
+    cell = columns.cell(row, "finding")
+    return "" if states_nothing(cell) else cell
 
 
 FILM_COLUMNS = ("path", "finding", "split", "patient", "source", "group", "age", "sex")

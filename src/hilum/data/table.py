@@ -159,7 +159,7 @@ def _rows(
     skipped: int,
     separator: str,
 ) -> Iterator[tuple[int, list[str]]]:
-    for row in reader:  # type: ignore[attr-defined]
+    for row in _whole_rows(path, reader, skipped):
         line = reader.line_num + skipped  # type: ignore[attr-defined]
         if not any(cell.strip() for cell in row):
             continue
@@ -173,6 +173,21 @@ def _rows(
                 else f"Put cells that contain a {sign} in quotes.",
             )
         yield line, [cell.strip() for cell in row[:width]]
+
+
+def _whole_rows(
+    path: Path,
+    reader: csv.reader,  # type: ignore[valid-type]
+    skipped: int,
+) -> Iterator[list[str]]:
+    try:
+        yield from reader  # type: ignore[attr-defined]
+    except csv.Error as error:
+        line = reader.line_num + skipped  # type: ignore[attr-defined]
+        raise InconsistentDataset(
+            f"Cannot read line {line} of `{path}`: {error}.",
+            fix='Close every quotation mark, and write one inside a cell twice: "a ""big"" heart".',
+        ) from error
 
 
 def _separator(line: str, is_known: Callable[[str], bool], stated: str) -> tuple[str, int]:
