@@ -24,7 +24,7 @@ from hilum.judge.compare.paired import accuracy_difference
 from hilum.judge.intervals import Interval, grouped_mean
 from hilum.run.answer import softmax
 from hilum.train.batches import Films
-from hilum.train.config import read_config
+from hilum.train.config_file import read_config
 from hilum.train.feed import FilmWeights
 from hilum.train.fit import TrainingFilms, compute_logits
 from hilum.train.head import levelled_losses

@@ -18,7 +18,8 @@ from mkdocs.structure.pages import Page
 
 import hilum.api
 from hilum.cli import app
-from hilum.train.config import default_config, to_toml
+from hilum.train.config import default_config
+from hilum.train.config_file import to_toml
 
 ROOT = Path(__file__).parents[1]
 _BAR = "\\|"  # a bar within a cell of a table

@@ -40,7 +40,7 @@ from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata
 from hilum.run.models import SHIPPED
 from hilum.train.calibration import calibrated, gate_statistics
-from hilum.train.config import read_config
+from hilum.train.config_file import read_config
 from hilum.train.graph_file import write_metadata
 from hilum.train.prepared import prepare_films
 

@@ -26,7 +26,7 @@ from hilum.judge.conformal import conformal_thresholds
 from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films, source_chances
-from hilum.train.config import read_config
+from hilum.train.config_file import read_config
 from hilum.train.correction import LocalFilms, choose_correction
 from hilum.train.head import fit_linear, prior_shift
 

@@ -20,7 +20,8 @@ import numpy as np
 from hilum.console import TerminalConsole
 from hilum.film.preprocess import Preprocessing
 from hilum.train.batches import Films
-from hilum.train.config import RunConfig, read_config
+from hilum.train.config import RunConfig
+from hilum.train.config_file import read_config
 from hilum.train.features import pooled_features
 from hilum.train.fit import TrainingFilms
 from hilum.train.networks import Network

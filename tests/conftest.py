@@ -446,7 +446,7 @@ def tiny_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(once: Callable[..., Any], tiny_data: Path, tiny_toml: Path) -> Any:
     """One finished training run on the small data set. Leave its folder as it is."""
-    from hilum.train.config import read_config
+    from hilum.train.config_file import read_config
     from hilum.workflows.train import train_model
 
     config = dataclasses.replace(read_config(tiny_toml), folds=2)

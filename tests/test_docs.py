@@ -25,7 +25,8 @@ from hilum.cli import app
 from hilum.data.phantom import draw_phantom
 from hilum.judge.audit.audit import HILUM_CHECKS
 from hilum.run.classifier import Classifier
-from hilum.train.config import default_config, read_config, to_toml
+from hilum.train.config import default_config
+from hilum.train.config_file import read_config, to_toml
 from hilum.workflows.export import export_model
 
 ROOT = Path(__file__).parents[1]

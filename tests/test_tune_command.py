@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hilum.data.phantom import write_phantoms
-from hilum.train.config import read_config
+from hilum.train.config_file import read_config
 
 
 @pytest.fixture(scope="module")

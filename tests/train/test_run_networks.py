@@ -14,7 +14,8 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import InconsistentDataset
 from hilum.run.heatmap import is_own_picture
 from hilum.train import run_networks
-from hilum.train.config import RunConfig, read_config
+from hilum.train.config import RunConfig
+from hilum.train.config_file import read_config
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.run_networks import MODEL, NetworkPlan, RunNetworks
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hilum.train.config import RunConfig, read_config
+from hilum.train.config import RunConfig
+from hilum.train.config_file import read_config
 
 
 @pytest.fixture

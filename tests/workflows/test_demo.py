@@ -10,7 +10,8 @@ import pytest
 
 import hilum.train.config
 import hilum.workflows.demo
-from hilum.train.config import RunConfig, read_config
+from hilum.train.config import RunConfig
+from hilum.train.config_file import read_config
 
 
 @pytest.fixture

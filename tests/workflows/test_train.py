@@ -27,7 +27,8 @@ from hilum.errors import ConfigError, InputError
 from hilum.figures import to_json
 from hilum.run.classifier import Classifier
 from hilum.run.out_of_distribution import OutOfDistributionDetector
-from hilum.train.config import RunConfig, read_config
+from hilum.train.config import RunConfig
+from hilum.train.config_file import read_config
 from hilum.train.fit import Extensions
 from hilum.train.networks import build_network
 from hilum.workflows.train import Run, audit_run, open_run, read_films, split_films, train_model

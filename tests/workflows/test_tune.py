@@ -17,7 +17,8 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.film.preprocess import Preprocessing
 from hilum.run.ray_cluster import Cluster
-from hilum.train.config import FitSettings, RunConfig, default_config, read_config, to_toml
+from hilum.train.config import FitSettings, RunConfig, default_config
+from hilum.train.config_file import read_config, to_toml
 from hilum.train.tune.search_space import Search, TuneSettings
 from hilum.workflows.tune import Tuned, _raise_its_error, tune_settings, work_on_cluster
 

@@ -11,7 +11,8 @@ import keras
 from hilum.data.folder import read_dataset
 from hilum.data.scan import typical_side
 from hilum.errors import ConfigError
-from hilum.train.config import RunConfig, read_config
+from hilum.train.config import RunConfig
+from hilum.train.config_file import read_config
 from hilum.train.feed import Change
 from hilum.train.fit import Extensions
 

@@ -81,7 +81,7 @@ def train(  # noqa: PLR0917 - typer hands them over by name
     from hilum.data.scan import typical_side
     from hilum.judge.audit.suspects import SUSPECT
     from hilum.report.external import source_lines
-    from hilum.train.config import read_config
+    from hilum.train.config_file import read_config
     from hilum.train.run_folder import check_run
     from hilum.train.tracking import check_log
 

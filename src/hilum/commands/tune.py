@@ -71,7 +71,7 @@ def tune(  # noqa: PLR0917 - typer hands them over by name
     check_training()
     from hilum.data.folder import read_dataset
     from hilum.data.scan import typical_side
-    from hilum.train.config import read_config
+    from hilum.train.config_file import read_config
     from hilum.train.tune.search_space import Search, TuneSettings, check_search
 
     overrides = {"backbone": backbone, "weights": weights, "seed": seed}

@@ -1,4 +1,4 @@
-"""The settings of a training run, read from and written to ``run.toml``.
+"""The settings of a training run; config_file.py reads and writes them.
 
 pydantic checks them. An unknown key, a value of the wrong type or a value out of range is an error; the message names
 the setting and, for a name, the nearest known one. Nothing here needs Keras, which takes seconds to import.
@@ -9,16 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from hilum.errors import ConfigError, nearest_name
-from hilum.film.preprocess import Preprocessing, without_lung_crop
+from hilum.film.preprocess import Preprocessing
 from hilum.train.augment import SIMPLE, Augmentation
 from hilum.train.backbones import OWN, check_backbone
 
@@ -30,9 +28,8 @@ __all__ = [
     "FitSettings",
     "RunConfig",
     "default_config",
-    "read_config",
     "setting_names",
-    "to_toml",
+    "validated",
 ]
 
 Optimiser = Literal["adam", "adamw", "sgd", "lion", "rmsprop"]
@@ -145,12 +142,11 @@ class RunConfig(_Settings):
     """
 
     def __post_init__(self) -> None:
-        _validated(dataclasses.asdict(self), _Settings())
+        validated(dataclasses.asdict(self), _Settings())
         _check_together(self)
 
 
 _FILMS_OF_STEPS = 1000
-_MOST_ENLARGED, _STEP_PX, _LEAST_SIZE_PX = 3, 32, 64  # of films that are smaller than the network's input
 _READER = TypeAdapter(_Settings)
 _GONE = {  # settings of earlier versions, and what holds instead
     "fit.schedule": "The learning rate always falls along a cosine; remove the line.",
@@ -178,140 +174,15 @@ def default_config(backbone: str = "efficientnet-lite0") -> RunConfig:
     return RunConfig(backbone=backbone, weights=weights)
 
 
-def read_config(
-    path: Path | None,
-    overrides: Mapping[str, Any] | None = None,
-    words: Sequence[str] = (),
-    *,
-    film_px: Callable[[], int | None] | None = None,
-    is_own: bool = False,
-) -> RunConfig:
-    """Return the settings of a ``run.toml`` over the backbone's defaults.
-
-    Args:
-        path: The TOML file, or None for the defaults.
-        overrides: Settings named on the command line or in Python, sections as mappings; they win over the file and
-            over words.
-        words: Settings as ``section.key=value``, ``fit.epochs=5`` for one; they win over the file.
-        film_px: Returns the side of the films in pixels. It is asked where no size is named: small films get a small
-            network input.
-        is_own: Whether the backbone is a network that is given in Python.
-
-    Raises:
-        ConfigError: The file is missing or no TOML, a key is unknown, a value is of the wrong kind or out of range.
-    """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(
-                f"Cannot read the settings file `{path}`: {error.strerror}.", fix="Check the path given to --config."
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The settings file `{path}` is not TOML: {error}.") from error
-    for word in words:
-        _put(values, word)
-    values = _merged(values, {key: value for key, value in (overrides or {}).items() if value is not None})
-    if is_own:
-        values["backbone"] = OWN
-    backbone = values.get("backbone", "efficientnet-lite0")
-    if not isinstance(backbone, str):
-        raise ConfigError(f"The setting `backbone` must be a name; received {backbone!r}.")
-    if backbone == OWN and not is_own:
-        raise ConfigError(
-            "The backbone `own` is a network that is given in Python, not by its name.",
-            fix="See docs/how-to/train.md, or name another backbone.",
-        )
-    if isinstance(values.get("preprocessing"), Mapping):
-        values["preprocessing"] = without_lung_crop(values["preprocessing"])
-    base = default_config(backbone)
-    if film_px is not None and "size_px" not in values.get("preprocessing", {}):
-        base = _for_small_films(base, film_px())
-    return RunConfig(**vars(_validated(_merged(dataclasses.asdict(base), values), base)))
-
-
-def _for_small_films(base: RunConfig, film_px: int | None) -> RunConfig:
-    """Return the defaults for films of such a side: more than three times as many pixels show no more of them."""
-    if film_px is None:
-        return base
-    size_px = max(_STEP_PX * math.ceil(_MOST_ENLARGED * film_px / _STEP_PX), _LEAST_SIZE_PX)
-    if size_px >= base.preprocessing.size_px:
-        return base
-    preprocessing = dataclasses.replace(base.preprocessing, size_px=size_px)
-    return dataclasses.replace(base, preprocessing=preprocessing)
-
-
 def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, those of a section with its name before them: ``seed``, ``fit.epochs``."""
-    return tuple(_names_in(RunConfig(), ""))
+    names: list[str] = []
+    for name, value in dataclasses.asdict(RunConfig()).items():
+        names += [f"{name}.{one}" for one in value] if isinstance(value, dict) else [name]
+    return tuple(names)
 
 
-def to_toml(config: RunConfig) -> str:
-    """Return the settings as TOML that `read_config` reads back to the same settings."""
-    lines: list[str] = []
-    tables = [("", config)]
-    tables += [(f.name, getattr(config, f.name)) for f in dataclasses.fields(config) if _is_table(config, f.name)]
-    for name, table in tables:
-        if name:
-            lines += ["", f"[{name}]"]
-        for item in dataclasses.fields(table):
-            if not _is_table(table, item.name):
-                lines.append(f"{item.name} = {_toml_value(getattr(table, item.name))}")
-    return "\n".join(lines) + "\n"
-
-
-def _names_in(table: Any, where: str) -> Iterable[str]:
-    for item in dataclasses.fields(table):
-        name = f"{where}{item.name}"
-        if _is_table(table, item.name):
-            yield from _names_in(getattr(table, item.name), f"{name}.")
-        else:
-            yield name
-
-
-def _put(values: dict[str, Any], word: str) -> None:
-    """Put one ``section.key=value`` into what a settings file holds; a value that is no TOML is a text."""
-    name, sign, text = word.partition("=")
-    *sections, key = name.strip().split(".")
-    if not sign or not key or not all(sections):
-        raise ConfigError(
-            f"`--set {word}` is not a setting with a value.", fix="Write SECTION.KEY=VALUE, such as --set fit.epochs=5."
-        )
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"`{section}` must be a table; received {values!r}.", fix=f"Write it as [{section}].")
-    try:
-        values[key] = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        values[key] = text.strip()
-
-
-def _is_table(owner: Any, name: str) -> bool:
-    return dataclasses.is_dataclass(getattr(owner, name))
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    return repr(value)
-
-
-def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of ``base`` with those of ``values`` over them, section by section."""
-    changed = {
-        key: _merged(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
-        for key, value in values.items()
-    }
-    return {**base, **changed}
-
-
-def _validated(values: Mapping[str, Any], base: _Settings) -> _Settings:
+def validated(values: Mapping[str, Any], base: _Settings) -> _Settings:
     """Return settings made of plain values.
 
     Args:
@@ -357,7 +228,7 @@ def _config_error(kind: str, place: Sequence[str], values: Any, table: Any) -> C
         return ConfigError(f"The setting `{name}` must lie between {low:g} and {high:g}; received {value}.")
     return ConfigError(
         f"The setting `{name}` must be of type {type(default).__name__}; received {value!r}.",
-        fix=f"The default is {_toml_value(default)}.",
+        fix=f"The default is {json.dumps(default, ensure_ascii=False)}.",
     )
 
 

@@ -30,7 +30,8 @@ from hilum.judge.external.sources import RunMetrics
 from hilum.report.audit_table import verdict_words
 from hilum.train.backbones import OWN
 from hilum.train.calibration import set_cross_conformal
-from hilum.train.config import RunConfig, to_toml
+from hilum.train.config import RunConfig
+from hilum.train.config_file import to_toml
 from hilum.train.fit import NO_EXTENSIONS, Extensions
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films, unrecognised_words
 from hilum.train.run_folder import RUN_FOLDER, check_run

@@ -25,7 +25,8 @@ from hilum.files import replace_file, writing_into
 from hilum.report.search_page import SearchResult, search_page, verdict_text
 from hilum.report.search_table import TrialRow, TrialTable, trials_csv
 from hilum.run.ray_cluster import LOCAL, Cluster, connect, load_ray
-from hilum.train.config import RunConfig, to_toml
+from hilum.train.config import RunConfig
+from hilum.train.config_file import to_toml
 from hilum.train.tune.gain import figures_of
 from hilum.train.tune.search_space import Search, check_search
 from hilum.train.tune.worker import TuneWorker, work_on_search

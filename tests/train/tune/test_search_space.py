@@ -11,7 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from hilum.errors import ConfigError, InconsistentDataset, InputError
 from hilum.train.augment import Augmentation
-from hilum.train.config import FitSettings, RunConfig, default_config, read_config, to_toml
+from hilum.train.config import FitSettings, RunConfig, default_config
+from hilum.train.config_file import read_config, to_toml
 from hilum.train.tune.search_space import Search, SearchSpace, TuneSettings, check_search, search_space, shortened
 
 ODD = dataclasses.replace(

@@ -30,7 +30,8 @@ from hilum.judge.history import EpochRow
 from hilum.report.search_page import Confirmed
 from hilum.report.search_table import best_row
 from hilum.train.batches import Films, load_films
-from hilum.train.config import RunConfig, to_toml
+from hilum.train.config import RunConfig
+from hilum.train.config_file import to_toml
 from hilum.train.features import frozen_features
 from hilum.train.networks import build_network
 from hilum.train.prepared import PreparedFilms, films_seen_before, prepare_films
