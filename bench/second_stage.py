@@ -26,8 +26,9 @@ from hilum.run.answer import softmax
 from hilum.train.batches import Films
 from hilum.train.config_file import read_config
 from hilum.train.feed import FilmWeights
-from hilum.train.fit import TrainingFilms, compute_logits
+from hilum.train.fit import TrainingFilms
 from hilum.train.head import levelled_losses
+from hilum.train.networks import compute_logits
 from hilum.train.prepared import draw_validation, prepare_films
 from hilum.train.trial import draw_folds, fit_network
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import ConfigError
-from hilum.train.config import OPTIMISERS, FitSettings, RunConfig, setting_names
+from hilum.train.config import FitSettings, RunConfig, setting_names
 from hilum.train.config_file import read_config
 
 from .shared import written
@@ -108,13 +108,3 @@ def test_a_value_out_of_range_is_refused(tmp_path: Path, text: str, words: str) 
     with pytest.raises(ConfigError) as caught:
         read_config(written(tmp_path, text))
     assert words in str(caught.value)
-
-
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_every_optimiser_that_is_named_can_be_made(optimiser: str) -> None:
-    from hilum.train.fit import _optimizer
-
-    assert (
-        optimiser
-        in type(_optimizer(FitSettings(optimiser=optimiser, learning_rate=0.01), num_steps=10)).__name__.lower()
-    )

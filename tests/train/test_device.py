@@ -18,8 +18,8 @@ from hilum.train import device, trial
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.device import device_words, precision_of
-from hilum.train.fit import TrainingFilms, compute_logits, fit
-from hilum.train.networks import Network
+from hilum.train.fit import TrainingFilms, fit
+from hilum.train.networks import Network, compute_logits
 from hilum.train.seal import LARGEST_DIFFERENCE, save_keras, seal
 from hilum.train.trial import fit_network
 

@@ -16,9 +16,9 @@ from hilum.train.augment import Augmentation, no_changes
 from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.features import HeadFeatures, pooled_features
-from hilum.train.fit import Extensions, TrainingFilms, _optimizer, ambiguous_cross_entropy, compute_logits, fit
-from hilum.train.head import finding_weights, fit_linear, levelled_losses
-from hilum.train.networks import Network, build_network
+from hilum.train.fit import Extensions, TrainingFilms, fit
+from hilum.train.head import finding_weights, levelled_losses
+from hilum.train.networks import Network, build_network, compute_logits
 
 SETTINGS = FitSettings(epochs=4, batch_size=8, learning_rate=1e-3, dropout=0.3)
 
@@ -387,33 +387,12 @@ def test_findings_weigh_alike_and_a_film_one_on_average() -> None:
     assert np.isfinite(finding_weights(np.array([0, 0]), 3, "balanced")).all()
 
 
-def test_the_learning_rate_warms_up_and_falls() -> None:
-    optimizer = _optimizer(FitSettings(learning_rate=1.0), num_steps=100)
-    rates = [float(np.asarray(optimizer._learning_rate(step))) for step in range(100)]
-    peak = int(np.argmax(rates))
-    assert rates[peak] == pytest.approx(1, abs=0.02)
-    assert 9 <= peak <= 11
-    assert np.all(np.diff(rates[peak:]) <= 0)
-    assert 0.01 <= rates[-1] < 0.05
-
-
 def test_logits_are_computed_in_order_whatever_the_number() -> None:
     net = network()
     many = films(70, 5)
     logits = compute_logits(net.model, many)
     assert logits.shape == (70, 2)
     np.testing.assert_allclose(logits[65:], compute_logits(net.model, many.subset(np.arange(65, 70))), atol=1e-5)
-
-
-def test_the_loss_of_a_stated_film_is_cross_entropy_and_of_an_open_one_that_of_the_sum() -> None:
-    logits = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32) * 3
-    stated = np.eye(4, dtype=np.float32)[[0, 3, 1, 1, 2]]
-    usual = keras.losses.categorical_crossentropy(stated, logits, from_logits=True, label_smoothing=0.1)
-    np.testing.assert_allclose(ambiguous_cross_entropy(0.1)(stated, logits), usual, rtol=1e-5)
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    open_ = np.array([[0, 1, 1, 0]] * 5, np.float32)
-    wanted = -np.log(probabilities[:, 1] + probabilities[:, 2])
-    np.testing.assert_allclose(ambiguous_cross_entropy(0.0)(open_, logits), wanted, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -449,7 +428,7 @@ def test_only_films_drawn_by_source_have_their_priors_moved_halfway(
         asked.append(len(labels))
         return np.array([3.0, -3.0], np.float32)
 
-    monkeypatch.setattr("hilum.train.fit.prior_shift", shift)
+    monkeypatch.setattr("hilum.train.last_layer.prior_shift", shift)
     pixels = np.random.default_rng(0).random((12, 32, 32)).astype(np.float16)
     train = Films(pixels, np.arange(12) % 2, np.zeros(12, int))
     validation = train.subset(np.arange(4))
@@ -463,25 +442,3 @@ def test_only_films_drawn_by_source_have_their_priors_moved_halfway(
     assert asked == [4]
     assert gaps["sources"] == pytest.approx(3, abs=0.5)
     assert abs(gaps["films"]) < 0.5
-
-
-def test_where_films_are_drawn_by_source_the_last_layer_is_averaged_with_a_shrunk_head(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    labels = np.arange(24) % 2
-    pixels = (rng.random((24, 64, 64)) * 0.5 + 0.4 * labels[:, None, None]).astype(np.float16)
-    train = Films(pixels, labels, np.zeros(24, int))
-    net = build_network("efficientnet-lite0", num_findings=2, size_px=64, weights="imagenet", dropout=0.0)
-    settings = dataclasses.replace(SETTINGS, epochs=0, sampling="sources")
-    fitted(net, train, train.subset(np.arange(8)), settings, no_changes(), seed=1, checkpoint=tmp_path / "one.npz")
-    features = pooled_features(net, pixels)[0]
-    shrunk = fit_linear(features, labels, np.ones(24), penalty=10_000.0)
-    kernel = net.head.get_layer("logits").get_weights()[0]
-    assert np.isfinite(kernel).all()
-
-    def likeness(one: np.ndarray, other: np.ndarray) -> float:
-        one, other = one[:, 1] - one[:, 0], other[:, 1] - other[:, 0]
-        return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
-
-    alone = fit_linear(features, labels, np.ones(24), penalty=3.0)
-    assert likeness(kernel, shrunk.kernel) > likeness(alone.kernel, shrunk.kernel)
-    assert (compute_logits(net.model, train).argmax(axis=1) == labels).mean() > 0.9

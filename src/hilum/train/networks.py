@@ -25,14 +25,16 @@ except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("Training", "train") from error
 
 from hilum.train.backbones import LITES, OWN, application_names, check_backbone, name_key
+from hilum.train.batches import Films
 from hilum.train.efficientnet import efficientnet_lite, load_imagenet
 
-__all__ = ["Network", "build_network", "freeze_below", "weight_key"]
+__all__ = ["Network", "build_network", "compute_logits", "freeze_below", "weight_key"]
 
 _CHEST_WEIGHTS = "chest_backbone.npz"  # in this package, half precision; made by recipes/chest.py
 
 _PLAIN_CNN_CHANNELS = (16, 32, 64, 96, 128)
 _PLAIN_CNN_HIDDEN = 64
+_PREDICT_BATCH = 64
 
 # How the families of keras.applications want their input: scale and offset of a value in [0, 1], for a grey film.
 _MINUS_ONE_TO_ONE = (2.0, -1.0)
@@ -107,6 +109,15 @@ def build_network(
     film = keras.Input((size_px, size_px, 1), name="film")
     model = keras.Model(film, head(body(film)), name=name.replace("-", "_"))
     return Network(model=model, backbone=body, head=head, name=name, pretrained=pretrained)
+
+
+def compute_logits(model: keras.Model, films: Films) -> np.ndarray:
+    """Return the logits (N, K) of films that are not augmented."""
+    parts = [
+        np.asarray(model.predict_on_batch(films.batch(slice(start, start + _PREDICT_BATCH))))
+        for start in range(0, len(films), _PREDICT_BATCH)
+    ]
+    return np.concatenate(parts)  # (N, K)
 
 
 def freeze_below(backbone: keras.Model, trainable_fraction: float) -> None:

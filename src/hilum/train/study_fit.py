@@ -26,8 +26,7 @@ from hilum.run.engine import Engine
 from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.batches import Films
 from hilum.train.config import RunConfig
-from hilum.train.fit import compute_logits
-from hilum.train.networks import Network, build_network
+from hilum.train.networks import Network, build_network, compute_logits
 from hilum.train.prepared import PreparedFilms, prepare_films
 from hilum.train.seal import seal
 from hilum.train.trial import Crossed, FoldedFilms, cross_fit

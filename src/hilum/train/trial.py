@@ -18,8 +18,8 @@ from hilum.train.batches import Films
 from hilum.train.config import RunConfig
 from hilum.train.device import precision_of
 from hilum.train.features import HeadFeatures
-from hilum.train.fit import NO_EXTENSIONS, Extensions, Progress, TrainingFilms, compute_logits, fit
-from hilum.train.networks import Network, build_network
+from hilum.train.fit import NO_EXTENSIONS, Extensions, Progress, TrainingFilms, fit
+from hilum.train.networks import Network, build_network, compute_logits
 from hilum.train.prepared import PreparedFilms, draw_validation
 
 __all__ = ["Crossed", "FoldedFilms", "cross_fit", "draw_folds", "fit_network"]
