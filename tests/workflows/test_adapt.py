@@ -19,7 +19,8 @@ from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
 from hilum.run.out_of_distribution import fit_detector
-from hilum.workflows.adapt import AdaptOptions, adapt_model
+from hilum.workflows.adapt import adapt_model
+from hilum.workflows.local_films import AdaptOptions
 
 
 @pytest.fixture

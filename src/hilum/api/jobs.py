@@ -247,7 +247,8 @@ def adapt(
         mix = adapt_unlabelled(path, films, folder, overwrite=overwrite, console=console)
         return AdaptResult(folder, mix.adaptation, mix_words(mix.adaptation), is_written=mix.is_written)
     from hilum.report.adaptation import verdict_words
-    from hilum.workflows.adapt import AdaptOptions, adapt_model
+    from hilum.workflows.adapt import adapt_model
+    from hilum.workflows.local_films import AdaptOptions
 
     options = AdaptOptions(_pairs(map), tuple(ignore), overwrite=overwrite, coverage=coverage)
     made = adapt_model(path, films, folder, options=options, console=console)

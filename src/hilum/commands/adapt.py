@@ -66,7 +66,8 @@ def adapt(  # noqa: PLR0917 - typer hands them over by name
         _adapt_unlabelled(model, local, out, overwrite=overwrite)
         return
     from hilum.report.adaptation import adaptation_lines
-    from hilum.workflows.adapt import AdaptOptions, adapt_model
+    from hilum.workflows.adapt import adapt_model
+    from hilum.workflows.local_films import AdaptOptions
 
     console = TerminalConsole()
     options = AdaptOptions(mapping or (), ignore or (), overwrite=overwrite, coverage=coverage)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.fingerprint import joined_hashes, training_hashes
-from hilum.data.folder import FilmRecord
 from hilum.data.scan import Scan
-from hilum.errors import InconsistentDataset, InputError
+from hilum.errors import InconsistentDataset
 from hilum.figures import json_file_text, to_json
 from hilum.files import make_folder, replace_files
 from hilum.film.decode import DECODER_VERSION
@@ -30,13 +28,12 @@ from hilum.judge.adaptation import (
 )
 from hilum.judge.audit.audit import check_ignored
 from hilum.judge.compare.paired import accuracy_difference
-from hilum.judge.conformal import films_needed, set_figures
+from hilum.judge.conformal import set_figures
 from hilum.judge.drift import evaluation_of
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
 from hilum.report.adaptation import adaptation_card, adaptation_page, adaptation_toml
 from hilum.report.predictions import predictions_csv
-from hilum.results import ResultFolder
 from hilum.run.answer import softmax
 from hilum.run.classifier import MODEL_REASONS, Classifier
 from hilum.run.engine import Outputs
@@ -54,51 +51,17 @@ from hilum.train.correction import (
 )
 from hilum.train.graph_file import seal_corrected, write_metadata
 from hilum.version import __version__
-from hilum.workflows.local_films import LocalSet, few_notes, read_local, source_notes
-
-__all__ = ["ADAPTED_FOLDER", "AdaptOptions", "Adapted", "adapt_model", "sample_films"]
-
-_COVERAGE = 0.9  # that sets promise where nothing else is asked for
-_LOWEST_COVERAGE, _HIGHEST_COVERAGE = 0.5, 0.99
-_CHECKED_FILMS = 32
-ADAPTED_FOLDER = ResultFolder(
-    of="adapted model",
-    finished="an adapted model",
-    files=("model.onnx", "metrics.json", "predictions.csv", "report.html", "config.toml"),
-    marks={"metrics.json": frozenset({"adaptation", "cross_validation"})},
-    others=("splits.csv", "history.csv", "audit.json"),
-    is_alone=True,
+from hilum.workflows.local_films import (
+    ADAPTED_FOLDER,
+    AdaptOptions,
+    LocalSet,
+    few_notes,
+    read_local,
+    sample_films,
+    source_notes,
 )
 
-
-@dataclass(frozen=True)
-class AdaptOptions:
-    """How films are read, and what is put up with.
-
-    Attributes:
-        mapping: Texts "Their name=Our finding", for findings that have another name in the data set.
-        ignore: Kinds of faults that do not count; ``class-by-source`` for films whose finding goes with their source.
-        overwrite: Whether an earlier adapted model in the folder is replaced.
-        coverage: Share of local films whose set of possible findings is made to hold the true one; None for 0.9. It is
-            not taken over from the model: a shipped model leaves a margin for hospitals that it does not know.
-    """
-
-    mapping: Sequence[str] = ()
-    ignore: Sequence[str] = ()
-    overwrite: bool = False
-    coverage: float | None = None
-
-    @property
-    def promised(self) -> float:
-        """Return the coverage that holds."""
-        return _COVERAGE if self.coverage is None else self.coverage
-
-    def __post_init__(self) -> None:
-        if not _LOWEST_COVERAGE <= self.promised <= _HIGHEST_COVERAGE:
-            raise InputError(
-                f"The coverage must lie between {_LOWEST_COVERAGE} and {_HIGHEST_COVERAGE}; received {self.coverage}.",
-                fix="Write 0.95 for 95 % of the films.",
-            )
+__all__ = ["Adapted", "adapt_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +102,7 @@ def adapt_model(
     classifier, parent = Classifier(model), read_model_file(model)
     parent = dataclasses.replace(parent, metadata=dataclasses.replace(parent.metadata, coverage=options.promised))
     local = read_local(classifier, data, options.mapping, console)
-    _check_promise(len(local.scan.dataset.records), options.promised)
+    options.check_promise(len(local.scan.dataset.records))
     notes = [*local.notes, *source_notes(local.scan, ignored), *few_notes(local.scan, classifier.findings)]
     for note in notes:
         console.say(note)
@@ -170,15 +133,6 @@ def adapt_model(
         }
     )
     return made
-
-
-def _check_promise(num_films: int, coverage: float) -> None:
-    """Refuse a coverage that so few films cannot carry: every set would hold every finding."""
-    if num_films < films_needed(coverage):
-        raise InputError(
-            f"A coverage of {coverage:g} needs at least {films_needed(coverage)} films; received {num_films}.",
-            fix="Add films, or ask for a smaller share.",
-        )
 
 
 # --- fitting --------------------------------------------------------------------------------------------------------
@@ -262,12 +216,6 @@ def _seal(
     difference, follows = seal_corrected(path, parent, correction, metadata, (pictures, expected))
     agreement = {"largest_difference": difference, "n": len(places), "unit": "logits, against parent and correction"}
     return dataclasses.replace(metadata, agreement=agreement), follows
-
-
-def sample_films(classifier: Classifier, root: Path, records: Sequence[FilmRecord]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a few films as a model's graph takes them, (m, 1, S, S), and their places among the records, (m,)."""
-    places = np.linspace(0, len(records) - 1, min(_CHECKED_FILMS, len(records))).astype(int)
-    return np.stack([classifier.preprocess(classifier.read(root / records[one].path)) for one in places]), places
 
 
 def _answered(adapted: Classifier, fitted: _Fitted) -> LabelledPredictions:

@@ -30,8 +30,7 @@ from hilum.train.correction import Correction
 from hilum.train.graph_file import seal_corrected
 from hilum.train.label_shift import LabelShift, estimate_shift
 from hilum.version import __version__
-from hilum.workflows.adapt import ADAPTED_FOLDER, sample_films
-from hilum.workflows.local_films import LEAST_FILMS, trained_films
+from hilum.workflows.local_films import ADAPTED_FOLDER, LEAST_FILMS, sample_films, trained_films
 
 __all__ = ["MixAdapted", "adapt_unlabelled"]
 

@@ -1,4 +1,4 @@
-"""Local films with findings: read, and without those that a model must not be adapted to."""
+"""What a model is adapted to: the options, local films as they are read, and those that are left out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,81 @@ import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.fingerprint import seen_films
-from hilum.data.folder import read_dataset
+from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.scan import Scan, scan_films
-from hilum.errors import InconsistentDataset
+from hilum.errors import InconsistentDataset, InputError
 from hilum.judge.adaptation import LeftOut
 from hilum.judge.audit.associations import associate_traits, association_faults
 from hilum.judge.audit.check import Films
+from hilum.judge.conformal import films_needed
 from hilum.judge.external.figures import name_hints, rename_findings
+from hilum.results import ResultFolder
 from hilum.run.classifier import Classifier
 from hilum.train.correction import LEAST_FINDING_FILMS
 
-__all__ = ["LEAST_FILMS", "LocalSet", "few_notes", "read_local", "source_notes", "trained_films"]
+__all__ = [
+    "ADAPTED_FOLDER",
+    "LEAST_FILMS",
+    "AdaptOptions",
+    "LocalSet",
+    "few_notes",
+    "read_local",
+    "sample_films",
+    "source_notes",
+    "trained_films",
+]
 
 LEAST_FILMS = 20
+_COVERAGE = 0.9  # that sets promise where nothing else is asked for
+_LOWEST_COVERAGE, _HIGHEST_COVERAGE = 0.5, 0.99
+_CHECKED_FILMS = 32
+ADAPTED_FOLDER = ResultFolder(
+    of="adapted model",
+    finished="an adapted model",
+    files=("model.onnx", "metrics.json", "predictions.csv", "report.html", "config.toml"),
+    marks={"metrics.json": frozenset({"adaptation", "cross_validation"})},
+    others=("splits.csv", "history.csv", "audit.json"),
+    is_alone=True,
+)
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """How films are read, and what is put up with.
+
+    Attributes:
+        mapping: Texts "Their name=Our finding", for findings that have another name in the data set.
+        ignore: Kinds of faults that do not count; ``class-by-source`` for films whose finding goes with their source.
+        overwrite: Whether an earlier adapted model in the folder is replaced.
+        coverage: Share of local films whose set of possible findings is made to hold the true one; None for 0.9. It is
+            not taken over from the model: a shipped model leaves a margin for hospitals that it does not know.
+    """
+
+    mapping: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    overwrite: bool = False
+    coverage: float | None = None
+
+    @property
+    def promised(self) -> float:
+        """Return the coverage that holds."""
+        return _COVERAGE if self.coverage is None else self.coverage
+
+    def __post_init__(self) -> None:
+        if not _LOWEST_COVERAGE <= self.promised <= _HIGHEST_COVERAGE:
+            raise InputError(
+                f"The coverage must lie between {_LOWEST_COVERAGE} and {_HIGHEST_COVERAGE}; received {self.coverage}.",
+                fix="Write 0.95 for 95 % of the films.",
+            )
+
+    def check_promise(self, num_films: int) -> None:
+        """Refuse a coverage that so few films cannot carry: every set would hold every finding."""
+        coverage = self.promised
+        if num_films < films_needed(coverage):
+            raise InputError(
+                f"A coverage of {coverage:g} needs at least {films_needed(coverage)} films; received {num_films}.",
+                fix="Add films, or ask for a smaller share.",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,3 +180,9 @@ def few_notes(scan: Scan, known: Sequence[str]) -> list[str]:
             f"No film shows {' or '.join(lacking)}. The model can still answer with that, but how well is unknown."
         )
     return notes
+
+
+def sample_films(classifier: Classifier, root: Path, records: Sequence[FilmRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a few films as a model's graph takes them, (m, 1, S, S), and their places among the records, (m,)."""
+    places = np.linspace(0, len(records) - 1, min(_CHECKED_FILMS, len(records))).astype(int)
+    return np.stack([classifier.preprocess(classifier.read(root / records[one].path)) for one in places]), places
