@@ -21,7 +21,8 @@ from hilum.data.folder import FilmRecord
 from hilum.data.split import grouped_folds
 from hilum.judge.predictions import judge_records
 from hilum.run.classifier import Classifier
-from hilum.train.correction import LocalFilms, choose_correction, losses
+from hilum.train.correction import LocalFilms, losses
+from hilum.train.correction_choice import choose_correction
 from hilum.train.head import finding_weights, fit_linear
 
 SIZES, DRAWS, MOST, NORMALS = (20, 50, 100), 10, 200, 30

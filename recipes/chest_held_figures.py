@@ -27,7 +27,8 @@ from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.out_of_distribution import BANK_FILMS, fit_detector
 from hilum.train.batches import Films, source_chances
 from hilum.train.config_file import read_config
-from hilum.train.correction import LocalFilms, choose_correction
+from hilum.train.correction import LocalFilms
+from hilum.train.correction_choice import choose_correction
 from hilum.train.head import fit_linear, prior_shift
 
 CONFIG = read_config(Path(__file__).parent / "chest.toml")

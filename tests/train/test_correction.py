@@ -6,38 +6,10 @@ import numpy as np
 import pytest
 
 from hilum.run.answer import softmax
-from hilum.train.correction import (
-    MOST_FALSE_ALARMS,
-    LocalFilms,
-    choose_correction,
-    cross_fit,
-    losses,
-)
+from hilum.train.correction import MOST_FALSE_ALARMS, losses
+from hilum.train.correction_choice import choose_correction
 
-
-def films(
-    num: int,
-    *,
-    seed: int = 0,
-    findings: tuple[int, ...] = (0, 1, 2),
-    shift: tuple[float, ...] = (0.0, 0.0, 0.0),
-    told_by_feature: float = 0.0,
-) -> LocalFilms:
-    """Return films of three findings whose logits are shifted; the first feature may say what the logits do not."""
-    rng = np.random.default_rng(seed)
-    truth = np.array(findings)[np.arange(num) % len(findings)]
-    logits = 1.5 * (rng.normal(size=(num, 3)) + 1.5 * np.eye(3)[truth]) + np.array(shift)  # right at temperature 1
-    features = rng.normal(size=(num, 20))
-    features[:, 0] += told_by_feature * (truth == findings[0])
-    return LocalFilms(logits, features, truth, np.arange(num))
-
-
-def test_a_model_that_is_right_stays_as_it_is() -> None:
-    choice = choose_correction(films(90), 1.0)
-    assert choice.correction.level == "as shipped"
-    assert choice.correction.temperature == 1.0
-    assert not choice.correction.constants.any()
-    assert choice.correction is choice.levels[0]
+from .shared import local_films as films
 
 
 def test_a_shift_is_undone_by_constants() -> None:
@@ -48,14 +20,6 @@ def test_a_shift_is_undone_by_constants() -> None:
     assert added[1] - added[[0, 2]].mean() == pytest.approx(-4, abs=1)
     right = (found.logits(others).argmax(axis=1) == others.truth).mean()
     assert right > (others.logits.argmax(axis=1) == others.truth).mean() + 0.25
-
-
-def test_what_only_the_features_tell_takes_a_linear_correction() -> None:
-    local, others = films(90, told_by_feature=6.0), films(600, seed=1, told_by_feature=6.0)
-    found = choose_correction(local, 1.0).correction
-    assert (found.level, found.kernel is not None) == ("linear", True)
-    after = losses(found.logits(others) / found.temperature, others.truth).mean()
-    assert after < 0.95 * losses(others.logits, others.truth).mean()
 
 
 def test_findings_with_few_films_have_no_linear_correction() -> None:
@@ -87,24 +51,6 @@ def test_films_of_one_finding_bound_the_false_alarms() -> None:
     assert (choice.correction.logits(others).argmax(axis=1) != 0).mean() == pytest.approx(MOST_FALSE_ALARMS, abs=0.06)
     unmoved = choose_correction(films(40, findings=(0,), shift=(9, 0, 0)), 1.0).correction
     assert (unmoved.level, unmoved.constants.any()) == ("as shipped", np.False_)
-
-
-def test_each_film_is_answered_by_a_fit_that_has_not_seen_it() -> None:
-    local = films(60, shift=(0, 4, 0))
-    crossed = cross_fit(local, 1.0)
-    assert crossed is not None
-    assert set(crossed.folds.tolist()) == set(range(5))
-    assert len(crossed.corrections) == 5
-    other = LocalFilms(local.logits, local.features, (local.truth + (crossed.folds == 0)) % 3, local.groups)
-    fold = crossed.folds == 0
-    corrected = crossed.corrections[0]
-    part = other.part(fold)  # its own truth has no part in its logits
-    assert crossed.logits[fold] == pytest.approx(corrected.logits(part) / corrected.temperature)
-
-
-def test_one_patient_cannot_be_cross_fitted() -> None:
-    local = films(30)
-    assert cross_fit(LocalFilms(local.logits, local.features, local.truth, np.zeros(30, int)), 1.0) is None
 
 
 def test_the_fit_is_where_the_loss_is_smallest() -> None:

@@ -40,15 +40,8 @@ from hilum.run.engine import Outputs
 from hilum.run.modelfile import Metadata, ModelFile, read_model_file
 from hilum.run.out_of_distribution import OutOfDistributionDetector, fit_detector
 from hilum.text import printable
-from hilum.train.correction import (
-    LEAST_FINDING_FILMS,
-    Choice,
-    CrossFitted,
-    LocalFilms,
-    choose_correction,
-    cross_fit,
-    losses,
-)
+from hilum.train.correction import LEAST_FINDING_FILMS, LocalFilms, losses
+from hilum.train.correction_choice import Choice, CrossFitted, choose_correction, cross_fit
 from hilum.train.graph_file import seal_corrected, write_metadata
 from hilum.version import __version__
 from hilum.workflows.local_films import (
