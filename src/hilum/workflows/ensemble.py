@@ -2,8 +2,7 @@
 
 The members' graphs become one graph (merge.py), so every door serves it as it serves a single model. It is
 calibrated again on held-out answers (out_of_bag.py) and compared with its best member on films that no answering
-model had seen. With the films at hand its test figures are measured through the sealed file; without, they are
-computed from the members' own answers, of which it is a function.
+model had seen.
 """
 
 from __future__ import annotations
@@ -11,35 +10,25 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hilum.console import Console, count_of
-from hilum.data.folder import FilmRecord, read_dataset
+from hilum.console import Console
 from hilum.data.run_tables import write_splits
-from hilum.data.split import clean_test
-from hilum.errors import ConfigError, InconsistentDataset, InputError, MissingExtra, nearest_name
+from hilum.errors import ConfigError, InputError, MissingExtra, nearest_name
 from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file, writing_into
 from hilum.judge.audit.check import Fault
-from hilum.judge.compare.gains import EnsembleMetrics, Gain, Gains, MemberFigures, paired_gain
-from hilum.judge.drift import count_answers, evaluation_of
-from hilum.judge.intervals import Bootstrap, Interval
-from hilum.judge.metrics import Performance, performance
-from hilum.judge.predictions import LabelledPredictions, judge_records
-from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
-from hilum.judge.shortcuts.measure import ProbedFilms
+from hilum.judge.compare.gains import EnsembleMetrics, Gains
 from hilum.judge.verdict import judge_figures
 from hilum.report.card import model_card_text
 from hilum.report.charts import Scored
 from hilum.report.ensemble import ensemble_facts, ensemble_notes, ensemble_section, ensemble_toml
-from hilum.report.predictions import held_out_csv, worst_mistakes
+from hilum.report.predictions import held_out_csv
 from hilum.report.run_page import ReportData, report_page
 from hilum.results import ResultFolder
-from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import Metadata, read_model_file
 
@@ -52,8 +41,9 @@ from hilum.train.ensemble.combination import METHODS, Combination
 from hilum.train.ensemble.file import seal_ensemble
 from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
 from hilum.train.ensemble.merge import merge_graphs
-from hilum.train.ensemble.out_of_bag import HeldOut, check_stack, gather_held_out
+from hilum.train.ensemble.out_of_bag import check_stack, gather_held_out
 from hilum.train.graph_file import write_model
+from hilum.workflows.ensemble_films import EnsembleFilms, JudgedEnsemble
 
 __all__ = ["Ensemble", "ensemble_runs"]
 
@@ -130,19 +120,10 @@ def ensemble_runs(
         }
         for what in (words for words, needed in needs.items() if needed):
             raise InputError(f"{what} are in no file. They must be measured on the films.", fix="Add --data DATA.")
-    root = None if data is None else _root_of(data, films)
+    root = None if data is None else films.root_in(data)
     with tempfile.TemporaryDirectory(prefix="hilum-ensemble-") as folder:
-        making = _Ensembling(sources, films, method, root, Path(folder), console or Console())
-        return making.run(out)
-
-
-@dataclass(eq=False)
-class _Judged:
-    figures: dict[str, Performance] = field(default_factory=dict)
-    answered: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = field(default_factory=dict)  # where, (m, K), codes
-    mistakes: Sequence[Any] = ()
-    lungs_hidden: Interval | None = None
-    evaluation: dict[str, Any] = field(default_factory=dict)
+        judging = EnsembleFilms(films, sources, root, console or Console())
+        return _Ensembling(sources, films, method, judging, Path(folder)).run(out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,68 +131,23 @@ class _Ensembling:
     sources: tuple[Source, ...]
     films: Films
     method: str
-    root: Path | None
+    judging: EnsembleFilms
     work: Path
-    console: Console
-
-    @property
-    def seed(self) -> int:
-        return self.sources[0].seed
 
     @property
     def size_px(self) -> int:
         return max(_sizes_px(self.sources))
 
     def run(self, out: Path) -> Ensemble:
+        seed = self.judging.seed
         alone = np.stack([self.films.probabilities(source, source.held_out_part) for source in self.sources])
         inside = np.stack([self._inside(source, own) for source, own in zip(self.sources, alone, strict=True)])
-        held = gather_held_out(self.films, self.sources, inside, self.method, seed=self.seed)
-        gains = Gains(tuple(self._member_figures(held, alone)), self._gain(held, alone))
+        held = gather_held_out(self.films, self.sources, inside, self.method, seed=seed)
         calibration = held.calibrate(max(one.metadata.coverage for source in self.sources for one in source.members))
         path = self.work / "model.onnx"
-        metadata = seal_ensemble(path, held, calibration, root=self.root)
-        return self._write(out, path, metadata, self._judge(Classifier(path), held), gains)
-
-    # --- held-out answers -------------------------------------------------------------------------------------------
-
-    def _member_figures(self, held: HeldOut, alone: np.ndarray) -> list[MemberFigures]:
-        """Return what each run got right of the films that every run has answered out of fold."""
-        rows = []
-        for source, probabilities in zip(self.sources, alone, strict=True):
-            row = MemberFigures(source.name, source.backbone, source.seed)
-            if held.crossed.any():
-                figures = self._performance(probabilities[held.crossed], held.crossed)
-                row = replace(row, n=figures.n, accuracy=figures.accuracy, macro_f1=figures.macro_f1)
-            rows.append(row)
-        return rows
-
-    def _performance(
-        self, probabilities: np.ndarray, chosen: np.ndarray, metadata: Metadata | None = None
-    ) -> Performance:
-        return performance(
-            self.films.truth[chosen],
-            probabilities,
-            self.films.findings,
-            operating_thresholds=metadata.operating_thresholds if metadata else None,
-            groups=self.films.groups[chosen],
-            bootstrap=Bootstrap(seed=self.seed),
-        )
-
-    def _gain(self, held: HeldOut, members: np.ndarray) -> Gain | None:
-        """Return the difference to the member that is best on these very films, which is to the member's advantage."""
-        if len(self.sources) < 2 or not held.crossed.any():
-            return None
-        scores = [self._performance(one[held.crossed], held.crossed).macro_f1.value or 0.0 for one in members]
-        best = int(np.argmax(scores))
-        truth, groups = self.films.truth[held.crossed], self.films.groups[held.crossed]
-        return paired_gain(
-            truth,
-            members[best][held.crossed],
-            held.logits[held.crossed],
-            groups,
-            name=self.sources[best].name,
-            seed=self.seed,
-        )
+        metadata = seal_ensemble(path, held, calibration, root=self.judging.root)
+        judged = self.judging.judge(Classifier(path), held)
+        return self._write(out, path, metadata, judged, held.gains(alone, seed=seed))
 
     def _inside(self, source: Source, alone: np.ndarray) -> np.ndarray:
         """Return a run's held-out answers (n, K) as its model gives them inside the ensemble.
@@ -223,7 +159,8 @@ class _Ensembling:
             source: The run.
             alone: (n, K) what it said alone.
         """
-        if source.members[0].metadata.preprocessing.size_px == self.size_px:
+        root = self.judging.root
+        if root is None or source.members[0].metadata.preprocessing.size_px == self.size_px:
             return alone
         place = {row.path: position for position, row in enumerate(self.films.rows)}
         values = np.full((len(place), len(self.films.findings)), np.nan)
@@ -239,43 +176,11 @@ class _Ensembling:
             path = self.work / "member.onnx"
             write_model(path, graph, replaced)
             label = f"Judging held-out films, {source.name} {number + 1}"
-            values[[place[name] for name in paths]] = self._answers(Classifier(path), paths, label).probabilities
+            predictions = self.judging.predicted(Classifier(path), root, paths, label)
+            values[[place[name] for name in paths]] = predictions.probabilities
         return values
 
-    def _answers(self, classifier: Classifier, paths: Sequence[str], label: str) -> Any:
-        finding = {row.path: row.finding for row in self.films.rows}
-        records = [FilmRecord(path, finding[path], None) for path in paths]
-        if not records:
-            return judge_records(classifier, self.root, records)  # type: ignore[arg-type]
-        with self.console.bar(label, 1.0) as done:
-            return judge_records(classifier, self.root, records, done=done)  # type: ignore[arg-type]
-
-    # --- judging ----------------------------------------------------------------------------------------------------
-
-    def _judge(self, classifier: Classifier, held: HeldOut) -> _Judged:
-        films, metadata = self.films, classifier.metadata
-        splits = [row.split for row in films.rows]
-        clean = clean_test(splits, films.groups)
-        masks = {"test": films.mask("test"), "test_clean": clean, "validation": films.mask("validation")}
-        judged = _Judged()
-        for name, chosen in masks.items():
-            positions = np.flatnonzero(chosen)
-            probabilities, reasons, verdicts = self._part(classifier, held.combination, positions, name)
-            if name == ("test_clean" if clean.any() else "test"):
-                judged.lungs_hidden = self._lungs_hidden(classifier, verdicts, positions)
-            if name == "test" and verdicts is not None:
-                judged.mistakes = worst_mistakes(verdicts, classifier, self.root)  # type: ignore[arg-type]
-            if name in ("test", "validation") and len(positions):
-                judged.evaluation = judged.evaluation or _counted(name, metadata, probabilities, reasons, verdicts)
-            judged.figures[name] = self._performance(probabilities, chosen, metadata)
-            judged.answered[name] = positions, probabilities, reasons
-        if crossed := held.cross_validation(seed=self.seed):
-            judged.figures["cross_validation"] = crossed[1]
-            positions = np.flatnonzero(held.crossed)
-            judged.answered["cross_validation"] = positions, crossed[0], self._reasons(positions)
-        return judged
-
-    def _write(self, out: Path, path: Path, metadata: Metadata, judged: _Judged, gains: Gains) -> Ensemble:
+    def _write(self, out: Path, path: Path, metadata: Metadata, judged: JudgedEnsemble, gains: Gains) -> Ensemble:
         films, figures = self.films, judged.figures
         splits = [row.split for row in films.rows]
         audit_path = self.sources[0].folder / "audit.json"
@@ -302,7 +207,7 @@ class _Ensembling:
                 mistakes=judged.mistakes,
                 facts=facts,
                 faults=faults,
-                notes=ensemble_notes(metadata, has_films=self.root is not None),
+                notes=ensemble_notes(metadata, has_films=self.judging.root is not None),
                 sections=[ensemble_section(metadata, metrics)],
             )
         )
@@ -320,42 +225,6 @@ class _Ensembling:
         replace_file(out / "metrics.json", json_file_text(metrics))  # last: finished
         return Ensemble(out, metrics)
 
-    def _part(
-        self, classifier: Classifier, combination: Combination, positions: np.ndarray, label: str
-    ) -> tuple[np.ndarray, list[str], Any]:
-        """Return probabilities (m, K), the codes why films are refused, and the verdicts where films were judged."""
-        paths = [self.films.rows[position].path for position in positions]
-        if self.root is not None:
-            verdicts = self._answers(
-                classifier, paths, f"Judging {count_of(len(paths), 'film')}, {label.replace('_', ' ')}"
-            )
-            reasons = [" ".join(reason.code for reason in answer.reasons) for answer in verdicts.answers]
-            return verdicts.probabilities, reasons, verdicts
-        members = np.stack(
-            [
-                np.where(np.isfinite(tested), tested, self.films.probabilities(source, "validation"))[positions]
-                for source in self.sources
-                for tested in (self.films.probabilities(source, "test"),)
-            ]
-        )
-        probabilities = softmax(combination.logits(members), classifier.metadata.temperature)
-        return probabilities, self._reasons(positions), None
-
-    def _lungs_hidden(self, classifier: Classifier, judged: Any, positions: np.ndarray) -> Interval | None:
-        """Return what the ensemble gets right of films with the lungs hidden; None where none was judged."""
-        if judged is None or self.root is None or not len(positions):
-            return None
-        return score_lungs_hidden(classifier, ProbedFilms(self.root, judged, self.films.groups[positions]))
-
-    def _reasons(self, positions: np.ndarray) -> list[str]:
-        """Return the codes for which any run refuses each film, as far as its predictions.csv tells."""
-        told: dict[str, set[str]] = {}
-        for source in self.sources:
-            for part in source.judged.parts.values():
-                for path, row in part.items():
-                    told.setdefault(path, set()).update((row.get("reasons") or "").split())
-        return [" ".join(sorted(told.get(self.films.rows[position].path, ()))) for position in positions]
-
 
 def _sizes_px(sources: Sequence[Source]) -> set[int]:
     return {member.metadata.preprocessing.size_px for source in sources for member in source.members}
@@ -365,36 +234,6 @@ def _faults_in(audit: Path) -> list[Fault]:
     """Return the faults of an audit.json; none where there is no such file."""
     text = audit.read_text(encoding="utf-8") if audit.exists() else "{}"
     return [from_json(Fault, fault) for fault in json.loads(text).get("faults", ())]
-
-
-def _root_of(data: Path, films: Films) -> Path:
-    """Return the folder that the films' paths are relative to, once it holds them with the same findings."""
-    dataset = read_dataset(data)
-    found = {record.path: record.finding for record in dataset.records}
-    for row in films.rows:
-        if found.get(row.path) != row.finding:
-            raise InconsistentDataset(
-                f"`{data}` is not the data set of these runs: `{row.path}` is "
-                f"{'missing' if row.path not in found else 'labelled with another finding'}.",
-                fix="Give the folder or CSV that they were trained on.",
-            )
-    return dataset.root
-
-
-def _counted(
-    part: str,
-    metadata: Metadata,
-    probabilities: np.ndarray,
-    reasons: Sequence[str],
-    verdicts: LabelledPredictions | None,
-) -> dict[str, Any]:
-    """Return what the model file keeps of its evaluation; of answers that the runs have saved, without the films."""
-    if verdicts is not None:
-        return evaluation_of(**{part: verdicts})
-    sets = conformal_sets(probabilities, conformal_limits(metadata.conformal, metadata.findings))
-    accepted = [not codes for codes in reasons]
-    counted = count_answers(probabilities, sets.sum(axis=1).tolist(), accepted, metadata.findings)
-    return {"part": part, **to_json(counted)}
 
 
 def _open_folder(out: Path) -> None:

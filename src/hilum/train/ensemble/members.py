@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from hilum.data.folder import read_dataset
 from hilum.data.run_tables import SavedPredictions, SplitRow, read_predictions, read_splits
 from hilum.errors import InconsistentDataset, InputError
 from hilum.run.modelfile import Metadata, read_model_file
@@ -142,6 +143,23 @@ class Films:
     def mask(self, split: str) -> np.ndarray:
         """Return which films (n,) are in a split."""
         return np.array([row.split == split for row in self.rows], dtype=bool)
+
+    def root_in(self, data: Path) -> Path:
+        """Return the folder of a data set that the films' paths are relative to.
+
+        Raises:
+            InconsistentDataset: It lacks a film, or labels it with another finding.
+        """
+        dataset = read_dataset(data)
+        found = {record.path: record.finding for record in dataset.records}
+        for row in self.rows:
+            if found.get(row.path) != row.finding:
+                raise InconsistentDataset(
+                    f"`{data}` is not the data set of these runs: `{row.path}` is "
+                    f"{'missing' if row.path not in found else 'labelled with another finding'}.",
+                    fix="Give the folder or CSV that they were trained on.",
+                )
+        return dataset.root
 
 
 def read_sources(folders: Sequence[Path]) -> tuple[Source, ...]:

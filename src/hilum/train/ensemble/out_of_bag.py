@@ -19,6 +19,7 @@ import numpy as np
 from hilum.data.split import grouped_folds
 from hilum.errors import InputError
 from hilum.judge.calibration import Calibration, choose_temperature, fit_calibration, operating_thresholds
+from hilum.judge.compare.gains import Gains, MemberFigures, paired_gain
 from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import softmax
@@ -83,6 +84,31 @@ class HeldOut:
         if counts.min() >= _LEAST_FILMS or self.combination.method == "stack":
             return complete
         return answered.any(axis=0)
+
+    def gains(self, alone: np.ndarray, *, seed: int) -> Gains:
+        """Return what the runs get right of the films that every run has answered out of fold, and what is gained.
+
+        The ensemble is compared with the run that is best on these very films, which is to that run's advantage.
+
+        Args:
+            alone: (S, n, K) what the runs say alone.
+            seed: Of the bootstraps.
+        """
+        members = [MemberFigures(source.name, source.backbone, source.seed) for source in self.sources]
+        chosen = np.flatnonzero(self.crossed)
+        if not chosen.size:
+            return Gains(tuple(members), None)
+        truth, groups, bootstrap = self.films.truth[chosen], self.films.groups[chosen], Bootstrap(seed=seed)
+        scores = []
+        for at, probabilities in enumerate(alone[:, chosen]):
+            found = performance(truth, probabilities, self.films.findings, groups=groups, bootstrap=bootstrap)
+            members[at] = replace(members[at], n=found.n, accuracy=found.accuracy, macro_f1=found.macro_f1)
+            scores.append(found.macro_f1.value or 0.0)
+        if len(members) < 2:
+            return Gains(tuple(members), None)
+        best, ours = int(np.argmax(scores)), self.logits[chosen]
+        gain = paired_gain(truth, alone[best, chosen], ours, groups, name=members[best].name, seed=seed)
+        return Gains(tuple(members), gain)
 
     def cross_validation(self, *, seed: int) -> tuple[np.ndarray, Performance] | None:
         """Return probabilities (m, K) and figures on the m films that every run has answered out of fold.
