@@ -13,7 +13,7 @@ from hilum.console import Console
 from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError, InputError
 from hilum.judge.study import AugmentationResult, BackbonesResult, NoiseResult
-from hilum.report.study import study_text
+from hilum.report.study_tables import study_text
 from hilum.results import ResultFolder
 from hilum.train.study_variants import StudyRequest
 from hilum.workflows import study_noise

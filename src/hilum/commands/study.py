@@ -76,7 +76,7 @@ def study(  # noqa: PLR0917 - typer hands them over by name
     check_training()
     if kind is StudyKind.noise and not has_extra("study"):
         raise MissingExtra("`hilum study noise`", "study")
-    from hilum.report.study import study_text
+    from hilum.report.study_tables import study_text
     from hilum.train.study_variants import StudyRequest, check_study
 
     request = StudyRequest(
