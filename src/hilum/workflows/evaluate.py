@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,24 +11,19 @@ import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.fingerprint import seen_films
-from hilum.data.folder import Dataset, read_dataset
-from hilum.data.manifest import film_key, group_columns
 from hilum.data.run_tables import write_splits
-from hilum.data.scan import Scan, scan_films
+from hilum.data.scan import Scan
 from hilum.data.split import clean_test
-from hilum.errors import InconsistentDataset, InputError
+from hilum.errors import InputError
 from hilum.figures import json_file_text
 from hilum.files import make_folder, replace_file
-from hilum.film.radiograph import Radiograph
 from hilum.judge.audit.audit import all_checks
 from hilum.judge.audit.check import AuditData, Fault, run_checks
 from hilum.judge.external.figures import (
     EvaluationMetrics,
     TrainedOn,
     in_house_comparison,
-    name_hints,
     pneumonia_figures,
-    rename_findings,
     unknown_figures,
 )
 from hilum.judge.parts import Metrics, headline_parts, judged_parts
@@ -36,7 +31,6 @@ from hilum.judge.predictions import LabelledPredictions, figures_of, judge_recor
 from hilum.judge.prevalence import AtPrevalence, at_prevalence, check_prevalence
 from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
 from hilum.judge.shortcuts.measure import ProbedFilms, Shortcuts, find_shortcuts
-from hilum.judge.subgroups import traits_of
 from hilum.judge.verdict import judge_figures
 from hilum.report.external import external_section, patient_sections, prevalence_section
 from hilum.report.predictions import answers_section, predictions_csv, scored_of, worst_mistakes
@@ -44,6 +38,7 @@ from hilum.report.run_page import ReportData, report_page
 from hilum.report.shortcuts import shortcuts_sections, summary_line
 from hilum.results import ResultFolder
 from hilum.run.classifier import Classifier
+from hilum.workflows.evaluated_films import EvaluatedFilms, read_evaluated
 
 __all__ = ["EvaluateOptions", "evaluate_model"]
 
@@ -55,9 +50,6 @@ _FOLDER = ResultFolder(
     others=("config.toml",),
     is_alone=True,
 )
-
-
-Traits = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -75,23 +67,6 @@ class EvaluateOptions:
     overwrite: bool = False
     shortcuts: bool = False
     prevalence: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Chosen:
-    """Which of the n films that could be read are judged.
-
-    Attributes:
-        splits: The part of each film.
-        known: (n,) bool, test films of findings that the model knows; one at least.
-        unknown: (n,) bool, test films of other findings.
-        notes: What the report says of films that are left out.
-    """
-
-    splits: list[str]
-    known: np.ndarray
-    unknown: np.ndarray
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,22 +125,20 @@ def evaluate_model(
         )
     _FOLDER.check(out, overwrite=options.overwrite, reads=(model, *(() if data.is_dir() else (data,))))
     classifier = Classifier(model)
-    dataset = rename_findings(read_dataset(data, min_findings=1), options.mapping, classifier.findings)
-    scan, traits = _read(dataset, group_columns(data) if shortcuts else None, console)
+    read = read_evaluated(data, options.mapping, classifier.findings, with_traits=shortcuts, console=console)
     make_folder(out)
-    chosen = _choose(scan, classifier.findings, console)
-    judged = _judge(classifier, scan, chosen, console)
-    films = _probed(scan.dataset.root, judged, traits)
+    judged = _judge(classifier, read, console)
+    films = _probed(read, judged)
     with console.bar("Judging films again with the lungs hidden", 1.0) as done:
         hidden = score_lungs_hidden(classifier, films, done=done)
     metrics = replace(_measure(classifier, judged), lungs_hidden=hidden, subgroups=films.patient_groups())
     found = _probe(classifier, model, films, console) if shortcuts else None
-    faults = _faults(scan, chosen, found)
+    faults = _faults(read, found)
     metrics = replace(
         metrics, verdict=judge_figures(metrics, faults), at_prevalence=_at_prevalence(metrics, options.prevalence)
     )
-    page = _page(classifier, scan, judged, metrics, found, faults=faults)
-    write_splits(out / "splits.csv", scan.dataset.records, chosen.splits, scan.groups)
+    page = _page(classifier, read.scan, judged, metrics, found, faults=faults)
+    write_splits(out / "splits.csv", read.scan.dataset.records, read.splits, read.scan.groups)
     replace_file(out / "predictions.csv", predictions_csv([("test", judged.known), ("unknown", judged.unknown)]))
     replace_file(out / "report.html", page)
     if found is None:  # an earlier model's would stand beside this one's figures
@@ -173,73 +146,25 @@ def evaluate_model(
     else:
         replace_file(out / "shortcuts.json", json_file_text(found.figures))
     replace_file(out / "metrics.json", json_file_text(metrics))
-    return metrics, scan.num_unread
+    return metrics, read.scan.num_unread
 
 
-def _read(dataset: Dataset, columns: Mapping[str, dict[str, str]] | None, console: Console) -> tuple[Scan, Traits]:
-    """Read every film; where subgroups are asked for, also note what is known of each.
-
-    Args:
-        dataset: The films.
-        columns: From `group_columns`; None where no subgroups are asked for.
-        console: Where messages and progress go.
-    """
-    traits: Traits = {}
-
-    def note(position: int, radiograph: Radiograph) -> None:
-        path = dataset.records[position].path
-        traits[path] = (columns or {}).get(film_key(dataset.root, path), {}) | traits_of(radiograph)
-
-    with console.bar(f"Reading {count_of(len(dataset.records), 'film')} of {dataset.name}", 1.0) as done:
-        scan = scan_films(dataset, visit=None if columns is None else note, done=done)
-    for remark in scan.dataset.remarks:
-        console.say(remark.message)
-    return scan, traits
-
-
-def _choose(scan: Scan, known: Sequence[str], console: Console) -> _Chosen:
-    """Return which films are judged: the test part, or all films where there is none.
-
-    Raises:
-        InconsistentDataset: No film shows a finding that the model knows.
-    """
-    records = scan.dataset.records
-    splits = ["test"] * len(records)  # without a test part all films are judged, a lone train/ too
-    if scan.dataset.has_test:
-        splits = [record.split or "train" for record in records]
-    notes = [f"Left out, because they cannot be read: {count_of(scan.num_unread, 'film')}."] if scan.num_unread else []
-    if scan.num_refused:
-        notes.append(f"Left out, as they are no films of a chest: {count_of(scan.num_refused, 'film')}.")
-    strange = sorted({record.finding for record in records} - set(known))
-    if strange:
-        notes.append(f"Left out, since the model does not know them: films of {', '.join(strange)}.")
-        for line in (notes[-1], *name_hints(strange, known)):
-            console.say(line)
-    tested = np.array([split == "test" for split in splits], dtype=bool)
-    familiar = np.array([record.finding in known for record in records], dtype=bool)
-    if not (tested & familiar).any():
-        raise InconsistentDataset(
-            f"No film shows a finding that the model knows. It knows {', '.join(known)}.",
-            fix="Rename the folders, or choose another model.",
-        )
-    return _Chosen(splits, tested & familiar, tested & ~familiar, tuple(notes))
-
-
-def _judge(classifier: Classifier, scan: Scan, chosen: _Chosen, console: Console) -> _Judged:
+def _judge(classifier: Classifier, read: EvaluatedFilms, console: Console) -> _Judged:
     """Let the model judge the test films, and find out which of them it was trained on."""
-    records, root, groups = scan.dataset.records, scan.dataset.root, scan.groups
-    films = [records[position] for position in np.flatnonzero(chosen.known)]
+    scan, root = read.scan, read.scan.dataset.root
+    records, groups = scan.dataset.records, scan.groups
+    films = [records[position] for position in np.flatnonzero(read.known)]
     with console.bar(f"Judging {count_of(len(films), 'film')}", 1.0) as done:
         known = judge_records(classifier, root, films, done=done)
     unknown = known.part(np.zeros(0, dtype=np.int64))
-    if others := [records[position] for position in np.flatnonzero(chosen.unknown)]:
+    if others := [records[position] for position in np.flatnonzero(read.unknown)]:
         label = f"Judging {count_of(len(others), 'film')} of findings that the model does not know"
         with console.bar(label, 1.0) as done:
             unknown = judge_records(classifier, root, others, known_only=False, done=done)
-    clean, notes, trained_on = clean_test(chosen.splits, groups), chosen.notes, None
+    clean, notes, trained_on = clean_test(read.splits, groups), read.notes, None
     seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
     if seen is not None:
-        paths = tuple(records[position].path for position in np.flatnonzero(seen & chosen.known))
+        paths = tuple(records[position].path for position in np.flatnonzero(seen & read.known))
         trained_on = TrainedOn(len(paths), paths)
         if paths:
             clean &= ~np.isin(groups, groups[seen])
@@ -249,7 +174,7 @@ def _judge(classifier: Classifier, scan: Scan, chosen: _Chosen, console: Console
             )
             console.say(note)
             notes = (*notes, note)
-    return _Judged(known, unknown, groups[chosen.known], groups[chosen.unknown], clean[chosen.known], trained_on, notes)
+    return _Judged(known, unknown, groups[read.known], groups[read.unknown], clean[read.known], trained_on, notes)
 
 
 def _measure(classifier: Classifier, judged: _Judged) -> EvaluationMetrics:
@@ -282,13 +207,12 @@ def _at_prevalence(metrics: EvaluationMetrics, prevalence: float | None) -> AtPr
     return at_prevalence(judged[headline_parts(judged)[0]], prevalence)
 
 
-def _probed(root: Path, judged: _Judged, traits: Traits) -> ProbedFilms:
+def _probed(read: EvaluatedFilms, judged: _Judged) -> ProbedFilms:
     """Return the films on which shortcuts are looked for: the clean test films, or all where none is clean."""
     is_clean = bool(judged.clean.any())
     kept = judged.clean if is_clean else np.ones_like(judged.clean)
-    return ProbedFilms(
-        root, judged.known.part(kept), judged.groups[kept], traits, part="test_clean" if is_clean else "test"
-    )
+    part, root = "test_clean" if is_clean else "test", read.scan.dataset.root
+    return ProbedFilms(root, judged.known.part(kept), judged.groups[kept], read.traits, part=part)
 
 
 def _probe(classifier: Classifier, model: Path, films: ProbedFilms, console: Console) -> Shortcuts:
@@ -330,8 +254,8 @@ def _page(
     )
 
 
-def _faults(scan: Scan, chosen: _Chosen, shortcuts: Shortcuts | None) -> list[Fault]:
+def _faults(read: EvaluatedFilms, shortcuts: Shortcuts | None) -> list[Fault]:
     """Return what is wrong with the films and, if its shortcuts were measured, with the model; without notes."""
     verdict = shortcuts.figures.verdict if shortcuts else None
-    data = AuditData(scan, tuple(chosen.splits), shortcut=verdict, is_trained_on=False)
+    data = AuditData(read.scan, tuple(read.splits), shortcut=verdict, is_trained_on=False)
     return [fault for fault in run_checks(data, all_checks()).faults if fault.severity != "note"]
