@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hilum.judge.intervals import Interval
-from hilum.judge.study import MARGIN, change_of, figures_of_answers, judge_change, study_faults
+from hilum.judge.study import MARGIN, Change, change_of, figures_of_answers, flip_words, judge_change, study_faults
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,19 @@ def test_kept_random_weights_are_told() -> None:
         "None: 4 of its networks kept the random weights they began with. They learned nothing, so these figures say "
         "nothing about it. Train for more epochs."
     ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "identical", "words"),
+    [
+        (-0.005, 0.005, False, "costs nothing"),
+        (0.01, 0.05, False, "helps"),
+        (-0.05, -0.02, False, "costs something"),
+        (-0.03, 0.03, False, "may"),
+        (-0.005, 0.005, True, "had no effect here: the answers with and without are the same."),
+    ],
+)
+def test_what_a_flip_costs_in_words(low: float, high: float, identical: bool, words: str) -> None:
+    auroc = Interval((low + high) / 2, low, high)
+    found = Change(20, auroc, Interval(), Interval(), judge_change(auroc), identical)
+    assert f"Mirroring films {words}" in flip_words(found, "here")

@@ -10,11 +10,10 @@ import pytest
 
 from hilum.judge.image_quality import DOSES
 from hilum.judge.intervals import Interval
-from hilum.judge.study import (
+from hilum.judge.study import Change, Changes, StudyFigures
+from hilum.judge.study_result import (
     AugmentationResult,
     BackbonesResult,
-    Change,
-    Changes,
     Condition,
     Conditions,
     FilmCounts,
@@ -23,7 +22,6 @@ from hilum.judge.study import (
     NoiseResult,
     PolicyGroup,
     PolicyRow,
-    StudyFigures,
 )
 from hilum.judge.study_verdict import DEMANDS, verdict_of
 from hilum.report.study import Picture, study_page

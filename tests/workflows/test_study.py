@@ -12,7 +12,7 @@ import pytest
 from hilum.console import Console
 from hilum.data.phantom import write_phantoms
 from hilum.errors import ConfigError, InputError
-from hilum.judge.study import AugmentationResult, BackbonesResult, NoiseResult
+from hilum.judge.study_result import AugmentationResult, BackbonesResult, NoiseResult
 from hilum.report.study_tables import study_text
 from hilum.results import ResultFolder
 from hilum.train.study_variants import StudyRequest

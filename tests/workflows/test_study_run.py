@@ -10,7 +10,8 @@ import pytest
 
 from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
-from hilum.judge.study import Changes, FilmCounts
+from hilum.judge.study import Changes
+from hilum.judge.study_result import FilmCounts
 from hilum.train.study_fit import VariantAnswers
 from hilum.train.study_variants import StudyRequest
 from hilum.workflows.study_run import Study

@@ -1,7 +1,4 @@
-"""The figures of a study's variants, and by how much they differ on the same films.
-
-The rows are what study.json has of each variant.
-"""
+"""The figures of a study's variants, and by how much they differ on the same films."""
 
 from __future__ import annotations
 
@@ -11,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.figures import left_out_if_none
 from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference
-from hilum.judge.image_quality import Quality
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
 from hilum.judge.verdict import judge_chance
@@ -21,22 +16,12 @@ from hilum.text import points, points_range
 
 __all__ = [
     "MARGIN",
-    "AugmentationResult",
-    "BackbonesResult",
     "Change",
     "Changes",
-    "Condition",
-    "Conditions",
-    "FilmCounts",
-    "MethodRow",
-    "NetworkRow",
-    "NoiseResult",
-    "PolicyGroup",
-    "PolicyRow",
     "StudyFigures",
-    "StudyResult",
     "change_of",
     "figures_of_answers",
+    "flip_words",
     "judge_change",
     "study_faults",
 ]
@@ -49,9 +34,6 @@ _VERDICTS = {
     "slightly worse": "worse, by less than a point",
     "worse": "worse",
 }
-
-
-# --- figures --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -95,7 +77,12 @@ class Change:
     @property
     def told(self) -> str:
         """The change in points and its verdict."""
-        return f"{points(self.auroc.value)} points of AUROC ({points_range(self.auroc)}), {self.words}"
+        return f"{self.in_points}, {self.words}"
+
+    @property
+    def in_points(self) -> str:
+        """The change in points."""
+        return f"{points(self.auroc.value)} points of AUROC ({points_range(self.auroc)})"
 
     @property
     def is_loss(self) -> bool:
@@ -114,174 +101,6 @@ class Changes:
     def decisive(self) -> Change | None:
         """The change that decides: on films of other sources if there are any."""
         return self.external or self.in_house
-
-
-@dataclass(frozen=True, kw_only=True)
-class _TrainedRow:
-    name: str
-    title: str
-    in_house: StudyFigures | None = None
-    external: StudyFigures | None = None
-    minutes: float | None = None
-    num_weights: int | None = None
-    kept_random: int | None = None
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether it may be chosen: above chance wherever it was judged, with weights that it learned."""
-        return all(one.above_chance is True for one in (self.in_house, self.external) if one) and not self.kept_random
-
-    @property
-    def auroc(self) -> Interval:
-        """The AUROC that decides: on films of other sources if there are any."""
-        figures = self.external or self.in_house
-        return figures.auroc if figures else Interval()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicyRow(_TrainedRow):
-    """An augmentation policy, as study.json has it."""
-
-    words: str
-    against_none: Changes
-    against_default: Changes
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkRow(_TrainedRow):
-    """A network, as study.json has it; ``reason`` says why it could not be judged, ``best`` that none beats it."""
-
-    backbone: str
-    size_px: int
-    start: str
-    reason: str = ""
-    megabytes: float | None = None
-    milliseconds: float | None = None
-    best: bool = False
-    against_best: Change | None = None
-    against_best_external: Change | None = None
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A method on films of one dose: its figures, and its change against no method.
-
-    Attributes:
-        figures: With the method as an option: films in which little noise is found are left alone.
-        option: The change, likewise.
-        test_only: The change if the method is applied to every film that is answered.
-        both: The change if the head has learned from such films too.
-    """
-
-    figures: StudyFigures
-    option: Change | None = left_out_if_none()
-    test_only: Change | None = left_out_if_none()
-    both: Change | None = left_out_if_none()
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """A method's conditions by dose, on the study's films and on those of other sources."""
-
-    in_house: Mapping[str, Condition]
-    external: Mapping[str, Condition] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodRow(Quality):
-    """A way to remove noise, as study.json has it."""
-
-    name: str
-    title: str
-    settings: str
-    kind: str
-    served: bool
-    changes: Conditions
-    shortcuts: Mapping[str, Interval]
-    verdict: Mapping[str, object] | None = left_out_if_none()
-
-
-@dataclass(frozen=True)
-class FilmCounts:
-    """How many films one set holds.
-
-    Attributes:
-        name: The set's name.
-        n: Films that are used.
-        groups: Groups of twins and of films of one patient.
-        findings: Finding to number of films.
-        left_out: Reason to number of films that are not used.
-    """
-
-    name: str
-    n: int
-    groups: int
-    findings: Mapping[str, int]
-    left_out: Mapping[str, int] | None = left_out_if_none()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyResult:
-    """What study.json holds of every kind of study.
-
-    Attributes:
-        study: Its kind.
-        hilum: The version.
-        data: The training part of the data set.
-        external: Films of other sources; None without such.
-        seeds: How often the cross-validation was made.
-        folds: Of the cross-validation.
-        verdict: ``words``, ``next`` (what to do next), and the names of what was chosen.
-        faults: What makes a comparison worthless, in sentences.
-        remarks: How the variants were judged, in sentences.
-    """
-
-    study: str
-    hilum: str
-    data: FilmCounts
-    external: FilmCounts | None
-    folds: int
-    verdict: Mapping[str, object]
-    seeds: int = 1
-    faults: Sequence[str] = ()
-    remarks: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoiseResult(StudyResult):
-    """What study.json holds of a study of noise; shares and noise by set of films and dose."""
-
-    backbone: str
-    size_px: int
-    doses: Mapping[str, float]
-    noise: Mapping[str, Mapping[str, float]]
-    share_noisy: Mapping[str, float]
-    least_noise: float
-    methods: Sequence[MethodRow]
-    noise_in_training: Mapping[str, Mapping[str, Change]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicyGroup:
-    """The policies of one network, how it was trained, and the verdict on them."""
-
-    how: str
-    policies: Sequence[PolicyRow]
-    verdict: Mapping[str, object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentationResult(StudyResult):
-    """What study.json holds of a study of augmentation, by network."""
-
-    backbones: Mapping[str, PolicyGroup]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackbonesResult(StudyResult):
-    """What study.json holds of a study of networks."""
-
-    networks: Sequence[NetworkRow]
 
 
 def change_of(
@@ -321,6 +140,19 @@ def judge_change(auroc: Interval) -> str:
     if high < 0:
         return "slightly worse" if low > -MARGIN else "worse"
     return "no worse" if low > -MARGIN else "open"
+
+
+def flip_words(change: Change, where: str) -> str:
+    """Return in a sentence whether mirroring films costs anything.
+
+    Args:
+        change: From the default without mirroring to the default.
+        where: On which films.
+    """
+    if change.identical:
+        return f"Mirroring films had no effect {where}: the answers with and without are the same."
+    answer = {"better": "helps", "no worse": "costs nothing", "open": "may or may not cost something"}
+    return f"Mirroring films {answer.get(change.verdict, 'costs something')} {where}: {change.in_points}."
 
 
 def figures_of_answers(

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hilum.judge.study import MARGIN, Change, MethodRow, NetworkRow, PolicyRow
-from hilum.text import percent_figure, points, points_range
+from hilum.judge.study import MARGIN, Change
+from hilum.judge.study_result import MethodRow, NetworkRow, PolicyRow
+from hilum.text import percent_figure, points
 
 __all__ = [
     "AGAIN",
@@ -21,7 +22,6 @@ __all__ = [
     "Candidate",
     "Choice",
     "choose",
-    "flip_words",
     "judge_methods",
     "mark_frontier",
     "method_candidate",
@@ -64,12 +64,10 @@ class Choice:
 
     Attributes:
         chosen: The name of the recommended variant; None if nothing is recommended.
-        is_reference: Whether it is the reference.
         words: The verdict in one or two sentences.
     """
 
     chosen: str | None
-    is_reference: bool
     words: str
 
 
@@ -126,7 +124,7 @@ def choose(kind: str, reference: Candidate, others: Sequence[Candidate]) -> Choi
         words = sentences.nearly if near.score > reference.score else sentences.kept
     unmet = "; ".join(near.unmet) if near.is_proven else "it is no better than guessing"
     words = words.format(best=best, near=near, reference=reference, unmet=unmet)
-    return Choice(best.name if fit or reference.is_proven else None, best is reference, words)
+    return Choice(best.name if fit or reference.is_proven else None, words)
 
 
 # --- noise ----------------------------------------------------------------------------------------------------------
@@ -263,20 +261,6 @@ def verdict_of(headline: str, more: str, then: str, **chosen: object) -> Verdict
     return {**chosen, "words": f"{headline} {more}".rstrip(), "headline": headline, "more": more, "next": then}
 
 
-def flip_words(change: Change, where: str) -> str:
-    """Return in a sentence whether mirroring films costs anything.
-
-    Args:
-        change: From the default without mirroring to the default.
-        where: On which films.
-    """
-    if change.identical:
-        return f"Mirroring films had no effect {where}: the answers with and without are the same."
-    answer = {"better": "helps", "no worse": "costs nothing", "open": "may or may not cost something"}
-    told = f"{points(change.auroc.value)} points of AUROC ({points_range(change.auroc)})"
-    return f"Mirroring films {answer.get(change.verdict, 'costs something')} {where}: {told}."
-
-
 # --- backbones ------------------------------------------------------------------------------------------------------
 
 
@@ -307,8 +291,7 @@ def mark_frontier(rows: Sequence[NetworkRow]) -> list[bool]:
     return [
         row in judged
         and not any(
-            other is not row
-            and (other.milliseconds or 0.0) <= (row.milliseconds or 0.0)
+            (other.milliseconds or 0.0) <= (row.milliseconds or 0.0)
             and (other.auroc.value or 0.0) > (row.auroc.value or 0.0)
             for other in judged
         )

@@ -11,14 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.judge.study import (
-    MARGIN,
-    AugmentationResult,
-    BackbonesResult,
-    NoiseResult,
-    PolicyGroup,
-    StudyResult,
-)
+from hilum.judge.study import MARGIN
+from hilum.judge.study_result import AugmentationResult, BackbonesResult, NoiseResult, PolicyGroup, StudyResult
 from hilum.judge.study_verdict import DEMANDS
 from hilum.report.page import Section, html_page, render
 from hilum.report.study_charts import CostPoint, change_plot, cost_plot, sweep_plot

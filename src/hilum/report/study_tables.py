@@ -8,15 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hilum.judge.intervals import Interval
-from hilum.judge.study import (
-    AugmentationResult,
-    BackbonesResult,
-    Change,
-    MethodRow,
-    NoiseResult,
-    StudyFigures,
-    StudyResult,
-)
+from hilum.judge.study import Change, StudyFigures
+from hilum.judge.study_result import AugmentationResult, BackbonesResult, MethodRow, NoiseResult, StudyResult
 from hilum.text import percent, points, points_range, printable, range_text
 
 __all__ = [

@@ -16,20 +16,19 @@ from hilum.console import Console, count_of
 from hilum.errors import ConfigError, HilumError
 from hilum.figures import json_file_text
 from hilum.files import replace_file
-from hilum.judge.study import (
+from hilum.judge.study import flip_words, study_faults
+from hilum.judge.study_result import (
     AugmentationResult,
     BackbonesResult,
     NetworkRow,
     PolicyGroup,
     PolicyRow,
     StudyResult,
-    study_faults,
 )
 from hilum.judge.study_verdict import (
     AGAIN,
     STAYS,
     choose,
-    flip_words,
     mark_frontier,
     network_candidate,
     policy_candidate,
@@ -143,7 +142,7 @@ def _policy_group(study: Study, variants: list[Variant], answers: Mapping[str, V
     reference = candidates.pop(default.name)
     choice = choose("augmentation", reference, list(candidates.values()))
     more, then, flip = "", AGAIN if choice.chosen is None else STAYS, {}
-    if choice.chosen and not choice.is_reference:
+    if choice.chosen not in (None, default.name):
         chosen = next(variant for variant in variants if variant.name == choice.chosen)
         usual = default_config(default.config.backbone)
         then = _train_line(replace(usual, augmentation=chosen.config.augmentation))

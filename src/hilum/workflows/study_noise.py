@@ -22,7 +22,8 @@ from hilum.film.preprocess import equalized
 from hilum.judge.image_quality import DOSES, Quality, add_noise, measure_quality
 from hilum.judge.intervals import grouped_mean
 from hilum.judge.shortcuts.occlusion import FILL, centre_of, without_shift
-from hilum.judge.study import Change, Condition, Conditions, MethodRow, NoiseResult, change_of, figures_of_answers
+from hilum.judge.study import Change, change_of, figures_of_answers
+from hilum.judge.study_result import Condition, Conditions, MethodRow, NoiseResult
 from hilum.judge.study_verdict import judge_methods
 from hilum.report.study import Picture
 from hilum.run.answer import softmax

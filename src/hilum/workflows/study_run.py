@@ -15,7 +15,8 @@ import numpy as np
 from hilum.console import Console
 from hilum.files import replace_file
 from hilum.film.preprocess import Preprocessing
-from hilum.judge.study import Changes, FilmCounts, StudyFigures, change_of, figures_of_answers
+from hilum.judge.study import Changes, StudyFigures, change_of, figures_of_answers
+from hilum.judge.study_result import FilmCounts
 from hilum.train.config import RunConfig
 from hilum.train.prepared import prepare_films
 from hilum.train.study_fit import StudyFilms, VariantAnswers, cross_variant, measure_cost, prepare_outside
