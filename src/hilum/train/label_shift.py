@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.judge.audit.associations import chi_squared_tail
 from hilum.judge.calibration import SCORE_EDGES
+from hilum.judge.contingency import chi_squared_tail
 from hilum.judge.intervals import Interval, wilson_interval
 
 __all__ = ["LabelShift", "estimate_shift"]

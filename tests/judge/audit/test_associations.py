@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hilum.data.folder import FilmRecord
-from hilum.judge.audit.associations import associate_traits, association_faults, cramers_v, sources_of
+from hilum.judge.audit.associations import associate_traits, association_faults, sources_of
 from hilum.judge.audit.check import Fault
 
 from ...planted import looked_at, mark_corner, shrink
@@ -126,22 +125,3 @@ def test_the_same_films_as_folders_and_as_a_list_with_other_labels_have_the_same
     as_folders = [(fault.kind, fault.severity) for fault in faults_of(folder) if fault.kind != "passed-over"]
     assert [(fault.kind, fault.severity) for fault in faults_of(folder / "num.csv")] == as_folders
     assert ("class-by-source", "error") not in as_folders
-
-
-def test_cramers_v_and_its_p_agree_with_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats")
-    table = np.array([[30, 5, 8], [4, 40, 9], [0, 0, 0]])
-    value, p = cramers_v(table)
-    expected = stats.chi2_contingency(table[:2], correction=False)
-    assert p == pytest.approx(expected.pvalue)
-    raw = stats.contingency.association(table[:2], method="cramer")
-    assert raw * 0.95 < value < raw  # Bergsma's correction takes a little away
-
-
-def test_cramers_v_is_one_where_one_gives_the_other_and_nought_by_chance() -> None:
-    assert cramers_v(np.array([[50, 0, 0], [0, 50, 50]]))[0] == pytest.approx(1, abs=0.02)
-    assert cramers_v(np.array([[25, 25], [25, 25]])) == (0.0, 1.0)
-    assert cramers_v(np.array([[25, 25], [0, 0]])) == (0.0, 1.0)
-    rng = np.random.default_rng(0)
-    drawn = [cramers_v(rng.multinomial(60, [1 / 60] * 60).reshape(20, 3))[0] for _ in range(50)]
-    assert np.mean(drawn) < 0.15  # without the correction 20 categories of nothing look like 0.55

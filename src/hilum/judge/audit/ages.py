@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilum.data.folder import FilmRecord
-from hilum.judge.audit.associations import cramers_v, sources_of
+from hilum.judge.audit.associations import sources_of
 from hilum.judge.audit.check import AuditData, Check, Fault, Films
 from hilum.judge.audit.figures import AgeGroups
+from hilum.judge.contingency import cramers_v
 
 __all__ = ["CHECKS", "KNOWN_AGES", "KnownAge", "age_confound", "age_fault", "age_group_of"]
 

@@ -2,15 +2,10 @@
 
 Where a trait goes with the finding, a model can answer the trait: which scanner, which publication, which encoder. One
 film a group is counted, so that a patient with many films does not pass for many.
-
-Sources:
-    Cramér 1946, Mathematical methods of statistics, chapter 21.
-    Bergsma 2013, A bias-correction for Cramér's V and Tschuprow's T.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -24,10 +19,10 @@ from hilum.judge.audit.check import AuditData, Check, Fault, Films, needs_films
 from hilum.judge.audit.figures import Association, Telling
 from hilum.judge.audit.traits import CORNERS, SIDES, FilmTraits
 from hilum.judge.audit.trivial_scores import trivial_faults
-from hilum.judge.intervals import Interval
+from hilum.judge.contingency import cramers_v, cramers_v_interval
 from hilum.text import percent_text
 
-__all__ = ["CHECKS", "associate_traits", "association_faults", "chi_squared_tail", "cramers_v", "sources_of"]
+__all__ = ["CHECKS", "associate_traits", "association_faults", "sources_of"]
 
 ERROR_V, WARNING_V = 0.8, 0.3
 _MOST_P = 0.001  # a trait that goes with the finding by chance as rarely as this is reported
@@ -73,8 +68,6 @@ def associate_traits(films: Films) -> tuple[Association, ...]:
         np.add.at(table, (codes, columns), 1)
         if min((table.sum(axis=1) > 0).sum(), (table.sum(axis=0) > 0).sum()) < 2:
             continue
-        value, p = cramers_v(table)
-        low, high = _interval(table)
         shares = table / np.maximum(table.sum(axis=0), 1)
         others = (table.sum(axis=1, keepdims=True) - table) / np.maximum(len(counted) - table.sum(axis=0), 1)
         plain = np.isin(labels, _PLAIN)[:, None]  # of two that tell as much, the one that stands out is named
@@ -86,8 +79,8 @@ def associate_traits(films: Films) -> tuple[Association, ...]:
                 trait=name,
                 title=_TITLES[name],
                 n=len(counted),
-                cramers_v=Interval(value, min(low, value), max(high, value)),
-                p=p,
+                cramers_v=cramers_v_interval(table),
+                p=cramers_v(table)[1],
                 table={
                     str(label): dict(zip(findings, line.tolist(), strict=True))
                     for label, line in zip(labels, table, strict=True)
@@ -146,61 +139,6 @@ def _severity(one: Association) -> str | None:
         if category != _OTHER
     )
     return "note" if is_alone and one.p < _MOST_P_ALONE else None
-
-
-def cramers_v(table: np.ndarray) -> tuple[float, float]:
-    """Return the bias-corrected Cramér's V of a table of counts, and the p-value of its chi-squared test.
-
-    Args:
-        table: (r, c) int; rows and columns without a count are left out.
-
-    Returns:
-        V in [0, 1], and p in [0, 1]; (0, 1) where nothing varies.
-
-    """
-    kept = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
-    rows, columns = kept.shape
-    if min(rows, columns) < 2:
-        return 0.0, 1.0
-    squared, n = _chi_squared(kept), float(kept.sum())
-    return _corrected(squared, n, rows, columns), chi_squared_tail(squared, (rows - 1) * (columns - 1))
-
-
-def chi_squared_tail(value: float, degrees: int) -> float:
-    """Return how often chi squared with so many degrees of freedom is at least this large: its survival function.
-
-    Source: Abramowitz, Stegun 1964, 26.4.4 and 26.4.5 (finite sums for whole degrees of freedom).
-    """
-    half, is_odd = value / 2, degrees % 2
-    total = math.erfc(math.sqrt(half)) if is_odd else 0.0
-    for number in range(degrees // 2):
-        power = number + is_odd / 2
-        total += math.exp(power * math.log(half) - half - math.lgamma(power + 1)) if half > 0 else float(power == 0)
-    return min(1.0, total)
-
-
-def _chi_squared(table: np.ndarray) -> float:
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    return float((np.square(table - expected) / expected).sum())
-
-
-def _corrected(squared: float, n: float, rows: int, columns: int) -> float:
-    if n < 2:
-        return 0.0
-    phi = max(0.0, squared / n - (rows - 1) * (columns - 1) / (n - 1))
-    least = min(rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)) - 1
-    return min(1.0, math.sqrt(phi / least)) if least > 0 else 0.0
-
-
-def _interval(table: np.ndarray, num_resamples: int = 400) -> tuple[float, float]:
-    """Return the 95 % percentile interval of V over resampled tables."""
-    rng, n = np.random.default_rng(0), int(table.sum())
-    values = []
-    for drawn in rng.multinomial(n, (table / n).ravel(), num_resamples).reshape(num_resamples, *table.shape):
-        kept = drawn[drawn.sum(axis=1) > 0][:, drawn.sum(axis=0) > 0]
-        values.append(_corrected(_chi_squared(kept), n, *kept.shape) if min(kept.shape) > 1 else 0.0)
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
 
 
 # --- categories -----------------------------------------------------------------------------------------------------
