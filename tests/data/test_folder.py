@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import hilum.data.walk
-from hilum.data.folder import film_paths, read_dataset
+from hilum.data.folder import Dataset, film_paths, name_hints, read_dataset, rename_findings
 from hilum.errors import InconsistentDataset, InputError
 
 
@@ -338,3 +339,54 @@ def test_folders_of_one_finding_in_other_letters_are_one_and_said(tmp_path: Path
     (remark,) = (remark for remark in dataset.remarks if remark.kind == "same-finding")
     assert f"`{one}`" in remark.message
     assert f"`{other}`" in remark.message
+
+
+# --- names of findings ------------------------------------------------------------------------------------------------
+
+KNOWN = ("Normal", "Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, write_film: Callable[..., Path]) -> Dataset:
+    for number, name in enumerate(("Lungenentzündung", "Healthy", "Corona", "COVID-19")):
+        write_film(tmp_path / "set" / name / "a.png", seed=number)
+    return read_dataset(tmp_path / "set")
+
+
+def test_their_names_become_ours(theirs: Dataset) -> None:
+    renamed = rename_findings(theirs, ["Lungenentzündung = viral", "Healthy=Normal"], KNOWN)
+    assert [record.finding for record in renamed.records] == ["Covid-19", "Covid-19", "Normal", "Viral Pneumonia"]
+    assert renamed.folder_names["Viral Pneumonia"] == ("Lungenentzündung",)
+    assert rename_findings(theirs, [], KNOWN) == theirs
+
+
+def test_another_spelling_of_a_finding_is_that_finding(tmp_path: Path, write_film: Callable[..., Path]) -> None:
+    for number, name in enumerate(("pleural_effusion", "mass")):
+        write_film(tmp_path / "set" / name / "a.png", seed=number)
+    renamed = rename_findings(read_dataset(tmp_path / "set"), [], ("Normal", "Pleural Effusion"))
+    assert [record.finding for record in renamed.records] == ["mass", "Pleural Effusion"]
+
+
+def test_names_of_one_finding_go_together(theirs: Dataset) -> None:
+    renamed = rename_findings(theirs, ["Corona=Bacterial Pneumonia"], KNOWN)
+    assert [record.finding for record in renamed.records][:2] == ["Bacterial Pneumonia"] * 2
+
+
+@pytest.mark.parametrize(
+    ("mapping", "match"),
+    [
+        (["Healthy"], "Expected `Their name=Our finding`"),
+        (["=Normal"], "Expected `Their name=Our finding`"),
+        (["Helthy=Normal"], r"No film of the data set shows `Helthy`. Did you mean `Healthy`\?"),
+        (["Healthy=Normla"], r"does not know the finding `Normla`. Did you mean `Normal`\?"),
+        (["Healthy=Normal", "Normal=Covid"], "mapped to `Normal` and to `Covid-19`"),
+    ],
+)
+def test_mappings_that_lead_nowhere_are_errors(theirs: Dataset, mapping: list[str], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        rename_findings(theirs, mapping, KNOWN)
+
+
+def test_near_names_are_hinted_at_and_others_are_not() -> None:
+    assert name_hints(["Bacterial Pneumonia", "Abnormal"], ["Normal", "Viral Pneumonia"]) == []
+    assert name_hints(["Covids", "Fracture"], KNOWN) == ['If `Covids` means `Covid-19`, add --map "Covids=Covid-19".']

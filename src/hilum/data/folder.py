@@ -5,25 +5,27 @@ Films are not opened here.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hilum.data.columns import Listing
 from hilum.data.known_sets import find_known_set, read_known_set, split_pneumonias
-from hilum.data.labels import FilmRecord, Remark, settle_labels, states_nothing
+from hilum.data.labels import FilmRecord, Remark, settle_labels, spelling_key, states_nothing
 from hilum.data.layout import Layout, find_class_folders
 from hilum.data.manifest import is_manifest, read_manifest
 from hilum.data.names import folders_in
 from hilum.data.walk import PassedOver, film_paths, identity, walk
-from hilum.errors import InconsistentDataset, nearest_name
-from hilum.findings import LONGEST_NAME, name_fault, open_kinds, sorted_findings
+from hilum.errors import InconsistentDataset, InputError, nearest_name
+from hilum.findings import LONGEST_NAME, finding_named, name_fault, open_kinds, sorted_findings, standard_name
 from hilum.text import printable
 
-__all__ = ["Dataset", "FilmRecord", "film_paths", "read_dataset"]
+__all__ = ["Dataset", "FilmRecord", "film_paths", "name_hints", "read_dataset", "rename_findings"]
 
 _LAYOUT = (
     "Expected a folder with one sub-folder per finding (Normal/, Covid/), train/ and test/ with such sub-folders, or a "
@@ -164,6 +166,63 @@ def _check(data: Path, dataset: Dataset, min_findings: int) -> None:
                 f"{nearest_name(extra[0], sorted_findings(learnt))}",
                 fix="Use the same name in both parts, or remove the finding.",
             )
+
+
+def rename_findings(dataset: Dataset, mapping: Sequence[str], known: Sequence[str]) -> Dataset:
+    """Return a data set in which findings have the model's names.
+
+    Args:
+        dataset: The films.
+        mapping: Texts "Their name=Our finding". Their name is a folder's or the manifest's; names that stand for the
+            same finding (Covid, COVID-19) go together. Names that differ in spelling alone need none.
+        known: The model's findings.
+
+    Raises:
+        InputError: A text has another form, or names what is not there.
+    """
+    names = dataset.folder_names
+    theirs = {name: finding for finding, found in names.items() for name in (finding, *found)}
+    chosen: dict[str, str] = {}
+    for text in mapping:
+        their, equals, our = (part.strip() for part in text.partition("="))
+        if not (their and equals and our):
+            raise InputError(
+                f"Cannot read the mapping `{text}`. Expected `Their name=Our finding`.",
+                fix='For one: --map "Corona=Covid-19"',
+            )
+        finding = theirs.get(their, standard_name(their))
+        if finding not in names:
+            raise InputError(f"No film of the data set shows `{their}`.", fix=nearest_name(their, sorted(theirs)))
+        target = our if our in known else standard_name(our)
+        if target not in known:
+            raise InputError(f"The model does not know the finding `{our}`.", fix=nearest_name(our, known))
+        if chosen.setdefault(finding, target) != target:
+            raise InputError(
+                f"`{finding}` is mapped to `{chosen[finding]}` and to `{target}`.", fix="Keep one of the two."
+            )
+    spellings = {spelling_key(name): name for name in known}
+    for finding in names:
+        if finding not in known and spelling_key(finding) in spellings:
+            chosen.setdefault(finding, spellings[spelling_key(finding)])
+    records = tuple(replace(record, finding=chosen.get(record.finding, record.finding)) for record in dataset.records)
+    renamed = tuple((chosen.get(finding, finding), name) for finding, found in names.items() for name in found)
+    return replace(dataset, records=records, _names=tuple(sorted(set(renamed))))
+
+
+def name_hints(strange: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return a sentence for each finding that looks like a misspelt one of the model's.
+
+    A name with a meaning of its own is none: Bacterial Pneumonia is near Viral Pneumonia only in its letters.
+    """
+    hints = []
+    for name in strange:
+        if finding_named(name):
+            continue
+        close = difflib.get_close_matches(name.lower(), [one.lower() for one in known], n=1, cutoff=0.7)
+        if close:
+            match = next(one for one in known if one.lower() == close[0])
+            hints.append(f'If `{name}` means `{match}`, add --map "{name}={match}".')
+    return hints
 
 
 # --- folders --------------------------------------------------------------------------------------------------------

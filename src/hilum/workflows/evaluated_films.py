@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from hilum.console import Console, count_of
-from hilum.data.folder import read_dataset
+from hilum.data.folder import name_hints, read_dataset, rename_findings
 from hilum.data.manifest import film_key, group_columns
 from hilum.data.scan import Scan, scan_films
 from hilum.errors import InconsistentDataset
 from hilum.film.radiograph import Radiograph
-from hilum.judge.external.figures import name_hints, rename_findings
 from hilum.judge.subgroups import traits_of
 
 __all__ = ["EvaluatedFilms", "read_evaluated"]

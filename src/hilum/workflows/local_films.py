@@ -10,14 +10,13 @@ import numpy as np
 
 from hilum.console import Console, count_of
 from hilum.data.fingerprint import seen_films
-from hilum.data.folder import FilmRecord, read_dataset
+from hilum.data.folder import FilmRecord, name_hints, read_dataset, rename_findings
 from hilum.data.scan import Scan, scan_films
 from hilum.errors import InconsistentDataset, InputError
 from hilum.judge.adaptation import LeftOut
 from hilum.judge.audit.associations import associate_traits, association_faults
 from hilum.judge.audit.check import Films
 from hilum.judge.conformal import films_needed
-from hilum.judge.external.figures import name_hints, rename_findings
 from hilum.results import ResultFolder
 from hilum.run.classifier import Classifier
 from hilum.train.correction import LEAST_FINDING_FILMS

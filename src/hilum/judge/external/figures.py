@@ -10,20 +10,17 @@ Sources:
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from hilum.data.folder import Dataset, FilmRecord
-from hilum.data.labels import spelling_key
-from hilum.errors import InputError, nearest_name
+from hilum.data.folder import FilmRecord
 from hilum.figures import left_out_if_none
-from hilum.findings import NORMAL, finding_named, standard_name
+from hilum.findings import NORMAL
 from hilum.judge.intervals import Interval, proportion
 from hilum.judge.metrics import FindingFigures, performance
 from hilum.judge.parts import Metrics, headline_parts, judged_parts, parts_from_json
@@ -39,9 +36,7 @@ __all__ = [
     "TrainedOn",
     "UnknownFinding",
     "in_house_comparison",
-    "name_hints",
     "pneumonia_figures",
-    "rename_findings",
     "unknown_figures",
 ]
 
@@ -149,63 +144,6 @@ class EvaluationMetrics(Metrics):
     unknown_findings: Mapping[str, UnknownFinding] = field(default_factory=dict)
     pneumonia: PneumoniaFigures | None = None
     at_prevalence: AtPrevalence | None = left_out_if_none()
-
-
-def rename_findings(dataset: Dataset, mapping: Sequence[str], known: Sequence[str]) -> Dataset:
-    """Return a data set in which findings have the model's names.
-
-    Args:
-        dataset: The films.
-        mapping: Texts "Their name=Our finding". Their name is a folder's or the manifest's; names that stand for the
-            same finding (Covid, COVID-19) go together. Names that differ in spelling alone need none.
-        known: The model's findings.
-
-    Raises:
-        InputError: A text has another form, or names what is not there.
-    """
-    names = dataset.folder_names
-    theirs = {name: finding for finding, found in names.items() for name in (finding, *found)}
-    chosen: dict[str, str] = {}
-    for text in mapping:
-        their, equals, our = (part.strip() for part in text.partition("="))
-        if not (their and equals and our):
-            raise InputError(
-                f"Cannot read the mapping `{text}`. Expected `Their name=Our finding`.",
-                fix='For one: --map "Corona=Covid-19"',
-            )
-        finding = theirs.get(their, standard_name(their))
-        if finding not in names:
-            raise InputError(f"No film of the data set shows `{their}`.", fix=nearest_name(their, sorted(theirs)))
-        target = our if our in known else standard_name(our)
-        if target not in known:
-            raise InputError(f"The model does not know the finding `{our}`.", fix=nearest_name(our, known))
-        if chosen.setdefault(finding, target) != target:
-            raise InputError(
-                f"`{finding}` is mapped to `{chosen[finding]}` and to `{target}`.", fix="Keep one of the two."
-            )
-    spellings = {spelling_key(name): name for name in known}
-    for finding in names:
-        if finding not in known and spelling_key(finding) in spellings:
-            chosen.setdefault(finding, spellings[spelling_key(finding)])
-    records = tuple(replace(record, finding=chosen.get(record.finding, record.finding)) for record in dataset.records)
-    renamed = tuple((chosen.get(finding, finding), name) for finding, found in names.items() for name in found)
-    return replace(dataset, records=records, _names=tuple(sorted(set(renamed))))
-
-
-def name_hints(strange: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return a sentence for each finding that looks like a misspelt one of the model's.
-
-    A name with a meaning of its own is none: Bacterial Pneumonia is near Viral Pneumonia only in its letters.
-    """
-    hints = []
-    for name in strange:
-        if finding_named(name):
-            continue
-        close = difflib.get_close_matches(name.lower(), [one.lower() for one in known], n=1, cutoff=0.7)
-        if close:
-            match = next(one for one in known if one.lower() == close[0])
-            hints.append(f'If `{name}` means `{match}`, add --map "{name}={match}".')
-    return hints
 
 
 def unknown_figures(records: Sequence[FilmRecord], answers: Sequence[Answer]) -> dict[str, UnknownFinding]:
