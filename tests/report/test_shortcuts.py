@@ -15,8 +15,8 @@ import pytest
 
 from hilum.data.folder import read_dataset
 from hilum.figures import from_json, to_json
-from hilum.judge.predictions import judge_records
-from hilum.judge.shortcuts.measure import FilmCounts, ProbedFilms, ShortcutFigures, Shortcuts, find_shortcuts
+from hilum.judge.predictions import ProbedFilms, judge_records
+from hilum.judge.shortcuts.measure import FilmCounts, ShortcutFigures, Shortcuts, find_shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.report.shortcuts import heatmaps_section, order_plot, shortcuts_sections, summary_line

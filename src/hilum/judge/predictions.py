@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hilum.data.folder import FilmRecord
 from hilum.errors import InconsistentDataset
 from hilum.judge.intervals import Bootstrap
-from hilum.judge.metrics import Performance, performance
+from hilum.judge.metrics import Labels, Performance, performance
+from hilum.judge.subgroups import PatientGroups, score_patient_groups
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier, judge_films
 
-__all__ = ["LabelledPredictions", "figures_of", "judge_records"]
+__all__ = ["LabelledPredictions", "ProbedFilms", "figures_of", "judge_records"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,47 @@ class LabelledPredictions:
             self.probabilities[positions],
             tuple(self.answers[i] for i in positions),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class ProbedFilms:
+    """Films that a model has judged, and what is known of them.
+
+    Attributes:
+        root: The folder that the records' paths are relative to.
+        predictions: The films and what the model said of them; one at least.
+        groups: (n,) films of equal number are not independent.
+        traits: Path to what is known of a film, by column, for the subgroups.
+        part: The name of these films in metrics.json.
+    """
+
+    root: Path
+    predictions: LabelledPredictions
+    groups: NDArray[np.int64]
+    traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    part: str = "test"
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(n,) the index of the finding answered."""
+        return np.asarray(self.predictions.probabilities.argmax(axis=1))
+
+    def paths(self, positions: NDArray[np.int64]) -> list[Path]:
+        """Return where some films are."""
+        return [self.root / self.predictions.records[at].path for at in positions]
+
+    def patient_groups(self) -> dict[str, PatientGroups] | None:
+        """Return the figures by age and by sex; None where neither is known of any film."""
+        return score_patient_groups(self.predictions.records, self.predictions.probabilities, self.labels) or None
+
+    @property
+    def labels(self) -> Labels:
+        """What is known of the films."""
+        return Labels(self.predictions.truth, self.groups, self.predictions.findings)
+
+    def activation(self, at: int) -> NDArray[np.float32]:
+        """Return (h, w) the activation of the finding answered, of one film."""
+        return self.predictions.answers[at].activation[self.predictions.probabilities[at].argmax()]
 
 
 def judge_records(

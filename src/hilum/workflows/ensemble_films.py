@@ -20,9 +20,8 @@ from hilum.figures import to_json
 from hilum.judge.drift import count_answers, evaluation_of
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
-from hilum.judge.predictions import LabelledPredictions, judge_records
+from hilum.judge.predictions import LabelledPredictions, ProbedFilms, judge_records
 from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
-from hilum.judge.shortcuts.measure import ProbedFilms
 from hilum.report.predictions import worst_mistakes
 from hilum.report.run_page import Mistake
 from hilum.run.answer import conformal_limits, conformal_sets, softmax

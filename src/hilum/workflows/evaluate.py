@@ -27,10 +27,10 @@ from hilum.judge.external.figures import (
     unknown_figures,
 )
 from hilum.judge.parts import Metrics, headline_parts, judged_parts
-from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
+from hilum.judge.predictions import LabelledPredictions, ProbedFilms, figures_of, judge_records
 from hilum.judge.prevalence import AtPrevalence, at_prevalence, check_prevalence
 from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
-from hilum.judge.shortcuts.measure import ProbedFilms, Shortcuts, find_shortcuts
+from hilum.judge.shortcuts.measure import Shortcuts, find_shortcuts
 from hilum.judge.verdict import judge_figures
 from hilum.report.external import external_section, patient_sections, prevalence_section
 from hilum.report.predictions import answers_section, predictions_csv, scored_of, worst_mistakes

@@ -23,9 +23,8 @@ from hilum.judge.calibration import calibration_words
 from hilum.judge.drift import evaluation_of
 from hilum.judge.external.sources import RunMetrics
 from hilum.judge.history import count_epochs, kept_words
-from hilum.judge.predictions import LabelledPredictions, figures_of
+from hilum.judge.predictions import LabelledPredictions, ProbedFilms, figures_of
 from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
-from hilum.judge.shortcuts.measure import ProbedFilms
 from hilum.judge.verdict import judge_figures
 from hilum.report.card import model_card_text
 from hilum.report.claim import ClaimFacts, claim_text

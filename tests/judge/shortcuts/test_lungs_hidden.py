@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import read_dataset
-from hilum.judge.predictions import judge_records
+from hilum.judge.predictions import ProbedFilms, judge_records
 from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden
-from hilum.judge.shortcuts.measure import ProbedFilms
 from hilum.run.classifier import Classifier
 
 CORNER = ((0, 0),)

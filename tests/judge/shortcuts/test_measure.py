@@ -13,15 +13,8 @@ import pytest
 from hilum.data.folder import read_dataset
 from hilum.errors import HilumError
 from hilum.figures import from_json, json_file_text
-from hilum.judge.predictions import LabelledPredictions, judge_records
-from hilum.judge.shortcuts.measure import (
-    FilmCounts,
-    FilmNumbers,
-    ProbedFilms,
-    ShortcutFigures,
-    Shortcuts,
-    find_shortcuts,
-)
+from hilum.judge.predictions import LabelledPredictions, ProbedFilms, judge_records
+from hilum.judge.shortcuts.measure import FilmCounts, FilmNumbers, ShortcutFigures, Shortcuts, find_shortcuts
 from hilum.judge.shortcuts.occlusion import CUES
 from hilum.judge.shortcuts.robustness import DAMAGES
 from hilum.run.classifier import Classifier

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hilum.film.preprocess import preprocess
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Interval, proportion
-from hilum.judge.shortcuts.measure import FilmCounts, ProbedFilms
+from hilum.judge.predictions import ProbedFilms
+from hilum.judge.shortcuts.measure import FilmCounts
 from hilum.judge.shortcuts.occlusion import FILL, judge_variants, lung_cover, without_shift
 from hilum.run.classifier import Classifier
 

@@ -7,7 +7,7 @@ Large sets are sampled at random, with a fixed seed; every figure comes with the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,7 @@ from hilum.console import Console
 from hilum.film.radiograph import Radiograph
 from hilum.judge.audit.figures import CueVerdict
 from hilum.judge.intervals import Interval, grouped_mean
-from hilum.judge.metrics import Labels
-from hilum.judge.predictions import LabelledPredictions
+from hilum.judge.predictions import LabelledPredictions, ProbedFilms
 from hilum.judge.shortcuts.faithfulness import (
     HeatMapMass,
     OrderScores,
@@ -39,12 +38,12 @@ from hilum.judge.shortcuts.occlusion import (
 from hilum.judge.shortcuts.robustness import Robustness, damaged_films, score_damages
 from hilum.judge.shortcuts.sanity import SanityScores, score_sanity
 from hilum.judge.shortcuts.verdict import judge_cues
-from hilum.judge.subgroups import PatientGroups, Subgroup, score_patient_groups, score_subgroups
+from hilum.judge.subgroups import Subgroup, score_subgroups
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.modelfile import read_model_file
 
-__all__ = ["Example", "FilmCounts", "FilmNumbers", "ProbedFilms", "ShortcutFigures", "Shortcuts", "find_shortcuts"]
+__all__ = ["Example", "FilmCounts", "FilmNumbers", "ShortcutFigures", "Shortcuts", "find_shortcuts"]
 
 _EXAMPLES = 4
 
@@ -135,47 +134,6 @@ class Shortcuts:
 
     figures: ShortcutFigures
     examples: tuple[Example, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class ProbedFilms:
-    """Films that a model has judged, and what is known of them.
-
-    Attributes:
-        root: The folder that the records' paths are relative to.
-        predictions: The films and what the model said of them; one at least.
-        groups: (n,) films of equal number are not independent.
-        traits: Path to what is known of a film, by column, for the subgroups.
-        part: The name of these films in metrics.json.
-    """
-
-    root: Path
-    predictions: LabelledPredictions
-    groups: NDArray[np.int64]
-    traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    part: str = "test"
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """(n,) the index of the finding answered."""
-        return np.asarray(self.predictions.probabilities.argmax(axis=1))
-
-    def paths(self, positions: NDArray[np.int64]) -> list[Path]:
-        """Return where some films are."""
-        return [self.root / self.predictions.records[at].path for at in positions]
-
-    def patient_groups(self) -> dict[str, PatientGroups] | None:
-        """Return the figures by age and by sex; None where neither is known of any film."""
-        return score_patient_groups(self.predictions.records, self.predictions.probabilities, self.labels) or None
-
-    @property
-    def labels(self) -> Labels:
-        """What is known of the films."""
-        return Labels(self.predictions.truth, self.groups, self.predictions.findings)
-
-    def activation(self, at: int) -> NDArray[np.float32]:
-        """Return (h, w) the activation of the finding answered, of one film."""
-        return self.predictions.answers[at].activation[self.predictions.probabilities[at].argmax()]
 
 
 @dataclass(frozen=True, eq=False)
