@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hilum.data.columns import Columns, listing
+from hilum.data.columns import ROLES, Columns, listing
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.manifest import (
-    FILM_COLUMNS,
     can_be_listed,
     film_cells,
     film_key,
@@ -262,7 +261,7 @@ def test_paths_are_relative_above_the_films_and_absolute_elsewhere(tmp_path: Pat
 
 def test_every_cell_has_its_column() -> None:
     record = FilmRecord("1.png", "Normal", "test", "p1", "Oslo", "g1", 45.5, "F")
-    cells = dict(zip(FILM_COLUMNS, film_cells(record, str.upper), strict=True))
+    cells = dict(zip(ROLES, film_cells(record, str.upper), strict=True))
     assert cells == {
         "path": "1.PNG",
         "finding": "Normal",

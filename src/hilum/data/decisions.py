@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from hilum.data.columns import Listing, listing
+from hilum.data.columns import ROLES, Listing, listing
 from hilum.data.folder import Dataset, FilmRecord
-from hilum.data.manifest import FILM_COLUMNS, can_be_listed, film_cells, path_writer
+from hilum.data.manifest import can_be_listed, film_cells, path_writer
 from hilum.errors import InputError
 from hilum.files import replace_files
 from hilum.results import check_file, json_with
@@ -26,7 +26,7 @@ __all__ = ["CHOICES", "Choice", "Decision", "Decisions", "review_files", "review
 
 Choice = Literal["keep", "relabel", "drop", "undecided"]
 CHOICES: tuple[Choice, ...] = ("keep", "relabel", "drop", "undecided")
-_COLUMNS = (*FILM_COLUMNS, "decision", "who", "when")
+_COLUMNS = (*ROLES, "decision", "who", "when")
 _KEYS = frozenset({"data", "columns", "decisions"})
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hilum.console import count_of
 from hilum.data.labels import Remark, and_list, spelling_key
 from hilum.data.names import (
     MANIFEST_WAY,
@@ -80,8 +81,8 @@ class _Finder:
     def __init__(self, root: Path) -> None:
         self.root, self.layout = root, Layout()
         self.part_names: dict[str, str] = {}
-        self.sources: dict[str, str] = {}
-        self.folds: dict[str, str] = {}
+        self.sources: set[str] = set()
+        self.folds: set[str] = set()
         self.inside: dict[str, tuple[str, ...]] = {}  # {class folder: its sub-folders}
 
     # --- one level of folders ---------------------------------------------------------------------------------------
@@ -104,9 +105,10 @@ class _Finder:
             self.level(_join(folder, names[0]), split, source)  # test/images/Normal
             return
         looks = {name: self._look(folder, name) for name in names}
-        if self._are_groups(folder, looks):
-            for name in self._checked_groups(folder, looks, source):
-                self.level(_join(folder, name), split, source or self.sources.get(name))
+        below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
+        if _are_groups(below):
+            for name in self._checked_groups(folder, looks, below, source):
+                self.level(_join(folder, name), split, source or (name if name in self.sources else None))
             return
         self._check_mixture(folder, looks)
         if split is None and (joined := joined_names(names)):
@@ -144,15 +146,12 @@ class _Finder:
         for name in others:
             number = sum(1 for _ in walk(str(where / name), os.path.realpath(self.root), set()))
             if number:
-                self.layout.remarks.append(
-                    Remark(
-                        "folder-not-read",
-                        f"The folder `{_join(folder, name)}` ({_num_films(number)}) was not read, because its name is "
-                        f"not that of a part and it is next to {and_list(sorted(parts))}. To read it, rename it to "
-                        "train, validation or test.",
-                        severity="warning",
-                    )
+                text = (
+                    f"The folder `{_join(folder, name)}` ({count_of(number, 'film')}) was not read, because its name "
+                    f"is not that of a part and it is next to {and_list(sorted(parts))}. To read it, rename it to "
+                    "train, validation or test."
                 )
+                self.layout.remarks.append(Remark("folder-not-read", text, severity="warning"))
         for name, part in parts.items():
             self.part_names[_join(folder, name)] = part
             look = self._look(folder, name)
@@ -167,28 +166,10 @@ class _Finder:
             self._class_folder(_join(folder, name), label, part, source)
         self.layout.remarks.append(joined_remark(joined))
 
-    def _are_groups(self, folder: str, looks: dict[str, Look]) -> bool:
-        """Return whether the folders of a level are parts or sources, whose class folders lie one level below."""
-        if any(is_known_finding(name) for name in looks):
-            return False
-        below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
-        nested = {name: classes for name, classes in below.items() if classes}
-        if not nested:
-            return False
-        lower = [one for classes in nested.values() for one in classes]
-        if any(is_known_finding(one) for one in lower):
-            return True
-        num_named = sum(is_source(name) or is_fold(name) for name in looks)
-        if all(is_source(one) for one in lower):
-            return False  # hospitals in class folders
-        keys = [{spelling_key(one) for one in classes} for classes in nested.values()]
-        shared = set.intersection(*keys) if len(keys) > 1 else set()
-        alike = len(shared) >= _LEAST_SHARED * len(set.union(*keys)) and max(map(len, keys)) <= _MOST_CLASSES
-        return (bool(shared) and alike) or (2 * num_named >= len(looks) and len(nested) == len(looks))
-
-    def _checked_groups(self, folder: str, looks: dict[str, Look], source: str | None) -> list[str]:
+    def _checked_groups(
+        self, folder: str, looks: dict[str, Look], below: dict[str, tuple[str, ...]], source: str | None
+    ) -> list[str]:
         """Return the folders to read as sources or folds; raise InconsistentDataset where names do not decide."""
-        below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
         bare = [name for name, classes in below.items() if not classes]
         groups = [name for name in looks if name not in bare]
         where = self.root / folder
@@ -198,13 +179,11 @@ class _Finder:
                 f"{and_list(bare)} next to them {'does' if len(bare) == 1 else 'do'} not.",
                 fix=f"Move {and_list(bare)} away, or put the films into class folders.",
             )
-        folds = [name for name in groups if is_fold(name)]
-        sources = [name for name in groups if is_source(name)]
-        if 2 * len(folds) >= len(groups) and len(groups) > 1:
-            self.folds.update(dict.fromkeys(groups, folder))
+        if 2 * sum(map(is_fold, groups)) >= len(groups) > 1:
+            self.folds.update(groups)
             return groups
-        if (2 * len(sources) >= len(groups)) and source is None:
-            self.sources.update({name: name for name in groups})
+        if 2 * sum(map(is_source, groups)) >= len(groups) and source is None:
+            self.sources.update(groups)
             return groups
         if len(groups) == 1:
             raise InconsistentDataset(
@@ -252,7 +231,7 @@ class _Finder:
                 self._class_folder(_join(folder, name), label, part, source)
         elif source is None and look.folders and not look.has_films and all(map(is_source, look.folders)):
             for name in look.folders:
-                self.sources[name] = name
+                self.sources.add(name)
                 self._class_folder(_join(folder, name), label, split, name)
         else:
             self.inside[folder] = look.classes
@@ -260,13 +239,12 @@ class _Finder:
 
     def _check_halves(self, folder: str, names: list[str]) -> None:
         """Raise InconsistentDataset where only some class folders are divided into parts."""
-        divided = {}
-        for name in names:
-            start = _join(folder, name)
-            splits = {one.split for one in self.layout.classes if is_inside(one.folder, start)}
-            divided[name] = splits != {None}
-        if len(set(divided.values())) > 1:
-            whole = [name for name in names if not divided[name]]
+        splits = {
+            name: {one.split for one in self.layout.classes if is_inside(one.folder, _join(folder, name))}
+            for name in names
+        }
+        whole = [name for name in names if splits[name] == {None}]
+        if 0 < len(whole) < len(names):
             raise InconsistentDataset(
                 f"Some class folders in `{self.root / folder}` are divided into parts (train, test), but "
                 f"{and_list(whole)} {'is' if len(whole) == 1 else 'are'} not.",
@@ -295,6 +273,25 @@ class _Finder:
                 self.layout.passed.add(where, name, "outside the class folders")
 
 
+def _are_groups(below: dict[str, tuple[str, ...]]) -> bool:
+    """Return whether the folders of a level are parts or sources: {folder: class folders one level below}."""
+    if any(map(is_known_finding, below)):
+        return False
+    nested = {name: classes for name, classes in below.items() if classes}
+    if not nested:
+        return False
+    lower = [one for classes in nested.values() for one in classes]
+    if any(map(is_known_finding, lower)):
+        return True
+    if all(map(is_source, lower)):
+        return False  # hospitals in class folders
+    num_named = sum(is_source(name) or is_fold(name) for name in below)
+    keys = [{spelling_key(one) for one in classes} for classes in nested.values()]
+    shared = set.intersection(*keys) if len(keys) > 1 else set()
+    alike = len(shared) >= _LEAST_SHARED * len(set.union(*keys)) and max(map(len, keys)) <= _MOST_CLASSES
+    return (bool(shared) and alike) or (2 * num_named >= len(below) == len(nested))
+
+
 def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
@@ -307,7 +304,3 @@ def _listed(below: dict[str, tuple[str, ...]]) -> str:
 def _names(names: Iterable[str]) -> str:
     found = list(names)
     return ", ".join(sorted(found[:6])) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
-
-
-def _num_films(number: int) -> str:
-    return "1 film" if number == 1 else f"{number:,} films"

@@ -29,12 +29,10 @@ from hilum.errors import InconsistentDataset, nearest_name
 from hilum.text import plain_cell
 
 __all__ = [
-    "FILM_COLUMNS",
     "can_be_listed",
     "film_cells",
     "film_key",
     "find_marks",
-    "further_columns",
     "group_columns",
     "is_manifest",
     "marked_finding",
@@ -185,21 +183,6 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
     return manifest.parent if found.root == own else Path(found.root), records, remarks
 
 
-def further_columns(manifest: Path) -> dict[str, dict[str, str]]:
-    """Return {absolute path: {column: cell}} of the columns that may define groups, their names in lower case.
-
-    Columns that hilum reads already and the column of patients are left out.
-    """
-    found = _read(manifest)
-    taken = set(found.columns.marks)
-    taken |= {found.columns.places.get(role, -1) for role in ("path", "finding", "split", "patient", "source")}
-    kept = [(place, name.lower()) for place, name in enumerate(found.columns.header) if name and place not in taken]
-    return {
-        os.path.join(found.root, place): {name: row[column] for column, name in kept}  # noqa: PTH118
-        for row, place in zip(found.rows, found.places, strict=True)
-    }
-
-
 def group_columns(data: Path) -> dict[str, dict[str, str]]:
     """Return {absolute path: {column: value}} of the columns of a CSV manifest that define groups, if any.
 
@@ -215,12 +198,18 @@ def group_columns(data: Path) -> dict[str, dict[str, str]]:
         }
     if not data.is_file():
         return {}
-    rows = further_columns(data)
-    names = [name for name in next(iter(rows.values()), {}) if name not in _REVIEW]
-    kept = [name for name in names if 2 <= len({row[name] for row in rows.values()}) <= _MOST_VALUES]
+    found = _read(data)
+    taken = set(found.columns.marks)
+    taken |= {found.columns.places.get(role, -1) for role in ("path", "finding", "split", "patient", "source")}
+    places = {name.lower(): at for at, name in enumerate(found.columns.header) if name and at not in taken}
+    kept = {
+        "view position" if name == "view" else name: at
+        for name, at in places.items()
+        if name not in _REVIEW and 2 <= len({row[at] for row in found.rows}) <= _MOST_VALUES
+    }
     return {
-        os.path.normcase(path): {("view position" if name == "view" else name): row[name] for name in kept if row[name]}
-        for path, row in rows.items()
+        film_key(Path(found.root), film): {name: row[at] for name, at in kept.items() if row[at]}
+        for row, film in zip(found.rows, found.places, strict=True)
     }
 
 
@@ -294,9 +283,6 @@ def _label(columns: Columns, row: Sequence[str]) -> str:
     return "" if states_nothing(cell) else cell
 
 
-FILM_COLUMNS = ("path", "finding", "split", "patient", "source", "group", "age", "sex")
-
-
 def path_writer(root: Path, folder: Path) -> Callable[[str], str]:
     """Return a function from a film's path in its data set to its path in a list.
 
@@ -315,7 +301,7 @@ def path_writer(root: Path, folder: Path) -> Callable[[str], str]:
 
 
 def film_cells(record: FilmRecord, place: Callable[[str], str]) -> tuple[str, ...]:
-    """Return a film's cells for `FILM_COLUMNS`; ``place`` is from `path_writer`."""
+    """Return a film's cells for `ROLES`, in this order; ``place`` is from `path_writer`."""
     age = "" if record.age_years is None else f"{record.age_years:g}"
     named = (record.finding, record.split or "", record.patient or "", record.source or "", record.group or "")
     return (place(record.path), *named, age, record.sex or "")

@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.console import count_of
+from hilum.data.columns import ROLES
 from hilum.data.folder import FilmRecord
-from hilum.data.manifest import FILM_COLUMNS, can_be_listed, film_cells, path_writer
+from hilum.data.manifest import can_be_listed, film_cells, path_writer
 from hilum.data.public_sets import COLLECTIONS, compare_findings
 from hilum.data.scan import Scan, group_films
 from hilum.data.walk import is_inside
@@ -41,7 +42,7 @@ __all__ = ["DROPPED_ON_REQUEST", "RepairedFilm", "check_place", "dropped_path", 
 
 DROPPED_CODES = ("constant", "not-chest", "lateral")
 DROPPED_ON_REQUEST = (SUSPECT,)
-COLUMNS = (*FILM_COLUMNS, "reason")
+COLUMNS = (*ROLES, "reason")
 
 
 @dataclass(frozen=True)
