@@ -36,9 +36,10 @@ from hilum.errors import InputError
 from hilum.film.pool import DecoderPool
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
+from hilum.serve.arrival import data_set_start
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
 from hilum.serve.results import FilmResults
-from hilum.serve.spool import Spool, data_set_start
+from hilum.serve.spool import Spool
 
 from .nodes import Process, Running, closed_sockets, send
 from .test_incoming import DATA, RawPeer

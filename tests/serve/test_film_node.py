@@ -10,9 +10,10 @@ import pytest
 
 from hilum.errors import UnsupportedFilm
 from hilum.run.classifier import Classifier
+from hilum.serve.arrival import data_set_start
 from hilum.serve.film_node import FilmNode
 from hilum.serve.node_log import NodeLog
-from hilum.serve.spool import Spool, data_set_start
+from hilum.serve.spool import Spool
 
 
 def test_a_film_that_was_taken_is_judged_and_another_is_refused(

@@ -12,11 +12,12 @@ from pynetdicom import AE, evt
 
 import hilum.serve.sending
 from hilum.run.classifier import Classifier
+from hilum.serve.arrival import data_set_start
 from hilum.serve.node_log import NodeLog
 from hilum.serve.peers import Archive
 from hilum.serve.results import film_results
 from hilum.serve.sending import Sender
-from hilum.serve.spool import Spool, data_set_start
+from hilum.serve.spool import Spool
 
 SR, CAPTURE = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.7"
 Until = Callable[..., Any]

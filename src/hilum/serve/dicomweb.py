@@ -27,11 +27,12 @@ from hilum.console import Console
 from hilum.errors import HilumError
 from hilum.film.dicom import pydicom_kept_quiet
 from hilum.run.classifier import Classifier
+from hilum.serve.arrival import data_set_start
 from hilum.serve.dicom_node import FILM_CLASSES
 from hilum.serve.film_node import NOTICE, FilmNode, run_until_ended
 from hilum.serve.node_log import About, NodeLog
 from hilum.serve.sending import ResultSender
-from hilum.serve.spool import Spool, data_set_start
+from hilum.serve.spool import Spool
 from hilum.serve.web_archive import WebSettings, archive_client, is_of_one_film, what_failed
 
 __all__ = ["WebNode", "WebSender", "run_web_node"]

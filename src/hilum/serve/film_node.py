@@ -22,11 +22,12 @@ from hilum.film.dicom import pydicom_kept_quiet, read_elements
 from hilum.film.pool import DecodersStopped, decoders_end_after
 from hilum.run.classifier import Classifier
 from hilum.serve.answer_counts import AnswerCounter
+from hilum.serve.arrival import Arrival
 from hilum.serve.node_health import NodeHealth, NodeState
 from hilum.serve.node_log import About, NodeLog, libraries_kept_quiet
 from hilum.serve.results import film_results, refusal_report
 from hilum.serve.sending import ResultSender
-from hilum.serve.spool import Arrival, Spool, film_number, study_number
+from hilum.serve.spool import Spool, film_number, study_number
 from hilum.serve.structured_report import MANUFACTURER, refuse_unidentified
 
 __all__ = ["NOTICE", "FilmNode", "run_until_ended"]

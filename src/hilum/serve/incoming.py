@@ -21,9 +21,10 @@ from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.pdu_primitives import P_DATA
 
 from hilum.film.dicom import pydicom_kept_quiet
+from hilum.serve.arrival import Arrival
 from hilum.serve.limits import NodeLimits
 from hilum.serve.node_log import About, NodeLog
-from hilum.serve.spool import Arrival, Spool
+from hilum.serve.spool import Spool
 
 __all__ = [
     "BrokenBound",

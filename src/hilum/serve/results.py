@@ -22,7 +22,7 @@ from hilum.run.answer import Answer, Reason
 from hilum.run.classifier import Classifier
 from hilum.run.heatmap import overlay
 from hilum.run.modelfile import Metadata
-from hilum.serve.spool import content_key
+from hilum.serve.arrival import content_key
 from hilum.serve.structured_report import (
     MANUFACTURER,
     NOTICE,

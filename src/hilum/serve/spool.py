@@ -29,69 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import InputError
+from hilum.serve.arrival import PARTIAL, Arrival
 
-__all__ = ["PARTIAL", "Arrival", "Spool", "content_key", "data_set_start", "film_number", "study_number"]
-
-PARTIAL = ".part-"  # prefix of incomplete files
-
-
-class Arrival:
-    """An arriving film: a hidden file in `incoming` that is removed unless it is kept.
-
-    Attributes:
-        path: The file.
-        num_bytes: Length of the data set so far.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=PARTIAL)
-        self.path = Path(name)
-        self.num_bytes = 0
-        self._file = os.fdopen(handle, "wb")
-        self._hash = hashlib.sha256()
-
-    def begin(self, meta: bytes) -> None:
-        """Write the part before the data set, which is not hashed."""
-        self._file.write(meta)
-
-    def write(self, data: bytes) -> None:
-        """Write a piece of the data set."""
-        self._file.write(data)
-        self._hash.update(data)
-        self.num_bytes += len(data)
-
-    def flush(self) -> None:
-        """Make the written bytes visible to readers."""
-        self._file.flush()
-
-    def finish(self) -> str:
-        """Write the film to the disk and return the hash of its data set."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        return self._hash.hexdigest()
-
-    def discard(self) -> None:
-        """Remove the file if it was not kept."""
-        with contextlib.suppress(OSError):  # closing writes the buffer, which fails on a full disk
-            self._file.close()
-        self.path.unlink(missing_ok=True)
-
-
-def data_set_start(data: bytes) -> int:
-    """Return where the data set of a DICOM file starts, after preamble and file meta information (PS3.10 7.1).
-
-    The part before it names the program that wrote the file. 0 if there is no such part.
-    """
-    if data[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00":
-        return 0
-    return min(144 + int.from_bytes(data[140:144], "little"), len(data))
-
-
-def content_key(data: bytes) -> str:
-    """Return the SHA-256 of the data set of a DICOM file."""
-    return hashlib.sha256(memoryview(data)[data_set_start(data) :]).hexdigest()
-
+__all__ = ["Spool", "film_number", "study_number"]
 
 _FOLDERS = ("incoming", "outgoing", "sent", "quarantine", "seen")
 
@@ -124,27 +64,22 @@ class Spool:
         self.folder = folder
         self._model = model_sha256[:12]
         _check_folder(folder)
+        self._lock = -1
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in _FOLDERS:
                 (folder / name).mkdir(mode=0o700, exist_ok=True)
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise InputError(
-                f"Cannot use the spool folder `{folder}`: {error.strerror}.", fix="Give another --spool."
-            ) from error
-        try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise InputError(
-                f"Another node uses the spool folder `{folder}`.", fix="Give each node its own --spool."
-            ) from error
-        try:
             self._sweep()
             self._key = self._read_key()
         except OSError as error:
-            os.close(self._lock)
+            if self._lock >= 0:
+                os.close(self._lock)
+            if isinstance(error, BlockingIOError):
+                raise InputError(
+                    f"Another node uses the spool folder `{folder}`.", fix="Give each node its own --spool."
+                ) from error
             raise InputError(
                 f"Cannot use the spool folder `{folder}`: {error.strerror}.", fix="Give another --spool."
             ) from error
@@ -312,7 +247,7 @@ def _num_attempts(film: Path) -> int:
         return 0
 
 
-def _write(path: Path, data: bytes) -> Path:
+def _write(path: Path, data: bytes) -> None:
     """Write a file in one step, safely on disk."""
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     try:
@@ -325,7 +260,6 @@ def _write(path: Path, data: bytes) -> Path:
         Path(partial).unlink(missing_ok=True)
         raise
     _sync(path.parent)
-    return path
 
 
 def _sync(folder: Path) -> None:
