@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.data.anatomy import curve
+from hilum.data.canvas import curve
 
 __all__ = ["DRAWINGS", "draw_lateral", "draw_other"]
 

@@ -101,7 +101,7 @@ def test_every_module_has_its_test() -> None:
             "findings",
         ),  # test_cli, test_contracts, the run
         *("film/headers", "film/colour", "film/radiograph", "film/gdcm_frame", "film/worker"),
-        "data/anatomy",
+        *("data/anatomy", "data/canvas"),
         *("version", "judge/parts"),
     }
     for path in SOURCES:

@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hilum.data.anatomy import Chest, cloud, draw_chest, draw_trees, ellipse, sigmoid
+from hilum.data.anatomy import Chest, draw_chest
+from hilum.data.canvas import cloud, draw_trees, ellipse, sigmoid
 from hilum.data.fingerprint import Fingerprint, find_twins, fingerprint
 from hilum.data.scan import FINGERPRINT_SIDE_PX
 from hilum.errors import InputError, nearest_name
