@@ -36,7 +36,6 @@ from hilum.errors import InputError
 from hilum.film.pool import DecoderPool
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
-from hilum.serve.arrival import data_set_start
 from hilum.serve.dicom_node import FILM_CLASSES, Node, NodeSettings
 from hilum.serve.results import FilmResults
 from hilum.serve.spool import Spool
@@ -314,10 +313,8 @@ def test_a_film_on_which_the_process_always_ends_is_set_aside(
     tmp_path: Path, tiny_model: Path, write_dicom: WriteDicom, until: Until
 ) -> None:
     spool = Spool(tmp_path / "spool", Classifier(tiny_model).identity["sha256"])
-    data, arrival = write_dicom(tmp_path / "film.dcm").read_bytes(), spool.receive()
-    start = data_set_start(data)
-    arrival.begin(data[:start])
-    arrival.write(data[start:])
+    arrival = spool.receive()
+    arrival.write_file(write_dicom(tmp_path / "film.dcm").read_bytes())
     film = spool.keep(arrival, "1.2.3")
     assert film is not None
     for _ in range(30):

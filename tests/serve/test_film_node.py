@@ -10,9 +10,8 @@ import pytest
 
 from hilum.errors import UnsupportedFilm
 from hilum.run.classifier import Classifier
-from hilum.serve.arrival import data_set_start
 from hilum.serve.film_node import FilmNode
-from hilum.serve.node_log import NodeLog
+from hilum.serve.log import NodeLog
 from hilum.serve.spool import Spool
 
 
@@ -24,9 +23,8 @@ def test_a_film_that_was_taken_is_judged_and_another_is_refused(
     data = write_dicom(tmp_path / "film.dcm", SOPInstanceUID="1.2.3").read_bytes()
     node = FilmNode(classifier, spool, NodeLog(said.append), None)
     for uid in ("1.2.4", "1.2.3"):
-        arrival, start = spool.receive(), data_set_start(data)
-        arrival.begin(data[:start])
-        arrival.write(data[start:])
+        arrival = spool.receive()
+        arrival.write_file(data)
         if uid == "1.2.4":
             with pytest.raises(UnsupportedFilm, match="another SOP Instance UID"):
                 node._take(arrival, uid)

@@ -12,8 +12,7 @@ from pynetdicom import AE, evt
 
 import hilum.serve.sending
 from hilum.run.classifier import Classifier
-from hilum.serve.arrival import data_set_start
-from hilum.serve.node_log import NodeLog
+from hilum.serve.log import NodeLog
 from hilum.serve.peers import Archive
 from hilum.serve.results import film_results
 from hilum.serve.sending import Sender
@@ -25,9 +24,8 @@ Until = Callable[..., Any]
 
 def keep_film(spool: Spool, data: bytes, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
     """Keep a film whose file is in memory."""
-    arrival, start = spool.receive(), data_set_start(data)
-    arrival.begin(data[:start])
-    arrival.write(data[start:])
+    arrival = spool.receive()
+    arrival.write_file(data)
     return spool.keep(arrival, sop_instance_uid, study_instance_uid)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import InputError
-from hilum.serve.arrival import data_set_start
 from hilum.serve.spool import Spool, film_number, study_number
 
 MODEL, OTHER = "a" * 64, "b" * 64
@@ -21,9 +20,8 @@ FILM, RESULTS = b"film", {"report.dcm": b"report", "heatmap.dcm": b"heat"}
 
 def keep_film(spool: Spool, data: bytes, sop_instance_uid: str, study_instance_uid: str = "") -> Path | None:
     """Keep a film whose file is in memory."""
-    arrival, start = spool.receive(), data_set_start(data)
-    arrival.begin(data[:start])
-    arrival.write(data[start:])
+    arrival = spool.receive()
+    arrival.write_file(data)
     return spool.keep(arrival, sop_instance_uid, study_instance_uid)
 
 

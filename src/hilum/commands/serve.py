@@ -65,7 +65,7 @@ def serve(  # noqa: PLR0917 - typer hands them over by name
     Example: hilum serve
     """
     with needs("serve", "Serving"):
-        from hilum.serve.json_log import json_log
+        from hilum.serve.log import json_log
         from hilum.serve.server import ServerSettings, run_server
 
     console = TerminalConsole()

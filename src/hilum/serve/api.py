@@ -22,11 +22,11 @@ from hilum.run.classifier import Classifier
 from hilum.serve.answer_counts import DAYS, METRIC_HEAD
 from hilum.serve.api_errors import ERRORS, ErrorAnswers
 from hilum.serve.guard import Access, App, Guard
-from hilum.serve.httperror import HttpError, error_body, error_status
+from hilum.serve.httperror import HttpError, error_body, error_status, shutting_down
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import METRICS_TYPE, Metrics
 from hilum.serve.pages import describe_access, page_files, page_route, reference_page
-from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures, shutting_down
+from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures
 from hilum.serve.schema import DriftBody, ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.served_model import model_named, serve_models, to_json_bytes
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large

@@ -7,9 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from hilum.errors import HilumError
-from hilum.serve.httperror import HttpError, error_body, error_status
+from hilum.serve.httperror import HttpError, error_body, error_status, internal_error
 from hilum.serve.metrics import Metrics
-from hilum.serve.queue import internal_error
 
 __all__ = ["ERRORS", "ErrorAnswers"]
 

@@ -38,6 +38,12 @@ class Arrival:
         self._hash.update(data)
         self.num_bytes += len(data)
 
+    def write_file(self, data: bytes) -> None:
+        """Write a whole DICOM file."""
+        start = data_set_start(data)
+        self.begin(data[:start])
+        self.write(data[start:])
+
     def flush(self) -> None:
         """Make the written bytes visible to readers."""
         self._file.flush()

@@ -29,7 +29,7 @@ from hilum.serve.door import Door, open_server
 from hilum.serve.film_node import NOTICE, FilmNode, run_until_ended
 from hilum.serve.incoming import IncomingFilm, Intake, association_number, is_left
 from hilum.serve.limits import NodeLimits
-from hilum.serve.node_log import About, NodeLog
+from hilum.serve.log import About, NodeLog
 from hilum.serve.peers import Archive, Peer, checked_ae_title
 from hilum.serve.sending import Sender
 from hilum.serve.spool import Spool

@@ -27,11 +27,10 @@ from hilum.console import Console
 from hilum.errors import HilumError
 from hilum.film.dicom import pydicom_kept_quiet
 from hilum.run.classifier import Classifier
-from hilum.serve.arrival import data_set_start
 from hilum.serve.dicom_node import FILM_CLASSES
 from hilum.serve.film_node import NOTICE, FilmNode, run_until_ended
-from hilum.serve.node_log import About, NodeLog
-from hilum.serve.sending import ResultSender
+from hilum.serve.log import About, NodeLog
+from hilum.serve.sending import ALREADY_THERE, ResultSender
 from hilum.serve.spool import Spool
 from hilum.serve.web_archive import WebSettings, archive_client, is_of_one_film, what_failed
 
@@ -42,7 +41,6 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 600.0
 _MOST_WAITING = 32  # films in the spool; more are fetched when these are judged
 _PAGE = 200
 _LOOK_AGAIN_SECONDS = 3600.0  # for a study whose number of objects has not changed
-_ALREADY_THERE = 0x0111  # PS3.4 B.2.3
 
 
 class WebSender(ResultSender):
@@ -73,14 +71,14 @@ class WebSender(ResultSender):
             except (requests.RequestException, ValueError, KeyError) as error:
                 response = getattr(error, "response", None)
                 reason = _failure_reason(_as_dataset(response)) if response is not None else None
-                if reason == _ALREADY_THERE:
+                if reason == ALREADY_THERE:
                     return None
                 if not is_of_one_film(error):
                     self._reached = False
                     self._log.warning(f"A result was not stored: {what_failed(error)}. It waits and is tried again.")
                 return what_failed(error) if reason is None else f"status 0x{reason:04X}"
             reason = _failure_reason(answer)
-        return None if reason in {None, _ALREADY_THERE} else f"status 0x{reason:04X}"
+        return None if reason in {None, ALREADY_THERE} else f"status 0x{reason:04X}"
 
 
 def _as_dataset(response: requests.Response) -> Dataset:
@@ -206,10 +204,9 @@ class WebNode(FilmNode):
         """Write a film into the spool."""
         written = io.BytesIO()
         dcmwrite(written, film)
-        arrival, start = self._spool.receive(), data_set_start(written.getvalue())
+        arrival = self._spool.receive()
         try:
-            arrival.begin(written.getvalue()[:start])
-            arrival.write(written.getvalue()[start:])
+            arrival.write_file(written.getvalue())
             self._take(arrival, uid)
         finally:
             arrival.discard()

@@ -21,7 +21,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from hilum.serve.incoming import Intake, Messages, address_of, association_number, is_busy
 from hilum.serve.limits import NodeLimits
-from hilum.serve.node_log import About
+from hilum.serve.log import About
 from hilum.serve.peers import Peer, may_send
 
 __all__ = ["Door", "NodeServer", "open_server"]

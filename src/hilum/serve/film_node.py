@@ -23,8 +23,8 @@ from hilum.film.pool import DecodersStopped, decoders_end_after
 from hilum.run.classifier import Classifier
 from hilum.serve.answer_counts import AnswerCounter
 from hilum.serve.arrival import Arrival
+from hilum.serve.log import About, NodeLog, libraries_kept_quiet
 from hilum.serve.node_health import NodeHealth, NodeState
-from hilum.serve.node_log import About, NodeLog, libraries_kept_quiet
 from hilum.serve.results import film_results, refusal_report
 from hilum.serve.sending import ResultSender
 from hilum.serve.spool import Spool, film_number, study_number

@@ -21,10 +21,10 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hilum.serve.httperror import HttpError, error_body, error_status
-from hilum.serve.limits import Limits, where_it_failed
+from hilum.serve.httperror import HttpError, error_body, error_status, internal_error
+from hilum.serve.limits import Limits
+from hilum.serve.log import where_it_failed
 from hilum.serve.metrics import Metrics
-from hilum.serve.queue import internal_error
 
 __all__ = ["Access", "Guard", "is_loopback"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from hilum.errors import HilumError
 from hilum.text import json_text
 
-__all__ = ["HttpError", "error_body", "error_status"]
+__all__ = ["HttpError", "error_body", "error_status", "internal_error", "shutting_down"]
 
 
 class HttpError(HilumError):
@@ -41,6 +41,16 @@ class HttpError(HilumError):
 
 def _rebuild(status: int, kind: str, message: str, fix: str, headers: dict[str, str]) -> HttpError:
     return HttpError(status, kind, message, fix=fix, headers=headers)
+
+
+def shutting_down() -> HttpError:
+    """Return the error for a request during the shutdown."""
+    return HttpError(503, "ShuttingDown", "The server is shutting down.", headers={"Retry-After": "5"})
+
+
+def internal_error() -> HttpError:
+    """Return the error for an unexpected failure; it holds no details."""
+    return HttpError(500, "InternalError", "The server failed on this.", fix="Report it with the server's log.")
 
 
 def error_status(error: HilumError) -> int:

@@ -23,7 +23,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from hilum.film.dicom import pydicom_kept_quiet
 from hilum.serve.arrival import Arrival
 from hilum.serve.limits import NodeLimits
-from hilum.serve.node_log import About, NodeLog
+from hilum.serve.log import About, NodeLog
 from hilum.serve.spool import Spool
 
 __all__ = [

@@ -1,14 +1,13 @@
-"""Limits of the server and of the DICOM node, and how failures are logged."""
+"""Limits of the server and of the DICOM node."""
 
 from __future__ import annotations
 
 import os
-import traceback
 from dataclasses import dataclass, field
 
 from hilum.film.headers import MAX_BYTES
 
-__all__ = ["Limits", "NodeLimits", "where_it_failed"]
+__all__ = ["Limits", "NodeLimits"]
 
 
 def _decoders() -> int:
@@ -71,13 +70,3 @@ class NodeLimits:
     pdu_bytes: int = 1024 * 1024
     command_bytes: int = 64 * 1024
     waiting_messages: int = 8
-
-
-def where_it_failed(error: BaseException) -> str:
-    """Return the class and the code lines of an exception, for the log.
-
-    The message is left out: it may hold a file name, and this may hold a patient's name.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}" for frame in frames[-6:]]
-    return f"{type(error).__name__} at {' > '.join(lines)}"

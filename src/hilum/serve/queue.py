@@ -23,13 +23,14 @@ from hilum.film.pool import DecodersStopped
 from hilum.run.answer import Answer, UnreadFilm
 from hilum.run.classifier import Classifier
 from hilum.run.engine import Outputs
-from hilum.serve.httperror import HttpError
-from hilum.serve.limits import Limits, where_it_failed
+from hilum.serve.httperror import HttpError, internal_error, shutting_down
+from hilum.serve.limits import Limits
+from hilum.serve.log import where_it_failed
 from hilum.serve.metrics import Metrics
 from hilum.serve.pictures import display_pictures, heatmap_picture
 from hilum.serve.served_model import ServedModel
 
-__all__ = ["FilmQueue", "JudgedFilm", "Pictures", "Upload", "internal_error", "shutting_down", "where_it_failed"]
+__all__ = ["FilmQueue", "JudgedFilm", "Pictures", "Upload"]
 
 _LOG = logging.getLogger("hilum.serve")
 _LONGEST_WAIT_SECONDS = 60
@@ -226,13 +227,3 @@ class _MicroBatches:
         self._metrics.batch(len(batch))
         for position, (_, future) in enumerate(batch):
             future.set_result((outputs, position))
-
-
-def shutting_down() -> HttpError:
-    """Return the error for a request during the shutdown."""
-    return HttpError(503, "ShuttingDown", "The server is shutting down.", headers={"Retry-After": "5"})
-
-
-def internal_error() -> HttpError:
-    """Return the error for an unexpected failure; it holds no details."""
-    return HttpError(500, "InternalError", "The server failed on this.", fix="Report it with the server's log.")

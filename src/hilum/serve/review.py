@@ -6,7 +6,7 @@ The page listens on this computer alone. It serves only the films of the doubts,
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from hilum.serve.guard import Access, App, Guard
 from hilum.serve.httperror import HttpError, error_body, error_status
 from hilum.serve.limits import Limits
 from hilum.serve.metrics import Metrics
-from hilum.serve.pages import HTML, page_files
+from hilum.serve.pages import HTML, page_files, page_route
 from hilum.serve.pictures import film_png, heat_png
 from hilum.serve.server import Server, listen
 from hilum.text import printable
@@ -125,7 +125,7 @@ class ReviewService:
             api.add_exception_handler(kind, _on_error)
         pages = page_files(_FILES)
         for path, file in pages.items():
-            api.add_api_route(path, _page(file.content, file.media_type))
+            api.add_api_route(path, page_route(file))
         api.add_api_route("/v1/doubts", self._next_open)
         api.add_api_route("/v1/doubts/{number}", self._doubt)
         api.add_api_route("/v1/doubts/{number}", self._decide, methods=["POST"])
@@ -257,10 +257,3 @@ def _on_error(_: Request, error: Exception) -> Response:
     elif not isinstance(error, HilumError):
         error = HttpError(422, "InvalidParameter", "The body or a parameter is wrong.")
     return Response(error_body(error), status_code=error_status(error), media_type="application/json")
-
-
-def _page(content: bytes, media_type: str) -> Callable[[], Response]:
-    def answer() -> Response:
-        return Response(content, headers={"content-type": media_type})
-
-    return answer

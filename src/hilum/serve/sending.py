@@ -24,16 +24,16 @@ from pynetdicom.sop_class import ComprehensiveSRStorage, SecondaryCaptureImageSt
 
 from hilum.console import count_of
 from hilum.film.dicom import pydicom_kept_quiet
-from hilum.serve.node_log import About, NodeLog
+from hilum.serve.log import About, NodeLog
 from hilum.serve.peers import Archive
 from hilum.serve.spool import Spool, film_number, study_number
 
-__all__ = ["ResultSender", "Sender"]
+__all__ = ["ALREADY_THERE", "ResultSender", "Sender"]
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 60
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
 _STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # success, and success with a warning
-_ALREADY_THERE = 0x0111  # duplicate SOP instance: it was stored before, but the answer was lost
+ALREADY_THERE = 0x0111  # duplicate SOP instance: it was stored before, but the answer was lost
 
 
 class ResultSender(threading.Thread, ABC):
@@ -184,6 +184,6 @@ def _store(association: Association | None, path: Path) -> str | None:
         except RuntimeError:  # the association ended meanwhile
             return "no answer"
     status = answer.get("Status")
-    if status in _STORED or status == _ALREADY_THERE:
+    if status in _STORED or status == ALREADY_THERE:
         return None
     return "no answer" if status is None else f"status 0x{status:04X}"

@@ -1,26 +1,81 @@
-"""The log of the DICOM node: one line for each event, without any data of a patient.
+"""The logs of the server and of the node, as text or as JSON: no data of a patient and no text of a client.
 
-Studies and films appear as keyed hashes of their identifiers. A reader can follow a study through the log, but cannot
-find out which study it is. The key is in the spool.
+In the log of a node, studies and films appear as keyed hashes of their identifiers. A reader can follow a study through
+the log, but cannot find out which study it is. The key is in the spool.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
+import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from hilum.serve.json_log import json_line
-from hilum.serve.limits import where_it_failed
+from hilum.console import Console
 
-__all__ = ["About", "NodeLog", "libraries_kept_quiet"]
+__all__ = ["About", "NodeLog", "json_line", "json_log", "libraries_kept_quiet", "where_it_failed"]
 
+_OWN = "hilum.serve"
 _LIBRARIES = ("pydicom", "pynetdicom", "highdicom", "dicomweb_client", "urllib3")
+
+
+def where_it_failed(error: BaseException) -> str:
+    """Return the class and the code lines of an exception, for the log.
+
+    The message is left out: it may hold a file name, and this may hold a patient's name.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}" for frame in frames[-6:]]
+    return f"{type(error).__name__} at {' > '.join(lines)}"
+
+
+def json_line(level: str, message: str, fields: Mapping[str, object]) -> str:
+    """Return one line: the time, the level, the fields and the message."""
+    now = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return json.dumps({"time": now, "level": level, **fields, "message": message})
+
+
+@contextmanager
+def json_log(console: Console) -> Iterator[Console]:
+    """Write the log of this process as JSON to a console, and yield one for messages, which become lines too.
+
+    Requests are logged as well. Of a library's warning only the message is written, never a traceback.
+    """
+    handler, root, own = _Lines(console.say), logging.getLogger(), logging.getLogger(_OWN)
+    before = own.level
+    root.addHandler(handler)
+    own.setLevel(logging.INFO)
+    try:
+        yield _Messages(console.say)
+    finally:
+        root.removeHandler(handler)
+        own.setLevel(before)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(json_line(record.levelname, record.getMessage(), getattr(record, "fields", {})))
+
+
+class _Messages(Console):
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def say(self, text: str) -> None:
+        self._say(json_line("INFO", text, {}))
+
+
+# --- the node ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

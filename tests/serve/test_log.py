@@ -1,4 +1,4 @@
-"""The node's log: a time, a level and what a line is about, and no words of a library's."""
+"""The logs: one line an event, with no text of a client, no words of a library's and no traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from datetime import datetime
 
 import pytest
 
-from hilum.serve.node_log import About, NodeLog, libraries_kept_quiet
+from hilum.serve.log import About, NodeLog, json_line, json_log, libraries_kept_quiet, where_it_failed
+
+from .nodes import Heard
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 
@@ -67,3 +69,37 @@ def test_libraries_say_nothing_and_a_failure_is_told_without_its_words(
     assert "ERROR   A thread has ended: ValueError at" in line
     logging.getLogger("pynetdicom.dul").error("heard again")
     assert "heard again" in caplog.text
+
+
+def test_messages_and_records_become_lines_and_only_inside() -> None:
+    heard, own = Heard(), logging.getLogger("hilum.serve")
+    with json_log(heard) as console:
+        console.say("hilum serves tiny")
+        own.info("Answered a request.", extra={"fields": {"path": "/v1/model", "status": 200}})
+        try:
+            raise ValueError("Doe^Jane")
+        except ValueError:
+            logging.getLogger("some.library").warning("It failed.", exc_info=True)
+        logging.getLogger("some.library").info("Too much.")
+    own.info("Answered a request.")
+    lines = [json.loads(line) for line in heard.lines]
+    assert [line["message"] for line in lines] == ["hilum serves tiny", "Answered a request.", "It failed."]
+    assert [line["level"] for line in lines] == ["INFO", "INFO", "WARNING"]
+    assert (lines[1]["path"], lines[1]["status"]) == ("/v1/model", 200)
+    assert "Doe" not in "".join(heard.lines)
+
+
+def test_a_line_has_the_time_with_its_zone() -> None:
+    line = json.loads(json_line("ERROR", "Full.", {"film": None}))
+    assert set(line) == {"time", "level", "film", "message"}
+    assert "T" in line["time"]
+    assert line["time"][-6] in "+-"
+
+
+def test_where_it_failed_tells_lines_and_no_message() -> None:
+    try:
+        raise ValueError("Doe^Jane.dcm")
+    except ValueError as error:
+        text = where_it_failed(error)
+    assert text.startswith("ValueError at test_log.py:")
+    assert "Doe" not in text
