@@ -35,14 +35,14 @@ from hilum.commands.node import node
 from hilum.commands.predict import predict
 from hilum.commands.review import review
 from hilum.commands.serve import serve
-from hilum.commands.shared import NOTICE, spread_columns
+from hilum.commands.shared import spread_columns
 from hilum.commands.study import study
 from hilum.commands.train import train
 from hilum.commands.tune import tune
 from hilum.errors import HilumError, InputError
 from hilum.extras import EXTRAS, has_extra, install_line
 from hilum.text import printable
-from hilum.version import __version__
+from hilum.version import NOTICE, __version__
 
 __all__ = ["app", "main", "usage_message", "version_text"]
 

@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from hilum.judge.intervals import Interval
 from hilum.report import page as page_module
-from hilum.report.page import NOTICE, Section, html_page, inline, render
+from hilum.report.page import Section, html_page, inline, render
+from hilum.version import NOTICE
 
 NOTHING = Interval(None, None, None)
 SOME = Interval(-0.0712, -0.12, 0.25)

@@ -18,10 +18,11 @@ from hilum.judge.audit.check import Fault
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.parts import Metrics, Reason, Verdict, distinct_parts, headline_parts, judged_parts, parts_from_json
-from hilum.report.page import NOTICE, Section
+from hilum.report.page import Section
 from hilum.report.run_page import Mistake, ReportData, Scored, report_page
 from hilum.run.answer import softmax
 from hilum.text import interval_words, percent, percent_figure, range_text
+from hilum.version import NOTICE
 
 FINDINGS = ("Normal", "Covid-19", "Viral Pneumonia")
 NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))

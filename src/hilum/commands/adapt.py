@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, IgnoreOption, MapOption, ModelOption, with_columns
+from hilum.commands.shared import ColumnOption, IgnoreOption, MapOption, ModelOption, with_columns
 from hilum.console import TerminalConsole, count_of
 from hilum.errors import InputError
 from hilum.text import printable
+from hilum.version import NOTICE
 
 __all__ = ["adapt"]
 

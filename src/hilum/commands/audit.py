@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, DataArgument, IgnoreOption, with_columns
+from hilum.commands.shared import ColumnOption, DataArgument, IgnoreOption, with_columns
 from hilum.console import TerminalConsole, count_of
+from hilum.version import NOTICE
 
 __all__ = ["audit"]
 

@@ -16,9 +16,9 @@ from hilum.data.columns import ROLES, listing, parse_columns
 from hilum.data.manifest import is_manifest
 from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.text import interval_words, percent_text, range_text
+from hilum.version import NOTICE
 
 __all__ = [
-    "NOTICE",
     "ClusterOption",
     "ColumnOption",
     "ConfigOption",
@@ -41,9 +41,6 @@ __all__ = [
 if TYPE_CHECKING:
     from hilum.judge.parts import Metrics
     from hilum.run.ray_cluster import Cluster
-
-
-NOTICE = "Research software, not a medical device."
 
 
 def show_figures(metrics: Metrics, folder: Path, console: TerminalConsole) -> None:

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from hilum.commands.shared import NOTICE, ColumnOption, with_columns
+from hilum.commands.shared import ColumnOption, with_columns
 from hilum.console import TerminalConsole
 from hilum.errors import MissingExtra
 from hilum.extras import has_extra
 from hilum.text import printable
+from hilum.version import NOTICE
 from hilum.workflows.training_extra import check_training, load_training
 
 __all__ = ["study"]

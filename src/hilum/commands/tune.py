@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from hilum.commands.shared import (
-    NOTICE,
     ClusterOption,
     ColumnOption,
     ConfigOption,
@@ -20,6 +19,7 @@ from hilum.commands.shared import (
 )
 from hilum.console import TerminalConsole, count_of
 from hilum.text import printable
+from hilum.version import NOTICE
 from hilum.workflows.training_extra import check_training, load_training
 
 __all__ = ["tune"]

@@ -28,10 +28,9 @@ from hilum.text import (
     printable,
     range_text,
 )
+from hilum.version import NOTICE
 
-__all__ = ["NOTICE", "Section", "html_page", "inline", "render"]
-
-NOTICE = "Research software, not a medical device."
+__all__ = ["Section", "html_page", "inline", "render"]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from hilum.serve.queue import FilmQueue, JudgedFilm, Pictures
 from hilum.serve.schema import DriftBody, ErrorBody, Health, ModelCard, Predictions
 from hilum.serve.served_model import model_named, serve_models, to_json_bytes
 from hilum.serve.uploads import FIELD, Bodies, ClientLeft, Receive, read_uploads, too_large
-from hilum.version import __version__
+from hilum.version import NOTICE, __version__
 
 __all__ = ["Service"]
 
@@ -40,7 +40,7 @@ _CLIENT_LEFT = 499  # for the metrics only; the client has left
 _MODEL_WORDS = "The name of the model, one of `models` in its card; the first model if absent."
 _DESCRIPTION = (
     "Judges chest radiographs: gives a calibrated probability for each finding, or the reason why a film is refused. "
-    "Research software, not a medical device."
+    f"{NOTICE}"
 )
 _BODY = {
     "required": True,

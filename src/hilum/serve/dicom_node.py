@@ -26,13 +26,14 @@ from hilum.errors import ConfigError, HilumError, InputError, UndecodableFilm
 from hilum.film.unpack import TRANSFER_SYNTAXES
 from hilum.run.classifier import Classifier
 from hilum.serve.door import Door, open_server
-from hilum.serve.film_node import NOTICE, FilmNode, run_until_ended
+from hilum.serve.film_node import FilmNode, run_until_ended
 from hilum.serve.incoming import IncomingFilm, Intake, association_number, is_left
 from hilum.serve.limits import NodeLimits
 from hilum.serve.log import About, NodeLog
 from hilum.serve.peers import Archive, Peer, checked_ae_title
 from hilum.serve.sending import Sender
 from hilum.serve.spool import Spool
+from hilum.version import NOTICE
 
 __all__ = ["FILM_CLASSES", "Node", "NodeSettings", "run_node"]
 

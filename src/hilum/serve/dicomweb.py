@@ -28,11 +28,12 @@ from hilum.errors import HilumError
 from hilum.film.dicom import pydicom_kept_quiet
 from hilum.run.classifier import Classifier
 from hilum.serve.dicom_node import FILM_CLASSES
-from hilum.serve.film_node import NOTICE, FilmNode, run_until_ended
+from hilum.serve.film_node import FilmNode, run_until_ended
 from hilum.serve.log import About, NodeLog
 from hilum.serve.sending import ALREADY_THERE, ResultSender
 from hilum.serve.spool import Spool
 from hilum.serve.web_archive import WebSettings, archive_client, is_of_one_film, what_failed
+from hilum.version import NOTICE
 
 __all__ = ["WebNode", "WebSender", "run_web_node"]
 

@@ -30,9 +30,8 @@ from hilum.serve.sending import ResultSender
 from hilum.serve.spool import Spool, film_number, study_number
 from hilum.serve.structured_report import MANUFACTURER, refuse_unidentified
 
-__all__ = ["NOTICE", "FilmNode", "run_until_ended"]
+__all__ = ["FilmNode", "run_until_ended"]
 
-NOTICE = "Research software, not a medical device."
 _GRACE_SECONDS = 20.0
 _MOST_ATTEMPTS = 30  # after so many ends of the process, the film must be the cause
 _DISK_PAUSE_SECONDS = 5.0

@@ -33,11 +33,11 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 from pydicom.valuerep import DSfloat
 
+from hilum import version
 from hilum.errors import UnsupportedFilm
 from hilum.findings import finding_named
 from hilum.run.answer import Answer, in_words
 from hilum.run.modelfile import Metadata
-from hilum.version import __version__
 
 __all__ = [
     "MANUFACTURER",
@@ -134,7 +134,7 @@ def copy_patient_and_study(film: Dataset, result: Dataset, own_texts: Iterable[s
 
 logging.getLogger("highdicom").addHandler(logging.NullHandler())  # keeps its warnings off standard error
 
-NOTICE = "Research software, not a medical device. Not reviewed by a physician."
+NOTICE = f"{version.NOTICE} Not reviewed by a physician."
 MANUFACTURER = "hilum"
 _SERIES_NUMBER = 9901  # after the series of any modality
 _CONTAINS, _PROPERTIES = RelationshipTypeValues.CONTAINS, RelationshipTypeValues.HAS_PROPERTIES
@@ -206,7 +206,7 @@ def structured_report(film: Dataset, answer: Answer, metadata: Metadata, *, cont
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=metadata.name[:_LONGEST],
-        software_versions=__version__,
+        software_versions=version.__version__,
         device_serial_number=sha256,
         series_description="hilum: research, not a medical device",
         is_complete=True,
@@ -248,7 +248,7 @@ def _group(
         finding_sites=[sr.FindingSite(anatomic_location=_THORAX)],
         algorithm_id=sr.AlgorithmIdentification(
             name="hilum",
-            version=__version__,
+            version=version.__version__,
             parameters=[f"model={metadata.name}", f"sha256={sha256}"],
         ),
         measurements=[_measurement(name, probability)] if probability is not None else None,

@@ -11,6 +11,7 @@ from hilum.data.phantom import write_phantoms
 from hilum.errors import InputError
 from hilum.files import writing_into
 from hilum.text import interval_words, percent_text, range_text
+from hilum.version import NOTICE
 from hilum.workflows.predict import PredictOptions, predict_films
 
 __all__ = ["make_folder", "run_demo"]
@@ -49,7 +50,7 @@ def run_demo(out: Path, console: Console) -> None:
     sys.stdout.write(
         f"Open the report:   {run.folder / 'report.html'}\n"
         f"Open the heat map: {out / 'heatmaps' / film.stem}.png\n"
-        "Research software, not a medical device. Phantoms are drawings: these figures say nothing about patients.\n"
+        f"{NOTICE} Phantoms are drawings: these figures say nothing about patients.\n"
     )
 
 
