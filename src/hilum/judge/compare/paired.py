@@ -33,6 +33,7 @@ __all__ = [
     "delong",
     "macro_f1_difference",
     "mcnemar",
+    "midranks",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -148,16 +149,16 @@ def _areas(has: npt.NDArray[np.bool_], scores: FloatArray) -> tuple[FloatArray, 
     for column in range(has.shape[1]):
         with_finding, values = has[:, column], scores[:, column]
         num_with, num_without = int(with_finding.sum()), int((~with_finding).sum())
-        overall = _midranks(values)
-        above = (overall[with_finding] - _midranks(values[with_finding])) / num_without
-        below = 1 - (overall[~with_finding] - _midranks(values[~with_finding])) / num_with
+        overall = midranks(values)
+        above = (overall[with_finding] - midranks(values[with_finding])) / num_without
+        below = 1 - (overall[~with_finding] - midranks(values[~with_finding])) / num_with
         areas[column] = above.mean()
         deviations[with_finding, column] = above - areas[column]
         deviations[~with_finding, column] = below - areas[column]
     return areas, deviations
 
 
-def _midranks(values: FloatArray) -> FloatArray:
+def midranks(values: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """Return (n,) the ranks from 1, the mean rank where values tie."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)

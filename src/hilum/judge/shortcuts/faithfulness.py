@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hilum.film.radiograph import Radiograph
 from hilum.judge.intervals import Interval, grouped_mean
 from hilum.judge.metrics import Labels
+from hilum.judge.shortcuts.occlusion import FILL
 from hilum.run.answer import softmax
 from hilum.run.engine import Engine
 from hilum.run.heatmap import heat
@@ -39,7 +40,6 @@ __all__ = [
 FRACTIONS = tuple(step / 12 for step in range(13))
 ORDERS = ("heatmap", "centre", "random")
 _CELLS = 16  # a side; random order goes by cells, as a heat map does, and not by single pixels
-_FILL = np.float32(0.5)
 _BLUR_FRACTION = 0.08  # of the side: what insertion begins with shows no structure of the lung
 
 
@@ -171,11 +171,11 @@ def order_films(
     side = film.shape[-1]
     blurred = cv2.GaussianBlur(film[0], (0, 0), _BLUR_FRACTION * side, borderType=cv2.BORDER_REPLICATE)
     inner = FRACTIONS[1:-1]
-    inputs = [np.full_like(film, _FILL), film, blurred[np.newaxis]]
+    inputs = [np.full_like(film, FILL), film, blurred[np.newaxis]]
     for rank in _ranks(activation, side, seed):
         for fraction in inner:
             changed = rank < fraction
-            inputs.append(np.where(changed, _FILL, film))
+            inputs.append(np.where(changed, FILL, film))
             inputs.append(np.where(changed, film, blurred))
     logits = np.concatenate([engine.run(np.stack(inputs[at : at + 16])).logits for at in range(0, len(inputs), 16)])
     probability = softmax(logits, temperature)[:, answer]

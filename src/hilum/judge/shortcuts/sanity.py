@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from openvino import opset13
 
 from hilum.errors import ModelFileError
+from hilum.judge.compare.paired import midranks
 from hilum.judge.intervals import Interval, grouped_mean
 from hilum.run.engine import Engine
 from hilum.run.modelfile import ModelFile
@@ -138,7 +139,7 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[floa
     """
     if not (np.isfinite(one).all() and np.isfinite(other).all()):
         return math.nan, math.nan
-    first, second = _ranked(one), _ranked(other)
+    first, second = midranks(one.ravel()), midranks(other.ravel())
     deviations = first.std() * second.std()
     spearman = (
         float(((first - first.mean()) * (second - second.mean())).mean() / deviations) if deviations else math.nan
@@ -166,13 +167,6 @@ def _weights(graph: openvino.Model) -> list[Any]:
             names.add(source.get_friendly_name())
             found.append(source)
     return found
-
-
-def _ranked(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return mean ranks, so that ties count alike."""
-    _, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    ends = counts.cumsum()
-    return (ends - (counts - 1) / 2)[inverse]
 
 
 def _shown(activation: NDArray[np.float32]) -> NDArray[np.float64]:
