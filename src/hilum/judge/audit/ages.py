@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilum.data.folder import FilmRecord
-from hilum.judge.audit.associations import sources_of
+from hilum.judge.audit.associations import ERROR_V, MOST_P, WARNING_V, sources_of
 from hilum.judge.audit.check import AuditData, Check, Fault, Films
 from hilum.judge.audit.figures import AgeGroups
 from hilum.judge.contingency import cramers_v
@@ -21,9 +21,7 @@ from hilum.judge.contingency import cramers_v
 __all__ = ["CHECKS", "KNOWN_AGES", "KnownAge", "age_confound", "age_fault", "age_group_of"]
 
 ADULT_YEARS = 18
-ERROR_V, WARNING_V = 0.8, 0.3
 _LEAST_FILMS = 20
-_MOST_P = 0.001
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def age_confound(films: Films) -> AgeGroups | None:
 
 def age_fault(ages: AgeGroups | None) -> Fault | None:
     """Return the fault that the age group shows the finding, where it does."""
-    if ages is None or ages.p >= _MOST_P or ages.cramers_v < WARNING_V:
+    if ages is None or ages.p >= MOST_P or ages.cramers_v < WARNING_V:
         return None
     value, children, adults = ages.cramers_v, ages.table["child"], ages.table["adult"]
     shares = [_share(name, children[name], adults[name]) for name in children if children[name] + adults[name]]

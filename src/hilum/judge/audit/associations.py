@@ -25,7 +25,7 @@ from hilum.text import percent_text
 __all__ = ["CHECKS", "associate_traits", "association_faults", "sources_of"]
 
 ERROR_V, WARNING_V = 0.8, 0.3
-_MOST_P = 0.001  # a trait that goes with the finding by chance as rarely as this is reported
+MOST_P = 0.001  # a trait that goes with the finding by chance as rarely as this is reported
 _MOST_P_ALONE = 0.01  # noted: a category that one finding has for itself, where the trait on the whole says little
 _LEAST_FILMS = 5  # rarer categories are counted as one
 _LEAST_SHARE = 0.02
@@ -131,7 +131,7 @@ def association_faults(associations: Sequence[Association], films: Films) -> lis
 def _severity(one: Association) -> str | None:
     """Return how bad it is that a trait goes with the finding; None where it is no fault."""
     value = one.cramers_v.value or 0.0
-    if value >= WARNING_V and one.p < _MOST_P:
+    if value >= WARNING_V and one.p < MOST_P:
         return "error" if value >= ERROR_V else "warning"
     is_alone = any(
         sum(counts.values()) >= _LEAST_FILMS and sum(1 for n in counts.values() if n) == 1
