@@ -31,8 +31,8 @@ from hilum.film.decode import read_film
 from hilum.film.preprocess import Preprocessing
 from hilum.film.radiograph import Radiograph
 from hilum.judge.conformal import conformal_thresholds, set_figures
+from hilum.judge.curves import expected_calibration_error
 from hilum.judge.intervals import wilson_interval
-from hilum.judge.reliability import expected_calibration_error
 from hilum.run.answer import Answer, softmax
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.gate import refusals

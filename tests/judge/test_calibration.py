@@ -18,7 +18,7 @@ from hilum.judge.calibration import (
     operating_thresholds,
 )
 from hilum.judge.conformal import conformal_thresholds, cross_conformal_thresholds, sparing_thresholds
-from hilum.judge.reliability import expected_calibration_error
+from hilum.judge.curves import expected_calibration_error
 from hilum.run.answer import softmax
 
 FINDINGS = ("a", "b", "c")

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from hilum.data.split import grouped_folds
 from hilum.judge.conformal import conformal_thresholds, cross_conformal_thresholds, sparing_thresholds
-from hilum.judge.reliability import checked_scores
+from hilum.judge.curves import checked_scores
 from hilum.run.answer import softmax
 
 __all__ = [

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import InputError
-from hilum.judge.reliability import checked_scores
+from hilum.judge.curves import checked_scores
 from hilum.run.answer import conformal_limits, conformal_sets, reached
 
 __all__ = [

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from hilum.errors import InputError
 from hilum.findings import NORMAL
+from hilum.judge.curves import checked_scores, expected_calibration_error
 from hilum.judge.intervals import Bootstrap, Interval, proportion
-from hilum.judge.reliability import checked_scores, expected_calibration_error
 from hilum.judge.tally import OVERALL, PER_FINDING, Measured, Tally, mean_f1
 
 __all__ = [

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.judge.curves import precision_recall_curve, roc_curve
+from hilum.judge.curves import precision_recall_curve, reliability_bins, roc_curve
 from hilum.judge.intervals import wilson_interval
-from hilum.judge.reliability import reliability_bins
 from hilum.text import escape
 
 __all__ = [

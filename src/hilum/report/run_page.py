@@ -13,11 +13,11 @@ from typing import Any
 from hilum.console import count_of
 from hilum.findings import OTHER_ABNORMALITY, said_as
 from hilum.judge.audit.check import Fault
+from hilum.judge.curves import expected_calibration_error
 from hilum.judge.external.figures import EvaluationMetrics
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, distinct_parts, headline_parts, judged_parts
-from hilum.judge.reliability import expected_calibration_error
 from hilum.report import charts as plots
 from hilum.report.audit_table import summary_of
 from hilum.report.charts import Scored
