@@ -32,7 +32,7 @@ from hilum.data.scan import Scan
 from hilum.figures import to_json
 from hilum.film.decode import DECODER_VERSION
 from hilum.judge.drift import evaluation_of
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.predictions import figures_of, judge_records
 from hilum.report.card import model_card_text
 from hilum.report.predictions import sets_fact

@@ -24,7 +24,7 @@ import hilum.cli
 from hilum.errors import ModelFileError
 from hilum.extras import install_line
 from hilum.judge.audit.check import Fault
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.metrics import performance
 from hilum.workflows.training_extra import load_training
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.judge.audit.check import Fault
-from hilum.judge.external.figures import Change, EvaluationMetrics, InHouseComparison, JudgedPart
+from hilum.judge.in_house import Change, EvaluationMetrics, InHouseComparison, JudgedPart
 from hilum.judge.intervals import Bootstrap, Interval, proportion
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.parts import Metrics

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hilum.judge.audit.check import Fault
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.parts import Metrics

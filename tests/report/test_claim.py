@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.report.claim import CLAIM, FOR_A_PERSON, TRIPOD_AI, ClaimFacts, claim_text

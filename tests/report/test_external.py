@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hilum.judge.external.figures import (
-    Change,
-    EvaluationMetrics,
-    InHouseComparison,
-    JudgedPart,
-    PneumoniaFigures,
-    UnknownFinding,
-)
+from hilum.judge.external import PneumoniaFigures, UnknownFinding
+from hilum.judge.in_house import Change, EvaluationMetrics, InHouseComparison, JudgedPart
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
 from hilum.judge.prevalence import AtPrevalence, PredictiveValues

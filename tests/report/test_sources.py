@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hilum.judge.external.sources import RunMetrics, SourceFacts
+from hilum.judge.external import RunMetrics, SourceFacts
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import Performance, performance
 from hilum.report.external import source_lines, sources_section, sources_table

@@ -17,7 +17,7 @@ import hilum.train.tracking
 from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.figures import from_json
 from hilum.judge.audit.check import Fault
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.history import EpochRow
 from hilum.train.config import RunConfig
 from hilum.train.tracking import check_log, tracked

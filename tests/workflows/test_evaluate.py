@@ -16,7 +16,7 @@ from hilum.errors import HilumError, InputError
 from hilum.figures import to_json
 from hilum.film.decode import decode
 from hilum.film.radiograph import Radiograph
-from hilum.judge.external.figures import TrainedOn
+from hilum.judge.in_house import TrainedOn
 from hilum.run.classifier import Classifier
 from hilum.workflows.evaluate import EvaluateOptions, evaluate_model
 

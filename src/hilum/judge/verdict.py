@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hilum.judge.audit.check import Fault
-from hilum.judge.external.figures import EvaluationMetrics
+from hilum.judge.in_house import EvaluationMetrics
 from hilum.judge.intervals import Interval, films_for, wilson_interval
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, Reason, Verdict, headline_parts, judged_parts

@@ -21,7 +21,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hilum.judge.calibration import calibration_words
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.metrics import Confusion
 from hilum.judge.parts import PARTS, headline_parts, judged_parts
 from hilum.report.page import render

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from hilum.console import count_of
-from hilum.judge.external.figures import Change, EvaluationMetrics, InHouseComparison, PneumoniaFigures, UnknownFinding
-from hilum.judge.external.sources import RunMetrics, SourceFacts
+from hilum.judge.external import PneumoniaFigures, RunMetrics, SourceFacts, UnknownFinding
+from hilum.judge.in_house import Change, EvaluationMetrics, InHouseComparison
 from hilum.judge.intervals import Interval
 from hilum.judge.parts import PARTS, Metrics, judged_parts
 from hilum.judge.prevalence import MARGIN, AtPrevalence

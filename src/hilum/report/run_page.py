@@ -14,8 +14,8 @@ from hilum.console import count_of
 from hilum.findings import OTHER_ABNORMALITY, said_as
 from hilum.judge.audit.check import Fault
 from hilum.judge.curves import expected_calibration_error
-from hilum.judge.external.figures import EvaluationMetrics
 from hilum.judge.history import count_epochs, kept_words
+from hilum.judge.in_house import EvaluationMetrics
 from hilum.judge.metrics import Performance
 from hilum.judge.parts import PARTS, Metrics, distinct_parts, headline_parts, judged_parts
 from hilum.report import charts as plots

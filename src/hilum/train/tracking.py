@@ -25,7 +25,7 @@ from hilum.errors import ConfigError, InputError, MissingExtra
 from hilum.extras import has_extra
 from hilum.figures import to_json
 from hilum.judge.audit.check import Fault
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.history import Row
 from hilum.train.config import RunConfig
 

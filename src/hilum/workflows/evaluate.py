@@ -19,13 +19,8 @@ from hilum.figures import json_file_text
 from hilum.files import make_folder, replace_file
 from hilum.judge.audit.audit import all_checks
 from hilum.judge.audit.check import AuditData, Fault, run_checks
-from hilum.judge.external.figures import (
-    EvaluationMetrics,
-    TrainedOn,
-    in_house_comparison,
-    pneumonia_figures,
-    unknown_figures,
-)
+from hilum.judge.external import pneumonia_figures, unknown_figures
+from hilum.judge.in_house import EvaluationMetrics, TrainedOn, in_house_comparison
 from hilum.judge.parts import Metrics, headline_parts, judged_parts
 from hilum.judge.predictions import LabelledPredictions, ProbedFilms, figures_of, judge_records
 from hilum.judge.prevalence import AtPrevalence, at_prevalence, check_prevalence

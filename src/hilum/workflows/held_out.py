@@ -11,7 +11,7 @@ from hilum.console import count_of
 from hilum.data.folder import FilmRecord
 from hilum.errors import InconsistentDataset
 from hilum.findings import sorted_findings
-from hilum.judge.external.sources import SourceFacts, source_facts
+from hilum.judge.external import SourceFacts, source_facts
 from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.judge.predictions import LabelledPredictions, figures_of

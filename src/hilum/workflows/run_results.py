@@ -21,7 +21,7 @@ from hilum.judge.audit.audit import Audit
 from hilum.judge.audit.check import Fault
 from hilum.judge.calibration import calibration_words
 from hilum.judge.drift import evaluation_of
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.predictions import LabelledPredictions, ProbedFilms, figures_of
 from hilum.judge.shortcuts.lungs_hidden import score_lungs_hidden

@@ -26,7 +26,7 @@ from hilum.judge.audit.audit import Audit, audit_films, count_films
 from hilum.judge.audit.check import AuditData, Fault
 from hilum.judge.audit.suspects import judged_films
 from hilum.judge.audit.traits import FilmTraits, TraitCollector
-from hilum.judge.external.sources import RunMetrics
+from hilum.judge.external import RunMetrics
 from hilum.report.audit_table import verdict_words
 from hilum.train.backbones import OWN
 from hilum.train.calibration import set_cross_conformal

@@ -1,4 +1,4 @@
-"""Another hospital's films: their names, what either side lacks, and how far the figures fall."""
+"""Another hospital's films, and sources held out: how findings that the model does not know are answered."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 
 from hilum.data.folder import FilmRecord
-from hilum.figures import to_json
-from hilum.judge.external.figures import JudgedPart, in_house_comparison, pneumonia_figures, unknown_figures
-from hilum.judge.intervals import Bootstrap
-from hilum.judge.metrics import Performance, performance
-from hilum.judge.parts import Metrics
+from hilum.judge.external import pneumonia_figures, source_facts, unknown_figures
+from hilum.judge.predictions import LabelledPredictions
 from hilum.run.answer import Answer, Reason
 
 KNOWN = ("Normal", "Covid-19", "Viral Pneumonia", "Bacterial Pneumonia")
@@ -33,9 +30,6 @@ def answered(probabilities: Sequence[float], *, found: Sequence[str] = (), refus
 
 def records_of(*findings: str) -> list[FilmRecord]:
     return [FilmRecord(f"{number}.png", finding, None) for number, finding in enumerate(findings)]
-
-
-# --- films the model does not know ----------------------------------------------------------------------------------
 
 
 def test_answers_to_unknown_findings_are_counted() -> None:
@@ -87,56 +81,20 @@ def test_the_question_is_asked_only_where_it_arises() -> None:
     assert (alone.sensitivity.value, alone.specificity.value, alone.auroc.value) == (1.0, None, None)
 
 
-# --- in house and here ----------------------------------------------------------------------------------------------
+def test_facts_tell_what_either_side_lacks() -> None:
+    def verdicts(*findings: str) -> LabelledPredictions:
+        probabilities = {"Normal": 0.2, "Covid-19": 0.7, "Viral Pneumonia": 0.1}
+        answer = Answer("f", probabilities, ("Covid-19",), (), (), {}, np.zeros(3, np.float32), np.zeros((3, 1, 1)))
+        records = tuple(FilmRecord(f"{i}", finding, None) for i, finding in enumerate(findings))
+        truth = np.zeros(len(findings), np.int64)
+        empty = np.zeros((len(findings), 3))
+        return LabelledPredictions(records, tuple(probabilities), truth, empty, empty, (answer,) * len(findings))
 
-
-NONE = performance([], np.zeros((0, 1)), ["a"], operating_thresholds={"a": 0.5}, bootstrap=Bootstrap(num_resamples=0))
-
-
-def figures(num: int, wrong: int, findings: int = 3) -> Performance:
-    truth = np.arange(num) % findings
-    answers = np.where(np.arange(num) < wrong, (truth + 1) % findings, truth)
-    names = KNOWN[:3]
-    probabilities = 0.1 + 0.7 * np.eye(3)[answers]
-    return performance(
-        truth,
-        probabilities,
-        names,
-        operating_thresholds=dict.fromkeys(names, 0.5),
-        bootstrap=Bootstrap(num_resamples=200),
+    facts = source_facts(verdicts("Normal", "Normal"), verdicts("Pneumonia (type not stated)"), np.arange(3))
+    assert facts.notes == (
+        "It has no film of Covid-19, Viral Pneumonia.",
+        "The other sources do not teach Pneumonia (type not stated): 1 film counts in no figure.",
     )
-
-
-def test_the_fall_is_reported_with_its_interval() -> None:
-    compared = in_house_comparison(
-        to_json({"test": figures(66, 2), "validation": figures(20, 0)}), Metrics(NONE, figures(300, 90))
-    )
-    assert compared is not None
-    assert compared.in_house == JudgedPart("test", 66)
-    assert compared.here == JudgedPart("test_clean", 300)
-    assert compared.lacking == ()
-    row = compared.figures["accuracy"]
-    assert row.change.value == pytest.approx(210 / 300 - 64 / 66)
-    # Newcombe's interval of a difference of proportions, from Wilson's limits by hand.
-    assert row.change.low == pytest.approx(row.change.value - np.hypot(0.7 - row.here.low, row.in_house.high - 64 / 66))
-    assert row.change.low < row.change.value < row.change.high < 0
-    assert set(compared.figures) == {"accuracy", "recall_mean", "auroc_macro"}
-    assert compared.per_finding["Covid-19"]["auroc"].change.value < 0
-
-
-def test_lacking_findings_leave_what_can_be_compared() -> None:
-    house, here = figures(60, 6), figures(40, 10, findings=2)
-    compared = in_house_comparison(to_json({"test_clean": house}), Metrics(here, NONE))
-    assert compared is not None
-    assert compared.lacking == ("Viral Pneumonia",)
-    assert set(compared.per_finding) == {"Normal", "Covid-19"}
-    assert "auroc_macro" not in compared.figures
-    recall = compared.figures["recall_mean"].in_house
-    recalls = [house.per_finding[name].recall for name in ("Normal", "Covid-19")]
-    assert recall.value == pytest.approx(np.mean([one.value for one in recalls]))
-    assert np.mean([one.low for one in recalls]) < recall.low < recall.value  # narrower than either
-
-
-def test_without_figures_there_is_nothing_to_compare() -> None:
-    assert in_house_comparison({}, Metrics(figures(6, 0), NONE)) is None
-    assert in_house_comparison(to_json({"test": figures(6, 0)}), Metrics(NONE, NONE)) is None
+    assert facts.unknown_findings["Pneumonia (type not stated)"].answers == {"Covid-19": 1}
+    assert facts.pneumonia.normal == 2
+    assert source_facts(verdicts("Normal", "Covid-19", "Viral Pneumonia"), verdicts(), np.arange(3)).notes == ()

@@ -1,7 +1,4 @@
-"""A model on the films of another hospital: whose findings have other names, lack some, or are none of the model's.
-
-What the model does not know is not quietly left out. Films of unknown findings count in no accuracy, but in a hospital
-they come all the same: how the model answers them is reported.
+"""A model's figures in house, as its file has them, beside those on other films; and what `evaluate` makes of both.
 
 Sources:
     Zou, Donner 2008, Construction of confidence limits about effect measures: a general approach (MOVER: the interval
@@ -11,76 +8,20 @@ Sources:
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from hilum.data.folder import FilmRecord
 from hilum.figures import left_out_if_none
-from hilum.findings import NORMAL
-from hilum.judge.intervals import Interval, proportion
-from hilum.judge.metrics import FindingFigures, performance
+from hilum.judge.external import PneumoniaFigures, UnknownFinding
+from hilum.judge.intervals import Interval
+from hilum.judge.metrics import FindingFigures
 from hilum.judge.parts import Metrics, headline_parts, judged_parts, parts_from_json
 from hilum.judge.prevalence import AtPrevalence
-from hilum.run.answer import Answer
 
-__all__ = [
-    "Change",
-    "EvaluationMetrics",
-    "InHouseComparison",
-    "JudgedPart",
-    "PneumoniaFigures",
-    "TrainedOn",
-    "UnknownFinding",
-    "in_house_comparison",
-    "pneumonia_figures",
-    "unknown_figures",
-]
+__all__ = ["Change", "EvaluationMetrics", "InHouseComparison", "JudgedPart", "TrainedOn", "in_house_comparison"]
 
-PNEUMONIAS = ("Viral Pneumonia", "Bacterial Pneumonia", "Pneumonia (type not stated)")
 _COMPARED = ("auroc", "sensitivity", "specificity")
-
-
-@dataclass(frozen=True)
-class UnknownFinding:
-    """How a model answers films of one finding that it does not know.
-
-    Attributes:
-        n: How many films there are.
-        answers: The model's findings to how many films are answered with them, the commonest first.
-        accepted: How many films are accepted.
-        single_finding: The share of films that are accepted with exactly one finding in the conformal set: answered as
-            if all were well.
-    """
-
-    n: int
-    answers: Mapping[str, int]
-    accepted: int
-    single_finding: Interval
-
-
-@dataclass(frozen=True)
-class PneumoniaFigures:
-    """Pneumonia of any kind against normal.
-
-    Attributes:
-        kinds: The model's findings whose probabilities are summed.
-        pneumonia: How many films show pneumonia.
-        normal: How many are normal.
-        auroc: Of the sum.
-        sensitivity: A film is answered "pneumonia" where the sum is larger than the probability of any other finding.
-        specificity: The same.
-    """
-
-    kinds: tuple[str, ...]
-    pneumonia: int
-    normal: int
-    auroc: Interval
-    sensitivity: Interval
-    specificity: Interval
 
 
 @dataclass(frozen=True)
@@ -144,73 +85,6 @@ class EvaluationMetrics(Metrics):
     unknown_findings: Mapping[str, UnknownFinding] = field(default_factory=dict)
     pneumonia: PneumoniaFigures | None = None
     at_prevalence: AtPrevalence | None = left_out_if_none()
-
-
-def unknown_figures(records: Sequence[FilmRecord], answers: Sequence[Answer]) -> dict[str, UnknownFinding]:
-    """Return how a model answers films with findings that it does not know, by finding.
-
-    Args:
-        records: Films of such findings.
-        answers: One a film.
-    """
-    figures = {}
-    for finding in sorted({record.finding for record in records}):
-        chosen = [answer for record, answer in zip(records, answers, strict=True) if record.finding == finding]
-        single = sum(answer.accepted and len(answer.set) == 1 for answer in chosen)
-        figures[finding] = UnknownFinding(
-            n=len(chosen),
-            answers=dict(Counter(answer.likeliest for answer in chosen).most_common()),
-            accepted=sum(answer.accepted for answer in chosen),
-            single_finding=proportion(single, len(chosen)),
-        )
-    return figures
-
-
-def pneumonia_figures(
-    records: Sequence[FilmRecord], answers: Sequence[Answer], known: Sequence[str], groups: np.ndarray
-) -> PneumoniaFigures | None:
-    """Return the figures of pneumonia against normal, where the films' kinds of pneumonia are not the model's.
-
-    The probability of pneumonia is the sum over the model's kinds of it, Covid-19 not among them; a film is answered
-    "pneumonia" where that sum is larger than the probability of every other finding.
-
-    Args:
-        records: Films of any finding.
-        answers: One a film.
-        known: The model's findings.
-        groups: (n,) int.
-
-    Returns:
-        The figures; None where the model knows all kinds of pneumonia among the films, or the question cannot be asked.
-    """
-    kinds = [name for name in PNEUMONIAS if name in known]
-    strange = [name for name in PNEUMONIAS if name not in known and any(r.finding == name for r in records)]
-    if not kinds or not strange or NORMAL not in known:
-        return None
-    asked = [i for i, record in enumerate(records) if record.finding in PNEUMONIAS or record.finding == NORMAL]
-    truth = np.array([int(records[i].finding != NORMAL) for i in asked])
-    sums = np.array([sum(answers[i].probabilities[name] for name in kinds) for i in asked])
-    others = [name for name in known if name not in kinds]
-    rivals = np.array([max(answers[i].probabilities[name] for name in others) for i in asked])
-    # Two columns that order the films as the sum does, for the AUROC; and one that exceeds one half where pneumonia is
-    # the answer, for sensitivity and specificity.
-    ordered, answered = (
-        performance(
-            truth,
-            np.stack((1 - score, score), axis=1),
-            ("not pneumonia", "pneumonia"),
-            groups=groups[asked],
-        ).per_finding["pneumonia"]
-        for score in (sums, (sums > rivals).astype(np.float64))
-    )
-    return PneumoniaFigures(
-        kinds=tuple(kinds),
-        pneumonia=int(truth.sum()),
-        normal=int((truth == 0).sum()),
-        auroc=ordered.auroc,
-        sensitivity=answered.sensitivity,
-        specificity=answered.specificity,
-    )
 
 
 def in_house_comparison(in_house: Mapping[str, Any], here: Metrics) -> InHouseComparison | None:

@@ -1,1 +1,0 @@
-"""Films of other hospitals, and each source held out."""
