@@ -20,8 +20,8 @@ from sklearn.metrics import f1_score, roc_auc_score
 from hilum.console import Console
 from hilum.data.folder import read_dataset
 from hilum.data.scan import typical_side
-from hilum.judge.compare.paired import accuracy_difference
 from hilum.judge.intervals import Interval, grouped_mean
+from hilum.judge.paired import accuracy_difference
 from hilum.run.answer import softmax
 from hilum.train.batches import Films
 from hilum.train.config_file import read_config

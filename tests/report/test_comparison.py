@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from hilum.judge.compare.paired import Difference, DiscordantFilms
-from hilum.judge.compare.runs import Comparison, Counts, FindingDifference, PartComparison
+from hilum.judge.comparison import Comparison, Counts, FindingDifference, PartComparison
 from hilum.judge.intervals import Interval
+from hilum.judge.paired import Difference, DiscordantFilms
 from hilum.report.comparison import comparison_page, comparison_text, p_text
 
 

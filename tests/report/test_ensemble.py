@@ -7,7 +7,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from hilum.judge.compare.gains import EnsembleMetrics, Gain, Gains, MemberFigures
+from hilum.judge.gains import EnsembleMetrics, Gain, Gains, MemberFigures
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
 from hilum.report.ensemble import ensemble_notes, ensemble_section, ensemble_toml, gain_text

@@ -12,7 +12,7 @@ from hilum.api.places import AnyPath, new_folder, to_frame
 from hilum.api.results import Result
 from hilum.console import count_of
 from hilum.figures import to_json
-from hilum.judge.compare.runs import Comparison, PartComparison
+from hilum.judge.comparison import Comparison, PartComparison
 from hilum.judge.drift import Drift, QuantityDrift
 from hilum.report.drift import drift_lines
 from hilum.report.notebook import result_html

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
+from hilum.judge.paired import accuracy_difference, delong, macro_f1_difference
 from hilum.judge.verdict import judge_chance
 from hilum.text import points, points_range
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hilum.judge.compare.paired import Difference
-from hilum.judge.compare.runs import SIGNIFICANCE, Comparison, PartComparison
+from hilum.judge.comparison import SIGNIFICANCE, Comparison, PartComparison
 from hilum.judge.intervals import Interval
+from hilum.judge.paired import Difference
 from hilum.judge.parts import PARTS
 from hilum.report.page import render
 from hilum.text import percent, points, points_range, printable

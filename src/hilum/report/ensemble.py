@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from hilum.judge.compare.gains import EnsembleMetrics, Gain, MemberFigures
+from hilum.judge.gains import EnsembleMetrics, Gain, MemberFigures
 from hilum.judge.metrics import Performance
 from hilum.report.page import Section, render
 from hilum.run.modelfile import Metadata

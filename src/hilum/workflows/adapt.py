@@ -27,10 +27,10 @@ from hilum.judge.adaptation import (
     local_calibration,
 )
 from hilum.judge.audit.audit import check_ignored
-from hilum.judge.compare.paired import accuracy_difference
 from hilum.judge.conformal import set_figures
 from hilum.judge.drift import evaluation_of
 from hilum.judge.intervals import Interval, proportion
+from hilum.judge.paired import accuracy_difference
 from hilum.judge.predictions import LabelledPredictions, figures_of, judge_records
 from hilum.report.adaptation import adaptation_card, adaptation_page, adaptation_toml
 from hilum.report.predictions import predictions_csv

@@ -10,7 +10,7 @@ from hilum.console import Console
 from hilum.data.run_tables import read_predictions
 from hilum.figures import json_file_text
 from hilum.files import make_folder, replace_files
-from hilum.judge.compare.runs import Comparison, compare_judged
+from hilum.judge.comparison import Comparison, compare_judged
 from hilum.judge.parts import PARTS
 from hilum.report.comparison import comparison_page, verdict_words
 from hilum.results import ResultFolder

@@ -21,7 +21,7 @@ from hilum.errors import ConfigError, InputError, MissingExtra, nearest_name
 from hilum.figures import from_json, json_file_text, to_json
 from hilum.files import replace_file, writing_into
 from hilum.judge.audit.check import Fault
-from hilum.judge.compare.gains import EnsembleMetrics, Gains
+from hilum.judge.gains import EnsembleMetrics, Gains
 from hilum.judge.verdict import judge_figures
 from hilum.report.card import model_card_text
 from hilum.report.charts import Scored

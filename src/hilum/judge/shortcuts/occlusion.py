@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 
 from hilum.film.preprocess import Preprocessing, preprocess
 from hilum.film.radiograph import Radiograph
-from hilum.judge.compare.paired import delong
 from hilum.judge.intervals import Interval, grouped_mean, proportion
 from hilum.judge.metrics import Labels, Performance, performance
+from hilum.judge.paired import delong
 from hilum.run.answer import softmax
 from hilum.run.classifier import Classifier
 from hilum.run.lungs import lung_mask

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from openvino import opset13
 
 from hilum.errors import ModelFileError
-from hilum.judge.compare.paired import midranks
 from hilum.judge.intervals import Interval, grouped_mean
+from hilum.judge.paired import midranks
 from hilum.run.engine import Engine
 from hilum.run.modelfile import ModelFile
 

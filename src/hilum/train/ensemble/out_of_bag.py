@@ -19,7 +19,7 @@ import numpy as np
 from hilum.data.split import grouped_folds
 from hilum.errors import InputError
 from hilum.judge.calibration import Calibration, choose_temperature, fit_calibration, operating_thresholds
-from hilum.judge.compare.gains import Gains, MemberFigures, paired_gain
+from hilum.judge.gains import Gains, MemberFigures, paired_gain
 from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import Performance, performance
 from hilum.run.answer import softmax

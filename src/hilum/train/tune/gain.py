@@ -14,8 +14,8 @@ import numpy as np
 from scipy.stats import norm, t
 
 from hilum.judge import metrics
-from hilum.judge.compare.paired import macro_f1_difference
 from hilum.judge.intervals import Interval, grouped_mean
+from hilum.judge.paired import macro_f1_difference
 from hilum.report.search_page import Confirmed, SettingsFigures
 from hilum.run.answer import softmax
 from hilum.train.trial import Crossed

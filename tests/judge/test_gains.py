@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hilum.judge.compare.gains import paired_gain
+from hilum.judge.gains import paired_gain
 
 
 def test_a_planted_gain_is_found_and_none_where_there_is_none() -> None:

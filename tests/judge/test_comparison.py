@@ -13,10 +13,10 @@ import pytest
 
 from hilum.data.run_tables import read_predictions
 from hilum.errors import InputError
-from hilum.judge.compare.paired import DiscordantFilms
-from hilum.judge.compare.runs import Counts
+from hilum.judge.comparison import Counts
 from hilum.judge.intervals import Bootstrap
 from hilum.judge.metrics import performance
+from hilum.judge.paired import DiscordantFilms
 from hilum.workflows.compare import compare_runs
 
 FINDINGS = ("Normal", "Covid-19")

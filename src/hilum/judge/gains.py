@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilum.figures import left_out_if_none
-from hilum.judge.compare.paired import accuracy_difference, macro_f1_difference
 from hilum.judge.intervals import Interval
+from hilum.judge.paired import accuracy_difference, macro_f1_difference
 from hilum.judge.parts import Metrics
 
 __all__ = ["EnsembleMetrics", "Gain", "Gains", "MemberFigures", "paired_gain"]

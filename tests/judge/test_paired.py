@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hilum.errors import InputError
-from hilum.judge.compare.paired import accuracy_difference, delong, macro_f1_difference, mcnemar
 from hilum.judge.intervals import Bootstrap, Interval
 from hilum.judge.metrics import performance
+from hilum.judge.paired import accuracy_difference, delong, macro_f1_difference, mcnemar
 
 
 def scores_of(rng: np.random.Generator, positive: np.ndarray, help_: float) -> np.ndarray:

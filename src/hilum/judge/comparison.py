@@ -14,7 +14,8 @@ import numpy as np
 from hilum.data.run_tables import PROBABILITY, SavedPredictions
 from hilum.data.scan import united
 from hilum.errors import InputError
-from hilum.judge.compare.paired import (
+from hilum.judge.metrics import macro_f1
+from hilum.judge.paired import (
     Difference,
     DiscordantFilms,
     accuracy_difference,
@@ -22,7 +23,6 @@ from hilum.judge.compare.paired import (
     macro_f1_difference,
     mcnemar,
 )
-from hilum.judge.metrics import macro_f1
 from hilum.judge.parts import PARTS
 
 __all__ = ["SIGNIFICANCE", "Comparison", "Counts", "FindingDifference", "PartComparison", "compare_judged"]

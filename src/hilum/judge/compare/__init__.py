@@ -1,1 +1,0 @@
-"""Two judged runs on the same films: `hilum compare`."""
