@@ -27,11 +27,11 @@ from hilum.errors import HilumError, InputError, ModelFileError
 from hilum.files import replace_file, replacing
 from hilum.results import json_with
 from hilum.run.classifier import Classifier, judge_films
-from hilum.run.finished import is_own_output
 from hilum.run.memory import keep_memory_flat
 from hilum.run.modelfile import read_model_file
 from hilum.run.models import shipped_model
 from hilum.run.ray_cluster import STARTS, Cluster, connect, load_ray
+from hilum.run.saved_answers import is_own_output
 from hilum.run.writing import check_format, open_writer
 from hilum.version import __version__
 

@@ -1,21 +1,26 @@
-"""Reads what `hilum predict` wrote: answers in JSON Lines, CSV or Parquet."""
+"""Outputs of `predict` in JSON Lines, CSV or Parquet: known by their content, and read again."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import InputError
-from hilum.run.finished import output_format
-from hilum.run.writing import check_format
+from hilum.run.writing import check_format, encodable
+from hilum.text import plain_path
 
-__all__ = ["SavedAnswer", "read_answers"]
+__all__ = ["SavedAnswer", "is_own_output", "num_unread_in", "output_format", "read_answers"]
 
 _PREFIX = "probability_"
+_HEAD_BYTES, _FOOT_BYTES = 2**16, 2**20
+_OWN_JSON = re.compile(r'\{"file": ".*?", "(finding": (null|").*"probabilities": \{|error": \{"type": ")', re.DOTALL)
+_OWN_TABLE = re.compile(r"\s*file +finding .*may be +remarks *\n *[\u2500\u2501 -]+\n")
+_TOLD = ("file", "heatmap", "model_sha256", "error", "accepted")  # columns that say what was done with a film
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,40 @@ class SavedAnswer:
     exposure: float | None = None
 
 
+def is_own_output(path: Path) -> bool:
+    """Return whether `predict` wrote a file, in any of its formats.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(_HEAD_BYTES)
+        file.seek(max(0, path.stat().st_size - _FOOT_BYTES))
+        foot = file.read()
+    if start.startswith(b"PAR1"):
+        return all(name in foot for name in (b"probability_", b"above_threshold", b"model_sha256"))
+    first, _, _ = start.decode("utf-8", "replace").partition("\n")
+    if first.startswith("{"):
+        return _OWN_JSON.match(first) is not None
+    columns = first.split(",")
+    if len(columns) > 1:
+        return columns[:2] == ["file", "finding"] and {"above_threshold", "model_sha256", "error"} <= set(columns)
+    return _OWN_TABLE.match(start.decode("utf-8", "replace")) is not None
+
+
+def output_format(path: Path) -> str:
+    """Return the format of an output of `predict`.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(5)
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if start.startswith(b"{") else "csv" if start == b"file," else "table"
+
+
 def read_answers(path: Path) -> list[SavedAnswer]:
     """Return the answers in an output of `hilum predict`; films that could not be read are left out.
 
@@ -47,49 +86,107 @@ def read_answers(path: Path) -> list[SavedAnswer]:
     """
     fix = "Give a file that `hilum predict --format jsonl`, csv or parquet wrote."
     try:
-        rows = {"jsonl": _json_rows, "csv": _csv_rows, "parquet": _parquet_rows}.get(output_format(path))
+        rows = _READERS.get(output_format(path))
         if rows is None:
             raise InputError(f"`{path}` is not an output of `hilum predict` that can be read again.", fix=fix)
-        return list(rows(path))
+        return [_saved_answer(row) for row in rows(path) if row["error"] is None]
     except OSError as error:
         raise InputError(f"Cannot read `{path}`: {error.strerror}.", fix="Check the path.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise InputError(f"`{path}` is not a whole output of `hilum predict`.", fix=fix) from error
 
 
-def _json_rows(path: Path) -> Iterator[SavedAnswer]:
+def _saved_answer(row: Mapping[str, Any]) -> SavedAnswer:
+    shares = {name.removeprefix(_PREFIX): float(row[name]) for name in row if name.startswith(_PREFIX)}
+    numbers = [None if row.get(name) is None else float(row[name]) for name in ("outlier_score", "exposure")]
+    set_size, accepted = len(row["set"].split("; ")) if row["set"] else 0, row["accepted"] in (True, "true")
+    return SavedAnswer(shares, set_size, accepted, str(row["model_sha256"]), *numbers)
+
+
+def num_unread_in(
+    out: Path, films: Iterable[Path], *, format_: str, model_sha256: str, heatmaps: Path | None
+) -> int | None:
+    """Return how many films of a finished output could not be read, after checking that it is of these films.
+
+    Args:
+        out: The output.
+        films: The paths of all films, in order.
+        format_: The format that the user asks for.
+        model_sha256: SHA-256 of the model file.
+        heatmaps: The folder for heat maps; None for none.
+
+    Returns:
+        The number, or None for a table, which does not hold it.
+
+    Raises:
+        InputError: The output has other films, another model or other heat maps; or it is damaged.
+    """
+    fix = "To judge all films again, replace --resume by --overwrite. Or name another file."
+    other, num_unread = "another list of films", 0
+    try:
+        if (found := output_format(out)) != format_:
+            raise InputError(f"Cannot continue `{out}`: it is finished, in the format {found}.", fix=fix)
+        if format_ not in _READERS:
+            return None
+        rows = _READERS[format_](out, _TOLD)
+        for path in films:
+            row = next(rows, None)
+            if row is None or row["file"] != encodable(str(path)):
+                break
+            num_unread += row["error"] is not None and row["accepted"] is None
+            if row["error"] is None and row["model_sha256"] != model_sha256:
+                other = "another model file"
+                break
+            place = row["heatmap"] and Path(row["heatmap"]).parent
+            if row["error"] is None and place != (heatmaps and Path(encodable(str(heatmaps)))):
+                other = "another folder for heat maps"
+                break
+        else:
+            if next(rows, None) is None:
+                return num_unread
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Cannot continue `{out}`: it is damaged.", fix=fix) from error
+    raise InputError(f"Cannot continue `{out}`: it is finished, and the earlier run had {other}.", fix=fix)
+
+
+# --- rows of every format, with the columns of CSV; absent values are None ------------------------------------------
+
+
+def _json_rows(path: Path, _: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             answer = json.loads(line)
-            if "error" not in answer:
-                shares = {name: float(share) for name, share in answer["probabilities"].items()}
-                sha256 = str(answer["model"]["sha256"])
-                film = _number(answer.get("outlier_score")), _number(answer.get("exposure"))
-                yield SavedAnswer(shares, len(answer["set"]), bool(answer["accepted"]), sha256, *film)
+            row = {"file": encodable(answer["file"]), "error": answer.get("error"), "model_sha256": None}
+            row["accepted"] = answer.get("accepted", False if (row["error"] or {}).get("refused") else None)
+            row["heatmap"] = answer.get("heatmap") and encodable(answer["heatmap"])
+            if row["error"] is None:
+                row |= {name: answer.get(name) for name in ("outlier_score", "exposure")}
+                row |= {"model_sha256": answer["model"]["sha256"], "set": "; ".join(answer["set"])}
+                row |= {f"{_PREFIX}{name}": share for name, share in answer["probabilities"].items()}
+            yield row
 
 
-def _csv_rows(path: Path) -> Iterator[SavedAnswer]:
+def _csv_rows(path: Path, _: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines, strict=True):
-            if row["model_sha256"]:
-                yield _from_cells(row, accepted=row["accepted"] == "true")
+            if None in row or None in row.values():
+                raise ValueError("a line has another number of cells")
+            paths = {key: plain_path(row[key]) or None for key in ("file", "heatmap")}
+            yield {key: cell or None for key, cell in row.items()} | paths
 
 
-def _parquet_rows(path: Path) -> Iterator[SavedAnswer]:
+def _parquet_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     check_format("parquet", path)
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches():
-        for row in batch.to_pylist():
-            if row["model_sha256"]:
-                yield _from_cells(row, accepted=bool(row["accepted"]))
+    for batch in pq.ParquetFile(path).iter_batches(columns=list(columns) or None):
+        yield from batch.to_pylist()
 
 
-def _from_cells(row: dict[str, Any], *, accepted: bool) -> SavedAnswer:
-    shares = {name.removeprefix(_PREFIX): float(row[name]) for name in row if name.startswith(_PREFIX)}
-    film = _number(row.get("outlier_score")), _number(row.get("exposure"))
-    return SavedAnswer(shares, len(row["set"].split("; ")), accepted, str(row["model_sha256"]), *film)
-
-
-def _number(cell: Any) -> float | None:
-    return None if cell in (None, "") else float(cell)
+_READERS: Mapping[str, Callable[..., Iterator[dict[str, Any]]]] = {
+    "parquet": _parquet_rows,
+    "jsonl": _json_rows,
+    "csv": _csv_rows,
+}

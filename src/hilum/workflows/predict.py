@@ -18,10 +18,10 @@ from hilum.results import check_file
 from hilum.run.answer import UnreadFilm, outcome
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.cluster import predict_on_cluster
-from hilum.run.finished import is_own_output, num_unread_in
 from hilum.run.heatmap import Pictures, check_pictures
 from hilum.run.journal import Journal, journal_path, num_answers
 from hilum.run.ray_cluster import Cluster
+from hilum.run.saved_answers import is_own_output, num_unread_in
 from hilum.run.writing import AnswerWriter, check_format, open_writer
 from hilum.timings import Timings
 from hilum.version import __version__
