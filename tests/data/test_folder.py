@@ -112,6 +112,15 @@ def test_masks_beside_images_are_no_films(tmp_path: Path) -> None:
     assert [path for path, _, _ in summary(tmp_path)] == ["COVID/images/a.png", "Normal/images/b.png"]
 
 
+@pytest.mark.parametrize("name", ["lung masks", "infection_masks", "Mask", "segmentation"])
+def test_masks_by_other_names_are_no_films_either(tmp_path: Path, name: str) -> None:
+    classes = ("COVID", "Normal")
+    make_films(tmp_path, *(f"{one}/{folder}/a.png" for one in classes for folder in ("images", name)))
+    dataset = read_dataset(tmp_path)
+    assert [record.path for record in dataset.records] == ["COVID/images/a.png", "Normal/images/a.png"]
+    assert not dataset.remarks
+
+
 def test_a_link_loop_ends_and_steals_no_film_of_another_finding(tmp_path: Path) -> None:
     make_films(tmp_path, "set/Covid/z.png", "set/Normal/b.png", "other.png")
     (tmp_path / "set/Covid/alias").symlink_to(tmp_path / "set/Normal")

@@ -41,7 +41,10 @@ FINDINGS = ("Covid-19", "Normal")
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("training_set", "test_set"), ("Train", "Testing"), ("data_train", "holdout"), ("trainset", "eval")],
+    [
+        *(("training_set", "test_set"), ("Train", "Testing"), ("data_train", "holdout"), ("trainset", "eval")),
+        *(("entrenamiento", "prueba"), ("Trainingsdaten", "Testdaten"), ("apprentissage", "test"), ("训练", "测试")),
+    ],
 )
 def test_parts_by_their_spellings(tmp_path: Path, train: str, test: str) -> None:
     dataset = read_dataset(data_set(tmp_path, *grid((train, test), CLASSES)))
@@ -62,8 +65,8 @@ def test_a_folder_beside_the_parts_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_beside_a_test_part_alone_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InconsistentDataset, match=r"`apprentissage` .* no folder is the train part"):
-        read_dataset(data_set(tmp_path, *grid(("apprentissage", "test"), CLASSES)))
+    with pytest.raises(InconsistentDataset, match=r"`extra` .* no folder is the train part"):
+        read_dataset(data_set(tmp_path, *grid(("extra", "test"), CLASSES)))
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,12 @@ def test_png_kinds_read_as_pillow_shows_them_on_black(kind: str) -> None:
     assert film.pixels.std() > 0.1
 
 
+@pytest.mark.parametrize("alpha", [0, 1, 255])
+def test_an_alpha_channel_of_one_value_says_nothing(alpha: int) -> None:
+    data = saved(Image.merge("RGBA", [PICTURE] * 3 + [Image.new("L", PICTURE.size, alpha)]))
+    np.testing.assert_array_equal(decode(data).pixels, decode(saved(PICTURE)).pixels)
+
+
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 def test_png_of_16_bits_is_as_bright_as_the_bits_in_use_say(bits: int) -> None:
     deep = ((COLUMNS * 16 + ROWS) * (2**bits - 1) // (159 * 16 + 119)).astype(np.uint16)

@@ -74,7 +74,7 @@ def read_dataset(data: Path, *, min_findings: int = 2) -> Dataset:
 
     Names of the same finding (Covid/ and COVID-19/, Effusion/ and effusion/) are read as one. Folders that hold the
     same class folders are parts or sources, depending on their names; other names are an error. Class folders are read
-    recursively, except for a folder `masks` next to a folder `images`. Links to folders outside the data set are
+    recursively, except for folders such as `masks` next to a folder `images`. Links to folders outside the data set are
     followed once; links to folders inside it are not followed.
 
     Args:

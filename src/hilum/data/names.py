@@ -36,14 +36,19 @@ __all__ = [
 
 PARTS = ("train", "validation", "test")
 _PART_WORDS = {
-    "train": "train|training|trn",
-    "validation": "val|valid|validate|validation|dev|devel|tune|tuning",
-    "test": "test|testing|tst|eval|evaluation|holdout|heldout",
+    "train": "train|trainings?|trn|entrenamiento|treino|treinamento|entrainement|apprentissage|addestramento"
+    "|обучение|训练|訓練|학습",
+    "validation": "val|valid|validate|validation|dev|devel|tune|tuning|validacion|validacao|validazione|validierung"
+    "|валидация|验证|驗證|検証|검증",
+    "test": "test|testing|tst|eval|evaluation|holdout|heldout|pruebas?|teste|тест|测试|測試|テスト|테스트",
 }
 _PLAIN_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "validation"
 )
-_THING = "data|datasets?|sets?|images?|imgs?|films?|xrays?|cxrs?|radiographs?|split|part|folder|files|samples?|cohort"
+_THING = (
+    "data|datasets?|sets?|images?|imgs?|films?|xrays?|cxrs?|radiographs?|split|part|folder|files|samples?|cohort"
+    "|daten|datensatz"
+)
 _PART = {part: re.compile(rf"(?:my|the|{_THING})*(?:{words})(?:{_THING})*") for part, words in _PART_WORDS.items()}
 _SHORT = {"tr": "train", "te": "test", "ts": "test", "va": "validation", "vl": "validation"}
 _FOLD = re.compile(
@@ -63,7 +68,7 @@ _MORE_FINDINGS = re.compile(
     r"|pleuralthickening|pneumothorax|bronchitis|non?tb|non?covid(?:19)?|notcovid(?:19)?"
 )
 _NEUTRAL = re.compile(
-    r"images?|imgs?|pics|pictures?|films?|xrays?|cxrs?|dicoms?|dcm|png|jpe?g|tiff?|masks?|segmentations?|labels?"
+    r"images?|imgs?|pics|pictures?|films?|xrays?|cxrs?|dicoms?|dcm|png|jpe?g|tiff?|\w*(?:masks?|segmentations?)|labels?"
     r"|pa|ap|ll|rl|lat|lateral|frontal|views?|male|female|men|women|m|f|left|right|raw|original|processed|resized"
     r"|(?:19|20)\d\d(?:\d\d){0,2}|(?:patient|pat|subject|sub|case|study|series|st|se|p|id|pid)\d+"
 )

@@ -31,6 +31,7 @@ _PACKED = {
 _VOLUME = "volumes, not films: hilum reads PNG, JPEG and DICOM"
 _HINTS = {**_PACKED, **dict.fromkeys((".nii", ".mha", ".mhd", ".nrrd"), _VOLUME)}
 _NO_FILM_NAMES = {"dicomdir", "license", "readme", "makefile"}
+_MASKS = re.compile(r"(?:.*[\W_])?(?:masks?|segmentations?)")
 _LEFTOVER_FILES = {"thumbs.db", "desktop.ini"}
 _MOST_KINDS = 12  # in one sentence
 _LEFTOVER_FOLDERS = {"__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information"}
@@ -158,7 +159,7 @@ def walk(
         inside: A real path. Links to folders below it are not followed, because these are read in their own place;
             links to it or above it are loops and are not followed either.
         visited: Identities of the folders read already; new ones are added.
-        skip_masks: Whether to leave out a folder `masks` next to a folder `images`.
+        skip_masks: Whether to leave out folders such as `masks` and `lung masks` next to a folder `images`.
         passed: Counts the files that are passed over.
     """
     stack: list[tuple[str, str, Iterator[str], set[str], set[str]]] = []
@@ -170,7 +171,7 @@ def walk(
         visited.add(folder_identity)
         names, folders, links = list_folder(path, passed)
         if skip_masks and any(name.lower() == "images" for name in folders):
-            names = [name for name in names if not (name in folders and name.lower() in ("mask", "masks"))]
+            names = [name for name in names if not (name in folders and _MASKS.fullmatch(name.lower()))]
         stack.append((path, os.path.realpath(path), iter(names), folders, links))
 
     enter(folder)

@@ -274,10 +274,13 @@ def _decode_jpeg(data: bytes, name: str, min_side_px: int | None) -> Radiograph:
 
 
 def _on_black(bgra: NDArray[Any]) -> NDArray[Any]:
-    """Return (H, W, 3) from (H, W, 4), blended with black by its transparency, in its own dtype."""
+    """Return (H, W, 3) from (H, W, 4), blended with black by its transparency, in its own dtype.
+
+    An alpha channel of one value says nothing: programs that do not know it leave it at 0.
+    """
     *channels, alpha = cv2.split(bgra)
     full_scale = float(np.iinfo(bgra.dtype).max)
-    if alpha.min() < full_scale:
+    if alpha.min() < alpha.max():
         channels = [cv2.multiply(channel, alpha, scale=1 / full_scale) for channel in channels]
     return cv2.merge(channels)
 
