@@ -10,13 +10,11 @@ import pytest
 from hilum.data.columns import ROLES, Columns, listing
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.data.manifest import (
-    can_be_listed,
     film_cells,
     film_key,
     find_marks,
     group_columns,
     marked_finding,
-    path_writer,
 )
 from hilum.errors import InconsistentDataset, InputError
 
@@ -253,12 +251,6 @@ def test_other_marks_and_columns_that_are_no_findings() -> None:
     assert marked_finding(marked, ["a", "1", "0", "Y", "nan"]) == "Normal"
 
 
-def test_paths_are_relative_above_the_films_and_absolute_elsewhere(tmp_path: Path) -> None:
-    films = tmp_path / "films"
-    assert path_writer(films, tmp_path)("a/1.png") == "films/a/1.png"
-    assert path_writer(films, tmp_path / "audit")("a/1.png") == str(films / "a/1.png")
-
-
 def test_every_cell_has_its_column() -> None:
     record = FilmRecord("1.png", "Normal", "test", "p1", "Oslo", "g1", 45.5, "F")
     cells = dict(zip(ROLES, film_cells(record, str.upper), strict=True))
@@ -273,8 +265,3 @@ def test_every_cell_has_its_column() -> None:
         "sex": "F",
     }
     assert film_cells(FilmRecord("1.png", "Normal", None), str) == ("1.png", "Normal", "", "", "", "", "", "")
-
-
-@pytest.mark.parametrize(("path", "can"), [("a b.png", True), (" a.png", False), ("a\udcff.png", False)])
-def test_names_that_would_not_come_back_are_known(path: str, *, can: bool) -> None:
-    assert can_be_listed(path) is can

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.data.places import local_path, place_films, without_scheme
+from hilum.data.places import can_be_listed, local_path, path_writer, place_films, without_scheme
 from hilum.errors import InconsistentDataset
 
 
@@ -81,3 +81,14 @@ def test_what_was_done_is_told(root: Path) -> None:
     assert "begin with `C:/me/`, which does not exist on this computer" in remark.message
     _, _, (remark,) = place_films(root / "films.csv", ["a/1", "b/1.png"], [2, 3])
     assert remark.message == "1 film was found by name: `a/1` is read as `a/1.png`."
+
+
+def test_paths_are_relative_above_the_films_and_absolute_elsewhere(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    assert path_writer(films, tmp_path)("a/1.png") == "films/a/1.png"
+    assert path_writer(films, tmp_path / "audit")("a/1.png") == str(films / "a/1.png")
+
+
+@pytest.mark.parametrize(("path", "can"), [("a b.png", True), (" a.png", False), ("a\udcff.png", False)])
+def test_names_that_would_not_come_back_are_known(path: str, *, can: bool) -> None:
+    assert can_be_listed(path) is can

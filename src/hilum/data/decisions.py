@@ -16,7 +16,8 @@ from typing import Literal
 
 from hilum.data.columns import ROLES, Listing, listing
 from hilum.data.folder import Dataset, FilmRecord
-from hilum.data.manifest import can_be_listed, film_cells, path_writer
+from hilum.data.manifest import film_cells
+from hilum.data.places import can_be_listed, path_writer
 from hilum.errors import InputError
 from hilum.files import replace_files
 from hilum.results import check_file, json_with

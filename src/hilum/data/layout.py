@@ -25,6 +25,7 @@ from hilum.data.names import (
     is_source,
     joined_names,
     joined_remark,
+    look_into,
     name_remarks,
     near_part,
     parts_in,
@@ -89,22 +90,23 @@ class _Finder:
 
     def level(self, folder: str, split: str | None, source: str | None) -> None:
         """Find the class folders below a folder that is not a class folder."""
-        names = folders_in(self.root / folder, self.root)
+        where = self.root / folder
+        names = folders_in(where, self.root)
         self._pass_over(folder)
         parts = parts_in(names)
         if parts and split is not None:
             raise InconsistentDataset(
-                f"The folder `{self.root / folder}` is the {split} part of the data set, but it also contains "
+                f"The folder `{where}` is the {split} part of the data set, but it also contains "
                 f"the part{'s' if len(parts) > 1 else ''} {and_list(parts)}.",
                 fix="Move or rename one of these folders.",
             )
         if parts:
             self._parts(folder, names, parts, source)
             return
-        if split is not None and len(names) == 1 and is_neutral(names[0]) and self._look(folder, names[0]).classes:
+        if split is not None and len(names) == 1 and is_neutral(names[0]) and look_into(where / names[0]).classes:
             self.level(_join(folder, names[0]), split, source)  # test/images/Normal
             return
-        looks = {name: self._look(folder, name) for name in names}
+        looks = {name: look_into(where / name) for name in names}
         below = {name: self._classes_below(folder, name, look) for name, look in looks.items()}
         if _are_groups(below):
             for name in self._checked_groups(folder, looks, below, source):
@@ -112,7 +114,9 @@ class _Finder:
             return
         self._check_mixture(folder, looks)
         if split is None and (joined := joined_names(names)):
-            self._joined(folder, joined, source)
+            for name, (part, label) in joined.items():  # Normal_train, Normal_test
+                self._class_folder(_join(folder, name), label, part, source)
+            self.layout.remarks.append(joined_remark(joined))
             return
         for name in names:
             self._class_folder(_join(folder, name), name, split, source)
@@ -128,7 +132,7 @@ class _Finder:
                     f"that of a part. {near}",
                     fix="Rename the folder or move it away.",
                 )
-        inner = {spelling_key(one) for part in parts for one in self._look(folder, part).folders}
+        inner = {spelling_key(one) for part in parts for one in look_into(where / part).folders}
         classes = [name for name in others if spelling_key(name) in inner]
         if classes:
             raise InconsistentDataset(
@@ -136,7 +140,7 @@ class _Finder:
                 "folders with the same names. It is not clear to which part their films belong.",
                 fix=f"Move the folders into a folder `train`, or {MANIFEST_WAY} path,finding,split",
             )
-        unread = [name for name in others if inner & set(map(spelling_key, self._look(folder, name).classes))]
+        unread = [name for name in others if inner & set(map(spelling_key, look_into(where / name).classes))]
         if unread and "train" not in parts.values():
             raise InconsistentDataset(
                 f"The folders {and_list(unread)} in `{where}` contain the same class folders as "
@@ -154,17 +158,11 @@ class _Finder:
                 self.layout.remarks.append(Remark("folder-not-read", text, severity="warning"))
         for name, part in parts.items():
             self.part_names[_join(folder, name)] = part
-            look = self._look(folder, name)
+            look = look_into(where / name)
             if not look.folders and not look.has_films:
                 text = f"The folder `{_join(folder, name)}` is empty, so it adds no films to the {part} part."
                 self.layout.remarks.append(Remark("folder-not-read", text, severity="warning"))
             self.level(_join(folder, name), part, source)
-
-    def _joined(self, folder: str, joined: dict[str, tuple[str, str]], source: str | None) -> None:
-        """Add class folders whose names also give the part: Normal_train, Normal_test."""
-        for name, (part, label) in joined.items():
-            self._class_folder(_join(folder, name), label, part, source)
-        self.layout.remarks.append(joined_remark(joined))
 
     def _checked_groups(
         self, folder: str, looks: dict[str, Look], below: dict[str, tuple[str, ...]], source: str | None
@@ -203,13 +201,12 @@ class _Finder:
         keys = {spelling_key(name) for name in looks}
         for name, look in looks.items():
             inner = [one for one in look.classes if spelling_key(one) in keys - {spelling_key(name)}]
-            is_group = is_source(name) or is_fold(name)
             findings = [one for one in look.classes if is_known_finding(one)]
-            if (inner and not is_known_finding(name)) or (is_group and findings):
-                others = [one for one in looks if one != name]
+            if (inner and not is_known_finding(name)) or ((is_source(name) or is_fold(name)) and findings):
                 raise InconsistentDataset(
                     f"The folder `{name}` in `{self.root / folder}` contains class folders "
-                    f"({_names(inner or findings)}) and is next to class folders ({_names(others)}).",
+                    f"({_names(inner or findings)}) and is next to class folders "
+                    f"({_names(one for one in looks if one != name)}).",
                     fix=f"Move the folder away, or {MANIFEST_WAY} path,finding,source",
                 )
 
@@ -217,7 +214,7 @@ class _Finder:
 
     def _class_folder(self, folder: str, label: str, split: str | None, source: str | None) -> None:
         """Add a class folder, or the parts or sources inside it."""
-        look = self._look("", folder)
+        look = look_into(self.root / folder)
         if look.parts and split is None:
             others = [name for name in look.folders if name not in look.parts and not is_neutral(name)]
             if look.has_films or others:
@@ -253,15 +250,11 @@ class _Finder:
 
     # --- helpers ----------------------------------------------------------------------------------------------------
 
-    def _look(self, folder: str, name: str) -> Look:
-        names, folders, _ = list_folder(str(self.root / _join(folder, name)))
-        return Look(tuple(one for one in names if one in folders), len(names) > len(folders))
-
     def _classes_below(self, folder: str, name: str, look: Look) -> tuple[str, ...]:
         """Return the class folders of a folder read as a source, with or without parts."""
         if not look.parts:
             return look.classes
-        inside = [self._look(_join(folder, name), part) for part in look.parts]
+        inside = [look_into(self.root / folder / name / part) for part in look.parts]
         return tuple(dict.fromkeys(one for part in inside for one in part.classes))
 
     def _pass_over(self, folder: str) -> None:

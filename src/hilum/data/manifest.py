@@ -24,19 +24,16 @@ from hilum.data.labels import FilmRecord, Remark, age_in_years, and_list, sex_na
 from hilum.data.names import PARTS, part_named
 from hilum.data.places import place_films
 from hilum.data.table import TABLE_SUFFIXES, cell_text, open_table
-from hilum.data.walk import is_inside
 from hilum.errors import InconsistentDataset, nearest_name
 from hilum.text import plain_cell
 
 __all__ = [
-    "can_be_listed",
     "film_cells",
     "film_key",
     "find_marks",
     "group_columns",
     "is_manifest",
     "marked_finding",
-    "path_writer",
     "read_manifest",
     "refuse_single_mark",
 ]
@@ -283,30 +280,8 @@ def _label(columns: Columns, row: Sequence[str]) -> str:
     return "" if states_nothing(cell) else cell
 
 
-def path_writer(root: Path, folder: Path) -> Callable[[str], str]:
-    """Return a function from a film's path in its data set to its path in a list.
-
-    Args:
-        root: The folder that the data set's paths are relative to.
-        folder: The folder of the list. If it lies above the films, paths are relative to it, else absolute.
-    """
-    top, here = os.path.abspath(root), os.path.abspath(folder)  # noqa: PTH100
-    is_above = is_inside(top, here)
-
-    def place(path: str) -> str:
-        whole = os.path.join(top, path)  # noqa: PTH118
-        return Path(os.path.relpath(whole, here)).as_posix() if is_above else whole
-
-    return place
-
-
 def film_cells(record: FilmRecord, place: Callable[[str], str]) -> tuple[str, ...]:
     """Return a film's cells for `ROLES`, in this order; ``place`` is from `path_writer`."""
     age = "" if record.age_years is None else f"{record.age_years:g}"
     named = (record.finding, record.split or "", record.patient or "", record.source or "", record.group or "")
     return (place(record.path), *named, age, record.sex or "")
-
-
-def can_be_listed(path: str) -> bool:
-    """Return whether a path comes back from a CSV: one that is no text, or has spaces at its ends, does not."""
-    return path == path.strip() and path.encode("utf-8", "replace") == path.encode("utf-8", "surrogateescape")

@@ -28,6 +28,7 @@ __all__ = [
     "is_source",
     "joined_names",
     "joined_remark",
+    "look_into",
     "name_remarks",
     "near_part",
     "part_named",
@@ -182,6 +183,12 @@ class Look:
     def classes(self) -> tuple[str, ...]:
         """The folders whose names allow them to be class folders."""
         return tuple(name for name in self.folders if name not in self.parts and not is_neutral(name))
+
+
+def look_into(folder: Path) -> Look:
+    """Return what is directly inside a folder."""
+    names, folders, _ = list_folder(str(folder))
+    return Look(tuple(one for one in names if one in folders), len(names) > len(folders))
 
 
 def folders_in(folder: Path, root: Path | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finds the films of a list, also when its paths were written on another computer.
+"""Finds the films of a list, also when its paths were written on another computer; and writes their paths in a list.
 
 Addresses such as ``file:///data/x.png`` are paths. Backslashes are separators unless a file has them in its name. The
 common beginning of absolute paths from another computer is replaced by the list's own folder. A name without folder or
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,7 +19,7 @@ from hilum.data.table import cell_text
 from hilum.data.walk import is_inside
 from hilum.errors import InconsistentDataset
 
-__all__ = ["local_path", "place_films", "without_scheme"]
+__all__ = ["can_be_listed", "local_path", "path_writer", "place_films", "without_scheme"]
 
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]|[/\\]{2}[^/\\]")
 _ADDRESS = re.compile(r"file:(?://(?P<host>[^/\\]*)(?=[/\\]))?(?P<path>.+)", re.IGNORECASE)
@@ -174,3 +174,25 @@ def _fits(place: str, file: str, *, with_suffix: bool) -> bool:
             return False  # a file with another suffix is another film
         there = there.rpartition("/")[0] + "/" + _bare(there) if "/" in there else _bare(there)
     return there == wanted or there.endswith(f"/{wanted}")
+
+
+def path_writer(root: Path, folder: Path) -> Callable[[str], str]:
+    """Return a function from a film's path in its data set to its path in a list.
+
+    Args:
+        root: The folder that the data set's paths are relative to.
+        folder: The folder of the list. If it lies above the films, paths are relative to it, else absolute.
+    """
+    top, here = os.path.abspath(root), os.path.abspath(folder)  # noqa: PTH100
+    is_above = is_inside(top, here)
+
+    def place(path: str) -> str:
+        whole = os.path.join(top, path)  # noqa: PTH118
+        return Path(os.path.relpath(whole, here)).as_posix() if is_above else whole
+
+    return place
+
+
+def can_be_listed(path: str) -> bool:
+    """Return whether a path comes back from a CSV: one that is no text, or has spaces at its ends, does not."""
+    return path == path.strip() and path.encode("utf-8", "replace") == path.encode("utf-8", "surrogateescape")

@@ -26,7 +26,8 @@ from pathlib import Path
 from hilum.console import count_of
 from hilum.data.columns import ROLES
 from hilum.data.folder import FilmRecord
-from hilum.data.manifest import can_be_listed, film_cells, path_writer
+from hilum.data.manifest import film_cells
+from hilum.data.places import can_be_listed, path_writer
 from hilum.data.public_sets import COLLECTIONS, compare_findings
 from hilum.data.scan import Scan, group_films
 from hilum.data.walk import is_inside
