@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hilum.console import Console
 from hilum.data.folder import FilmRecord, read_dataset
 from hilum.errors import InconsistentDataset, InputError
 from hilum.film.decode import decode
@@ -41,7 +43,14 @@ def films(tmp_path: Path, write_film: WriteFilm) -> Path:
 def test_verdicts_keep_films_truth_and_answers_together(classifier: Classifier, films: Path) -> None:
     records = read_dataset(films).records
     shares: list[float] = []
-    verdicts = judge_records(classifier, films, records, done=shares.append)
+
+    class Counting(Console):
+        @contextmanager
+        def bar(self, label: str, total: float) -> Iterator[Callable[[float], None]]:
+            assert label == "Judging 6 films"
+            yield shares.append
+
+    verdicts = judge_records(classifier, films, records, console=Counting())
     assert sum(shares) == pytest.approx(1)
     assert verdicts.logits.shape == verdicts.probabilities.shape == (6, 3)
     for chosen in (np.array([5, 0]), np.array([True, False, False, False, False, True])):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.console import Console, count_of
 from hilum.data.folder import FilmRecord
 from hilum.errors import InconsistentDataset
 from hilum.judge.intervals import Bootstrap
@@ -100,7 +101,8 @@ def judge_records(
     records: Sequence[FilmRecord],
     *,
     known_only: bool = True,
-    done: Callable[[float], None] = lambda _: None,
+    console: Console | None = None,
+    label: str = "",
 ) -> LabelledPredictions:
     """Let a model judge films that are known to be readable.
 
@@ -109,7 +111,8 @@ def judge_records(
         root: The folder the records' paths are relative to.
         records: Films whose findings the model knows.
         known_only: Whether a finding that the model does not know is an error; if not, its truth is -1.
-        done: Called after each film with the share of all films it makes up.
+        console: Where a progress bar goes; nowhere by default.
+        label: Of the bar; "Judging 3 films" by default.
 
     Raises:
         InconsistentDataset: A finding is none of the model's, or a film can no longer be read.
@@ -121,12 +124,13 @@ def judge_records(
             f"The model does not know the findings {', '.join(unknown)}; it tells apart {', '.join(findings)}.",
             fix="Leave those films out, or rename the folders.",
         )
-    answers = []
-    for answer in judge_films(classifier, (root / record.path for record in records)):
-        if isinstance(answer, UnreadFilm):
-            raise answer.error
-        answers.append(answer)
-        done(1 / len(records))
+    answers, shown = [], console if console and records else Console()
+    with shown.bar(label or f"Judging {count_of(len(records), 'film')}", 1.0) as done:
+        for answer in judge_films(classifier, (root / record.path for record in records)):
+            if isinstance(answer, UnreadFilm):
+                raise answer.error
+            answers.append(answer)
+            done(1 / len(records))
     shape = (len(answers), len(findings))
     return LabelledPredictions(
         tuple(records),

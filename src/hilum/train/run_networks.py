@@ -142,11 +142,8 @@ class RunNetworks:
             InconsistentDataset: A film shows a finding that the network does not know.
         """
         records = [self.prepared.records[position] for position in np.flatnonzero(chosen)]
-        root = self.prepared.scan.dataset.root
-        if not label:
-            return judge_records(classifier, root, records, known_only=known_only)
-        with self.console.bar(label, 1.0) as done:
-            return judge_records(classifier, root, records, known_only=known_only, done=done)
+        root, console = self.prepared.scan.dataset.root, self.console if label else None
+        return judge_records(classifier, root, records, known_only=known_only, console=console, label=label)
 
     def _file(self, name: str) -> Path:
         return (self.out if name == MODEL else self.out / "folds") / f"{name}.onnx"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hilum.console import Console, count_of
+from hilum.console import Console
 from hilum.data.fingerprint import joined_hashes, training_hashes
 from hilum.data.scan import Scan
 from hilum.errors import InconsistentDataset
@@ -153,8 +153,7 @@ def _fit(classifier: Classifier, scan: Scan, console: Console) -> _Fitted:
         InconsistentDataset: The films are one group.
     """
     records, temperature = scan.dataset.records, classifier.metadata.temperature
-    with console.bar(f"Judging {count_of(len(records), 'film')}", 1.0) as done:
-        before = judge_records(classifier, scan.dataset.root, records, done=done)
+    before = judge_records(classifier, scan.dataset.root, records, console=console)
     features = np.stack([np.asarray(answer.features) for answer in before.answers])
     films = LocalFilms(before.logits.astype(np.float64), features.astype(np.float64), before.truth, scan.groups)
     with console.bar("Fitting corrections, and checking them on films that they have not seen", 1.0):

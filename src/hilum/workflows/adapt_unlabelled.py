@@ -120,8 +120,7 @@ def _judge(classifier: Classifier, films: Path, console: Console) -> tuple[Label
             fix="Add films of your own.",
         )
     part = scan.part(kept)
-    with console.bar(f"Judging {count_of(len(kept), 'film')}", 1.0) as done:
-        judged = judge_records(classifier, Path(), part.dataset.records, known_only=False, done=done)
+    judged = judge_records(classifier, Path(), part.dataset.records, known_only=False, console=console)
     return judged, part.groups, len(scan.unread)
 
 

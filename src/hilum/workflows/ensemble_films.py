@@ -78,10 +78,7 @@ class EnsembleFilms:
         """Return what a model says of films, with a progress bar where there are any."""
         finding = {row.path: row.finding for row in self.films.rows}
         records = [FilmRecord(path, finding[path], None) for path in paths]
-        if not records:
-            return judge_records(classifier, root, records)
-        with self.console.bar(label, 1.0) as done:
-            return judge_records(classifier, root, records, done=done)
+        return judge_records(classifier, root, records, console=self.console, label=label)
 
     def judge(self, classifier: Classifier, held: HeldOut) -> JudgedEnsemble:
         """Return what the sealed ensemble says of every part, and the figures of it.

@@ -149,13 +149,11 @@ def _judge(classifier: Classifier, read: EvaluatedFilms, console: Console) -> _J
     scan, root = read.scan, read.scan.dataset.root
     records, groups = scan.dataset.records, scan.groups
     films = [records[position] for position in np.flatnonzero(read.known)]
-    with console.bar(f"Judging {count_of(len(films), 'film')}", 1.0) as done:
-        known = judge_records(classifier, root, films, done=done)
+    known = judge_records(classifier, root, films, console=console)
     unknown = known.part(np.zeros(0, dtype=np.int64))
     if others := [records[position] for position in np.flatnonzero(read.unknown)]:
         label = f"Judging {count_of(len(others), 'film')} of findings that the model does not know"
-        with console.bar(label, 1.0) as done:
-            unknown = judge_records(classifier, root, others, known_only=False, done=done)
+        unknown = judge_records(classifier, root, others, known_only=False, console=console, label=label)
     clean, notes, trained_on = clean_test(read.splits, groups), read.notes, None
     seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
     if seen is not None:

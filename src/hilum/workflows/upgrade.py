@@ -98,8 +98,8 @@ def _calibrate(new: Path, metadata: Metadata, data: Path, mapping: Sequence[str]
     classifier = Classifier(new)
     local = read_local(classifier, data, mapping, console)
     records, groups = local.scan.dataset.records, local.scan.groups
-    with console.bar(f"Judging {count_of(len(records), 'film')}", 1.0) as done:
-        judged = judge_records(classifier, local.scan.dataset.root, records, done=done)
+    root, films = local.scan.dataset.root, count_of(len(records), "film")
+    judged = judge_records(classifier, root, records, console=console)
     chosen = choose_temperature(judged.logits, judged.truth, groups)
     folds = np.zeros(len(records), dtype=np.int64)
     for number, held in enumerate(grouped_folds(judged.truth, groups)):
@@ -118,10 +118,9 @@ def _calibrate(new: Path, metadata: Metadata, data: Path, mapping: Sequence[str]
     )
     write_metadata(new, metadata)
     again = Classifier(new)
-    with console.bar(f"Judging {count_of(len(records), 'film')} again", 1.0) as done:
-        figures = figures_of(judge_records(again, local.scan.dataset.root, records, done=done), groups, again)
+    judged = judge_records(again, root, records, console=console, label=f"Judging {films} again")
+    figures = figures_of(judged, groups, again)
     write_metadata(new, dataclasses.replace(metadata, figures={"validation": to_json(figures)}))
-    films = count_of(len(records), "film")
     return [
         *local.notes,
         *few_notes(local.scan, classifier.findings),

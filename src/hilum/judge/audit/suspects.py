@@ -104,8 +104,7 @@ def judge_unseen(
     known = _named_findings(records, classifier.findings).any(axis=1)
     trained = np.zeros(len(records), bool) if seen is None else np.isin(scan.groups, scan.groups[seen])
     chosen = [records[position] for position in np.flatnonzero(known & ~trained)]
-    with console.bar(f"Judging {count_of(len(chosen), 'film')}", 1.0) as done:
-        predictions = judge_records(classifier, scan.dataset.root, chosen, known_only=False, done=done)
+    predictions = judge_records(classifier, scan.dataset.root, chosen, known_only=False, console=console)
     left_out = [records[position].path for position in np.flatnonzero(known & trained)]
     by_folds = [path for path in left_out if path in crossed]
     by = f"the model `{classifier.metadata.name}`{' and those of its folds' if by_folds else ''}"
