@@ -45,12 +45,10 @@ class CrossFitted:
     Attributes:
         logits: (n, K) divided by their temperature already.
         folds: (n,) int, the fold that held the film out.
-        corrections: One a fold.
     """
 
     logits: FloatArray
     folds: npt.NDArray[np.int64]
-    corrections: tuple[Correction, ...]
 
 
 def choose_correction(films: LocalFilms, temperature: float) -> Choice:
@@ -82,14 +80,12 @@ def cross_fit(films: LocalFilms, temperature: float) -> CrossFitted | None:
     """
     uses, is_single = films.counts >= LEAST_FINDING_FILMS, np.count_nonzero(films.counts) == 1
     logits, folds = np.zeros_like(films.logits, dtype=np.float64), np.full(len(films.truth), -1)
-    corrections: list[Correction] = []
     for number, held in enumerate(grouped_folds(films.truth, films.groups)):
         rest = films.part(~held)
         found = fit_levels(rest, temperature, uses)[-1] if is_single else _choose(rest, temperature, uses).correction
         logits[held] = found.logits(films.part(held)) / found.temperature
         folds[held] = number
-        corrections.append(found)
-    return CrossFitted(logits, folds, tuple(corrections)) if corrections else None
+    return None if (folds < 0).any() else CrossFitted(logits, folds)
 
 
 def _choose(films: LocalFilms, temperature: float, uses: npt.NDArray[np.bool_]) -> Choice:

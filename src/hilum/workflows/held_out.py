@@ -1,4 +1,8 @@
-"""Films judged by networks that did not learn from them: the folds of a run, and each source held out."""
+"""Films judged by networks that did not learn from them: the folds of a run, and each source held out.
+
+Cross-validation within a mixture of sources (hospitals, public sets) rewards a model that recognises the source. A
+source that is held out completely is the best substitute for films of another hospital.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,8 @@ from hilum.train.run_networks import NetworkPlan, RunNetworks
 
 __all__ = ["CrossValidated", "HeldSource", "JudgedSource", "cross_validate", "hold_out_sources", "judge_sources"]
 
-# Holds out one source (a hospital or a public set) of a data set for evaluation and trains on the others.
-#
-# Cross-validation within a mixture of sources rewards a model that recognises the source. A source that is held out
-# completely is the best substitute for films of another hospital.
-
 MIN_GROUPS = 5  # groups that a finding needs, so that train and validation both have it
+_SOURCE_SHIFT = 100  # keeps the seeds of the sources' networks apart from those of the folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,6 @@ class HeldSource:
         rest: (n,) bool, films of the other sources, to train and validate on.
         held: (n,) bool, films of the source outside the test part, to evaluate on.
         findings: The findings that a model can learn from the other sources.
-        untaught: The findings of the held films that it cannot learn.
         reason: The reason why no model can be trained; empty where one can.
     """
 
@@ -44,7 +43,6 @@ class HeldSource:
     rest: np.ndarray
     held: np.ndarray
     findings: tuple[str, ...]
-    untaught: tuple[str, ...]
     reason: str
 
 
@@ -89,19 +87,16 @@ def hold_out_sources(
             if len(np.unique(groups[rest & (finding_of == finding)])) >= MIN_GROUPS
         )
         rest &= np.isin(finding_of, taught)
-        untaught = sorted_findings(set(finding_of[held].tolist()) - set(taught))
         reason = ""
         if len(taught) < 2:
             reason = f"the other sources have enough films of {f'{taught[0]} only' if taught else 'no finding'}"
         elif seen is not None and (held & seen).any():
             reason = f"the starting weights were trained on {(held & seen).sum()} of its {held.sum()} films"
         elif not np.isin(finding_of[held], taught).any():
-            reason = f"the other sources have too few films of its findings ({', '.join(untaught)})"
-        parts.append(HeldSource(name, rest, held, taught, untaught, reason))
+            own = sorted_findings(finding_of[held].tolist())
+            reason = f"the other sources have too few films of its findings ({', '.join(own)})"
+        parts.append(HeldSource(name, rest, held, taught, reason))
     return parts
-
-
-_SOURCE_SHIFT = 100  # keeps the seeds of the sources' networks apart from those of the folds
 
 
 @dataclass(frozen=True, eq=False)
