@@ -7,7 +7,8 @@ RFC 2231, which RFC 7578 does not allow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from typing import Any
@@ -35,20 +36,31 @@ class Bodies:
     """Counts the bytes of all bodies and unread responses in memory, and limits them."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self.num_bytes = 0
+        self.max_bytes, self.num_bytes = max_bytes, 0
 
-    def body(self) -> Body:
-        """Return the counter of one body; leaving its context gives the bytes back."""
-        return Body(self)
+    @contextmanager
+    def body(self) -> Iterator[Body]:
+        """Yield the counter of one body; leaving its context gives the bytes back."""
+        one = Body(self)
+        try:
+            yield one
+        finally:
+            self.num_bytes -= one.num_bytes
+
+
+class Body:
+    """Counts the bytes of one body."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies, self.num_bytes = bodies, 0
 
     def take(self, num_bytes: int) -> None:
         """Count more bytes.
 
         Raises:
-            HttpError: 503, the limit is reached.
+            HttpError: 503, the limit of all bodies is reached.
         """
-        if self.num_bytes + num_bytes > self._max_bytes:
+        if self._bodies.num_bytes + num_bytes > self._bodies.max_bytes:
             raise HttpError(
                 503,
                 "Busy",
@@ -56,31 +68,8 @@ class Bodies:
                 fix="Send the request again in 2 s.",
                 headers={"Retry-After": "2"},
             )
+        self._bodies.num_bytes += num_bytes
         self.num_bytes += num_bytes
-
-    def give_back(self, num_bytes: int) -> None:
-        """Give back counted bytes."""
-        self.num_bytes -= num_bytes
-
-
-class Body:
-    """Counts the bytes of one body."""
-
-    def __init__(self, bodies: Bodies) -> None:
-        self._bodies = bodies
-        self.num_bytes = 0
-
-    def take(self, num_bytes: int) -> None:
-        """Count more bytes; see `Bodies.take`."""
-        self._bodies.take(num_bytes)
-        self.num_bytes += num_bytes
-
-    def __enter__(self) -> Body:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bodies.give_back(self.num_bytes)
-        self.num_bytes = 0
 
 
 async def read_uploads(content_type: str, receive: Receive, body: Body, limits: Limits) -> list[Upload]:
