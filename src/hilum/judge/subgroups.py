@@ -54,12 +54,7 @@ def size_class(size_px: tuple[int, int]) -> str:
         >>> size_class((1024, 800))
         '1024-2047 px'
     """
-    side = max(size_px)
-    above = next((limit for limit in _SIZES_PX if side < limit), None)
-    if above is None:
-        return f"{_SIZES_PX[-1]} px and more"
-    at = _SIZES_PX.index(above)
-    return f"{_SIZES_PX[at - 1]}-{above - 1} px" if at else f"below {above} px"
+    return _band(max(size_px), _SIZES_PX, "px", "below", "more")
 
 
 @dataclass(frozen=True)
@@ -107,10 +102,14 @@ def age_band(years: float) -> str:
         >>> age_band(17.9), age_band(18), age_band(80)
         ('under 18 years', '18-39 years', '80 years and over')
     """
-    at = sum(years >= limit for limit in _BANDS_YEARS)
-    if at == len(_BANDS_YEARS):
-        return f"{_BANDS_YEARS[-1]} years and over"
-    return f"{_BANDS_YEARS[at - 1]}-{_BANDS_YEARS[at] - 1} years" if at else f"under {_BANDS_YEARS[0]} years"
+    return _band(years, _BANDS_YEARS, "years", "under", "over")
+
+
+def _band(value: float, limits: Sequence[int], unit: str, below: str, above: str) -> str:
+    at = sum(value >= limit for limit in limits)
+    if at == len(limits):
+        return f"{limits[-1]} {unit} and {above}"
+    return f"{limits[at - 1]}-{limits[at] - 1} {unit}" if at else f"{below} {limits[0]} {unit}"
 
 
 def score_patient_groups(
