@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hilum.data.folder import read_dataset
-from hilum.judge.drift import AnswerCounts, FilmTraits, count_answers, measure_drift
+from hilum.judge.drift import AnswerCounts, count_answers, measure_drift
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier, judge_films
 from hilum.run.modelfile import read_model_file
@@ -48,9 +48,9 @@ def judged(cache: Path, model: Path) -> Judged:
 
 
 def counted(films: Judged, places: np.ndarray, findings: tuple[str, ...]) -> AnswerCounts:
-    traits = FilmTraits(*(films[name][places].tolist() for name in ("outlier_scores", "exposures")))
+    traits = {name: films[name][places].tolist() for name in ("outlier_scores", "exposures")}
     answers = (films[name][places] for name in ("probabilities", "set_sizes", "accepted"))
-    return count_answers(*answers, findings, traits)
+    return count_answers(*answers, findings, **traits)
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ from hilum.figures import to_json
 from hilum.judge.drift import (
     LEAST_FILMS,
     AnswerCounts,
-    FilmTraits,
     bin_names,
     count_answers,
     counts_from_json,
@@ -83,8 +82,14 @@ def test_more_films_show_smaller_changes() -> None:
 def bright(seed: int, n: int, *, level: float = 0.5) -> AnswerCounts:
     """Answers of one kind to films of some brightness, of which the outlier score is known too."""
     rng = np.random.default_rng(seed)
-    traits = FilmTraits(rng.exponential(1.0, n).tolist(), rng.normal(level, 0.05, n).clip(0, 1).tolist())
-    return count_answers(np.tile([0.7, 0.2, 0.1], (n, 1)), [1] * n, [True] * n, FINDINGS, traits)
+    return count_answers(
+        np.tile([0.7, 0.2, 0.1], (n, 1)),
+        [1] * n,
+        [True] * n,
+        FINDINGS,
+        outlier_scores=rng.exponential(1.0, n).tolist(),
+        exposures=rng.normal(level, 0.05, n).clip(0, 1).tolist(),
+    )
 
 
 def test_brighter_films_are_called_different_though_the_answers_are_the_same() -> None:
@@ -94,8 +99,8 @@ def test_brighter_films_are_called_different_though_the_answers_are_the_same() -
 
 
 def test_scores_and_exposures_are_counted_where_they_are_known() -> None:
-    traits = FilmTraits([None, 0.1, 300.0], [0.0, None, 1.0])
-    found = count_answers([[1.0, 0.0, 0.0]] * 3, [1] * 3, [True] * 3, FINDINGS, traits).counts
+    known = {"outlier_scores": [None, 0.1, 300.0], "exposures": [0.0, None, 1.0]}
+    found = count_answers([[1.0, 0.0, 0.0]] * 3, [1] * 3, [True] * 3, FINDINGS, **known).counts
     scores = dict(zip(bin_names("outlier_score", FINDINGS), found["outlier_score"], strict=True))
     exposures = dict(zip(bin_names("exposure", FINDINGS), found["exposure"], strict=True))
     assert {name for name, number in scores.items() if number} == {"0-0.25", "25-"}

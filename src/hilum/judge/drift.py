@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,6 @@ __all__ = [
     "LEVEL",
     "AnswerCounts",
     "Drift",
-    "FilmTraits",
     "QuantityDrift",
     "bin_names",
     "count_answers",
@@ -38,7 +37,6 @@ __all__ = [
     "evaluation_of",
     "measure_drift",
     "sum_counts",
-    "traits_of",
 ]
 
 LEVEL = 0.01  # false alarms among comparisons of films of one kind
@@ -67,19 +65,6 @@ class AnswerCounts:
 
     n: int
     counts: Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class FilmTraits:
-    """What is counted of the films beside the answers.
-
-    Attributes:
-        outlier_scores: (n,), as in `hilum.run.answer.Answer`; None where it is not known.
-        exposures: (n,), the same.
-    """
-
-    outlier_scores: Sequence[float | None] = ()
-    exposures: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True)
@@ -127,26 +112,14 @@ class Drift:
         return any(one.is_different for one in self.quantities) if self.quantities else None
 
 
-class _Answered(Protocol):
-    @property
-    def outlier_score(self) -> float | None: ...
-
-    @property
-    def exposure(self) -> float | None: ...
-
-
-def traits_of(answers: Iterable[_Answered]) -> FilmTraits:
-    """Return what is counted of the films beside the answers."""
-    films = list(answers)
-    return FilmTraits([one.outlier_score for one in films], [one.exposure for one in films])
-
-
 def count_answers(
     probabilities: npt.ArrayLike,
     set_sizes: Sequence[int],
     accepted: Sequence[bool],
     findings: Sequence[str],
-    traits: FilmTraits = FilmTraits(),
+    *,
+    outlier_scores: Sequence[float | None] = (),
+    exposures: Sequence[float | None] = (),
 ) -> AnswerCounts:
     """Return answers counted in bins.
 
@@ -155,7 +128,8 @@ def count_answers(
         set_sizes: (n,), 1 to K.
         accepted: (n,), whether the film was judged.
         findings: K names.
-        traits: Of the n films.
+        outlier_scores: (n,), as in `hilum.run.answer.Answer`; None where it is not known. Empty: none is.
+        exposures: (n,), the same.
     """
     values = np.asarray(probabilities, np.float64).reshape(len(set_sizes), len(findings))
     counts = {f"probability:{name}": _binned(values[:, place]) for place, name in enumerate(findings)}
@@ -166,8 +140,8 @@ def count_answers(
     refused = int(np.sum(~np.asarray(accepted, bool)))
     counts["refused"] = (len(values) - refused, refused)
     for name, found, edges in (
-        ("outlier_score", traits.outlier_scores, _SCORE_EDGES),
-        ("exposure", traits.exposures, _EXPOSURE_EDGES),
+        ("outlier_score", outlier_scores, _SCORE_EDGES),
+        ("exposure", exposures, _EXPOSURE_EDGES),
     ):
         if known := [value for value in found if value is not None]:
             counts[name] = _binned(np.array(known), edges)
@@ -221,8 +195,14 @@ def evaluation_of(**parts: LabelledPredictions) -> dict[str, Any]:
     """Return what a model file keeps of its evaluation: the answers of the first part that has films."""
     for name, part in parts.items():
         if part.answers:
-            sizes, accepted = [len(one.set) for one in part.answers], [one.accepted for one in part.answers]
-            made = count_answers(part.probabilities, sizes, accepted, part.findings, traits_of(part.answers))
+            made = count_answers(
+                part.probabilities,
+                [len(one.set) for one in part.answers],
+                [one.accepted for one in part.answers],
+                part.findings,
+                outlier_scores=[one.outlier_score for one in part.answers],
+                exposures=[one.exposure for one in part.answers],
+            )
             return {"part": name, **to_json(made)}
     return {}
 

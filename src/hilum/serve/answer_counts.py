@@ -21,7 +21,6 @@ from hilum.judge.drift import (
     counts_of_days,
     measure_drift,
     sum_counts,
-    traits_of,
 )
 from hilum.run.answer import Answer
 from hilum.run.classifier import Classifier
@@ -70,7 +69,14 @@ class AnswerCounter:
     def add(self, answer: Answer) -> None:
         """Count an answer. It is written within some seconds; call `write` at the end."""
         shares = [answer.probabilities[name] for name in self._findings]
-        one = count_answers([shares], [len(answer.set)], [answer.accepted], self._findings, traits_of([answer]))
+        one = count_answers(
+            [shares],
+            [len(answer.set)],
+            [answer.accepted],
+            self._findings,
+            outlier_scores=[answer.outlier_score],
+            exposures=[answer.exposure],
+        )
         reasons = Counter({reason.code for reason in answer.reasons})
         with self._lock:
             self._total = sum_counts((self._total, one))

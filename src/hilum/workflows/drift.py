@@ -15,7 +15,6 @@ from hilum.judge.drift import (
     counts_of_days,
     measure_drift,
     sum_counts,
-    traits_of,
 )
 from hilum.run.modelfile import ModelFile, read_model_file
 from hilum.run.saved_answers import SavedAnswer, read_answers
@@ -83,5 +82,11 @@ def _predicted(model: ModelFile, files: Sequence[Path]) -> AnswerCounts:
             )
         answers += found
     rows = [[one.probabilities[name] for name in findings] for one in answers]
-    sizes, accepted = [one.set_size for one in answers], [one.accepted for one in answers]
-    return count_answers(rows, sizes, accepted, findings, traits_of(answers))
+    return count_answers(
+        rows,
+        [one.set_size for one in answers],
+        [one.accepted for one in answers],
+        findings,
+        outlier_scores=[one.outlier_score for one in answers],
+        exposures=[one.exposure for one in answers],
+    )
