@@ -30,20 +30,19 @@ from hilum.report.predictions import held_out_csv
 from hilum.report.run_page import ReportData, report_page
 from hilum.results import ResultFolder
 from hilum.run.classifier import Classifier
-from hilum.run.modelfile import Metadata, read_model_file
+from hilum.run.modelfile import Metadata
 
 try:
     import onnx
 except ImportError as error:  # pragma: no cover - seen only without the extra
     raise MissingExtra("An ensemble", "train") from error
 
-from hilum.train.ensemble.combination import METHODS, Combination
+from hilum.train.ensemble.combination import METHODS
 from hilum.train.ensemble.file import seal_ensemble
-from hilum.train.ensemble.members import Films, Member, Source, common_films, read_sources
-from hilum.train.ensemble.merge import merge_graphs
+from hilum.train.ensemble.members import common_films, read_sources
 from hilum.train.ensemble.out_of_bag import check_stack, gather_held_out
 from hilum.train.graph_file import write_model
-from hilum.workflows.ensemble_films import EnsembleFilms, JudgedEnsemble
+from hilum.workflows.ensemble_films import EnsembleFilms, JudgedEnsemble, sizes_px
 
 __all__ = ["Ensemble", "ensemble_runs"]
 
@@ -116,118 +115,71 @@ def ensemble_runs(
     if data is None:
         needs = {
             "The answers of a run's folds on test films": any(source.is_folds for source in sources),
-            "The answers of members on films of another size_px": len(_sizes_px(sources)) > 1,
+            "The answers of members on films of another size_px": len(sizes_px(sources)) > 1,
         }
         for what in (words for words, needed in needs.items() if needed):
             raise InputError(f"{what} are in no file. They must be measured on the films.", fix="Add --data DATA.")
-    root = None if data is None else films.root_in(data)
+    answering = EnsembleFilms(films, sources, None if data is None else films.root_in(data), console or Console())
     with tempfile.TemporaryDirectory(prefix="hilum-ensemble-") as folder:
-        judging = EnsembleFilms(films, sources, root, console or Console())
-        return _Ensembling(sources, films, method, judging, Path(folder)).run(out)
+        path, seed = Path(folder) / "model.onnx", answering.seed
+        alone = np.stack([films.probabilities(source, source.held_out_part) for source in sources])
+        inside = np.stack([answering.inside(*one, Path(folder)) for one in zip(sources, alone, strict=True)])
+        held = gather_held_out(films, sources, inside, method, seed=seed)
+        coverage = max(member.metadata.coverage for source in sources for member in source.members)
+        metadata = seal_ensemble(path, held, held.calibrate(coverage), root=answering.root)
+        judged = answering.judge(Classifier(path), held)
+        return _write(out, onnx.load(path), metadata, answering, judged, gains=held.gains(alone, seed=seed))
 
 
-@dataclass(frozen=True, eq=False)
-class _Ensembling:
-    sources: tuple[Source, ...]
-    films: Films
-    method: str
-    judging: EnsembleFilms
-    work: Path
-
-    @property
-    def size_px(self) -> int:
-        return max(_sizes_px(self.sources))
-
-    def run(self, out: Path) -> Ensemble:
-        seed = self.judging.seed
-        alone = np.stack([self.films.probabilities(source, source.held_out_part) for source in self.sources])
-        inside = np.stack([self._inside(source, own) for source, own in zip(self.sources, alone, strict=True)])
-        held = gather_held_out(self.films, self.sources, inside, self.method, seed=seed)
-        calibration = held.calibrate(max(one.metadata.coverage for source in self.sources for one in source.members))
-        path = self.work / "model.onnx"
-        metadata = seal_ensemble(path, held, calibration, root=self.judging.root)
-        judged = self.judging.judge(Classifier(path), held)
-        return self._write(out, path, metadata, judged, held.gains(alone, seed=seed))
-
-    def _inside(self, source: Source, alone: np.ndarray) -> np.ndarray:
-        """Return a run's held-out answers (n, K) as its model gives them inside the ensemble.
-
-        They are measured again where they differ from what the run said alone: where the model gets films reduced from
-        the ensemble's size.
-
-        Args:
-            source: The run.
-            alone: (n, K) what it said alone.
-        """
-        root = self.judging.root
-        if root is None or source.members[0].metadata.preprocessing.size_px == self.size_px:
-            return alone
-        place = {row.path: position for position, row in enumerate(self.films.rows)}
-        values = np.full((len(place), len(self.films.findings)), np.nan)
-        for number, (model, paths) in enumerate(source.held_out_models()):
-            metadata = read_model_file(model).metadata
-            preprocessing = replace(metadata.preprocessing, size_px=self.size_px)
-            part = Member("", model, "", metadata).graph_part(self.films.findings)
-            average = Combination("average")
-            graph = merge_graphs([part], average, size_px=self.size_px, equalize=preprocessing.equalize)
-            replaced = replace(
-                metadata, findings=self.films.findings, preprocessing=preprocessing, temperature=1.0, gate={}
-            )
-            path = self.work / "member.onnx"
-            write_model(path, graph, replaced)
-            label = f"Judging held-out films, {source.name} {number + 1}"
-            predictions = self.judging.predicted(Classifier(path), root, paths, label)
-            values[[place[name] for name in paths]] = predictions.probabilities
-        return values
-
-    def _write(self, out: Path, path: Path, metadata: Metadata, judged: JudgedEnsemble, gains: Gains) -> Ensemble:
-        films, figures = self.films, judged.figures
-        splits = [row.split for row in films.rows]
-        audit_path = self.sources[0].folder / "audit.json"
-        faults = _faults_in(audit_path)
-        metrics = EnsembleMetrics(
-            figures["test"],
-            figures["test_clean"],
-            figures["validation"],
-            figures.get("cross_validation"),
-            lungs_hidden=judged.lungs_hidden,
-            ensemble=gains,
+def _write(
+    out: Path,
+    graph: onnx.ModelProto,
+    metadata: Metadata,
+    answering: EnsembleFilms,
+    judged: JudgedEnsemble,
+    *,
+    gains: Gains,
+) -> Ensemble:
+    films, figures = answering.films, judged.figures
+    splits = [row.split for row in films.rows]
+    audit_path = answering.sources[0].folder / "audit.json"
+    faults = _faults_in(audit_path)
+    metrics = EnsembleMetrics(
+        figures["test"],
+        figures["test_clean"],
+        figures["validation"],
+        figures.get("cross_validation"),
+        lungs_hidden=judged.lungs_hidden,
+        ensemble=gains,
+    )
+    metrics = replace(metrics, verdict=judge_figures(metrics, faults))
+    facts = ensemble_facts(metadata, splits)
+    card = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=facts)
+    page = report_page(
+        ReportData(
+            title=f"Ensemble of {len(metadata.ensemble['members'])} on {metadata.training_data['name']}",
+            findings=films.findings,
+            metrics=metrics,
+            parts={name: Scored(films.truth[where], values) for name, (where, values, _) in judged.answered.items()},
+            mistakes=judged.mistakes,
+            facts=facts,
+            faults=faults,
+            notes=ensemble_notes(metadata, has_films=answering.root is not None),
+            sections=[ensemble_section(metadata, metrics)],
         )
-        metrics = replace(metrics, verdict=judge_figures(metrics, faults))
-        facts = ensemble_facts(metadata, splits)
-        card = model_card_text(metadata=json.loads(metadata.to_json()), metrics=metrics, facts=facts)
-        page = report_page(
-            ReportData(
-                title=f"Ensemble of {len(metadata.ensemble['members'])} on {metadata.training_data['name']}",
-                findings=films.findings,
-                metrics=metrics,
-                parts={
-                    name: Scored(films.truth[where], values) for name, (where, values, _) in judged.answered.items()
-                },
-                mistakes=judged.mistakes,
-                facts=facts,
-                faults=faults,
-                notes=ensemble_notes(metadata, has_films=self.judging.root is not None),
-                sections=[ensemble_section(metadata, metrics)],
-            )
-        )
-        graph = onnx.load(path)
-        _open_folder(out)
-        metadata = replace(metadata, figures=to_json(metrics), evaluation=judged.evaluation, model_card=card)
-        write_model(out / "model.onnx", graph, metadata)
-        replace_file(out / "config.toml", ensemble_toml(metadata))
-        write_splits(out / "splits.csv", films.rows, splits, films.groups)
-        if audit_path.exists():
-            replace_file(out / "audit.json", audit_path.read_bytes())
-        replace_file(out / "model-card.md", card)
-        replace_file(out / "predictions.csv", held_out_csv(films.findings, films.rows, judged.answered))
-        replace_file(out / "report.html", page)
-        replace_file(out / "metrics.json", json_file_text(metrics))  # last: finished
-        return Ensemble(out, metrics)
-
-
-def _sizes_px(sources: Sequence[Source]) -> set[int]:
-    return {member.metadata.preprocessing.size_px for source in sources for member in source.members}
+    )
+    _open_folder(out)
+    metadata = replace(metadata, figures=to_json(metrics), evaluation=judged.evaluation, model_card=card)
+    write_model(out / "model.onnx", graph, metadata)
+    replace_file(out / "config.toml", ensemble_toml(metadata))
+    write_splits(out / "splits.csv", films.rows, splits, films.groups)
+    if audit_path.exists():
+        replace_file(out / "audit.json", audit_path.read_bytes())
+    replace_file(out / "model-card.md", card)
+    replace_file(out / "predictions.csv", held_out_csv(films.findings, films.rows, judged.answered))
+    replace_file(out / "report.html", page)
+    replace_file(out / "metrics.json", json_file_text(metrics))  # last: finished
+    return Ensemble(out, metrics)
 
 
 def _faults_in(audit: Path) -> list[Fault]:

@@ -7,7 +7,7 @@ the runs have saved, of which the ensemble is a function.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,19 @@ from hilum.report.predictions import worst_mistakes
 from hilum.report.run_page import Mistake
 from hilum.run.answer import conformal_limits, conformal_sets, softmax
 from hilum.run.classifier import Classifier
-from hilum.run.modelfile import Metadata
+from hilum.run.modelfile import Metadata, read_model_file
 from hilum.train.ensemble.combination import Combination
-from hilum.train.ensemble.members import Films, Source
+from hilum.train.ensemble.members import Films, Member, Source
+from hilum.train.ensemble.merge import merge_graphs
 from hilum.train.ensemble.out_of_bag import HeldOut
+from hilum.train.graph_file import write_model
 
-__all__ = ["EnsembleFilms", "JudgedEnsemble"]
+__all__ = ["EnsembleFilms", "JudgedEnsemble", "sizes_px"]
+
+
+def sizes_px(sources: Sequence[Source]) -> set[int]:
+    """Return the sizes that the members of runs take films in."""
+    return {member.metadata.preprocessing.size_px for source in sources for member in source.members}
 
 
 @dataclass(eq=False)
@@ -74,7 +81,39 @@ class EnsembleFilms:
         """Return the seed of every draw: that of the first run."""
         return self.sources[0].seed
 
-    def predicted(self, classifier: Classifier, root: Path, paths: Sequence[str], label: str) -> LabelledPredictions:
+    def inside(self, source: Source, alone: np.ndarray, work: Path) -> np.ndarray:
+        """Return a run's held-out answers (n, K) as its model gives them inside the ensemble.
+
+        They are measured again where they differ from what the run said alone: where the model gets films reduced from
+        the ensemble's size.
+
+        Args:
+            source: The run.
+            alone: (n, K) what it said alone.
+            work: A folder for a file.
+        """
+        size_px = max(sizes_px(self.sources))
+        if self.root is None or source.members[0].metadata.preprocessing.size_px == size_px:
+            return alone
+        place = {row.path: position for position, row in enumerate(self.films.rows)}
+        values = np.full((len(place), len(self.films.findings)), np.nan)
+        for number, (model, paths) in enumerate(source.held_out_models()):
+            metadata = read_model_file(model).metadata
+            preprocessing = replace(metadata.preprocessing, size_px=size_px)
+            part = Member("", model, "", metadata).graph_part(self.films.findings)
+            average = Combination("average")
+            graph = merge_graphs([part], average, size_px=size_px, equalize=preprocessing.equalize)
+            replaced = replace(
+                metadata, findings=self.films.findings, preprocessing=preprocessing, temperature=1.0, gate={}
+            )
+            path = work / "member.onnx"
+            write_model(path, graph, replaced)
+            label = f"Judging held-out films, {source.name} {number + 1}"
+            predictions = self._predicted(Classifier(path), self.root, paths, label)
+            values[[place[name] for name in paths]] = predictions.probabilities
+        return values
+
+    def _predicted(self, classifier: Classifier, root: Path, paths: Sequence[str], label: str) -> LabelledPredictions:
         """Return what a model says of films, with a progress bar where there are any."""
         finding = {row.path: row.finding for row in self.films.rows}
         records = [FilmRecord(path, finding[path], None) for path in paths]
@@ -124,7 +163,7 @@ class EnsembleFilms:
         if self.root is not None:
             paths = [self.films.rows[position].path for position in positions]
             label = f"Judging {count_of(len(paths), 'film')}, {part.replace('_', ' ')}"
-            predictions = self.predicted(classifier, self.root, paths, label)
+            predictions = self._predicted(classifier, self.root, paths, label)
             reasons = [" ".join(reason.code for reason in answer.reasons) for answer in predictions.answers]
             return predictions.probabilities, reasons, predictions
         members = []
