@@ -73,7 +73,7 @@ def facts(**changes: Any) -> ClaimFacts:
         data_name="demo-set",
         has_test=True,
         num_epochs=4,
-        software="hilum 0.1.0, Keras 3",
+        versions="hilum 0.1.0, Keras 3",
     )  # fmt: skip
     return dataclasses.replace(plain, **changes)
 

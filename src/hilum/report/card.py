@@ -22,7 +22,7 @@ from hilum.judge.parts import PARTS, Metrics, distinct_parts, judged_parts
 from hilum.judge.verdict import headline_chance
 from hilum.report.external import sources_table
 from hilum.report.page import render
-from hilum.report.run_page import OVERALL, PER_FINDING
+from hilum.report.run_page import OVERALL, PER_FINDING, faults_by_kind
 from hilum.text import percent
 
 __all__ = ["TO_FILL_IN", "model_card_text"]
@@ -85,10 +85,8 @@ def model_card_text(
 
 def _fault_rows(faults: Sequence[Fault]) -> list[tuple[str, ...]]:
     """Return severity, kind, number and first message of each kind of fault."""
-    kinds: dict[tuple[str, str], list[Fault]] = {}
-    for fault in faults:
-        kinds.setdefault((fault.severity, fault.kind), []).append(fault)
-    return [(severity, kind, str(len(found)), found[0].message) for (severity, kind), found in kinds.items()]
+    kinds = faults_by_kind(faults).items()
+    return [(severity, kind, str(len(found)), found[0].message) for (severity, kind), found in kinds]
 
 
 def _calibration(metadata: Mapping[str, Any], metrics: Metrics) -> str:

@@ -71,7 +71,7 @@ class ClaimFacts:
         data_name: The data set's name.
         has_test: Whether the data set brought its test part.
         num_epochs: Epochs that were run; the head's own fit is none.
-        software: Names and versions.
+        versions: Names and versions of the software.
         kept: Which weights were kept, in a sentence; empty where it is not known.
     """
 
@@ -82,7 +82,7 @@ class ClaimFacts:
     data_name: str
     has_test: bool
     num_epochs: int
-    software: str
+    versions: str
     kept: str = ""
 
 
@@ -98,15 +98,7 @@ def claim_text(facts: ClaimFacts) -> str:
         "claim.md.j2",
         person=Markup(FOR_A_PERSON),
         checklists={"CLAIM 2024": CLAIM, "TRIPOD+AI": TRIPOD_AI},
-        metadata=facts.metadata,
-        metrics=facts.metrics,
-        settings=facts.settings,
-        audit=facts.audit,
-        data_name=facts.data_name,
-        has_test=facts.has_test,
-        num_epochs=facts.num_epochs,
-        versions=facts.software,
-        kept=facts.kept,
+        **vars(facts),
         parts=PARTS,
         overall=OVERALL,
         headline=headline,

@@ -12,7 +12,7 @@ from typing import Any
 
 from hilum.console import count_of
 from hilum.findings import OTHER_ABNORMALITY, said_as
-from hilum.judge.audit.check import Fault
+from hilum.judge.audit.check import SEVERITIES, Fault
 from hilum.judge.curves import expected_calibration_error
 from hilum.judge.history import count_epochs, kept_words
 from hilum.judge.in_house import EvaluationMetrics
@@ -25,7 +25,7 @@ from hilum.report.page import Section, render
 from hilum.report.verdict import verdict_words
 from hilum.text import percent
 
-__all__ = ["DEFINITIONS", "OVERALL", "PER_FINDING", "Mistake", "ReportData", "Scored", "report_page"]
+__all__ = ["DEFINITIONS", "OVERALL", "PER_FINDING", "Mistake", "ReportData", "Scored", "faults_by_kind", "report_page"]
 
 OVERALL = {"balanced_accuracy": "Balanced accuracy", "macro_f1": "Macro F1", "auroc_macro": "AUROC"}
 PER_FINDING = {
@@ -61,7 +61,6 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ("Reference standard", "The labels of the data set, taken as the truth. They may be wrong."),
 )
 _OTHER = ((OTHER_ABNORMALITY, f"The film is {said_as(OTHER_ABNORMALITY)}."),)
-_SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,13 +171,18 @@ def report_page(data: ReportData) -> str:
     return str(page)
 
 
-def _fault_rows(faults: Sequence[Fault]) -> list[_FaultRow]:
-    """Return the faults, those of one kind together, the worst first."""
+def faults_by_kind(faults: Sequence[Fault]) -> dict[tuple[str, str], list[Fault]]:
+    """Return the faults by severity and kind."""
     alike: dict[tuple[str, str], list[Fault]] = {}
     for fault in faults:
         alike.setdefault((fault.severity, fault.kind), []).append(fault)
-    rows = []
-    for (severity, kind), group in sorted(alike.items(), key=lambda item: _SEVERITIES.index(item[0][0])):
+    return alike
+
+
+def _fault_rows(faults: Sequence[Fault]) -> list[_FaultRow]:
+    """Return the faults, those of one kind together, the worst first."""
+    rows, alike = [], faults_by_kind(faults).items()
+    for (severity, kind), group in sorted(alike, key=lambda item: SEVERITIES.index(item[0][0])):
         if len(group) == 1:
             lines, noun = list(group[0].paths), "path"
         else:

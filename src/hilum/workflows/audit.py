@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,16 +12,17 @@ from hilum.console import Console
 from hilum.data.run_tables import read_predictions
 from hilum.errors import InputError, MissingExtra, nearest_name
 from hilum.extras import is_installed
-from hilum.figures import json_file_text
+from hilum.figures import from_json, json_file_text
 from hilum.files import replace_files, writing_into
 from hilum.judge.audit.audit import Audit, audit_data, check_ignored
+from hilum.judge.audit.check import SEVERITIES, Fault
 from hilum.judge.audit.suspects import SUSPECT, judge_unseen
 from hilum.report.audit_page import audit_page
 from hilum.results import ResultFolder
 from hilum.run.classifier import Classifier
 from hilum.workflows.repair import DROPPED_ON_REQUEST, check_place, write_repair
 
-__all__ = ["AuditPlaces", "AuditRun", "audit_command", "check_audit_folder", "write_audit"]
+__all__ = ["AuditPlaces", "AuditRun", "audit_command", "check_audit_folder", "read_faults", "write_audit"]
 
 _FOLDER = ResultFolder(
     of="audit",
@@ -159,3 +161,18 @@ def write_audit(audit: Audit, out: Path) -> None:
     with writing_into(out):
         out.mkdir(parents=True, exist_ok=True)
     replace_files({out / "report.html": audit_page(audit), out / "audit.json": json_file_text(audit.contents())})
+
+
+def read_faults(path: Path) -> list[Fault]:
+    """Return the faults in an audit.json.
+
+    Raises:
+        InputError: It is not as hilum writes it.
+    """
+    try:
+        faults = [from_json(Fault, one) for one in json.loads(path.read_text(encoding="utf-8"))["faults"]]
+        if not all(fault.severity in SEVERITIES and isinstance(fault.paths, tuple) for fault in faults):
+            raise ValueError("a severity or paths")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"`{path}` is not as `hilum audit` writes it.", fix="Audit the films again.") from error
+    return faults

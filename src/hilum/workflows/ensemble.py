@@ -18,9 +18,8 @@ import numpy as np
 from hilum.console import Console
 from hilum.data.run_tables import write_splits
 from hilum.errors import ConfigError, InputError, MissingExtra, nearest_name
-from hilum.figures import from_json, json_file_text, to_json
+from hilum.figures import json_file_text, to_json
 from hilum.files import replace_file, writing_into
-from hilum.judge.audit.check import Fault
 from hilum.judge.gains import EnsembleMetrics, Gains
 from hilum.judge.verdict import judge_figures
 from hilum.report.card import model_card_text
@@ -42,6 +41,7 @@ from hilum.train.ensemble.file import seal_ensemble
 from hilum.train.ensemble.members import common_films, read_sources
 from hilum.train.ensemble.out_of_bag import check_stack, gather_held_out
 from hilum.train.graph_file import write_model
+from hilum.workflows.audit import read_faults
 from hilum.workflows.ensemble_films import EnsembleFilms, JudgedEnsemble, sizes_px
 
 __all__ = ["Ensemble", "ensemble_runs"]
@@ -143,7 +143,7 @@ def _write(
     films, figures = answering.films, judged.figures
     splits = [row.split for row in films.rows]
     audit_path = answering.sources[0].folder / "audit.json"
-    faults = _faults_in(audit_path)
+    faults = read_faults(audit_path) if audit_path.exists() else []
     metrics = EnsembleMetrics(
         figures["test"],
         figures["test_clean"],
@@ -180,12 +180,6 @@ def _write(
     replace_file(out / "report.html", page)
     replace_file(out / "metrics.json", json_file_text(metrics))  # last: finished
     return Ensemble(out, metrics)
-
-
-def _faults_in(audit: Path) -> list[Fault]:
-    """Return the faults of an audit.json; none where there is no such file."""
-    text = audit.read_text(encoding="utf-8") if audit.exists() else "{}"
-    return [from_json(Fault, fault) for fault in json.loads(text).get("faults", ())]
 
 
 def _open_folder(out: Path) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
 from hilum.data.decisions import Decisions, reviewed_data
 from hilum.data.folder import read_dataset
+from hilum.data.run_tables import read_splits
 from hilum.errors import InputError
-from hilum.figures import from_json
 from hilum.findings import open_kinds
-from hilum.judge.audit.check import SEVERITIES, Fault
 from hilum.judge.audit.doubts import doubts_of
 from hilum.results import json_with
 from hilum.run.classifier import Classifier
 from hilum.serve.review import Review
-from hilum.text import plain_path
+from hilum.workflows.audit import read_faults
 
 __all__ = ["open_review"]
 
@@ -42,7 +39,7 @@ def open_review(folder: Path, *, data: Path | None, who: str, model: Path | None
     if data is None:
         raise InputError("Runs and audits do not keep where their films are.", fix="Name them: --data DATA")
     dataset = read_dataset(data)
-    faults = _faults(folder / "audit.json")
+    faults = read_faults(folder / "audit.json")
     filed = {record.path: record.finding for record in dataset.records}
     named = {path for fault in faults for path in fault.paths}
     if named and not named & filed.keys():
@@ -50,6 +47,8 @@ def open_review(folder: Path, *, data: Path | None, who: str, model: Path | None
             f"None of the {len(named):,} films that `{folder / 'audit.json'}` names is in `{data}`.",
             fix="Name the data that was audited: --data DATA",
         )
+    splits = folder / "splits.csv"
+    drawn = {row.path: row.split for row in read_splits(splits)} if splits.is_file() else {}
     if model is None and (folder / "model.onnx").is_file():
         model = folder
     return Review(
@@ -58,32 +57,8 @@ def open_review(folder: Path, *, data: Path | None, who: str, model: Path | None
         doubts=doubts_of(faults, filed),
         decisions=Decisions(folder, data, dataset),
         findings=tuple(name for name in dataset.findings if not open_kinds(name, dataset.findings)),
-        parts=_parts(folder) | {record.path: record.split for record in dataset.records if record.split},
+        parts=drawn | {record.path: record.split for record in dataset.records if record.split},
         folder=folder,
         who=who,
         classifier=Classifier(model) if model else None,
     )
-
-
-def _faults(path: Path) -> list[Fault]:
-    """Return the faults in an audit.json.
-
-    Raises:
-        InputError: It is not as hilum writes it.
-    """
-    try:
-        faults = [from_json(Fault, one) for one in json.loads(path.read_text(encoding="utf-8"))["faults"]]
-        if not all(fault.severity in SEVERITIES and isinstance(fault.paths, tuple) for fault in faults):
-            raise ValueError("a severity or paths")
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"`{path}` is not as `hilum audit` writes it.", fix="Audit the films again.") from error
-    return faults
-
-
-def _parts(folder: Path) -> dict[str, str]:
-    """Return the part that a run drew for each film; nothing of an audit."""
-    splits = folder / "splits.csv"
-    if not splits.is_file():
-        return {}
-    with splits.open(encoding="utf-8", newline="") as lines:
-        return {plain_path(row["path"]): row["split"] for row in csv.DictReader(lines)}

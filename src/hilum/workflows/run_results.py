@@ -138,7 +138,7 @@ def write_run(networks: RunNetworks, splits: np.ndarray, faults: Sequence[Fault]
         has_test=scan.dataset.has_test,
         num_epochs=count_epochs(history),
         kept=kept_words(history),
-        software=f"{dict(facts)['Versions']}, Python {platform.python_version()}, numpy {np.__version__}",
+        versions=f"{dict(facts)['Versions']}, Python {platform.python_version()}, numpy {np.__version__}",
     )
     listed = [(name, one) for name, one in judged.predictions.items() if name != "test_clean"]
     section, batch = sources_section(metrics), out / "batches.png"
