@@ -78,7 +78,7 @@ class FitSettings:
         class_weights: ``balanced`` lets every finding weigh the same, ``none`` every film.
         sampling: ``films`` shows every film once an epoch; ``sources`` draws as many films, each finding alike and
             within a finding each source by the square root of its films, and at the end settles the last layer for
-            other sources (fit.py).
+            other sources (last_layer.py).
         keep: Which weights are kept: ``best`` those with the lowest validation loss, of those before the backbone was
             trained, those after it and, of a pretrained network, their mean; ``last`` those after it.
         ema_momentum: Momentum of the exponential moving average of the weights, which is validated and kept in their

@@ -79,7 +79,7 @@ def mixed_batch(
 
     Args:
         films: (n, S, S, 1) float32 in [0, 1].
-        targets: (n, K) float32, what is known of them: see the loss in fit.py.
+        targets: (n, K) float32, what is known of them: see the loss in objective.py.
         policy: The policy.
         drawn: Whole numbers that decide what is drawn.
 

@@ -127,7 +127,9 @@ def evaluate_model(
     with console.bar("Judging films again with the lungs hidden", 1.0) as done:
         hidden = score_lungs_hidden(classifier, films, done=done)
     metrics = replace(_measure(classifier, judged), lungs_hidden=hidden, subgroups=films.patient_groups())
-    found = _probe(classifier, model, films, console) if shortcuts else None
+    found = find_shortcuts(classifier, model, films, console=console) if shortcuts else None
+    if found:
+        console.say(summary_line(found.figures))
     faults = _faults(read, found)
     metrics = replace(
         metrics, verdict=judge_figures(metrics, faults), at_prevalence=_at_prevalence(metrics, options.prevalence)
@@ -150,10 +152,9 @@ def _judge(classifier: Classifier, read: EvaluatedFilms, console: Console) -> _J
     records, groups = scan.dataset.records, scan.groups
     films = [records[position] for position in np.flatnonzero(read.known)]
     known = judge_records(classifier, root, films, console=console)
-    unknown = known.part(np.zeros(0, dtype=np.int64))
-    if others := [records[position] for position in np.flatnonzero(read.unknown)]:
-        label = f"Judging {count_of(len(others), 'film')} of findings that the model does not know"
-        unknown = judge_records(classifier, root, others, known_only=False, console=console, label=label)
+    others = [records[position] for position in np.flatnonzero(read.unknown)]
+    label = f"Judging {count_of(len(others), 'film')} of findings that the model does not know"
+    unknown = judge_records(classifier, root, others, known_only=False, console=console, label=label)
     clean, notes, trained_on = clean_test(read.splits, groups), read.notes, None
     seen = seen_films(scan.fingerprints, classifier.metadata.training_data.get("dhash256"))
     if seen is not None:
@@ -206,13 +207,6 @@ def _probed(read: EvaluatedFilms, judged: _Judged) -> ProbedFilms:
     kept = judged.clean if is_clean else np.ones_like(judged.clean)
     part, root = "test_clean" if is_clean else "test", read.scan.dataset.root
     return ProbedFilms(root, judged.known.part(kept), judged.groups[kept], read.traits, part=part)
-
-
-def _probe(classifier: Classifier, model: Path, films: ProbedFilms, console: Console) -> Shortcuts:
-    """Look for shortcuts on films that the model has judged."""
-    shortcuts = find_shortcuts(classifier, model, films, console=console)
-    console.say(summary_line(shortcuts.figures))
-    return shortcuts
 
 
 def _page(
