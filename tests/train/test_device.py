@@ -19,8 +19,9 @@ from hilum.train.batches import Films
 from hilum.train.config import FitSettings, RunConfig
 from hilum.train.device import device_words, precision_of
 from hilum.train.fit import TrainingFilms, fit
+from hilum.train.graph_file import LARGEST_DIFFERENCE
 from hilum.train.networks import Network, compute_logits
-from hilum.train.seal import LARGEST_DIFFERENCE, save_keras, seal
+from hilum.train.seal import save_keras, seal
 from hilum.train.trial import fit_network
 
 CONFIG = RunConfig(
@@ -95,7 +96,7 @@ def test_what_trains_in_bfloat16_is_served_in_float32(tmp_path: Path, monkeypatc
 
     pixels = both.validation.batch(slice(0, 16)).transpose(0, 3, 1, 2)
     metadata = Metadata(name="m", findings=("a", "b"), preprocessing=CONFIG.preprocessing, hilum_version="0.0")
-    assert seal(network, pixels, metadata, tmp_path / "model.onnx").largest_difference <= LARGEST_DIFFERENCE
+    assert seal(network, pixels, metadata, tmp_path / "model.onnx") <= LARGEST_DIFFERENCE
     save_keras(network.model, tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert {layer.compute_dtype for layer in loaded.layers} == {"float32"}

@@ -18,7 +18,6 @@ import numpy as np
 
 from hilum.console import Console
 from hilum.data.fingerprint import joined_hashes, training_hashes
-from hilum.figures import to_json
 from hilum.files import replace_file
 from hilum.findings import finding_named
 from hilum.judge.history import EpochRow, Row, kept_row, kept_words
@@ -199,8 +198,8 @@ class RunNetworks:
         films = self.prepared.films
         checked = np.flatnonzero(plan.validation)[:_CHECKED_FILMS]
         metadata = self._metadata(plan)
-        agreement = seal(network, films.batch(checked).transpose(0, 3, 1, 2), metadata, path)  # (n, 1, S, S)
-        metadata = dataclasses.replace(metadata, agreement=to_json(agreement))
+        difference = seal(network, films.batch(checked).transpose(0, 3, 1, 2), metadata, path)  # (n, 1, S, S)
+        metadata = dataclasses.replace(metadata, agreement={"largest_difference": difference, "n": len(checked)})
         if plan.name == MODEL:
             train, validation = (films.subset(np.flatnonzero(chosen)) for chosen in (plan.train, plan.validation))
             metadata = dataclasses.replace(
