@@ -62,7 +62,7 @@ def judge(classifier: Classifier, records: Sequence[FilmRecord]) -> LabelledPred
     return judge_records(classifier, Path("/"), records, known_only=False)
 
 
-def held_out(films: Path, run: Path | None) -> list[FilmRecord]:
+def held_out(films: Path, run: Path | None = None) -> list[FilmRecord]:
     """Return the films of the manifest that were held out; of these, where a run is given, those that it counts."""
     with films.open(encoding="utf-8", newline="") as lines:
         held = [
