@@ -95,6 +95,12 @@ def test_groups_join_twins_and_patients_of_one_source() -> None:
     assert list(group_films(records, [])) == [0, 0, 1, 2, 3, 4, 4, 5]
 
 
+def test_a_patient_is_one_however_the_id_is_written() -> None:
+    ids = ["MRN 7", "mrn  7", "MRN 8", "MRN7"]
+    records = [FilmRecord(f"{i}.png", "x", None, patient) for i, patient in enumerate(ids)]
+    assert list(group_films(records, [])) == [0, 0, 1, 2]
+
+
 def test_groups_of_a_manifest_hold_across_sources_and_join_twins() -> None:
     keys = [("A", "1"), ("B", "1"), ("A", None), ("A", "2"), ("A", None)]
     records = [FilmRecord(f"{i}.png", "x", None, None, source, group) for i, (source, group) in enumerate(keys)]

@@ -255,6 +255,11 @@ class FilmRecord:
     age_years: float | None = field(default=None, repr=False)
     sex: str | None = field(default=None, repr=False)
 
+    @property
+    def source_and_patient(self) -> tuple[str | None, str] | None:
+        """What the films of a patient share: source and ID, whatever its case and spaces; None without one."""
+        return None if self.patient is None else (self.source, " ".join(self.patient.split()).casefold())
+
 
 def age_in_years(cell: str) -> float | None:
     """Return an age in years from "45", "45.5" or DICOM's "045Y", "018M"; None of anything else."""

@@ -218,8 +218,8 @@ def group_films(records: Sequence[FilmRecord], twins: Sequence[Twin]) -> np.ndar
     named_first: dict[str, int] = {}
     pairs = [(twin.first, twin.second) for twin in twins]
     for film, record in enumerate(records):
-        if record.patient is not None:
-            pairs.append((first_of.setdefault((record.source, record.patient), film), film))
+        if (patient := record.source_and_patient) is not None:
+            pairs.append((first_of.setdefault(patient, film), film))
         if record.group is not None:
             pairs.append((named_first.setdefault(record.group, film), film))
     return united(len(records), pairs)

@@ -68,7 +68,7 @@ def test_nobody_is_accused_without_reason() -> None:
 
 
 def test_a_patient_on_both_sides_is_an_error() -> None:
-    scan = scan_of(None, None, None, None, patients=("p", "p", "p", "q"))
+    scan = scan_of(None, None, None, None, patients=("p", "P", "p", "q"))
     (fault,) = provenance_faults(scan, SPLITS)
     assert (fault.kind, fault.severity) == ("patient-overlap", "error")
     assert fault.paths == ("test/2.png", "train/0.png", "train/1.png")

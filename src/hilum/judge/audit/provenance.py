@@ -103,8 +103,8 @@ def _patients_on_both_sides(data: AuditData) -> list[Fault]:
     records = data.scan.dataset.records
     films: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
     for position, record in enumerate(records):
-        if record.patient is not None:
-            films[record.source, record.patient].append(position)
+        if (patient := record.source_and_patient) is not None:
+            films[patient].append(position)
     faults = []
     for members in films.values():
         others = [records[one].path for one in members if data.splits[one] != "test"]
