@@ -47,20 +47,11 @@ def calibrated(
         groups: (n,) int, those of the validation films.
         crossed: Out-of-fold films; where there are any they are taken, since they are many more.
     """
-    made = (
-        fit_calibration(
-            validation.logits, validation.truth, metadata.findings, groups=groups, coverage=metadata.coverage
-        )
-        if crossed is None
-        else fit_calibration(
-            crossed.logits,
-            crossed.truth,
-            metadata.findings,
-            groups=crossed.groups,
-            coverage=metadata.coverage,
-            folds=crossed.folds,
-        )
-    )
+    folds: np.ndarray | None = None
+    logits, truth = validation.logits, validation.truth
+    if crossed is not None:
+        logits, truth, groups, folds = crossed.logits, crossed.truth, crossed.groups, crossed.folds
+    made = fit_calibration(logits, truth, metadata.findings, groups=groups, coverage=metadata.coverage, folds=folds)
     return dataclasses.replace(
         metadata,
         temperature=made.temperature,
