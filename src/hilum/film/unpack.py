@@ -7,7 +7,6 @@ words; samples.py extracts the samples.
 from __future__ import annotations
 
 import os
-import struct
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -42,9 +41,10 @@ from hilum.errors import UndecodableFilm
 from hilum.film.codestream import read_frame
 from hilum.film.headers import check_scans
 from hilum.film.jpeg import read_strictly
+from hilum.film.rle import unpack_rle
 from hilum.film.samples import SampleLayout, samples_of
 
-__all__ = ["TRANSFER_SYNTAXES", "unpack_frame", "unpack_rle", "unpack_samples"]
+__all__ = ["TRANSFER_SYNTAXES", "unpack_frame", "unpack_samples"]
 
 # --- GDCM: lossless and 12-bit JPEG. A damaged frame ends the process, so only decoder processes (pool.py) use it.
 
@@ -109,65 +109,9 @@ def _with_what_is_said(call: Callable[[], bool]) -> tuple[bool, bytes]:
         return result, file.read(_MOST_SAID_BYTES)
 
 
-# --- RLE Lossless (DICOM PS3.5 annex G), unpacked up to the size of the picture only, since 16 MB can become a gigabyte
-
-_STEPS = 1024  # runs between two checks of the length; a run has at most 128 bytes
-
-
-def unpack_rle(frame: bytes, size_px: tuple[int, int], num_samples: int, bits_allocated: int) -> NDArray[Any]:
-    """Return the stored values of one frame.
-
-    Args:
-        frame: The frame with its header.
-        size_px: (height, width).
-        num_samples: Samples per pixel.
-        bits_allocated: 8 or 16.
-
-    Returns:
-        (H, W), or (H, W, samples), unsigned integers of the bits allocated.
-
-    Raises:
-        ValueError: The frame has another number of segments, or a segment is too short.
-    """
-    num_bytes = bits_allocated // 8
-    (num_segments,) = struct.unpack_from("<I", frame)
-    if num_segments != num_samples * num_bytes or len(frame) < 64:
-        raise ValueError("the RLE frame has another number of segments than the picture needs")
-    starts = [*struct.unpack_from(f"<{num_segments}I", frame, 4), len(frame)]
-    height, width = size_px
-    values = np.empty((num_samples, height * width, num_bytes), np.uint8)
-    for number in range(num_segments):  # the highest byte of all pixels first
-        segment = _unpack_segment(frame[starts[number] : starts[number + 1]], height * width)
-        values[number // num_bytes, :, num_bytes - 1 - number % num_bytes] = np.frombuffer(
-            segment, np.uint8, height * width
-        )
-    planes = values.reshape(num_samples, -1).view(f"<u{num_bytes}").reshape(num_samples, height, width)
-    return planes[0] if num_samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
-
-
-def _unpack_segment(segment: bytes, num_bytes: int) -> bytearray:
-    unpacked, position, last = bytearray(), 0, len(segment) - 1
-    extend = unpacked.extend
-    while len(unpacked) < num_bytes and position < last:
-        for _ in range(_STEPS):
-            if position >= last:
-                break
-            control = segment[position]
-            if control < 128:
-                end = position + 2 + control
-                extend(segment[position + 1 : end])
-                position = end
-            else:
-                if control > 128:
-                    extend(segment[position + 1 : position + 2] * (257 - control))
-                position += 2 if control > 128 else 1
-    if len(unpacked) < num_bytes:
-        raise ValueError("an RLE segment is too short")
-    return unpacked
-
+# --- all transfer syntaxes
 
 _SEND_AGAIN = "Send or export it again from where it came from."
-
 _PROGRESSIVE_JPEG = (UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55"))  # retired; read if 8-bit grey
 _EIGHT_BIT_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, *_PROGRESSIVE_JPEG)
 _FOR_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
