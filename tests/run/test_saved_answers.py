@@ -118,6 +118,36 @@ def test_a_line_of_another_number_of_cells_is_damage(tmp_path: Path, line: str) 
         num_unread_in(out, FILMS, format_="csv", model_sha256="ab", heatmaps=None)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "null",
+        "5",
+        '{"file": 3}',
+        '{"file": "-a.png", "model": null}',
+        '{"file": "-a.png", "model": {"sha256": "ab"}, "set": [], "probabilities": null}',
+    ],
+)
+def test_a_line_that_is_no_answer_is_damage(tmp_path: Path, line: str) -> None:
+    out = tmp_path / "answers.jsonl"
+    out.write_text(f'{{"file": "-a.png", "error": {{}}}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="it is damaged"):
+        num_unread_in(out, [FILMS[0]] * 2, format_="jsonl", model_sha256="ab", heatmaps=None)
+    with pytest.raises(InputError, match="not a whole output"):
+        read_answers(out)
+
+
+def test_a_table_cannot_be_read_again(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="that can be read again"):
+        read_answers(written(tmp_path, "table"))
+
+
+def test_a_finding_may_have_a_semicolon_in_its_name(tmp_path: Path) -> None:
+    out = written(tmp_path, "jsonl")
+    out.write_text(out.read_text(encoding="utf-8").replace("Covid-19", "Covid; 19"), encoding="utf-8")
+    assert [one.set_size for one in read_answers(out)] == [2, 2]
+
+
 def test_all_formats_hold_the_same(
     tiny_model: Path, tiny_data: Path, tmp_path: Path, command: Callable[..., Any]
 ) -> None:

@@ -20,6 +20,7 @@ _PREFIX = "probability_"
 _HEAD_BYTES, _FOOT_BYTES = 2**16, 2**20
 _OWN_JSON = re.compile(r'\{"file": ".*?", "(finding": (null|").*"probabilities": \{|error": \{"type": ")', re.DOTALL)
 _OWN_TABLE = re.compile(r"\s*file +finding .*may be +remarks *\n *[\u2500\u2501 -]+\n")
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, csv.Error)  # of an output that is not whole
 _TOLD = ("file", "heatmap", "model_sha256", "error", "accepted")  # columns that say what was done with a film
 
 
@@ -90,17 +91,19 @@ def read_answers(path: Path) -> list[SavedAnswer]:
         if rows is None:
             raise InputError(f"`{path}` is not an output of `hilum predict` that can be read again.", fix=fix)
         return [_saved_answer(row) for row in rows(path) if row["error"] is None]
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"Cannot read `{path}`: {error.strerror}.", fix="Check the path.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+    except _DAMAGE as error:
         raise InputError(f"`{path}` is not a whole output of `hilum predict`.", fix=fix) from error
 
 
 def _saved_answer(row: Mapping[str, Any]) -> SavedAnswer:
     shares = {name.removeprefix(_PREFIX): float(row[name]) for name in row if name.startswith(_PREFIX)}
     numbers = [None if row.get(name) is None else float(row[name]) for name in ("outlier_score", "exposure")]
-    set_size, accepted = len(row["set"].split("; ")) if row["set"] else 0, row["accepted"] in (True, "true")
-    return SavedAnswer(shares, set_size, accepted, str(row["model_sha256"]), *numbers)
+    found = row["set"] if isinstance(row["set"], list) else row["set"].split("; ")
+    return SavedAnswer(shares, len(found), row["accepted"] in (True, "true"), str(row["model_sha256"]), *numbers)
 
 
 def num_unread_in(
@@ -144,14 +147,14 @@ def num_unread_in(
         else:
             if next(rows, None) is None:
                 return num_unread
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, *_DAMAGE) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"Cannot continue `{out}`: it is damaged.", fix=fix) from error
     raise InputError(f"Cannot continue `{out}`: it is finished, and the earlier run had {other}.", fix=fix)
 
 
-# --- rows of every format, with the columns of CSV; absent values are None ------------------------------------------
+# --- rows of every format, with the columns of CSV; absent values are None, a set may be a list ----------------------
 
 
 def _json_rows(path: Path, _: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
@@ -163,7 +166,7 @@ def _json_rows(path: Path, _: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
             row["heatmap"] = answer.get("heatmap") and encodable(answer["heatmap"])
             if row["error"] is None:
                 row |= {name: answer.get(name) for name in ("outlier_score", "exposure")}
-                row |= {"model_sha256": answer["model"]["sha256"], "set": "; ".join(answer["set"])}
+                row |= {"model_sha256": answer["model"]["sha256"], "set": answer["set"]}
                 row |= {f"{_PREFIX}{name}": share for name, share in answer["probabilities"].items()}
             yield row
 
