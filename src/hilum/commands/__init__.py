@@ -1,1 +1,1 @@
-"""Commands with many options, a module each; the others stand in cli.py."""
+"""The commands, a module each; cli.py puts them together and turns errors into exit codes."""

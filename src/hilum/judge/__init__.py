@@ -1,1 +1,1 @@
-"""Telling the truth about a data set and a model: figures with intervals, calibration, report, model card."""
+"""Telling the truth about a data set and a model: audit, figures with intervals, calibration, comparisons."""

@@ -20,13 +20,13 @@ _LOCAL_STORE_BYTES = 128 * 2**20  # Ray carries only paths and counts
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where shards are judged.
+    """Where the work is done.
 
     Attributes:
         address: ``local`` for processes on this computer, or the address of a Ray cluster.
         num_workers: Number of workers; one for each core of the cluster by default.
-        shard_films: Films in a file; must stay the same between runs. By default the films are cut into 64 files, of
-            16 to `SHARD_FILMS` films each.
+        shard_films: Films in a file of `predict`; must stay the same between runs. By default the films are cut into
+            64 files, of 16 to `SHARD_FILMS` (cluster.py) films each.
     """
 
     address: str

@@ -39,8 +39,8 @@ _HEALTH = ("/healthz", "/readyz")  # they never need a token
 _CLIENT_LEFT = 499  # for the metrics only; the client has left
 _MODEL_WORDS = "The name of the model, one of `models` in its card; the first model if absent."
 _DESCRIPTION = (
-    "Judges chest radiographs: gives a calibrated probability for each finding, or the reason why a film is refused. "
-    f"{NOTICE}"
+    "Judges chest radiographs: gives a calibrated probability for each finding, or the reason why a film is "
+    f"refused. {NOTICE}"
 )
 _BODY = {
     "required": True,

@@ -1,4 +1,4 @@
-"""The last layer of a network: fitted by logistic regression, and moved where films were drawn unevenly.
+"""Linear heads on features, in numpy: fitted by logistic regression, and moved where films were drawn unevenly.
 
 Source of the shift: Alexandari, Kundaje, Shrikumar 2020, Maximum likelihood with bias-corrected calibration is hard to
 beat at label shift adaptation.

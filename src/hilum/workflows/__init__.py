@@ -1,1 +1,1 @@
-"""One module for the job of each command: it reads, measures, reports and writes. Only here do all rooms meet."""
+"""The jobs of the commands: each reads, measures, reports and writes. Only here do all rooms meet."""
