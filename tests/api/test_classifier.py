@@ -58,6 +58,8 @@ def test_an_open_file_is_one_film(model: FilmClassifier, films: list[Path]) -> N
     assert of(several) == of(model.predict(films))
     with pytest.raises(InputError, match="opened for text"):
         model.predict(io.StringIO("a film"))
+    with films[0].open(encoding="utf-8") as text, pytest.raises(InputError, match="opened for text"):
+        model.predict(text)
 
 
 def test_an_empty_path_is_not_the_working_folder(model: FilmClassifier, films: list[Path]) -> None:

@@ -58,6 +58,15 @@ def test_folders_of_patients_keep_their_films_together(tmp_path: Path, name: str
     assert f"Folders such as `Normal/{name}1` are read as patients" in dataset.remarks[0].message
 
 
+def test_all_folders_inside_the_folder_of_a_patient_are_that_patient(tmp_path: Path) -> None:
+    numbers = range(1, 9)
+    make_films(tmp_path, *(f"Normal/patient{number}/case_{case}/a.png" for number in numbers for case in (1, 2)))
+    make_films(tmp_path, *(f"Covid/case1/patient{number}/{film}.png" for number in numbers for film in "ab"))
+    groups = Counter(record.group for record in read_dataset(tmp_path).records)
+    normal = {f"Normal/patient{number}": 2 for number in numbers}
+    assert groups == normal | {f"Covid/case1/patient{number}": 2 for number in numbers}  # case1 holds half of all films
+
+
 @pytest.mark.parametrize("name", ["patients", "p1", "2020", "study1", "patient_normal"])
 def test_other_folders_are_no_patients(tmp_path: Path, name: str) -> None:
     make_films(tmp_path, *(f"Normal/{name}/{film}.png" for film in "ab"), *(f"Covid/{film}.png" for film in range(20)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -44,6 +46,7 @@ FINDINGS = ("Covid-19", "Normal")
     [
         *(("training_set", "test_set"), ("Train", "Testing"), ("data_train", "holdout"), ("trainset", "eval")),
         *(("entrenamiento", "prueba"), ("Trainingsdaten", "Testdaten"), ("apprentissage", "test"), ("训练", "测试")),
+        *(("Entraînement", "Teste"), ("학습", "테스트")),
     ],
 )
 def test_parts_by_their_spellings(tmp_path: Path, train: str, test: str) -> None:
@@ -56,6 +59,13 @@ def test_dev_beside_train_and_test_is_named_as_validation(tmp_path: Path) -> Non
     dataset = read_dataset(data_set(tmp_path, *grid(("train", "dev", "test"), CLASSES)))
     assert {split for split, _, _ in places(dataset)} == {"train", "validation", "test"}
     assert "`dev` as validation" in told(dataset)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_of_parts_may_have_accents(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    parts = tuple(unicodedata.normalize(form, name) for name in ("entrenamiento", "Validación", "prueba"))
+    dataset = read_dataset(data_set(tmp_path, *grid(parts, CLASSES)))
+    assert {split for split, _, _ in places(dataset)} == {"train", "validation", "test"}
 
 
 def test_a_folder_beside_the_parts_is_named(tmp_path: Path) -> None:

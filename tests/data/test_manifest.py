@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,8 +164,17 @@ def test_words_for_an_empty_cell_are_no_finding(folder: Path) -> None:
 
 @pytest.mark.parametrize("word", ["?", "-", "Unknown", "unlabeled", "Not stated", "todo"])
 def test_words_for_an_unknown_finding_are_none(folder: Path, word: str) -> None:
-    with pytest.raises(InconsistentDataset, match=r"Line 5 .* gives no finding for `Sick/02\.png`"):
+    with pytest.raises(
+        InconsistentDataset, match=rf"Line 5 .* gives no finding for `Sick/02\.png`, but `{re.escape(word)}`"
+    ):
         read_dataset(write(folder, lines().replace("Mass", word)))
+
+
+def test_a_column_of_0_and_1_for_unknown_findings_is_no_finding(folder: Path) -> None:
+    rows = "Normal/00.png,1,0,0", "Sick/02.png,0,1,0", "Normal/01.png,0,0,1"
+    dataset = read_dataset(write(folder, "\n".join(("path,Normal,Mass,Unknown", *rows))))
+    assert dataset.findings == ("Normal", "Mass")
+    assert [remark.paths for remark in dataset.remarks if remark.kind == "left-out"] == [("Normal/01.png",)]
 
 
 def test_an_encoding_that_is_guessed_is_told(folder: Path) -> None:
@@ -173,6 +183,11 @@ def test_an_encoding_that_is_guessed_is_told(folder: Path) -> None:
         "The list is not in UTF-8. It is read as Windows-1252; line 5 holds `Á`. "
         "If that is wrong, save the list in UTF-8."
     ]
+    text = lines(header="path,finding").replace("\n", ",Jörg\n").replace("finding,Jörg", "finding,patient")
+    told = [remark.message for remark in read_dataset(write(folder, text, encoding="cp1252")).remarks]
+    assert told == [
+        "The list is not in UTF-8. It is read as Windows-1252; see line 2. If that is wrong, save the list in UTF-8."
+    ]  # without the patient's name
     with pytest.raises(InconsistentDataset, match="Rename it, and save the list in UTF-8"):
         read_dataset(write(folder, lines().replace("Mass", "胸水"), encoding="shift_jis"))
 
@@ -185,16 +200,28 @@ def test_a_column_that_looks_like_parts_and_is_not_read_is_told(folder: Path, na
     assert {record.split for record in dataset.records} == {None}
 
 
+def test_a_column_test_that_is_the_finding_is_read(folder: Path) -> None:
+    table = listing(write(folder, lines(header="path,test")), {"finding": "test"})
+    assert [remark.message for remark in read_dataset(table).remarks] == ["Columns of the list: `test` as finding."]
+
+
 @pytest.mark.parametrize("name", ["MRN", "case_id", "Person ID", "patient name"])
 def test_patients_by_other_names_of_their_column(folder: Path, name: str) -> None:
     text = lines().replace("\n", ",P1\n").replace("finding,P1", f"finding,{name}")
     assert {record.patient for record in read_dataset(write(folder, text)).records} == {"P1"}
 
 
+def test_an_id_counts_before_a_name_and_placeholders_are_no_patient(folder: Path) -> None:
+    text = lines().replace("\n", ",Doe,P1\n").replace("Doe,P1", "patient_name,MRN", 1)
+    assert {record.patient for record in read_dataset(write(folder, text)).records} == {"P1"}
+    text = lines().replace("\n", ",Anonymised\n").replace("Anonymised", "patient_name", 1)
+    assert {record.patient for record in read_dataset(write(folder, text)).records} == {None}
+
+
 @pytest.mark.parametrize("cell", ['"Normal/00.png', '"a ""b" c"'])
 def test_a_quotation_mark_that_is_not_closed_is_named_with_its_line(folder: Path, cell: str) -> None:
     with pytest.raises(InconsistentDataset, match=r"Cannot read line 6 of .*films\.csv"):
-        read_dataset(write(folder, f"{lines()}{cell},Normal\n"))
+        read_dataset(write(folder, f"{lines()}{cell},Normal\nSick/00.png,Mass\nSick/01.png,Mass\n"))
 
 
 def test_one_column_of_0_and_1_is_refused_with_both_ways_out(folder: Path) -> None:

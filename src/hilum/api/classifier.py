@@ -137,7 +137,10 @@ def without_file(film: Film | Iterable[Film]) -> Film | Iterable[Film]:
     read = getattr(film, "read", None)
     if not callable(read):
         return film
-    data = read()
+    try:
+        data = read()
+    except UnicodeDecodeError:
+        data = ""
     if not isinstance(data, bytes):
         raise InputError("Cannot read a film from a file opened for text.", fix='Open it with mode "rb".')
     return data

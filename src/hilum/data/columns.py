@@ -53,9 +53,9 @@ _NAMES: dict[str, tuple[str, ...]] = {  # the first name that a list has counts
         *("traintest", "trainvaltest", "dataset", "part", "mode", "fold"),
     ),
     "patient": (
-        *("patient", "patientid", "patientidentifier", "patientkey", "patientno", "patientnumber", "patientname"),
+        *("patient", "patientid", "patientidentifier", "patientkey", "patientno", "patientnumber"),
         *("subject", "subjectid", "pid", "ptid", "mrn", "medicalrecordnumber", "personid", "participant"),
-        *("participantid", "caseid"),
+        *("participantid", "caseid", "patientname"),  # names last: two patients may have one
     ),
     "source": ("source", "hospital", "site", "center", "centre", "institution", "institute", "clinic"),
     "group": ("group", "groupid"),

@@ -272,21 +272,23 @@ _MOST_OF_PATIENT = 0.2  # of all films; a folder of more is not one patient's
 
 def _with_patient_folders(records: list[FilmRecord], layout: Layout) -> list[FilmRecord]:
     """Return the records; films in one folder such as patient003 of a class folder become a group."""
-    groups = [_patient_folder(record.path) for record in records]
-    sizes = Counter(groups)
-    known = [group if group and sizes[group] <= _MOST_OF_PATIENT * len(records) else None for group in groups]
-    if not any(group and sizes[group] > 1 for group in known):
+    named = [_patient_folders(record.path) for record in records]
+    sizes = Counter(folder for folders in named for folder in folders)
+    most = _MOST_OF_PATIENT * len(records)
+    known = [next((folder for folder in folders if sizes[folder] <= most), None) for folders in named]
+    example = next((group for group in known if group and sizes[group] > 1), None)
+    if example is None:
         return records
-    example = next(group for group in known if group and sizes[group] > 1)
     text = f"Folders such as `{example}` are read as patients: the films of one stay on one side of a split."
     layout.remarks.append(Remark("inner-folders", text))
     return [replace(record, group=group) for record, group in zip(records, known, strict=True)]
 
 
-def _patient_folder(path: str) -> str | None:
-    """Return the path of the innermost folder of a film that is named like a patient, or None."""
+def _patient_folders(path: str) -> list[str]:
+    """Return the paths of the folders of a film that are named like a patient, the outermost first."""
     folders = path.split("/")[:-1]
-    for number in range(len(folders), 1, -1):
-        if _PATIENT_FOLDER.fullmatch(folders[number - 1]):
-            return "/".join(folders[:number])
-    return None
+    return [
+        "/".join(folders[: depth + 1])
+        for depth, name in enumerate(folders)
+        if depth and _PATIENT_FOLDER.fullmatch(name)
+    ]

@@ -78,6 +78,7 @@ def _marks_in(columns: Columns, rows: Sequence[Sequence[str]]) -> tuple[int, ...
             place not in taken
             and name
             and not _NO_MARKS.fullmatch(column_key(name))
+            and not states_nothing(name)
             and cells & _ONES
             and cells <= _ONES | _ZEROS | _OPEN
         ):
@@ -98,7 +99,7 @@ def marked_finding(columns: Columns, row: Sequence[str]) -> str:
 
 _PART_COLUMN = re.compile(r"(?:is)?(?:train|training|test|testing|val|valid|validation|holdout)(?:set)?")
 _NO_PATIENT = frozenset(
-    ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "-", "?")
+    ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "-", "?")
 )
 _NEEDED = ("path", "finding")
 
@@ -148,8 +149,10 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
             without.append(place)
             continue
         if not label:
+            said = columns.cell(row, "finding")
             raise InconsistentDataset(
-                f"{where} gives no finding for `{place}`.", fix="Fill in the finding, or remove the line."
+                f"{where} gives no finding for `{place}`{f', but `{said}`' if said else ''}.",
+                fix="Fill in the finding, or remove the line.",
             )
         part = columns.cell(row, "split")
         if part and part_named(part) is None:
@@ -242,11 +245,16 @@ def _read(manifest: Path) -> _Rows:
 def _column_remarks(columns: Columns, lines: Sequence[int], rows: Sequence[Sequence[str]]) -> list[Remark]:
     """Return remarks on an encoding that had to be guessed, and on columns that look like parts and are not read."""
     remarks = []
-    guessed = ((line, cell) for line, row in zip(lines, rows, strict=True) for cell in row if cell_text(cell) != cell)
-    if found := next(guessed, None):
-        text = f"The list is not in UTF-8. It is read as Windows-1252; line {found[0]} holds `{cell_text(found[1])}`."
+    guessed = [line for line, row in zip(lines, rows, strict=True) if any(cell_text(cell) != cell for cell in row)]
+    if guessed:  # only findings are shown: other cells may hold names of patients
+        findings = ((line, columns.cell(row, "finding")) for line, row in zip(lines, rows, strict=True))
+        shown = (f"line {line} holds `{cell_text(cell)}`" for line, cell in findings if cell_text(cell) != cell)
+        text = f"The list is not in UTF-8. It is read as Windows-1252; {next(shown, f'see line {guessed[0]}')}."
         remarks.append(Remark("columns", f"{text} If that is wrong, save the list in UTF-8."))
-    parts = [name for name in columns.header if _PART_COLUMN.fullmatch(column_key(name))]
+    used = set(columns.places.values())
+    parts = [
+        name for at, name in enumerate(columns.header) if at not in used and _PART_COLUMN.fullmatch(column_key(name))
+    ]
     if parts and "split" not in columns.places:
         are = "is" if len(parts) == 1 else "are"
         text = f"{and_list(parts)} {are} not read. To say which films are the test part, add a column `split`."

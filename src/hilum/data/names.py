@@ -82,8 +82,8 @@ def part_named(name: str) -> str | None:
         >>> [part_named(name) for name in ("training_set", "Testing", "dev", "valid", "HoldOut", "contest")]
         ['train', 'test', 'validation', 'validation', 'test', None]
     """
-    squashed = re.sub(r"[\W_\d]+", "", folded(name))
-    return next((part for part, words in _PART.items() if words.fullmatch(squashed)), None)
+    letters = _letters(name)
+    return next((part for part, words in _PART.items() if words.fullmatch(letters)), None)
 
 
 def parts_in(names: Sequence[str]) -> dict[str, str]:
@@ -162,7 +162,13 @@ def is_neutral(name: str) -> bool:
 
 
 def _part_of_word(word: str) -> str | None:
-    return next((part for part, words in _PART_WORDS.items() if re.fullmatch(words, word.lower())), None)
+    return next((part for part, words in _PART_WORDS.items() if re.fullmatch(words, _letters(word))), None)
+
+
+def _letters(name: str) -> str:
+    """Return the letters of a name, folded and without accents: validacion for "Validación 2"."""
+    letters = re.sub(r"[\W_\d]+", "", unicodedata.normalize("NFKD", folded(name)))
+    return unicodedata.normalize("NFC", letters)
 
 
 # Lists the folders inside a folder of a data set.

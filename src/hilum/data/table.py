@@ -180,10 +180,14 @@ def _whole_rows(
     reader: csv.reader,  # type: ignore[valid-type]
     skipped: int,
 ) -> Iterator[list[str]]:
+    line = 0
     try:
-        yield from reader  # type: ignore[attr-defined]
+        while True:
+            line = reader.line_num + skipped + 1  # type: ignore[attr-defined]
+            yield next(reader)
+    except StopIteration:
+        return
     except csv.Error as error:
-        line = reader.line_num + skipped  # type: ignore[attr-defined]
         raise InconsistentDataset(
             f"Cannot read line {line} of `{path}`: {error}.",
             fix='Close every quotation mark, and write one inside a cell twice: "a ""big"" heart".',
