@@ -121,13 +121,20 @@ def test_masks_beside_images_are_no_films(tmp_path: Path) -> None:
     assert [path for path, _, _ in summary(tmp_path)] == ["COVID/images/a.png", "Normal/images/b.png"]
 
 
-@pytest.mark.parametrize("name", ["lung masks", "infection_masks", "Mask", "segmentation"])
-def test_masks_by_other_names_are_no_films_either(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["lung masks", "infection_masks", "Mask", "segmentation", "LungMasks", "mask_png"])
+@pytest.mark.parametrize("images", ["images", "image", "IMG"])
+def test_masks_by_other_names_are_no_films_either(tmp_path: Path, name: str, images: str) -> None:
     classes = ("COVID", "Normal")
-    make_films(tmp_path, *(f"{one}/{folder}/a.png" for one in classes for folder in ("images", name)))
+    make_films(tmp_path, *(f"{one}/{folder}/a.png" for one in classes for folder in (images, name)))
     dataset = read_dataset(tmp_path)
-    assert [record.path for record in dataset.records] == ["COVID/images/a.png", "Normal/images/a.png"]
+    assert [record.path for record in dataset.records] == [f"COVID/{images}/a.png", f"Normal/{images}/a.png"]
     assert not dataset.remarks
+
+
+@pytest.mark.parametrize("name", ["no_mask", "images without masks", "with-mask", "masked"])
+def test_films_of_people_with_or_without_a_mask_are_films(tmp_path: Path, name: str) -> None:
+    make_films(tmp_path, *(f"{one}/{folder}/a.png" for one in ("COVID", "Normal") for folder in ("images", name)))
+    assert len(read_dataset(tmp_path).records) == 4
 
 
 def test_a_link_loop_ends_and_steals_no_film_of_another_finding(tmp_path: Path) -> None:

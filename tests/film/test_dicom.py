@@ -502,6 +502,8 @@ def test_patient_key_tells_patients_apart_without_naming_them() -> None:
     assert key(PatientID="12", IssuerOfPatientID="3") != key(PatientID="1", IssuerOfPatientID="23")
     assert key(PatientID=None) is None
     assert key(PatientID="ANONYMOUS") is None
+    assert key(PatientID="Anonymous") is None
+    assert key(PatientID="mrn  7a") == key(PatientID="MRN 7A") != key(PatientID="MRN7A")
 
 
 # Bombs and broken files

@@ -69,7 +69,7 @@ _MORE_FINDINGS = re.compile(
     r"|pleuralthickening|pneumothorax|bronchitis|non?tb|non?covid(?:19)?|notcovid(?:19)?"
 )
 _NEUTRAL = re.compile(
-    r"images?|imgs?|pics|pictures?|films?|xrays?|cxrs?|dicoms?|dcm|png|jpe?g|tiff?|\w*(?:masks?|segmentations?)|labels?"
+    r"images?|imgs?|pics|pictures?|films?|xrays?|cxrs?|dicoms?|dcm|png|jpe?g|tiff?|\w*(?:mask|segmentation)\w*|labels?"
     r"|pa|ap|ll|rl|lat|lateral|frontal|views?|male|female|men|women|m|f|left|right|raw|original|processed|resized"
     r"|(?:19|20)\d\d(?:\d\d){0,2}|(?:patient|pat|subject|sub|case|study|series|st|se|p|id|pid)\d+"
 )

@@ -31,7 +31,10 @@ _PACKED = {
 _VOLUME = "volumes, not films: hilum reads PNG, JPEG and DICOM"
 _HINTS = {**_PACKED, **dict.fromkeys((".nii", ".mha", ".mhd", ".nrrd"), _VOLUME)}
 _NO_FILM_NAMES = {"dicomdir", "license", "readme", "makefile"}
-_MASKS = re.compile(r"(?:.*[\W_])?(?:masks?|segmentations?)")
+_IMAGES = {"image", "images", "img", "imgs"}
+_MASKS = re.compile(
+    r"(?!(?:.*[\W_])?(?:no|non|without|with)[\W_]).*(?:mask|segmentation)s?(?:[\W_].*|\d+)?"  # not of people with masks
+)
 _LEFTOVER_FILES = {"thumbs.db", "desktop.ini"}
 _MOST_KINDS = 12  # in one sentence
 _LEFTOVER_FOLDERS = {"__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information"}
@@ -170,7 +173,7 @@ def walk(
             return
         visited.add(folder_identity)
         names, folders, links = list_folder(path, passed)
-        if skip_masks and any(name.lower() == "images" for name in folders):
+        if skip_masks and any(name.lower() in _IMAGES for name in folders):
             names = [name for name in names if not (name in folders and _MASKS.fullmatch(name.lower()))]
         stack.append((path, os.path.realpath(path), iter(names), folders, links))
 

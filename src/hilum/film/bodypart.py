@@ -30,7 +30,7 @@ _OTHER_MODALITIES = (  # modalities that a message may name
     *("OP", "OPM", "OPT", "OT", "PR", "PT", "PX", "REG", "RF", "RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD"),
     *("RTSTRUCT", "SC", "SEG", "SM", "SR", "TG", "US", "VL", "XA", "XC"),
 )
-_ANONYMOUS = frozenset({"", "0", "ANON", "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "UNKNOWN", "NONE", "NA", "PATIENT"})
+_ANONYMOUS = frozenset({"", "0", "anon", "anonymous", "anonymized", "anonymised", "unknown", "none", "na", "patient"})
 
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 _DESCRIPTIONS = (  # the most specific first: a study may have several films
@@ -125,10 +125,10 @@ def view_position(dataset: Dataset) -> str | None:
 def patient_key(dataset: Dataset) -> str | None:
     """Return 16 hex digits that identify the patient, or None without a patient ID.
 
-    This is a pseudonym, not anonymous: anyone who knows an ID can compute its key.
+    This is a pseudonym, not anonymous: anyone who knows an ID can compute its key. Case and spaces do not count.
     """
-    patient_id = str(dataset.get("PatientID") or "").strip()
-    if patient_id.upper() in _ANONYMOUS:
+    patient_id = " ".join(str(dataset.get("PatientID") or "").split()).casefold()
+    if patient_id in _ANONYMOUS:
         return None
     issuer = str(dataset.get("IssuerOfPatientID") or "").strip()
     return hashlib.sha256(f"{patient_id}\n{issuer}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
