@@ -240,8 +240,10 @@ def test_further_columns_of_a_manifest_make_groups(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for n in range(20):
         (tmp_path / f"a/{n}.png").touch()
-    lines = ["path,finding,patient,view,sex,serial,constant"]
-    lines += [f"a/{n}.png,Normal,p{n},{'PA' if n % 2 else 'AP'},{'F' if n < 10 else ''},{n},x" for n in range(20)]
+    lines = ["path,finding,patient,patient_name,view,sex,serial,constant"]
+    lines += [
+        f"a/{n}.png,Normal,p{n},Doe {n % 3},{'PA' if n % 2 else 'AP'},{'F' if n < 10 else ''},{n},x" for n in range(20)
+    ]
     (tmp_path / "films.csv").write_text("\n".join(lines), encoding="utf-8-sig")
     found = group_columns(tmp_path / "films.csv")
     assert found[film_key(tmp_path, "a/3.png")] == {"view position": "PA", "sex": "F"}

@@ -31,6 +31,7 @@ __all__ = [
     "is_column",
     "listing",
     "looks_like_film",
+    "names_patients",
     "parse_columns",
     "quoted",
 ]
@@ -121,6 +122,11 @@ class Columns:
 def is_column(name: str) -> bool:
     """Return whether lists use this name for a column that hilum reads."""
     return column_key(name) in _ROLE_OF
+
+
+def names_patients(name: str) -> bool:
+    """Return whether a column of this name holds IDs or names of patients."""
+    return _ROLE_OF.get(column_key(name)) == "patient"
 
 
 def parse_columns(texts: Iterable[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from hilum.data.columns import (
     find_columns,
     is_column,
     looks_like_film,
+    names_patients,
     quoted,
 )
 from hilum.data.known_sets import find_known_set, read_known_set
@@ -186,7 +187,7 @@ def read_manifest(manifest: Path) -> tuple[Path, list[FilmRecord], list[Remark]]
 def group_columns(data: Path) -> dict[str, dict[str, str]]:
     """Return {absolute path: {column: value}} of the columns of a CSV manifest that define groups, if any.
 
-    Only columns with 2 to 12 values are returned, and never the column of patients or those of `hilum review`. Of a
+    Only columns with 2 to 12 values are returned, and never columns of patients or those of `hilum review`. Of a
     known public set, view position and sex are returned.
     """
     if known := find_known_set(data):
@@ -205,7 +206,9 @@ def group_columns(data: Path) -> dict[str, dict[str, str]]:
     kept = {
         "view position" if name == "view" else name: at
         for name, at in places.items()
-        if name not in _REVIEW and 2 <= len({row[at] for row in found.rows}) <= _MOST_VALUES
+        if name not in _REVIEW
+        and not names_patients(name)
+        and 2 <= len({row[at] for row in found.rows}) <= _MOST_VALUES
     }
     return {
         film_key(Path(found.root), film): {name: row[at] for name, at in kept.items() if row[at]}
