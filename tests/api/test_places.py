@@ -23,6 +23,8 @@ def test_str_and_path_are_alike_and_a_list_remembers_its_columns(tmp_path: Path)
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"received a `int`"):
         data_path(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="is empty"):
+        data_path("")
     with pytest.raises(InputError, match="is not a CSV file"):
         data_path(tmp_path, {"path": "file"})
     with pytest.raises(InputError, match=r"`pth` is not known\. Did you mean `path`"):

@@ -30,13 +30,15 @@ def data_path(data: AnyPath, column: Mapping[str, str] | None = None) -> Path:
     """Return the path of a data set; that of a CSV file remembers which column holds what.
 
     Raises:
-        InputError: It is no path, or columns are named of what is no CSV file, or of an unknown role.
+        InputError: It is no path or an empty one, or columns are named of what is no CSV file, or of an unknown role.
     """
     if not isinstance(data, str | os.PathLike):
         raise InputError(
             f"Expected the path of a data set; received a `{type(data).__name__}`.",
             fix="Give a folder of class folders or a CSV file.",
         )
+    if not os.fspath(data):  # Path("") would be the working folder
+        raise InputError("The path of the data set is empty.", fix="Give a folder of class folders or a CSV file.")
     path = Path(data)
     told = parse_columns(f"{role}={name}" for role, name in (column or {}).items())
     if not told:
