@@ -24,6 +24,7 @@ def shuffled(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
     other = onnx.ModelProto()
     other.CopyFrom(model)
     graph = other.graph
+    graph.doc_string = f"converted from {seed}"
     ports = {port.name for port in (*graph.input, *graph.output)}
     names = {name for node in graph.node for name in (*node.input, *node.output) if name and name not in ports}
     numbers = rng.sample(range(10_000), len(names))

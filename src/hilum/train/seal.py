@@ -172,6 +172,7 @@ def canonical_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     names = {name: name for name in ports - set(weights)}
     kept = onnx.ModelProto()
     kept.CopyFrom(model)
+    kept.graph.doc_string = ""  # the exporter's counter of functions, another one where a training was continued
     for part in (kept.graph.node, kept.graph.initializer, kept.graph.value_info):
         del part[:]
     by_content: dict[bytes, str] = {}
