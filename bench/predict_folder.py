@@ -107,7 +107,7 @@ def measure(arguments: argparse.Namespace, out: Path) -> dict[str, tuple[list[fl
 
     classifier, model = Classifier(arguments.model), load_keras(arguments.keras)
     hilum_command = [
-        *(sys.executable, "-m", "hilum", "predict", str(arguments.folder)),
+        *(sys.executable, "-m", "hilum", "predict", str(arguments.folder), "--overwrite"),
         *("--model", str(arguments.model), "--format", "csv", "--out", str(out)),
     ]
     keras_command = [*(sys.executable, __file__, str(arguments.folder), "--keras", str(arguments.keras), KERAS_ALONE)]
@@ -117,7 +117,7 @@ def measure(arguments: argparse.Namespace, out: Path) -> dict[str, tuple[list[fl
             lambda: run_keras(model, arguments.folder),
         ),
         "and to load it": (
-            lambda: predict_films([arguments.folder], PredictOptions(arguments.model, "csv", out)),
+            lambda: predict_films([arguments.folder], PredictOptions(arguments.model, "csv", out, overwrite=True)),
             lambda: run_keras(load_keras(arguments.keras), arguments.folder),
         ),
         "fresh process": (lambda: run_command(hilum_command), lambda: run_command(keras_command)),
